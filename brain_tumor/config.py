@@ -1,0 +1,206 @@
+"""Typed configuration: the one place where OmegaConf turns into frozen dataclasses.
+
+Field comments give the meaning, unit and range; `conf/` gives the values. Everything beyond this module takes
+plain typed values.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal, TypeVar
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import (
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic.dataclasses import dataclass
+
+from brain_tumor.errors import InputError
+
+_STRICT_KEYS = ConfigDict(extra="forbid", allow_inf_nan=False)
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+SplitSeed = Annotated[int, Field(ge=0, lt=2**32)]
+T = TypeVar("T")
+
+
+class Source(StrEnum):
+    phantom = "phantom"
+    folder = "folder"
+    kaggle = "kaggle"
+
+
+class OnCorrupt(StrEnum):
+    error = "error"
+    skip = "skip"
+
+
+@dataclass(frozen=True, config=_STRICT_KEYS)
+class PhantomConfig:
+    """What determines the synthetic set's pixels; any change makes another set."""
+
+    subjects: PositiveInt = 480  # synthetic people, each of one class, each a group
+    slices_per_subject: PositiveInt = 5
+    test_fraction: Fraction = 0.25  # of subjects
+    size: Annotated[int, Field(ge=32, le=1024)] = 160  # rendered pixels a side
+    seed: SplitSeed = 0
+
+
+@dataclass(frozen=True, config=_STRICT_KEYS)
+class DataConfig:
+    source: Source
+    root: str | None  # folder of images; None where the source finds its own
+    image_size: Annotated[int, Field(ge=32, le=2048)] | None  # pixels a side; None: the model's native resolution
+    val_fraction: Fraction  # of the training part, carved where the data has no val part
+    test_fraction: Fraction  # of all images, carved only where the data has no test part
+    split_seed: SplitSeed  # carves val (and test); apart from `seed`, so that runs of other seeds stay comparable
+    on_corrupt: OnCorrupt
+    workers: Annotated[int, Field(ge=1, le=64)]  # threads that decode and augment
+    cache: str | None  # folder of decoded pixels; None: the user's cache folder
+    handle: str | None = None  # kaggle: owner/dataset/versions/N
+    phantom: PhantomConfig | None = None
+
+
+@dataclass(frozen=True, config=_STRICT_KEYS)
+class LoggedData:
+    """`evaluate`'s default: the split that was logged with the model."""
+
+    source: Literal["logged"]
+    root: str | None  # where the images are now, if they have moved; found there by content
+
+
+@dataclass(frozen=True, config=_STRICT_KEYS)
+class ModelConfig:
+    name: str  # a key of the model registry
+    weights: str  # imagenet | none | path of a file
+    dropout: Annotated[float, Field(ge=0, lt=1)]  # before the logits
+
+
+@dataclass(frozen=True, config=_STRICT_KEYS)
+class AugmentConfig:
+    name: str
+    transforms: dict[str, dict[str, Any]]  # albumentations transform -> its parameters, applied in order
+
+
+@dataclass(frozen=True, config=_STRICT_KEYS)
+class EarlyStoppingConfig:
+    patience: PositiveInt  # epochs without a lower val/loss
+    min_delta: NonNegativeFloat
+
+
+@dataclass(frozen=True, config=_STRICT_KEYS)
+class PlateauConfig:
+    patience: PositiveInt  # epochs without a lower val/loss
+    factor: Fraction  # the learning rate is multiplied by it
+    min_learning_rate: NonNegativeFloat
+
+
+@dataclass(frozen=True, config=_STRICT_KEYS)
+class PhaseConfig:
+    """One phase of training; a schedule is an ordered mapping of named phases."""
+
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    optimizer: Literal["adam", "adamw", "sgd"]
+    learning_rate: PositiveFloat  # the highest one, after warm-up
+    warmup_epochs: NonNegativeFloat  # linear, from 0
+    decay: Literal["constant", "cosine", "plateau"]
+    plateau: PlateauConfig | None  # ReduceLROnPlateau's settings, needed and read with decay=plateau alone
+    weight_decay: NonNegativeFloat  # decoupled (Loshchilov & Hutter 2019) with adamw, Keras' weight_decay otherwise
+    unfreeze: Literal["head", "all"] | PositiveInt  # the head, the head and the last N blocks, or everything
+    update_batch_norm: bool  # false: batch-norm layers keep their statistics, scale and shift
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    class_weights: Literal["none", "balanced"]
+    weight_averaging: Annotated[float, Field(gt=0, lt=1)] | None  # momentum of the exponential moving average
+    early_stopping: EarlyStoppingConfig | None
+
+    def __post_init__(self) -> None:
+        if self.decay == "plateau" and self.plateau is None:
+            raise ValueError("decay=plateau needs the settings under plateau (patience, factor, min_learning_rate)")
+
+
+@dataclass(frozen=True, config=_STRICT_KEYS)
+class ProtocolConfig:
+    name: Literal["official"]  # the parts as the data's own folders say
+
+
+@dataclass(frozen=True, config=_STRICT_KEYS)
+class TrackingConfig:
+    uri: str | None  # any MLflow tracking URI; None: sqlite in mlruns/ under the current folder
+    experiment: Annotated[str, Field(min_length=1)]
+    register: str | None  # name in the model registry; None: the model is logged but not registered
+    checkpoints: str  # folder of the checkpoints that `resume` reads
+    system_metrics: bool
+
+
+@dataclass(frozen=True, config=_STRICT_KEYS)
+class ExplainConfig:
+    method: Literal["gradcam", "gradcam++", "hirescam", "layercam"]
+    layer: str | None  # None: the backbone's last convolution
+
+
+@dataclass(frozen=True, config=_STRICT_KEYS)
+class TrainConfig:
+    data: DataConfig
+    model: ModelConfig
+    augment: AugmentConfig
+    schedule: Annotated[dict[str, PhaseConfig], Field(min_length=1)]
+    protocol: ProtocolConfig
+    tracking: TrackingConfig
+    explain: ExplainConfig
+    seed: SplitSeed
+    monitor: Literal["val/accuracy", "val/balanced_accuracy", "val/macro_f1", "val/roc_auc", "val/loss"]
+    test: bool  # measure the test part once, after training; never in a multirun
+    bootstrap: Annotated[int, Field(ge=100, le=100_000)]  # resamples behind each interval
+    resume: str | None  # id of an interrupted run
+
+
+@dataclass(frozen=True, config=_STRICT_KEYS)
+class EvaluateConfig:
+    model_uri: str
+    data: Annotated[LoggedData | DataConfig, Field(union_mode="left_to_right")]
+    tracking: TrackingConfig
+    explain: ExplainConfig
+    bootstrap: Annotated[int, Field(ge=100, le=100_000)]
+    batch_size: PositiveInt
+
+
+def typed(cls: type[T], config: DictConfig | dict[str, Any]) -> T:
+    """Turn a composed configuration into the frozen dataclass `cls`.
+
+    Raises InputError in one line that names every key with an unknown name, a wrong type or a value out of range.
+    """
+    values = plain(config) if isinstance(config, DictConfig) else config
+    try:
+        return TypeAdapter(cls).validate_python(values)
+    except ValidationError as error:
+        raise InputError("configuration: " + "; ".join(_problems(error))) from error
+
+
+def plain(config: DictConfig | ListConfig) -> dict[str, Any]:
+    """A configuration as plain values, interpolations resolved; InputError where a mandatory one is missing."""
+    try:
+        values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise InputError(f"configuration: {str(error).splitlines()[0]}") from error
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
+def _problems(error: ValidationError) -> list[str]:
+    """One clause a key: where a union was tried, only its first complaint is kept."""
+    clauses: dict[str, str] = {}
+    for item in error.errors(include_url=False):
+        names = [str(part) for part in item["loc"] if str(part).isidentifier() and not str(part)[0].isupper()]
+        key = ".".join(names)
+        if item["type"] in ("unexpected_keyword_argument", "unexpected_property"):
+            clauses.setdefault(key, f"{key} is no known key")
+        elif item["type"] == "missing":
+            clauses.setdefault(key, f"{key} is missing")
+        else:
+            clauses.setdefault(key, f"{key}: {item['msg'].lower()} (got {item['input']!r})")
+    return list(clauses.values())

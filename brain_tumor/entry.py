@@ -1,0 +1,100 @@
+"""What every command shares: literal paths, Hydra, one-line errors, and signals that end a run cleanly."""
+
+import logging
+import os
+import re
+import shlex
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig
+
+from brain_tumor.errors import InputError
+
+# Keys that hold a path or an address: typed as they are, whatever Hydra's grammar would make of them.
+LITERAL_KEYS = (
+    "data.root",
+    "data.cache",
+    "model.weights",
+    "model_uri",
+    "tracking.uri",
+    "tracking.checkpoints",
+)
+_LITERAL = re.compile(r"(\+{0,2}(?:" + "|".join(map(re.escape, LITERAL_KEYS)) + r"))=(.*)", re.DOTALL)
+
+
+def conf_dir() -> Path:
+    """The configuration folder: inside the package when installed from a wheel, beside it in a checkout."""
+    packaged = Path(__file__).parent / "conf"
+    return packaged if packaged.is_dir() else Path(__file__).parents[1] / "conf"
+
+
+def literal(argument: str, multirun: bool) -> str:
+    """Quote the value of an override in LITERAL_KEYS, so that Hydra takes it to the letter.
+
+    `null` and values that are quoted already stay; in a multirun so does a value that names no existing file, since
+    it may be a sweep (`model.weights=imagenet,none`).
+    """
+    match = _LITERAL.fullmatch(argument)
+    if match is None:
+        return argument
+    key, value = match.groups()
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    if value in ("", "null") or quoted or (multirun and not Path(value).expanduser().exists()):
+        return argument
+    # Hydra unescapes a backslash only where it stands before a quote (or ends the value); OmegaConf resolves ${…}.
+    value = re.sub(r"(\\*)'", lambda found: found[1] * 2 + "\\'", value)
+    value = re.sub(r"(\\+)$", lambda found: found[1] * 2, value)
+    value = re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + "\\${", value)
+    return f"{key}='{value}'"
+
+
+def existing_path(text: str) -> Path:
+    """The path as typed where it exists, otherwise with a leading `~` expanded."""
+    path = Path(text)
+    if path.exists() or not text.startswith("~"):
+        return path
+    return Path(os.path.expanduser(text))
+
+
+def command(name: str) -> str:
+    """How this Python runs an entry."""
+    return (
+        f"{'python' if shutil.which('python') == sys.executable else shlex.quote(sys.executable)} -m brain_tumor.{name}"
+    )
+
+
+def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
+    """Compose `config_name` from the command line and hand it to `task`.
+
+    An InputError becomes one line on stderr and exit code 2; Ctrl-C and SIGTERM end with 130 and 143 after `task`
+    has had its chance to clean up.
+    """
+    multirun = any(argument in ("-m", "--multirun") for argument in sys.argv[1:])
+    sys.argv[1:] = [literal(argument, multirun) for argument in sys.argv[1:]]
+    terminated: list[int] = []
+
+    def on_term(signum: int, frame: FrameType | None) -> None:
+        terminated.append(signum)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, on_term)
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+
+    def guarded(config: DictConfig) -> Any:
+        logging.captureWarnings(True)
+        try:
+            return task(config)
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)
+        except KeyboardInterrupt:
+            sys.exit(143 if terminated else 130)
+
+    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(guarded)()

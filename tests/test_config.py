@@ -1,0 +1,88 @@
+"""Every file in conf/ composes and is typed; what is wrong is named in one line."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from brain_tumor.config import EvaluateConfig, LoggedData, TrainConfig, typed
+from brain_tumor.entry import conf_dir
+from brain_tumor.errors import InputError
+from brain_tumor.models.registry import BACKBONES
+
+
+def composed(name: str, *overrides: str) -> DictConfig:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return compose(name, overrides=list(overrides))
+
+
+def stems(group: str) -> list[str]:
+    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
+
+
+@pytest.mark.parametrize("group", ["model", "augment", "schedule", "protocol", "tracking"])
+def test_every_choice_of_a_group_is_typed(group: str) -> None:
+    for stem in stems(group):
+        config = typed(TrainConfig, composed("train", f"{group}={stem}"))
+        name = getattr(getattr(config, group), "name", stem)
+        assert name == stem
+
+
+@pytest.mark.parametrize("source", ["phantom", "folder", "kaggle"])
+def test_every_source_is_typed_for_both_entries(source: str) -> None:
+    train = typed(TrainConfig, composed("train", f"data={source}", "data.root=x"))
+    other = typed(EvaluateConfig, composed("evaluate", f"data={source}", "data.root=x", "model_uri=u"))
+    assert train.data == other.data
+    assert train.data.source == source
+
+
+def test_evaluate_takes_the_logged_split_by_default() -> None:
+    config = typed(EvaluateConfig, composed("evaluate", "model_uri=u", "data.root=moved"))
+    assert config.data == LoggedData("logged", "moved")
+
+
+def test_model_files_are_the_registry() -> None:
+    assert stems("model") == sorted(BACKBONES)
+
+
+def test_every_file_opens_with_what_it_is_and_a_command() -> None:
+    for path in conf_dir().rglob("*.yaml"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        assert lines[0].startswith("# "), path
+        if path.name != "entry.yaml":
+            assert any("python -m brain_tumor." in line for line in lines if line.startswith("#")), path
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("+data.rot=1", "data.rot is no known key"),
+        ("seed=yes please", "seed: input should be a valid integer"),
+        ("data.val_fraction=1.5", "data.val_fraction: input should be less than 1 (got 1.5)"),
+        ("schedule.all.epochs=0", "schedule.all.epochs: input should be greater than 0 (got 0)"),
+        ("schedule.all.optimizer=adamm", "schedule.all.optimizer: input should be 'adam', 'adamw' or 'sgd'"),
+        ("schedule.all.decay=plateau", "decay=plateau needs the settings under plateau"),
+        ("schedule.all.unfreeze=some", "schedule.all.unfreeze: input should be 'head' or 'all' (got 'some')"),
+        ("monitor=test/accuracy", "monitor: input should be 'val/accuracy'"),
+        ("protocol.name=clean", "protocol.name: input should be 'official'"),
+        ("~schedule.all.epochs", "schedule.all.epochs is missing"),
+    ],
+)
+def test_what_is_wrong_is_one_line(override: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        typed(TrainConfig, composed("train", override))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_empty_schedule_is_refused() -> None:
+    config: Any = composed("train")
+    config.schedule = {}
+    with pytest.raises(InputError, match="schedule"):
+        typed(TrainConfig, config)
+
+
+def test_conf_dir_is_the_checkouts() -> None:
+    assert conf_dir() == Path(__file__).parents[1] / "conf"

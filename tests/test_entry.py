@@ -1,0 +1,111 @@
+"""Paths are taken to the letter, and start-up loads nothing heavy."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+
+from brain_tumor.entry import existing_path, literal
+
+NASTY = [
+    "/data/My Scans (2019), final=yes",
+    "/data/[a]{b}",
+    "~/scans",
+    "/data/Universität/crâne",
+    "it's here",
+    "a\\b",
+    "ends with\\",
+    "back\\'slash quote",
+    "price${HOME}",
+    "a:b,c=d",
+    "#1 100% @home *?|;",
+    "yes",
+    "12",
+    " leading and trailing ",
+    'say "hi"',
+]
+
+
+@pytest.mark.parametrize("path", NASTY)
+def test_hydra_gives_back_the_very_path(path: str) -> None:
+    override = OverridesParser.create().parse_override(literal(f"data.root={path}", multirun=False))
+    config = OmegaConf.create({"data": {"root": None}})
+    OmegaConf.update(config, "data.root", override.value())
+    assert config.data.root == path
+
+
+@pytest.mark.parametrize(
+    "argument", ["seed=1,2", "data.root=null", "data.root='a b'", "-m", "model=effnet_b4", "data.root="]
+)
+def test_other_arguments_stay(argument: str) -> None:
+    assert literal(argument, multirun=False) == argument
+
+
+def test_in_a_multirun_only_paths_that_exist_are_literal(tmp_path: Path) -> None:
+    folder = tmp_path / "a,b"
+    folder.mkdir()
+    assert literal(f"data.root={folder}", multirun=True) == f"data.root='{folder}'"
+    assert literal("model.weights=imagenet,none", multirun=True) == "model.weights=imagenet,none"
+
+
+def test_a_folder_named_with_a_tilde_wins_over_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert existing_path("~/x") == tmp_path / "home" / "x"
+    (tmp_path / "~").mkdir()
+    (tmp_path / "~" / "x").mkdir()
+    assert existing_path("~/x") == Path("~/x")
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate"])
+def test_entries_import_nothing_heavy(name: str) -> None:
+    code = (
+        f"import sys, brain_tumor.{name}; "
+        "heavy = {'tensorflow', 'keras', 'mlflow', 'optuna', 'sklearn', 'matplotlib', 'albumentations', 'nilearn'}; "
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_help_shows_the_groups(run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    done = run("train", "--help")
+    assert done.returncode == 0
+    assert "model: cnn_baseline, effnet_b0" in done.stdout
+    assert "schedule: finetune, head_only, scratch, two_phase" in done.stdout
+
+
+def test_cfg_prints_the_composition(run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    done = run("train", "--cfg", "job", "data=folder", "data.root=/a (b), c=d")
+    assert done.returncode == 0
+    assert OmegaConf.create(done.stdout).data.root == "/a (b), c=d"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["schedule.all.epochs=many"], "error: configuration: schedule.all.epochs"),
+        (
+            ["model.weights=none"],
+            "error: schedule.head.unfreeze=head freezes a backbone that has no trained weights",
+        ),
+        (["model.weights=/no/such file.h5"], "/no/such file.h5"),
+        (
+            ["resume=abc", "seed=3"],
+            "error: resume goes on with the run's own configuration: leave out seed=3",
+        ),
+        (["tracking.uri=mlruns"], "error: tracking.uri=mlruns is a plain folder"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    run: Callable[..., subprocess.CompletedProcess[str]], arguments: list[str], message: str
+) -> None:
+    done = run("train", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in done.stderr
