@@ -1,0 +1,92 @@
+"""Augmentation: the transforms that the `augment` group lists, reproducible image by image."""
+
+import os
+import random
+import threading
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brain_tumor.config import AugmentConfig
+from brain_tumor.errors import InputError
+
+# (image (H, W, 3) uint8, epoch, index) -> image of the same shape and type
+Augment = Callable[[NDArray[np.uint8], int, int], NDArray[np.uint8]]
+
+
+def build(config: AugmentConfig, seed: int) -> Augment:
+    """The augmentation as a function of image, epoch and index, safe to call from several threads.
+
+    What it does depends on (seed, epoch, index) alone, whichever thread does it and whatever came before.
+
+    Raises:
+        InputError: albumentations knows no transform of that name, or not with these parameters.
+    """
+    if not config.transforms:
+        return lambda image, epoch, index: image
+    # Without it, importing albumentations asks the network for a newer version.
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    import albumentations
+    import cv2
+
+    cv2.setNumThreads(1)  # the callers' threads share the processors already
+    known = _known_transforms()
+    local = threading.local()
+
+    def compose() -> Any:
+        return albumentations.Compose([_make(known, *item) for item in config.transforms.items()])
+
+    local.compose = compose()  # here and now, so that a mistake shows before training
+
+    def augment(image: NDArray[np.uint8], epoch: int, index: int) -> NDArray[np.uint8]:
+        if not hasattr(local, "compose"):
+            local.compose = compose()
+        sequence = np.random.SeedSequence([seed, epoch, index])
+        # One stream for all transforms. `set_random_seed` would give each the same one, so that they
+        # would all strike, or all spare, the same images.
+        local.compose.set_random_state(
+            np.random.Generator(np.random.PCG64(sequence)), random.Random(int(sequence.generate_state(1)[0]))
+        )
+        result: NDArray[np.uint8] = local.compose(image=image)["image"]
+        if result.shape != image.shape or result.dtype != np.uint8:
+            raise InputError(
+                f"augment={config.name} turns a uint8 image of {image.shape} into {result.dtype} of "
+                f"{result.shape}: leave out what resizes, crops or normalizes"
+            )
+        return result
+
+    return augment
+
+
+def _known_transforms() -> dict[str, type]:
+    import albumentations
+
+    from brain_tumor.data import mri_transforms
+
+    known = {}
+    for module in (albumentations, mri_transforms):
+        for name, value in vars(module).items():
+            if isinstance(value, type) and issubclass(value, albumentations.BasicTransform):
+                known[name] = value
+    return known
+
+
+def _make(known: Mapping[str, type], name: str, parameters: Mapping[str, Any] | None) -> Any:
+    where = f"augment.transforms.{name}"
+    if name not in known:
+        near = get_close_matches(name, known, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else "see the transforms of albumentations"
+        raise InputError(f"{where}: albumentations has no transform of that name; {hint}")
+    try:
+        return known[name](**dict(parameters or {}), strict=True)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{where}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    kept = [line for line in lines if not line.startswith("For further information")]
+    return "; ".join(kept)

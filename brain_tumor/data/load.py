@@ -1,0 +1,232 @@
+"""From the configuration to a data set: the split, and every image's pixels."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from brain_tumor import CLASSES
+from brain_tumor.config import DataConfig, OnCorrupt, Source
+from brain_tumor.data import folder, kaggle
+from brain_tumor.data.cache import Contents, cache_folder, decoded, hash_files
+from brain_tumor.data.decode import letterbox
+from brain_tumor.data.split import PARTS, Split, carve
+from brain_tumor.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A split and its pixels. A `row` is always a position in `split.table`."""
+
+    split: Split
+    pixels: NDArray[np.uint8]  # (U, S, S, 3) RGB 0..255, mapped from disk: one picture per distinct content
+    pixel_rows: NDArray[np.int64]  # (len(split),): where in `pixels` each row's picture is
+    mask_paths: tuple[str, ...] | None  # per row, relative to split.root, "" without a lesion; None: no masks
+
+    @property
+    def image_size(self) -> int:
+        """Pixels a side."""
+        return int(self.pixels.shape[1])
+
+    def rows(self, part: str) -> NDArray[np.int64]:
+        """The rows of a part, in the table's order."""
+        return self.split.part(part).index.to_numpy(np.int64)
+
+    def labels(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
+        """int32 (len(rows),): the class of each row, as its position in CLASSES."""
+        names = self.split.table["label"].to_numpy()[rows]
+        return np.array([CLASSES.index(name) for name in names], np.int32)
+
+    def images(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """uint8 (len(rows), S, S, 3), RGB 0..255, read into memory."""
+        return np.asarray(self.pixels[self.pixel_rows[rows]])
+
+    def mask_of(self, rows: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+        """bool (len(rows), S, S): the lesion, fitted as its image; all False without one; None: no masks."""
+        if self.mask_paths is None:
+            return None
+        masks = np.zeros((len(rows), self.image_size, self.image_size), np.bool_)
+        for mask, row in zip(masks, rows, strict=True):
+            if self.mask_paths[row]:
+                with Image.open(self.split.root / self.mask_paths[row]) as image:
+                    fitted = letterbox(image.convert("L"), self.image_size, Image.Resampling.NEAREST)
+                mask[:] = np.asarray(fitted) > 0
+        return masks
+
+
+def load(data: DataConfig, *, image_size: int, protocol: str) -> Dataset:
+    """The data set that the configuration names, split by `protocol`.
+
+    "official": the parts are the folders' own. Where there is no test part, it is carved from all images;
+    where there is no val part, it is carved from the training part only. Groups are never cut.
+
+    Raises:
+        InputError: the images cannot be found, read, decoded (see `data.on_corrupt`) or divided.
+    """
+    if protocol != "official":
+        raise InputError(f"protocol={protocol} is unknown: choose official")
+    dataset = _load(data, image_size, whole=False)
+    _report(dataset.split)
+    return dataset
+
+
+def load_whole(data: DataConfig, *, image_size: int) -> Dataset:
+    """All images of the source as one test part, whatever folders they stand in: another site, say."""
+    return _load(data, image_size, whole=True)
+
+
+def find_root(data: DataConfig) -> Path:
+    """The source's folder: given, downloaded (kaggle) or generated (phantom)."""
+    if data.source is Source.folder:
+        return folder.find_root(data.root)
+    if data.source is Source.kaggle:
+        return kaggle.download(data.handle)
+    if data.phantom is None:
+        raise InputError("data.source=phantom needs the block data.phantom: choose it with data=phantom")
+    from brain_tumor.data.phantom import ensure_phantom
+
+    return ensure_phantom(data.phantom, cache_folder(data.cache), data.workers)
+
+
+def find_by_content(
+    split: Split, root: Path, *, image_size: int, cache: str | None = None, workers: int = 2
+) -> Dataset:
+    """The very images of a logged split, by the SHA-256 of their files, wherever under `root` they stand now.
+
+    Returns:
+        Dataset whose split has `root` and the paths found there; its digest is that of `split`.
+
+    Raises:
+        InputError: `root` is no folder, or some images are not there.
+    """
+    if not root.is_dir():
+        raise InputError(f"the images are no longer in {root}: say where they are with data.root=DIR")
+    table = split.table
+    wanted = set(table["sha256"])
+    places = [root / path for path in table["path"]]
+    there, _ = hash_files(places, workers)
+    found = {sha: path for sha, path in zip(there, places, strict=True) if sha in wanted}
+    if wanted - found.keys():
+        others = folder.image_files(root)
+        shas, _ = hash_files(others, workers)
+        found |= {sha: path for sha, path in zip(shas, others, strict=True) if sha in wanted - found.keys()}
+    lost = table[~table["sha256"].isin(set(found))]
+    if len(lost):
+        raise InputError(
+            f"{len(lost)} of the split's {len(table)} images are not under {root} ({_some(lost['path'])}): "
+            "give the folder that holds the very same files with data.root=DIR"
+        )
+    contents = decoded(found, image_size, cache_folder(cache), workers)
+    moved_to = table["sha256"].map(lambda sha: found[sha].relative_to(root).as_posix())
+    table["path"] = table["path"].where(table["sha256"] == there, moved_to)
+    moved = Split(table, root=root, source=split.source, synthetic=split.synthetic)
+    return Dataset(moved, contents.pixels, _pixel_rows(table["sha256"], contents), _phantom_masks(moved))
+
+
+def _load(data: DataConfig, image_size: int, whole: bool) -> Dataset:
+    root = find_root(data)
+    images = _listed(data, root)
+    paths = [root / path for path in images["path"]]
+    images["sha256"], images["error"] = hash_files(paths, data.workers)
+    files = {sha: path for sha, path in zip(images["sha256"], paths, strict=True) if sha}
+    contents = decoded(files, image_size, cache_folder(data.cache), data.workers)
+    pictures = contents.table.set_index("sha256").reindex(images["sha256"])
+    images["digest"] = pictures["digest"].fillna("").to_numpy()
+    images["error"] += pictures["error"].fillna("").to_numpy()
+    images = _without_corrupt(images, root, data.on_corrupt)
+    # Pixel-identical images are one group, unless the source knows who the images are of.
+    images["group"] = images["group"].where(images["group"] != "", images["digest"].str[:16])
+    images["part"] = "test" if whole else _parts(images, data)
+    _warn_of_twins(images)
+    synthetic = data.source is Source.phantom
+    split = Split(images, root=root, source=data.source.value, synthetic=synthetic)
+    masks = tuple(images["mask"]) if synthetic else None
+    return Dataset(split, contents.pixels, _pixel_rows(images["sha256"], contents), masks)
+
+
+def _listed(data: DataConfig, root: Path) -> pd.DataFrame:
+    """Columns path, label, part, group, site, mask; "" where the source does not know."""
+    if data.source is Source.phantom:
+        return _read_phantom(root)
+    site = data.handle or "" if data.source is Source.kaggle else root.name
+    return folder.list_images(root).assign(group="", site=site, mask="")
+
+
+def _read_phantom(root: Path) -> pd.DataFrame:
+    table = pd.read_csv(root / "table.csv", dtype=str, keep_default_na=False)
+    return table[["path", "label", "part", "group", "site", "mask"]]
+
+
+def _phantom_masks(split: Split) -> tuple[str, ...] | None:
+    if split.source != Source.phantom or not (split.root / "table.csv").is_file():
+        return None
+    phantom = _read_phantom(split.root)
+    masks = dict(zip(phantom["path"], phantom["mask"], strict=True))
+    return tuple(masks.get(path, "") for path in split.table["path"])
+
+
+def _without_corrupt(images: pd.DataFrame, root: Path, on_corrupt: OnCorrupt) -> pd.DataFrame:
+    corrupt = images[images["error"] != ""]
+    if corrupt.empty:
+        return images
+    named = [f"{path} ({error})" for path, error in zip(corrupt["path"], corrupt["error"], strict=True)]
+    what = f"{len(corrupt)} of {len(images)} images in {root} cannot be decoded: {_some(named)}"
+    if on_corrupt is OnCorrupt.error:
+        raise InputError(f"{what}; repair or remove them, or leave them out with data.on_corrupt=skip")
+    logger.warning("%s; left out (data.on_corrupt=skip)", what)
+    rest = images[images["error"] == ""].reset_index(drop=True)
+    left = set(zip(rest["part"], rest["label"], strict=True))
+    for part, label in sorted(set(zip(images["part"], images["label"], strict=True)) - left):
+        where = f"{label}, {part} part" if part else label
+        raise InputError(f"{root}: none of the images of {where} can be decoded: repair or replace them")
+    return rest
+
+
+def _parts(images: pd.DataFrame, data: DataConfig) -> "pd.Series[str]":
+    part = images["part"].replace("", "train")
+    given = set(part)
+    if "train" not in given:
+        raise InputError(f"the images have no training part, only {', '.join(sorted(given))}: add a folder Training/")
+    for name, fraction in (("test", data.test_fraction), ("val", data.val_fraction)):
+        if name in given:
+            continue
+        rows = images[part == "train"]
+        chosen = carve(rows, fraction, key=f"data.{name}_fraction", seed=data.split_seed)
+        part[rows.index[chosen]] = name
+    return part
+
+
+def _warn_of_twins(images: pd.DataFrame) -> None:
+    for name, others in (("val", ["train"]), ("test", ["train", "val"])):
+        digests = images.loc[images["part"] == name, "digest"]
+        twins = int(digests.isin(set(images.loc[images["part"].isin(others), "digest"])).sum())
+        if twins:
+            logger.warning(
+                "%d of %d %s images have a pixel-identical copy in %s: scores on them flatter the model",
+                *(twins, len(digests), name, " or ".join(others)),
+            )
+    two_labels = images.groupby("digest")["label"].nunique() > 1
+    if two_labels.any():
+        logger.warning("%d pictures stand under two classes, pixel for pixel", int(two_labels.sum()))
+
+
+def _pixel_rows(shas: "pd.Series[str]", contents: Contents) -> NDArray[np.int64]:
+    return np.asarray(pd.Index(contents.table["sha256"]).get_indexer(shas.tolist()), np.int64)
+
+
+def _report(split: Split) -> None:
+    counts = ", ".join(f"{part} {sum(split.counts[part].values())}" for part in PARTS)
+    kind = "synthetic images" if split.synthetic else "images"
+    logger.info("%d %s in %s (%s), split %s", len(split), kind, split.root, counts, split.digest[:12])
+
+
+def _some(names: Iterable[str]) -> str:
+    every = list(names)
+    return ", ".join(every[:3]) + (", ..." if len(every) > 3 else "")

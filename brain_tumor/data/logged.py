@@ -1,0 +1,24 @@
+"""The images of a split that a run logged, wherever they are now."""
+
+from pathlib import Path
+
+from brain_tumor.config import DataConfig, Source
+from brain_tumor.data.load import Dataset, find_by_content, find_root
+from brain_tumor.data.split import Split
+from brain_tumor.entry import existing_path
+
+
+def load_logged(split: Split, data: DataConfig, *, root: str | None, image_size: int) -> Dataset:
+    """The very images of `split`, found by content.
+
+    Looked for in `root` if given, else where they were; a phantom or Kaggle set that is gone from there is
+    generated or downloaded again, as `data` (the configuration logged with the split) says. Raises InputError if any
+    image is missing.
+    """
+    if root is not None:
+        place: Path = existing_path(root)
+    elif split.root.is_dir() or data.source is Source.folder:
+        place = split.root
+    else:
+        place = find_root(data)
+    return find_by_content(split, place, image_size=image_size, cache=data.cache, workers=data.workers)

@@ -1,0 +1,173 @@
+"""The split: one immutable table that says which image is in which part, made once and reread ever after."""
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from brain_tumor import CLASSES
+from brain_tumor.errors import InputError
+
+COLUMNS = ("path", "label", "part", "group", "site", "sha256")
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class Split:
+    """One row per image, and where the images are.
+
+    Columns of `table`, all text: `path` (posix, relative to `root`), `label` (one of CLASSES), `part`
+    ("train" | "val" | "test"), `group` (images that must not be separated: a patient where one is known,
+    else all pixel-identical images), `site`, `sha256` (hex, of the file's bytes).
+    """
+
+    root: Path
+    source: str  # "phantom" | "folder" | "kaggle"
+    synthetic: bool
+    _table: pd.DataFrame
+
+    def __init__(self, table: pd.DataFrame, *, root: Path, source: str, synthetic: bool) -> None:
+        absent = [column for column in COLUMNS if column not in table.columns]
+        if absent:
+            raise InputError(f"the split table lacks the column(s) {', '.join(absent)}")
+        for column, allowed in (("label", CLASSES), ("part", PARTS)):
+            odd = sorted(set(table[column]) - set(allowed))
+            if odd:
+                raise InputError(f"the split table's {column} {odd[0]!r} is none of {', '.join(allowed)}")
+        own = table.loc[:, list(COLUMNS)].astype(str).reset_index(drop=True)
+        for name, value in {"root": root, "source": source, "synthetic": synthetic, "_table": own}.items():
+            object.__setattr__(self, name, value)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A copy, so that what is done to it never reaches the split."""
+        return self._table.copy()
+
+    @property
+    def name(self) -> str:
+        """How the data is called in names, tags and titles: synthetic images never go without that word."""
+        return f"SYNTHETIC {self.source}" if self.synthetic else self.source
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the sorted (sha256, label, part, group) rows: it outlives a move of the files."""
+        rows = self._table[["sha256", "label", "part", "group"]].itertuples(index=False, name=None)
+        lines = sorted("\t".join(row) for row in rows)
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Images per part and class, parts without an image left out."""
+        sizes = self._table.groupby(["part", "label"]).size()
+        return {
+            part: {label: int(sizes.get((part, label), 0)) for label in CLASSES}
+            for part in PARTS
+            if part in set(self._table["part"])
+        }
+
+    def part(self, name: str) -> pd.DataFrame:
+        """The rows of one part, with the index they have in `table`."""
+        if name not in PARTS:
+            raise ValueError(f"part {name!r} is none of {PARTS}")
+        return self._table[self._table["part"] == name].copy()
+
+    def to_csv(self, path: Path) -> None:
+        """Write the table to `path` and root, source, synthetic and digest to the `.json` beside it."""
+        facts = {
+            "root": str(self.root),
+            "source": self.source,
+            "synthetic": self.synthetic,
+            "digest": self.digest,
+        }
+        write_text(path, self._table.to_csv(index=False, lineterminator="\n"))
+        write_text(path.with_suffix(".json"), json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_csv(path: Path) -> Split:
+    """The split that `Split.to_csv` wrote; InputError if a file is missing or does not fit its digest."""
+    try:
+        facts = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+        split = Split(table, root=Path(facts["root"]), source=facts["source"], synthetic=bool(facts["synthetic"]))
+        known = facts["digest"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"cannot read the split table {path}: {error}") from error
+    if split.digest != known:
+        raise InputError(f"the split table {path} was changed after it was written (its digest differs)")
+    return split
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` (UTF-8) so that `path` is either as before or complete."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def carve(table: pd.DataFrame, fraction: float, *, key: str, seed: int) -> NDArray[np.bool_]:
+    """Choose about `fraction` of the rows, stratified by label, whole groups only.
+
+    scikit-learn's StratifiedGroupKFold cuts the rows into q folds, of which p neighbours are taken, where
+    p/q is the nearest fraction to the wanted one with q <= 20.
+
+    Args:
+        table: columns `label` and `group`, one row per image.
+        fraction: share of the rows to take, in (0, 1).
+        key: the configuration key that holds the fraction, for the error message.
+        seed: shuffles the groups; the same table and seed give the same choice.
+
+    Returns:
+        bool (len(table),): True where a row is taken. Every class stands on both sides.
+
+    Raises:
+        InputError: the fraction is out of range, or a class has too few groups to stand on both sides.
+    """
+    if not 0 < fraction < 1:
+        raise InputError(f"{key}={fraction} must lie between 0 and 1 (0.1 takes a tenth)")
+    groups = table.groupby("label")["group"].nunique()
+    label = str(groups.idxmin())
+    fewest = int(groups.min())
+    if fewest < 2:
+        images = int((table["label"] == label).sum())
+        what = "1 image" if images == 1 else f"{images} images that all belong to one group"
+        raise InputError(f"class {label!r} has only {what}, which cannot be divided: add images of that class")
+    wanted = Fraction(fraction).limit_denominator(20)
+    wanted = min(max(wanted, Fraction(1, 20)), Fraction(19, 20))
+    for folds in dict.fromkeys((min(wanted.denominator, int(groups.max())), fewest)):
+        taken = min(max(1, round(fraction * folds)), folds - 1)
+        fold_of_row = _folds(table, folds, seed)
+        for first in range(folds):
+            chosen = np.isin(fold_of_row, [(first + step) % folds for step in range(taken)])
+            if all(table.loc[side, "label"].nunique() == len(groups) for side in (chosen, ~chosen)):
+                return chosen
+    raise InputError(f"{key}={fraction} leaves a part without {label!r}, of which there are only {fewest} groups")
+
+
+def _folds(table: pd.DataFrame, folds: int, seed: int) -> NDArray[np.intp]:
+    import warnings
+
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    fold_of_row = np.zeros(len(table), dtype=np.intp)
+    cutter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+        cuts = cutter.split(np.zeros(len(table)), table["label"].to_numpy(), table["group"].to_numpy())
+        for fold, (_, rows) in enumerate(cuts):
+            fold_of_row[rows] = fold
+    return fold_of_row

@@ -1,0 +1,176 @@
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from brain_tumor import CLASSES
+from brain_tumor.data.folder import find_root, image_files, list_images
+from brain_tumor.errors import InputError
+
+MakeFolders = Callable[..., Path]
+
+
+@pytest.mark.parametrize(
+    ("folders", "parts"),
+    [
+        (("Training", "Testing"), {"train", "test"}),
+        (("train", "val", "test"), {"train", "val", "test"}),
+        (("TRAIN", "Valid", "TEST"), {"train", "val", "test"}),
+        (("train", "validation"), {"train", "val"}),
+        (("",), {""}),
+    ],
+)
+def test_layouts(folders: tuple[str, ...], parts: set[str], tmp_path: Path, make_folders: MakeFolders) -> None:
+    images = list_images(make_folders(tmp_path, folders, count=2))
+    assert len(images) == len(folders) * 4 * 2
+    assert set(images["part"]) == parts
+    assert images.groupby(["part", "label"]).size().eq(2).all()
+    assert images["path"].is_monotonic_increasing
+    assert all((tmp_path / path).is_file() for path in images["path"])
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("glioma_tumor", "meningioma_tumor", "no_tumor", "pituitary_tumor"),
+        ("Glioma", "MENINGIOMA", "No Tumor", "Pituitary-Tumour"),
+        ("Glioma Tumor", "meningioma-tumor", "no", "Pituitary"),
+        ("gliomas", "meningiomas", "Normal", "pituitary adenoma"),
+        ("glioma", "meningioma", "healthy", "pituitary"),
+    ],
+)
+def test_spellings_of_the_classes(names: tuple[str, ...], tmp_path: Path, make_folders: MakeFolders) -> None:
+    images = list_images(make_folders(tmp_path, ("",), count=1, names=names))
+    folders = [path.split("/")[0] for path in images["path"]]
+    assert dict(zip(folders, images["label"], strict=True)) == dict(zip(names, CLASSES, strict=True))
+
+
+@pytest.mark.parametrize("name", ["a b (1), c=d", "~x", "größe é", "[x]", "a'b\"c", "100%", "$HOME", "x=${y}", "#1"])
+def test_root_is_taken_literally(
+    name: str, tmp_path: Path, make_folders: MakeFolders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_folders(tmp_path / name, ("",), count=1)
+    monkeypatch.chdir(tmp_path)
+    for text in (name, str(tmp_path / name)):
+        assert len(list_images(find_root(text))) == 4
+
+
+def test_tilde_is_the_home_folder_where_no_folder_has_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "images").mkdir()
+    assert find_root("~/images") == tmp_path / "images"
+
+
+def test_root_that_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for text, message in (
+        (None, r"add data\.root=DIR"),
+        ("", r"add data\.root=DIR"),
+        (str(tmp_path / "missing"), "does not exist"),
+        ("~nosuchuser/x", "does not exist"),
+        (str(tmp_path / "file"), "is a file"),
+        (str(tmp_path / ("x" * 300)), "cannot be read"),
+    ):
+        with pytest.raises(InputError, match=message) as caught:
+            find_root(text)
+        assert "\n" not in str(caught.value)
+
+
+def test_unreadable_folders(tmp_path: Path, make_folders: MakeFolders) -> None:
+    make_folders(tmp_path / "data", ("",), count=1)
+    locked = tmp_path / "data" / "glioma"
+    locked.chmod(0)
+    tmp_path.chmod(0o755)
+    user = os.geteuid()
+    if user == 0:  # root may read everything
+        os.seteuid(65534)
+    try:
+        with pytest.raises(InputError, match=r"cannot (be )?read"):
+            list_images(find_root(str(tmp_path / "data")))
+    finally:
+        if user == 0:
+            os.seteuid(0)
+        locked.chmod(0o755)
+
+
+def test_empty_root_and_root_of_something_else(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no folder; expected Training/"):
+        list_images(tmp_path)
+    (tmp_path / "cats").mkdir()
+    with pytest.raises(InputError, match=r"holds 'cats'; expected Training/"):
+        list_images(tmp_path)
+
+
+def test_folders_that_do_not_fit(tmp_path: Path, make_folders: MakeFolders) -> None:
+    def fails(message: str, names: tuple[str, ...], part: str = "") -> None:
+        root = make_folders(tmp_path / str(len(list(tmp_path.iterdir()))), (part,), count=1, names=names)
+        with pytest.raises(InputError, match=message):
+            list_images(root)
+
+    fails("'schwannoma', which is none of the classes", (*CLASSES, "schwannoma"))
+    fails("'schwannoma', which is none of the classes", (*CLASSES, "schwannoma"), "train")
+    fails(r"lacks the class folder\(s\) notumor", ("glioma", "meningioma", "pituitary"))
+    fails("'no' and 'no_tumor', which are one class", (*CLASSES[:2], "no_tumor", "no", "pituitary"))
+    root = make_folders(tmp_path / "parts", ("train", "Training"), count=1)
+    with pytest.raises(InputError, match="'Training' and 'train', which are one part"):
+        list_images(root)
+
+
+def test_class_without_an_image(tmp_path: Path, make_folders: MakeFolders) -> None:
+    root = make_folders(tmp_path, count=1)
+    (root / "Testing/notumor/0.png").rename(root / "Testing/notumor/0.txt")
+    with pytest.raises(InputError, match="Testing/notumor holds no image"):
+        list_images(root)
+
+
+def test_other_files_are_ignored_and_counted_once(
+    tmp_path: Path, make_folders: MakeFolders, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = make_folders(tmp_path, ("",), count=1)
+    for name in ("Thumbs.db", ".DS_Store", "._0.png", "notes.txt"):
+        (root / "glioma" / name).touch()
+    (root / "pituitary" / ".ipynb_checkpoints").mkdir()
+    (root / "pituitary" / ".ipynb_checkpoints" / "0-checkpoint.png").touch()
+    (root / "__MACOSX").mkdir()
+    with caplog.at_level(logging.INFO):
+        assert len(list_images(root)) == 4
+    assert [record.message for record in caplog.records if "4 file(s)" in record.message]
+    assert len(caplog.records) == 1
+
+
+def test_extensions_in_any_case_and_folders_within_a_class(tmp_path: Path, make_folders: MakeFolders) -> None:
+    root = make_folders(tmp_path, ("",), count=1)
+    (root / "glioma" / "patient 1").mkdir()
+    for suffix in (".JPG", ".jpeg", ".PNG", ".bmp", ".tif", ".TIFF", ".WebP"):
+        (root / "glioma" / "patient 1" / f"x{suffix}").touch()
+    images = list_images(root)
+    assert (images["label"] == "glioma").sum() == 1 + 7
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path: Path, make_folders: MakeFolders) -> None:
+    real = make_folders(tmp_path / "real", ("",), count=2)
+    root = tmp_path / "linked"
+    root.mkdir()
+    for name in CLASSES:
+        (root / name).symlink_to(real / name)
+    (real / "glioma" / "again").symlink_to(real / "glioma")
+    assert len(list_images(root)) == 8
+    assert len(image_files(root)) == 8
+
+
+def test_file_name_that_is_not_utf8(tmp_path: Path, make_folders: MakeFolders) -> None:
+    root = make_folders(tmp_path, ("",), count=1)
+    os.rename(root / "glioma" / "0.png", os.fsencode(root / "glioma") + b"/\xe9.png")
+    with pytest.raises(InputError, match="not UTF-8: rename"):
+        list_images(root)
+
+
+def test_nothing_is_written_beside_the_images(tmp_path: Path, make_folders: MakeFolders) -> None:
+    root = make_folders(tmp_path, count=1)
+    before = sorted(tmp_path.rglob("*"))
+    list_images(root)
+    assert sorted(tmp_path.rglob("*")) == before

@@ -1,0 +1,278 @@
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from omegaconf import OmegaConf
+from PIL import Image
+
+from brain_tumor import CLASSES
+from brain_tumor.config import DataConfig, OnCorrupt, PhantomConfig, Source, typed
+from brain_tumor.data import cache
+from brain_tumor.data.load import find_by_content, load, load_whole
+from brain_tumor.errors import InputError
+
+MakeFolders = Callable[..., Path]
+MakeConfig = Callable[..., DataConfig]
+CONF = Path(__file__).parents[2] / "conf" / "data"
+
+
+def official(data: DataConfig, size: int = 16):  # type: ignore[no-untyped-def]
+    return load(data, image_size=size, protocol="official")
+
+
+@pytest.mark.parametrize(
+    ("parts", "sizes"),
+    [
+        (("Training", "Testing"), {"train": 48, "val": 16, "test": 64}),
+        (("train", "val", "test"), {"train": 64, "val": 64, "test": 64}),
+        (("train", "valid"), {"train": 48, "val": 64, "test": 16}),
+        (("",), {"train": 36, "val": 12, "test": 16}),  # a quarter of all, then a quarter of the rest
+    ],
+)
+def test_what_the_folders_lack_is_carved_from_training(
+    parts: tuple[str, ...],
+    sizes: dict[str, int],
+    tmp_path: Path,
+    make_folders: MakeFolders,
+    data_config: MakeConfig,
+) -> None:
+    dataset = official(data_config(make_folders(tmp_path / "data", parts, count=16)))
+    counts = dataset.split.counts
+    assert {part: sum(classes.values()) for part, classes in counts.items()} == sizes
+    assert all(len(set(classes.values())) == 1 for classes in counts.values())
+    if "Testing" in parts:
+        assert dataset.split.part("test")["path"].str.startswith("Testing/").all()
+        assert dataset.split.part("val")["path"].str.startswith("Training/").all()
+
+
+def test_images_labels_and_rows_belong_together(
+    tmp_path: Path, make_folders: MakeFolders, data_config: MakeConfig
+) -> None:
+    root = make_folders(tmp_path / "data")
+    dataset = official(data_config(root), size=24)
+    rows = dataset.rows("test")
+    images, labels = dataset.images(rows), dataset.labels(rows)
+    assert images.shape == (24, 24, 24, 3)
+    assert (images.dtype, labels.dtype) == (np.uint8, np.int32)
+    for path, image, label in zip(dataset.split.part("test")["path"], images, labels, strict=True):
+        with Image.open(root / path) as picture:  # 20 x 24: padded by two columns a side
+            assert np.array_equal(image[:, 2:22], np.asarray(picture))
+        assert path.split("/")[1] == CLASSES[label]
+    assert dataset.mask_of(rows) is None
+    assert dataset.image_size == 24
+
+
+def test_same_configuration_same_split(tmp_path: Path, make_folders: MakeFolders, data_config: MakeConfig) -> None:
+    root = make_folders(tmp_path / "data", count=12)
+    first, again = official(data_config(root)), official(data_config(root, workers=1))
+    other = official(data_config(root, split_seed=1))
+    assert first.split.digest == again.split.digest != other.split.digest
+
+
+def test_pixel_identical_images_never_sit_on_both_sides(
+    tmp_path: Path, make_folders: MakeFolders, data_config: MakeConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = make_folders(tmp_path / "data", ("Training", "Testing"), count=8)
+    for label in CLASSES:  # four copies of the first image, in another format and another mode
+        first = root / "Training" / label / "0.png"
+        for copy in range(4):
+            with Image.open(first) as image:
+                image.convert("RGBA").save(root / "Training" / label / f"copy{copy}.tiff")
+    shutil.copy(root / "Training/glioma/0.png", root / "Testing/glioma/leak.png")
+    shutil.copy(root / "Training/notumor/1.png", root / "Training/pituitary/conflict.png")
+    with caplog.at_level(logging.INFO):
+        split = official(data_config(root)).split
+    table = split.table
+    assert table["group"].nunique() == 4 * 16
+    train, val = (set(split.part(name)["group"]) for name in ("train", "val"))
+    assert not train & val
+    assert "1 of 33 test images have a pixel-identical copy in train or val" in caplog.text
+    assert "1 pictures stand under two classes" in caplog.text
+    assert f"split {split.digest[:12]}" in caplog.text
+
+
+def test_corrupt_images_stop_the_run_or_are_left_out(
+    tmp_path: Path, make_folders: MakeFolders, data_config: MakeConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = make_folders(tmp_path / "data")
+    (root / "Training/glioma/0.png").write_bytes(b"")
+    (root / "Training/glioma/zz.jpg").write_bytes(b"no image")
+    (root / "Testing/notumor/link.png").symlink_to("nowhere")
+    whole = (root / "Testing/pituitary/0.png").read_bytes()
+    (root / "Testing/pituitary/0.png").write_bytes(whole[:-200])
+    for _ in range(2):  # decoded, then from the cache
+        with pytest.raises(InputError) as caught:
+            official(data_config(root))
+        message = str(caught.value)
+        assert "\n" not in message
+        assert message.startswith(f"4 of 50 images in {root} cannot be decoded: ")
+        assert "Testing/notumor/link.png (a broken link)" in message
+        assert "Training/glioma/0.png (the file is empty), ..." in message
+        assert "data.on_corrupt=skip" in message
+    split = official(data_config(root, on_corrupt=OnCorrupt.skip)).split
+    assert len(split) == 46
+    assert "4 of 50 images" in caplog.text
+    assert not split.table["path"].isin(["Training/glioma/0.png", "Testing/notumor/link.png"]).any()
+
+
+def test_class_of_which_nothing_is_left(tmp_path: Path, make_folders: MakeFolders, data_config: MakeConfig) -> None:
+    root = make_folders(tmp_path / "data", count=2)
+    for path in (root / "Testing/notumor").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(InputError, match="none of the images of notumor, test part can be decoded"):
+        official(data_config(root, on_corrupt=OnCorrupt.skip))
+
+
+def test_class_of_one_image(tmp_path: Path, make_folders: MakeFolders, data_config: MakeConfig) -> None:
+    root = make_folders(tmp_path / "data", count=2)
+    (root / "Training/glioma/1.png").unlink()
+    with pytest.raises(InputError, match="'glioma' has only 1 image"):
+        official(data_config(root))
+
+
+def test_no_training_part_and_unknown_protocol(
+    tmp_path: Path, make_folders: MakeFolders, data_config: MakeConfig
+) -> None:
+    data = data_config(make_folders(tmp_path / "data", ("test",)))
+    with pytest.raises(InputError, match="no training part, only test"):
+        official(data)
+    with pytest.raises(InputError, match="protocol=grouped"):
+        load(data, image_size=16, protocol="grouped")
+    assert set(load_whole(data, image_size=16).split.table["part"]) == {"test"}
+
+
+def test_load_whole_takes_all_images_as_test(
+    tmp_path: Path, make_folders: MakeFolders, data_config: MakeConfig
+) -> None:
+    names = ("glioma_tumor", "meningioma_tumor", "no_tumor", "pituitary_tumor")
+    dataset = load_whole(data_config(make_folders(tmp_path / "site B", count=1, names=names)), image_size=16)
+    assert dataset.split.counts == {"test": dict.fromkeys(CLASSES, 2)}
+    assert set(dataset.split.table["site"]) == {"site B"}
+
+
+def test_read_only_folder(tmp_path: Path, make_folders: MakeFolders, data_config: MakeConfig) -> None:
+    root = make_folders(tmp_path / "data")
+    folders = [root, *(path for path in root.rglob("*") if path.is_dir())]
+    before = sorted(root.rglob("*"))
+    for folder in folders:
+        folder.chmod(0o555)
+    try:
+        assert len(official(data_config(root)).split) == 48
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+    assert sorted(root.rglob("*")) == before
+
+
+def test_second_run_only_hashes(
+    tmp_path: Path, make_folders: MakeFolders, data_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = data_config(make_folders(tmp_path / "data"))
+    first = official(data)
+    monkeypatch.setattr(cache, "decode", None)
+    second = official(data)
+    assert second.split.digest == first.split.digest
+    assert np.array_equal(second.images(second.rows("val")), first.images(first.rows("val")))
+
+
+def test_moved_images_are_found_by_content(tmp_path: Path, make_folders: MakeFolders, data_config: MakeConfig) -> None:
+    data = data_config(make_folders(tmp_path / "data"))
+    first = official(data)
+    in_place = find_by_content(first.split, first.split.root, image_size=16, cache=data.cache)
+    assert in_place.split.table["path"].tolist() == first.split.table["path"].tolist()
+
+    moved = tmp_path / "elsewhere (2)"
+    (moved / "deep").mkdir(parents=True)
+    for number, path in enumerate(sorted((tmp_path / "data").rglob("*.png"))):
+        os.rename(path, moved / "deep" / f"{number}.png")
+    again = find_by_content(first.split, moved, image_size=16, cache=data.cache)
+    assert again.split.digest == first.split.digest
+    assert again.split.root == moved
+    for part in ("train", "val", "test"):
+        assert np.array_equal(again.images(again.rows(part)), first.images(first.rows(part)))
+        assert np.array_equal(again.labels(again.rows(part)), first.labels(first.rows(part)))
+
+    (moved / "deep/0.png").unlink()
+    (moved / "deep/1.png").write_bytes(b"changed")
+    with pytest.raises(InputError, match=r"2 of the split's 48 images are not under .*data\.root=DIR"):
+        find_by_content(first.split, moved, image_size=16, cache=data.cache)
+    with pytest.raises(InputError, match="no longer in"):
+        find_by_content(first.split, tmp_path / "nowhere", image_size=16, cache=data.cache)
+
+
+@pytest.fixture
+def phantom_config(tmp_path: Path, data_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> tuple[DataConfig, Path]:
+    """A stand-in for the phantom: 6 subjects a class, 2 slices each, 4 of the 6 for training."""
+    root = tmp_path / "phantom"
+    rng = np.random.default_rng(0)
+    rows = []
+    (root / "masks").mkdir(parents=True)
+    for label in CLASSES:
+        for subject in range(6):
+            for index in range(2):
+                name = f"{label}_{subject}_{index}.png"
+                Image.fromarray(rng.integers(0, 256, (32, 32), np.uint8)).save(root / name)
+                mask = ""
+                if label != "notumor":
+                    mask = f"masks/{name}"
+                    lesion = np.zeros((32, 32), np.uint8)
+                    lesion[:8, 16:] = 255
+                    Image.fromarray(lesion).save(root / mask)
+                part = "train" if subject < 4 else "test"
+                rows.append((name, label, part, f"{label}-{subject}", "phantom", mask))
+    columns = ["path", "label", "part", "group", "site", "mask"]
+    pd.DataFrame(rows, columns=columns).to_csv(root / "table.csv", index=False)
+    asked = []
+
+    def ensure_phantom(config: PhantomConfig, cache: Path, workers: int) -> Path:
+        asked.append((config, cache, workers))
+        return root
+
+    monkeypatch.setitem(sys.modules, "brain_tumor.data.phantom", SimpleNamespace(ensure_phantom=ensure_phantom))
+    config = PhantomConfig(subjects=24)
+    return data_config(None, source=Source.phantom, phantom=config), root
+
+
+def test_phantom_keeps_subjects_together_and_has_masks(phantom_config: tuple[DataConfig, Path]) -> None:
+    data, root = phantom_config
+    dataset = official(data)
+    split = dataset.split
+    assert (split.source, split.synthetic, split.root) == ("phantom", True, root)
+    assert {part: sum(classes.values()) for part, classes in split.counts.items()} == {
+        "train": 24,
+        "val": 8,
+        "test": 16,
+    }
+    assert split.table["group"].nunique() == 24
+    assert not set(split.part("val")["group"]) & set(split.part("train")["group"])
+    rows = dataset.rows("test")
+    again = find_by_content(split, root, image_size=16, cache=data.cache)
+    for masks in (dataset.mask_of(rows), again.mask_of(rows)):
+        assert masks is not None
+        assert masks.shape == (16, 16, 16)
+        assert masks.dtype == np.bool_
+        has_tumour = split.part("test")["label"].to_numpy() != "notumor"
+        expected = np.zeros((16, 16), bool)
+        expected[:4, 8:] = True
+        assert (masks[has_tumour] == expected).all()
+        assert not masks[~has_tumour].any()
+
+
+def test_phantom_without_its_block(data_config: MakeConfig) -> None:
+    with pytest.raises(InputError, match="data=phantom"):
+        official(data_config(None, source=Source.phantom))
+
+
+def test_configuration_files_fill_the_data_configuration() -> None:
+    for name in ("phantom", "folder", "kaggle"):
+        data = typed(DataConfig, OmegaConf.load(CONF / f"{name}.yaml"))  # type: ignore[arg-type]
+        assert data.source.value == name
+        assert (data.phantom is not None) == (name == "phantom")
+        assert (data.handle is not None) == (name == "kaggle")
