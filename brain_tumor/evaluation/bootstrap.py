@@ -1,0 +1,156 @@
+"""How far a metric would move with other patients: percentile intervals of a bootstrap by group.
+
+Images of one group (a patient, or duplicates) are no independent draws, so whole groups are drawn with
+replacement: the cluster bootstrap (Davison & Hinkley 1997, "Bootstrap methods and their application", section
+3.8; Field & Welsh 2007, "Bootstrapping clustered data"). A resample is then a weight per image, how often its
+group was drawn, and all metrics are computed for many weightings at once.
+"""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from brain_tumor.evaluation.metrics import CALIBRATION_BINS, Evaluation, confidence_bins, score
+
+_CHUNK = 2**21  # weights (resamples x images) held at a time: 16 MiB, and a few arrays of that size beside it
+
+
+def intervals(evaluation: Evaluation, resamples: int = 1000, seed: int = 0, level: float = 0.95) -> pd.DataFrame:
+    """Metrics with percentile bootstrap intervals (Efron & Tibshirani 1993, chapter 13), resampled by group.
+
+    Args:
+        evaluation: its rows' `group` says which images are drawn together.
+        resamples: number of bootstrap resamples, at least 1.
+        seed: the same seed gives the same intervals.
+        level: coverage aimed at, in (0, 1).
+
+    Returns:
+        One row per metric of `score`, in its order: `metric`, `value` (on the images as they are), `low`,
+        `high`. Resamples in which a metric is undefined (a class is missing) are left out of its interval.
+        With fewer than two groups nothing can be said: `low` and `high` are NaN.
+    """
+    if resamples < 1 or not 0 < level < 1:
+        raise ValueError(f"resamples={resamples} must be positive and level={level} between 0 and 1")
+    values = score(evaluation)
+    member, names = pd.factorize(evaluation.rows["group"], use_na_sentinel=False)
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    bounds = {name: np.full(2, np.nan) for name in values}
+    if len(names) > 1:
+        replicates = _replicates(evaluation, np.asarray(member), len(names), resamples, seed)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="All-NaN slice", category=RuntimeWarning)
+            bounds = {name: np.nanquantile(replicates[name], tails) for name in values}
+    return pd.DataFrame(
+        [(name, value, float(bounds[name][0]), float(bounds[name][1])) for name, value in values.items()],
+        columns=["metric", "value", "low", "high"],
+    )
+
+
+def _replicates(
+    evaluation: Evaluation, member: NDArray[np.int64], groups: int, resamples: int, seed: int
+) -> dict[str, NDArray[np.float64]]:
+    """Each metric (resamples,). The draws do not depend on how they are cut into chunks."""
+    rng = np.random.default_rng(seed)
+    chunk = max(1, _CHUNK // len(member))
+    parts = []
+    for start in range(0, resamples, chunk):
+        drawn = rng.integers(groups, size=(min(chunk, resamples - start), groups))
+        offsets = groups * np.arange(len(drawn))[:, None]
+        counts = np.bincount((drawn + offsets).ravel(), minlength=drawn.size).reshape(drawn.shape)
+        parts.append(weighted_scores(evaluation, counts[:, member].astype(np.float64)))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def weighted_scores(evaluation: Evaluation, weights: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """All of `score`'s metrics, each (R,), for R weightings (R, N) of the images.
+
+    Weights are at least 0, and no row is all 0. The same as scikit-learn's with `sample_weight`; a class
+    whose images all weigh 0 is absent, as in `score`.
+    """
+    sums = _weighted_sums(evaluation, weights)
+    size = len(evaluation.classes)
+    confusion = sums.pop("confusion").reshape(-1, size, size)  # (R, true, predicted)
+    hits = np.diagonal(confusion, axis1=1, axis2=2)
+    support, predicted = confusion.sum(axis=2), confusion.sum(axis=1)
+    roc_auc, pr_auc = _areas(evaluation, weights)
+    per_class = {
+        "precision": _ratio(hits, predicted, otherwise=0.0),
+        "recall": _ratio(hits, support),
+        "f1": _ratio(2 * hits, support + predicted),
+        "roc_auc": roc_auc,
+        "pr_auc": pr_auc,
+    }
+    per_class = {name: np.where(support > 0, values, np.nan) for name, values in per_class.items()}
+    macro = {name: _mean_of_defined(values) for name, values in per_class.items()}
+    headline = {
+        "accuracy": hits.sum(axis=1) / support.sum(axis=1),
+        "balanced_accuracy": macro["recall"],
+        "macro_precision": macro["precision"],
+        "macro_recall": macro["recall"],
+        "macro_f1": macro["f1"],
+        "roc_auc": macro["roc_auc"],
+        "pr_auc": macro["pr_auc"],
+        **{name: values / support.sum(axis=1) for name, values in sums.items()},
+    }
+    return headline | {
+        f"{metric}_{name}": values[:, index]
+        for metric, values in per_class.items()
+        for index, name in enumerate(evaluation.classes)
+    }
+
+
+def _weighted_sums(evaluation: Evaluation, weights: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """What is a weighted sum over images, in one matrix product: `confusion` (R, C * C), the others (R,)."""
+    labels, probabilities = evaluation.labels, evaluation.probabilities
+    size = len(evaluation.classes)
+    cells = np.eye(size * size)[labels * size + evaluation.predictions]
+    # scikit-learn's log_loss clips by the machine epsilon, too
+    likely = np.clip(probabilities[np.arange(len(labels)), labels], np.finfo(np.float64).eps, 1)
+    squares = np.square(probabilities - np.eye(size)[labels]).sum(axis=1)
+    gaps = evaluation.correct - evaluation.confidences
+    binned = np.eye(CALIBRATION_BINS)[confidence_bins(evaluation.confidences)] * gaps[:, None]
+    sums = weights @ np.column_stack([cells, -np.log(likely), squares, binned])
+    end = size * size
+    return {
+        "confusion": sums[:, :end],
+        "log_loss": sums[:, end],
+        "brier": sums[:, end + 1],
+        "ece": np.abs(sums[:, end + 2 :]).sum(axis=1),
+    }
+
+
+def _areas(evaluation: Evaluation, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """One-vs-rest ROC AUC and average precision, each (R, C); the sort is shared by all weightings."""
+    shape = (len(weights), len(evaluation.classes))
+    roc_auc, pr_auc = np.empty(shape), np.empty(shape)
+    labels = evaluation.labels
+    for index in range(shape[1]):
+        order = np.argsort(-evaluation.probabilities[:, index], kind="stable")
+        ranked = evaluation.probabilities[order, index]
+        # Images with equal scores enter at once: the curve has a point only after the last of them.
+        last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+        taken = weights[:, order]
+        both = np.cumsum(taken, axis=1)[:, last]
+        taken *= labels[order] == index
+        positives = np.cumsum(taken, axis=1)[:, last]
+        negatives = both - positives
+        found = np.diff(positives, axis=1, prepend=0)
+        height = positives - found / 2  # the trapezoid's mean height
+        area = np.einsum("rn,rn->r", np.diff(negatives, axis=1, prepend=0), height)
+        roc_auc[:, index] = _ratio(area, positives[:, -1] * negatives[:, -1])
+        precision = _ratio(positives, both, otherwise=0.0)
+        pr_auc[:, index] = _ratio(np.einsum("rn,rn->r", found, precision), positives[:, -1])
+    return roc_auc, pr_auc
+
+
+def _ratio(above: NDArray[np.float64], below: NDArray[np.float64], otherwise: float = np.nan) -> NDArray[np.float64]:
+    """`above / below`, and `otherwise` where `below` is 0."""
+    return np.divide(above, below, out=np.full_like(below, otherwise), where=below > 0)
+
+
+def _mean_of_defined(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean (R,) of each row of (R, C) without its NaNs; NaN where nothing is left."""
+    defined = ~np.isnan(values)
+    return _ratio(np.where(defined, values, 0).sum(axis=1), defined.sum(axis=1).astype(np.float64))
