@@ -1,0 +1,152 @@
+"""Keras callbacks of a phase, in the order in which they must run: progress, validation, checkpoint."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from brain_tumor.errors import InputError
+from brain_tumor.training.checkpoint import History, save_best, save_last
+
+LOWER_IS_BETTER = ("val/loss",)
+Validate = Callable[[keras.Model], dict[str, float]]
+
+
+def best_step(history: History, monitor: str) -> int:
+    """The 1-based step with the best `monitor`; ties go to the lower `val/loss`, then to the earlier epoch."""
+    sign = 1 if monitor in LOWER_IS_BETTER else -1
+    best = min(history, key=lambda row: (sign * row[monitor], row["val/loss"], row["step"]))
+    return int(best["step"])
+
+
+class Progress(keras.callbacks.Callback):  # type: ignore[misc]
+    """A bar per epoch with the phase, images a second and the time left."""
+
+    def __init__(self, phase: str, epochs: int, images: int, batch_size: int) -> None:
+        super().__init__()
+        self._title, self._epochs, self._images, self._batch = phase, epochs, images, batch_size
+        self._bar: Any = None
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._bar = tqdm(
+            total=self._images,
+            desc=f"{self._title} {epoch + 1}/{self._epochs}",
+            unit="img",
+            mininterval=0.5 if sys.stderr.isatty() else 30,
+            maxinterval=30,
+            leave=False,
+        )
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self._bar.update(min(self._batch, self._images - batch * self._batch))
+        if logs and batch % 5 == 0:
+            self._bar.set_postfix(loss=f"{logs['loss']:.3f}", refresh=False)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._bar.close()
+
+
+class WarmUp(keras.callbacks.Callback):  # type: ignore[misc]
+    """Linear warm-up for `decay=plateau`, where the learning rate is a plain number."""
+
+    def __init__(self, learning_rate: float, steps: int) -> None:
+        super().__init__()
+        self._learning_rate, self._steps = learning_rate, steps
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        step = int(self.model.optimizer.iterations)
+        if step < self._steps:
+            self.model.optimizer.learning_rate = self._learning_rate * (step + 1) / (self._steps + 1)
+        elif step == self._steps:
+            self.model.optimizer.learning_rate = self._learning_rate
+
+
+class Record(keras.callbacks.Callback):  # type: ignore[misc]
+    """Ends an epoch: validates and adds the row to the history.
+
+    The validation metrics go into `logs`, where the callbacks that stop or slow down training read them; those must
+    therefore come later in the list. SwapEMAWeights must come earlier: it has put the averaged weights into the
+    model, which are validated and kept if best, while training goes on from the raw ones.
+    """
+
+    def __init__(self, history: History, phase: str, *, images: int, validate: Validate) -> None:
+        super().__init__()
+        self._history, self._phase, self._images, self._validate = history, phase, images, validate
+        self._started = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._started = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        logs = logs if logs is not None else {}
+        trained = time.perf_counter()
+        if not np.isfinite(logs["loss"]):
+            raise InputError(
+                f"training diverged in epoch {epoch + 1} of phase {self._phase} (the loss is not a number): "
+                f"lower schedule.{self._phase}.learning_rate"
+            )
+        logs.update(self._validate(self.model))
+        now = time.perf_counter()
+        self._history.append(
+            {
+                "phase": self._phase,
+                "step": len(self._history) + 1,
+                "train/loss": float(logs["loss"]),
+                "train/accuracy": float(logs["accuracy"]),
+                **{name: float(value) for name, value in logs.items() if name.startswith("val/")},
+                "learning_rate": float(self.model.optimizer.learning_rate),
+                "images_per_second": self._images / (trained - self._started),
+                "seconds": now - self._started,
+            }
+        )
+
+
+class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
+    """Keeps the best and the last epoch on disk, then tells `on_epoch`. The last in the list."""
+
+    def __init__(
+        self,
+        folder: Path,
+        history: History,
+        *,
+        monitor: str,
+        swap: Any,
+        on_epoch: Callable[[dict[str, Any]], None],
+    ) -> None:
+        super().__init__()
+        self._folder, self._history, self._monitor = folder, history, monitor
+        self._swap, self._on_epoch = swap, on_epoch
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if best_step(self._history, self._monitor) == len(self._history):
+            save_best(self._folder, self.model)
+        if self._swap is not None:
+            self._swap.on_epoch_begin(epoch)  # the raw weights again, for as long as the checkpoint is written
+        save_last(self._folder, self.model, self._history)
+        if self._swap is not None:
+            self._swap.on_epoch_end(epoch)
+        self._on_epoch(self._history[-1])
+
+
+class Replay(keras.callbacks.Callback):  # type: ignore[misc]
+    """After `resume`, brings the patience counters of `watchers`, earlier in the list, to where they were."""
+
+    def __init__(self, past: History, watchers: list[Any], first_learning_rate: float | None) -> None:
+        super().__init__()
+        self._past, self._watchers, self._first = past, watchers, first_learning_rate
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        optimizer = self.model.optimizer
+        restored = float(optimizer.learning_rate)
+        if self._first is not None:
+            optimizer.learning_rate = self._first  # ReduceLROnPlateau lowers it again, epoch by epoch
+        for watcher in self._watchers:
+            for epoch, row in enumerate(self._past):
+                watcher.on_epoch_end(epoch, dict(row))
+        if self._first is not None:
+            optimizer.learning_rate = restored

@@ -1,0 +1,92 @@
+"""What a run leaves on disk while it trains: the best weights, and all that `resume` needs to go on."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from filelock import FileLock, Timeout
+
+from brain_tumor.errors import InputError
+
+History = list[dict[str, Any]]
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[Path]:
+    """Hold a run's checkpoint folder, made if need be; InputError if another process trains this run right now."""
+    lock = FileLock(folder / "lock", timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise InputError(
+            f"run {folder.name} is being trained by another process: wait for it, or stop it first"
+        ) from error
+    except OSError as error:
+        raise InputError(f"tracking.checkpoints: {folder} cannot be written ({error.strerror})") from error
+    try:
+        yield folder
+    finally:
+        lock.release()
+
+
+def discard(folder: Path) -> None:
+    """Remove the checkpoint of a run that has finished."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def save_last(folder: Path, model: keras.Model, history: History) -> None:
+    """Write weights, optimizer state and history to `last.npz` in one rename."""
+    _write(folder / "last.npz", [*model.variables, *model.optimizer.variables], history)
+
+
+def load_last(folder: Path, model: keras.Model) -> None:
+    """Put the weights and the optimizer state of `last.npz` into a model compiled for the same phase."""
+    _read(folder / "last.npz", [*model.variables, *model.optimizer.variables])
+
+
+def read_history(folder: Path) -> History:
+    """The finished epochs of an interrupted run; empty if none was finished."""
+    path = folder / "last.npz"
+    if not path.exists():
+        return []
+    with np.load(path, allow_pickle=False) as file:
+        history: History = json.loads(str(file["history"]))
+    return history
+
+
+def save_best(folder: Path, model: keras.Model) -> None:
+    _write(folder / "best.npz", model.variables, [])
+
+
+def load_best(folder: Path, model: keras.Model) -> None:
+    _read(folder / "best.npz", model.variables)
+
+
+def _write(path: Path, variables: Sequence[Any], history: History) -> None:
+    arrays = {str(index): np.asarray(variable) for index, variable in enumerate(variables)}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, history=json.dumps(history), **arrays)
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(
+            f"checkpoint {path} cannot be written ({error.strerror}): free or change the disk, then resume"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _read(path: Path, variables: Sequence[Any]) -> None:
+    with np.load(path, allow_pickle=False) as file:
+        if len(file.files) != len(variables) + 1:
+            raise InputError(f"checkpoint {path} belongs to another model or phase: train anew instead of resume")
+        for index, variable in enumerate(variables):
+            variable.assign(file[str(index)])

@@ -1,0 +1,54 @@
+"""Optimizer, learning rate and loss of a phase."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from brain_tumor.config import PhaseConfig
+
+
+def make_optimizer(phase: PhaseConfig, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    """The phase's optimizer with its learning rate: a schedule, or with `decay=plateau` a plain number."""
+    common: dict[str, Any] = {
+        "learning_rate": learning_rate(phase, steps_per_epoch),
+        "use_ema": phase.weight_averaging is not None,
+        "ema_momentum": phase.weight_averaging or 0.99,
+    }
+    if phase.optimizer == "sgd":
+        optimizer = keras.optimizers.SGD(momentum=0.9, nesterov=True, weight_decay=phase.weight_decay or None, **common)
+    elif phase.optimizer == "adam":
+        optimizer = keras.optimizers.Adam(weight_decay=phase.weight_decay or None, **common)
+    else:
+        optimizer = keras.optimizers.AdamW(weight_decay=phase.weight_decay, **common)
+    if phase.weight_decay:  # scales and shifts are no weights to shrink (He et al. 2019, section 3.1)
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def learning_rate(phase: PhaseConfig, steps_per_epoch: int) -> Any:
+    """A float for `decay=plateau` (ReduceLROnPlateau must be able to set it), otherwise a Keras schedule."""
+    if phase.decay == "plateau":
+        return phase.learning_rate
+    total = phase.epochs * steps_per_epoch
+    warmup = min(round(phase.warmup_epochs * steps_per_epoch), total - 1)
+    floor = 1.0 if phase.decay == "constant" else 0.0  # the share of the peak that decay ends at
+    if warmup == 0:
+        return keras.optimizers.schedules.CosineDecay(phase.learning_rate, total, alpha=floor)
+    return keras.optimizers.schedules.CosineDecay(
+        phase.learning_rate / (warmup + 1),
+        total - warmup,
+        alpha=floor,
+        warmup_target=phase.learning_rate,
+        warmup_steps=warmup,
+    )
+
+
+def make_loss(classes: int, label_smoothing: float) -> Callable[[Any, Any], Any]:
+    """Cross-entropy (B,) of integer labels (B,) and probabilities (B, C), smoothed (Szegedy et al. 2016)."""
+
+    def loss(labels: Any, probabilities: Any) -> Any:
+        one_hot = keras.ops.one_hot(keras.ops.reshape(labels, (-1,)), classes)
+        return keras.losses.categorical_crossentropy(one_hot, probabilities, label_smoothing=label_smoothing)
+
+    return loss

@@ -1,0 +1,29 @@
+"""What can be known before anything starts, without TensorFlow: an error here has cost the user a second."""
+
+from pathlib import Path
+
+from brain_tumor.config import TrainConfig
+from brain_tumor.errors import InputError
+from brain_tumor.models.registry import get_backbone
+from brain_tumor.models.weights import resolve_weights
+
+
+def preflight(config: TrainConfig) -> Path | None:
+    """Check the model, its weights and the schedule; returns the weights' file, or None for random weights.
+
+    Raises InputError for an unknown model, weights that cannot be had, or a frozen backbone without trained weights.
+    """
+    get_backbone(config.model.name)
+    weights = resolve_weights(config.model.name, config.model.weights)
+    name, phase = next(iter(config.schedule.items()))
+    if weights is None and phase.unfreeze != "all":
+        raise InputError(
+            f"schedule.{name}.unfreeze={phase.unfreeze} freezes a backbone that has no trained weights "
+            f"(model.weights=none): use schedule=scratch, or schedule.{name}.unfreeze=all, or give model.weights"
+        )
+    return weights
+
+
+def image_size(config: TrainConfig) -> int:
+    """Pixels a side: `data.image_size`, or the backbone's native resolution."""
+    return config.data.image_size or get_backbone(config.model.name).native_size

@@ -1,0 +1,56 @@
+"""Learning rates and losses against hand-computed values."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from test_fit import phase
+
+
+def rate(changes: dict[str, Any], step: int) -> float:
+    from brain_tumor.training.optimizers import learning_rate
+
+    schedule = learning_rate(phase(learning_rate=0.1, epochs=10, **changes), steps_per_epoch=10)
+    return float(schedule(step))
+
+
+def test_cosine_without_warm_up() -> None:
+    for step in (0, 25, 50, 100):
+        assert rate({"decay": "cosine"}, step) == pytest.approx(0.05 * (1 + math.cos(math.pi * step / 100)), abs=1e-7)
+
+
+def test_cosine_after_warm_up() -> None:
+    changes = {"decay": "cosine", "warmup_epochs": 2}
+    assert rate(changes, 0) == pytest.approx(0.1 / 21)
+    assert rate(changes, 10) == pytest.approx(0.1 / 21 + (0.1 - 0.1 / 21) / 2)
+    assert rate(changes, 20) == pytest.approx(0.1)
+    assert rate(changes, 60) == pytest.approx(0.05)  # half of the 80 steps that are left
+    assert rate(changes, 100) == pytest.approx(0, abs=1e-8)
+
+
+def test_constant_after_warm_up() -> None:
+    changes = {"decay": "constant", "warmup_epochs": 1}
+    assert [rate(changes, step) for step in (10, 40, 100)] == pytest.approx([0.1] * 3)
+
+
+def test_weight_decay_spares_scales_and_shifts() -> None:
+    import keras
+
+    from brain_tumor.training.optimizers import make_optimizer
+
+    optimizer = make_optimizer(phase(optimizer="sgd", learning_rate=0.5, weight_decay=0.1), steps_per_epoch=1)
+    names = ("kernel", "bias", "gamma", "beta")
+    variables = [keras.Variable(np.ones(2), name=name) for name in names]
+    optimizer.build(variables)
+    optimizer.apply([keras.ops.zeros(2) for _ in names], variables)
+    # Keras' decoupled decay: w - learning_rate * weight_decay * w
+    assert [float(variable[0]) for variable in variables] == pytest.approx([0.95, 1, 1, 1])
+
+
+def test_smoothed_loss() -> None:
+    from brain_tumor.training.optimizers import make_loss
+
+    found = make_loss(4, 0.2)(np.array([1]), np.array([[0.1, 0.7, 0.1, 0.1]], np.float32))
+    expected = -(0.85 * math.log(0.7) + 3 * 0.05 * math.log(0.1))
+    assert float(found[0]) == pytest.approx(expected, rel=1e-5)
