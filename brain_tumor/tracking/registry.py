@@ -1,0 +1,143 @@
+"""Registered models: saving, the champion, and loading one with all that made it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import mlflow
+import numpy as np
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types.schema import Schema, TensorSpec
+
+from brain_tumor.data.split import Split
+from brain_tumor.errors import InputError
+from brain_tumor.tracking.runs import load_config, load_split
+
+CHAMPION = "champion"
+LOWER_IS_BETTER = ("val/loss", "val/log_loss")
+
+
+@dataclass(frozen=True, eq=False)
+class RegisteredModel:
+    """A logged model with what made it; `name` and `version` are None for one that was never registered."""
+
+    model: Any  # keras.Model
+    uri: str
+    run_id: str
+    name: str | None
+    version: str | None
+    config: dict[str, Any]
+    split: Split
+
+
+def log_model(model: Any, *, register: str | None, tags: Mapping[str, str]) -> tuple[str, str | None]:
+    """Save a Keras model in the current run and register it under `register`; returns its URI and its version."""
+    side = model.input_shape[1]
+    classes = model.output_shape[-1]
+    signature = ModelSignature(
+        Schema([TensorSpec(np.dtype(np.uint8), (-1, side, side, 3), "image")]),
+        Schema([TensorSpec(np.dtype(np.float32), (-1, classes), "probabilities")]),
+    )
+    # Requirements are given because inferring them takes seconds; an input example crashes keras models (mlflow 16183).
+    requirements = [f"{name}=={_version(name)}" for name in ("tensorflow", "keras", "numpy")]
+    info = mlflow.keras.log_model(
+        model,
+        name="model",
+        registered_model_name=register,
+        signature=signature,
+        pip_requirements=requirements,
+    )
+    if register is None:
+        return str(info.model_uri), None
+    version = str(info.registered_model_version)
+    client = mlflow.MlflowClient()
+    for key, value in tags.items():
+        client.set_model_version_tag(register, version, key, value)
+    return f"models:/{register}/{version}", version
+
+
+def crown(name: str, version: str) -> str:
+    """Move the alias `champion` to `version` if it is better, and say in one line what was done and why.
+
+    Better is: a better validation score on the same data and protocol, or any real model against a synthetic one.
+    """
+    client = mlflow.MlflowClient()
+    champion = _champion(name)
+    challenger = client.get_model_version(name, version)
+    reason = refusal(dict(champion.tags), dict(challenger.tags)) if champion is not None else None
+    if champion is not None and reason is not None:
+        command = (
+            f"python -c \"import mlflow; mlflow.set_tracking_uri('{mlflow.get_tracking_uri()}'); "
+            f"mlflow.MlflowClient().set_registered_model_alias('{name}', '{CHAMPION}', '{version}')\""
+        )
+        return f"{name} version {champion.version} stays {CHAMPION}: {reason}. To move it all the same: {command}"
+    client.set_registered_model_alias(name, CHAMPION, version)
+    return f"{name} version {version} is now {CHAMPION}"
+
+
+def refusal(champion: Mapping[str, str], challenger: Mapping[str, str]) -> str | None:
+    """Why a challenger's tags do not beat a champion's; None if they do.
+
+    Tags read: `data_kind` (real | synthetic), `data_digest`, `protocol`, `monitor`, `score`.
+    """
+    kinds = champion.get("data_kind"), challenger.get("data_kind")
+    if kinds == ("synthetic", "real"):
+        return None
+    if kinds == ("real", "synthetic"):
+        return "it was trained on real data, this one on synthetic data"
+    for tag in ("data_digest", "protocol", "monitor"):
+        if champion.get(tag) != challenger.get(tag):
+            return f"the two are not comparable (another {tag.replace('_', ' ')})"
+    old, new = float(champion["score"]), float(challenger["score"])
+    monitor = challenger["monitor"]
+    better = new < old if monitor in LOWER_IS_BETTER else new > old
+    return None if better else f"its {monitor} is {old:.4f}, this one's {new:.4f}"
+
+
+def load_model(uri: str) -> RegisteredModel:
+    """Load a model and what made it by `models:/NAME@ALIAS`, `models:/NAME/VERSION` or `runs:/RUN_ID/model`.
+
+    Raises InputError if there is no such model, or it was not logged by this package.
+    """
+    try:
+        name, version = _resolve(uri)
+        exact = f"models:/{name}/{version}" if name else uri
+        info = mlflow.models.get_model_info(exact)
+        model = mlflow.keras.load_model(exact)
+    except (MlflowException, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"model_uri={uri} cannot be loaded from {mlflow.get_tracking_uri()}: {reason}"
+            " (expected models:/NAME@ALIAS, models:/NAME/VERSION or runs:/RUN_ID/model;"
+            " tracking.uri names another store)"
+        ) from error
+    if not info.run_id:
+        raise InputError(f"model_uri={uri} belongs to no run, so its split is unknown: train it with brain_tumor.train")
+    return RegisteredModel(model, exact, info.run_id, name, version, load_config(info.run_id), load_split(info.run_id))
+
+
+def _resolve(uri: str) -> tuple[str | None, str | None]:
+    """Name and version that a registry URI means today, so that the log says which version was meant."""
+    if not uri.startswith("models:/") or uri.startswith("models:/m-"):
+        return None, None
+    rest = uri.removeprefix("models:/")
+    if "@" in rest:
+        name, alias = rest.rsplit("@", 1)
+        return name, str(mlflow.MlflowClient().get_model_version_by_alias(name, alias).version)
+    name, _, version = rest.rpartition("/")
+    return name or None, version or None
+
+
+def _champion(name: str) -> ModelVersion | None:
+    try:
+        return mlflow.MlflowClient().get_model_version_by_alias(name, CHAMPION)
+    except MlflowException:
+        return None
+
+
+def _version(distribution: str) -> str:
+    from importlib.metadata import version
+
+    return version(distribution)

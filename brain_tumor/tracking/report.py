@@ -1,0 +1,101 @@
+"""What a run logs once its model stands: final metrics, tables and pictures; and what it prints at the end."""
+
+import resource
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+import mlflow
+import pandas as pd
+from matplotlib.figure import Figure
+
+from brain_tumor.data.load import Dataset
+from brain_tumor.evaluation.bootstrap import intervals
+from brain_tumor.evaluation.drawing import save
+from brain_tumor.evaluation.metrics import HEADLINE, Evaluation, score
+from brain_tumor.evaluation.pictures import Explainer, localise, pictures
+from brain_tumor.tracking.runs import log_table
+from brain_tumor.tracking.store import Store
+
+PRINTED = ("accuracy", "balanced_accuracy", "macro_f1", "roc_auc", "log_loss", "ece")
+
+
+def log_cost(history: Sequence[Mapping[str, Any]]) -> None:
+    """Training time (s), speed (images/s, median over epochs, validation left out) and peak memory (MiB)."""
+    rate = pd.Series([row["images_per_second"] for row in history]).median()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
+    mlflow.log_metrics(
+        {
+            "cost/train_seconds": sum(row["seconds"] for row in history),
+            "cost/images_per_second": float(rate),
+            "cost/peak_memory_mib": peak,
+        }
+    )
+
+
+def log_evaluation(evaluation: Evaluation, part: str, *, resamples: int, step: int = 0) -> pd.DataFrame:
+    """Log headline metrics as `part/name`, and every metric with its interval and every prediction as tables.
+
+    Returns the table of intervals: metric, value, low, high.
+    """
+    values = score(evaluation)
+    names = [*HEADLINE, *(name for name in values if name.startswith("recall_"))]
+    mlflow.log_metrics({f"{part}/{name}": values[name] for name in names}, step=step)
+    table = intervals(evaluation, resamples=resamples)
+    log_table(table, f"tables/{part}_metrics.csv")
+    log_table(evaluation.table(), f"tables/{part}_predictions.csv")
+    return table
+
+
+def log_pictures(dataset: Dataset, part: str, evaluation: Evaluation, explain: Explainer) -> str | None:
+    """Log a part's figures to `figures/part/`; where lesions are known, also how many of the maps peak in them.
+
+    Returns that finding in one line, or None.
+    """
+    for name, figure in pictures(dataset, part, evaluation, explain):
+        log_figure(figure, f"{part}/{name}")
+    found = localise(dataset, part, evaluation, explain)
+    if found is None:
+        return None
+    shares = {"peak_in_lesion": found.hits, "centre_in_lesion": found.centre_hits, "lesion_share": found.covered}
+    mlflow.log_metrics({f"{part}/cam_{name}": value for name, value in shares.items()})
+    return (
+        f"{explain.method} at {explain.layer} ({dataset.split.name}): {found.hits:.1%} of the {found.images} maps of "
+        f"correctly classified lesions peak in the lesion (the image's centre: {found.centre_hits:.1%}, "
+        f"a random point: {found.covered:.1%})"
+    )
+
+
+def log_figure(figure: Figure, name: str) -> None:
+    """A figure as `figures/name.png`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save(figure, path)
+        mlflow.log_artifacts(folder, "figures")
+
+
+def summary(
+    measured: Sequence[tuple[Evaluation, pd.DataFrame]], store: Store, run_id: str, lines: Sequence[str]
+) -> str:
+    """What a run prints at the end: each part's table with its intervals, then where everything is."""
+    text = []
+    for evaluation, table in measured:
+        text.append(f"\n{evaluation.title}: {len(evaluation.rows)} images, 95 % intervals by group")
+        rows = table.set_index("metric").loc[list(PRINTED)]
+        text += [f"  {name:<18} {row.value:.4f}  [{row.low:.4f}, {row.high:.4f}]" for name, row in rows.iterrows()]
+    figures = mlflow.get_run(run_id).info.artifact_uri + "/figures"
+    if figures.startswith("file:"):
+        figures = url2pathname(urlparse(figures).path)
+    text += [
+        "",
+        *lines,
+        f"pictures  {figures}",
+        f"run       {store.run_address(run_id)}",
+        f"MLflow    {store.ui_command}",
+    ]
+    return "\n".join(text)

@@ -1,0 +1,149 @@
+"""One MLflow run: what goes into it, and how it ends."""
+
+import importlib.metadata
+import subprocess
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from omegaconf import OmegaConf
+
+from brain_tumor.config import plain
+from brain_tumor.data.split import Split, read_csv
+from brain_tumor.errors import InputError
+from brain_tumor.tracking.store import Store
+
+EPOCH_METRICS = ("train/loss", "train/accuracy", "learning_rate", "images_per_second")
+
+
+@contextmanager
+def started(
+    store: Store,
+    *,
+    name: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    run_id: str | None = None,
+    parent: str | None = None,
+    system_metrics: bool = True,
+) -> Iterator[str]:
+    """A new run, or with `run_id` the same one again; yields its id.
+
+    Ends as FINISHED, as KILLED after Ctrl-C or SIGTERM, and as FAILED after anything else; what was raised goes on.
+    """
+    run = mlflow.start_run(
+        run_id=run_id,
+        experiment_id=None if run_id else store.experiment_id,
+        run_name=name,
+        tags=dict(tags or {}),
+        parent_run_id=parent,
+        log_system_metrics=system_metrics,
+    )
+    try:
+        yield run.info.run_id
+    except KeyboardInterrupt:
+        mlflow.end_run("KILLED")
+        raise
+    except BaseException:
+        mlflow.end_run("FAILED")
+        raise
+    mlflow.end_run("FINISHED")
+
+
+def log_epoch(row: Mapping[str, Any], phases: list[str]) -> None:
+    """One epoch's metrics at its continuous step; `phase` is the 1-based place of its phase in the schedule."""
+    metrics = {name: value for name, value in row.items() if name in EPOCH_METRICS or name.startswith("val/")}
+    mlflow.log_metrics({**metrics, "phase": phases.index(row["phase"]) + 1}, step=row["step"])
+
+
+def logged_epochs(run_id: str) -> int:
+    """How many epochs' metrics a run holds already."""
+    return len(mlflow.MlflowClient().get_metric_history(run_id, "train/loss"))
+
+
+def log_split(split: Split) -> None:
+    """The split table as an artifact, and the data set as the run's input, with its digest."""
+    with tempfile.TemporaryDirectory() as folder:
+        split.to_csv(Path(folder) / "split.csv")
+        mlflow.log_artifacts(folder, "data")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it finds two equal ways to read a local folder
+        dataset = mlflow.data.from_pandas(
+            split.table[["path", "label", "part", "group", "sha256"]],
+            source=str(split.root),
+            targets="label",
+            name=split.name,
+            digest=split.digest[:32],
+        )
+    mlflow.log_input(dataset, context="training")
+
+
+def interrupted(run_id: str) -> dict[str, str]:
+    """The tags of a training run that can be resumed; InputError if there is none of that id, or it has finished."""
+    try:
+        run = mlflow.get_run(run_id)
+    except MlflowException as error:
+        raise InputError(f"resume={run_id}: {mlflow.get_tracking_uri()} has no run of that id") from error
+    if run.data.tags.get("job") != "train":
+        raise InputError(f"resume={run_id} is no training run of brain_tumor")
+    if run.info.status == "FINISHED":
+        raise InputError(f"resume={run_id} has finished: there is nothing to resume")
+    return {name: value for name, value in run.data.tags.items() if not name.startswith("mlflow.")}
+
+
+def load_split(run_id: str) -> Split:
+    """The split table that a run logged."""
+    with tempfile.TemporaryDirectory() as folder:
+        return read_csv(Path(download(run_id, "data", folder)) / "split.csv")
+
+
+def load_config(run_id: str) -> dict[str, Any]:
+    """The composed configuration that a run logged, as plain values."""
+    with tempfile.TemporaryDirectory() as folder:
+        return plain(OmegaConf.load(Path(download(run_id, "config", folder)) / "config.yaml"))
+
+
+def download(run_id: str, path: str, folder: str) -> str:
+    try:
+        return str(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path, dst_path=folder))
+    except Exception as error:  # each artifact store raises its own
+        raise InputError(
+            f"run {run_id} has no artifact {path} that can be read: was its artifact folder moved or deleted?"
+        ) from error
+
+
+def log_table(table: pd.DataFrame, path: str) -> None:
+    """A table as a CSV artifact."""
+    mlflow.log_text(table.to_csv(index=False, lineterminator="\n"), path)
+
+
+def log_environment() -> None:
+    """Installed packages, one `name==version` a line."""
+    names = {(dist.metadata["Name"], dist.version) for dist in importlib.metadata.distributions()}
+    mlflow.log_text(
+        "\n".join(f"{name}=={version}" for name, version in sorted(names)) + "\n",
+        "environment/requirements.txt",
+    )
+
+
+def git_tags() -> dict[str, str]:
+    """Commit and dirty flag of the package's checkout; empty outside one."""
+    place = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=place, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        return {
+            "git_commit": git("rev-parse", "HEAD"),
+            "git_dirty": str(bool(git("status", "--porcelain"))).lower(),
+        }
+    except (OSError, subprocess.SubprocessError):
+        return {}

@@ -1,0 +1,89 @@
+"""What a training run logs before it trains: name, tags, parameters, configuration, split and environment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import mlflow
+from omegaconf import OmegaConf
+
+from brain_tumor.config import TrainConfig
+from brain_tumor.data.split import Split
+from brain_tumor.tracking.registry import RegisteredModel
+from brain_tumor.tracking.runs import git_tags, log_environment, log_split
+from brain_tumor.training.preflight import image_size
+
+GROUPS = ("data", "model", "augment", "schedule")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A configuration and how it was composed."""
+
+    config: TrainConfig
+    composed: dict[str, Any]  # the composed configuration as plain values
+    overrides: list[str]  # as typed
+    choices: Mapping[str, str]  # group -> the file chosen in it
+
+
+def run_name(plan: Plan, split: Split) -> str:
+    return f"{plan.config.model.name} {plan.choices['schedule']} on {split.name}"
+
+
+def tags(plan: Plan, split: Split) -> dict[str, str]:
+    """Tags of the run, and later of its registered model."""
+    return {
+        "job": "train",
+        "model": plan.config.model.name,
+        "data": split.source,
+        "data_kind": "synthetic" if split.synthetic else "real",
+        "data_digest": split.digest,
+        "protocol": plan.config.protocol.name,
+        **git_tags(),
+    }
+
+
+def evaluation_tags(registered: RegisteredModel, split: Split, protocol: str) -> dict[str, str]:
+    """Tags of a run of `evaluate`, which lead back to the model and to the run that trained it."""
+    return {
+        "job": "evaluate",
+        "model_uri": registered.uri,
+        "trained_by": registered.run_id,
+        "model": registered.config["model"]["name"],
+        "data": split.source,
+        "data_kind": "synthetic" if split.synthetic else "real",
+        "data_digest": split.digest,
+        "protocol": protocol,
+        **git_tags(),
+    }
+
+
+def log(plan: Plan, split: Split) -> None:
+    """Log parameters, configuration, overrides, split and environment to the current run."""
+    mlflow.log_params(parameters(plan))
+    composed = {**plan.composed, "test": plan.config.test}
+    mlflow.log_text(OmegaConf.to_yaml(OmegaConf.create(composed)), "config/config.yaml")
+    mlflow.log_text("".join(f"{override}\n" for override in plan.overrides), "config/overrides.txt")
+    log_split(split)
+    log_environment()
+
+
+def parameters(plan: Plan) -> dict[str, Any]:
+    """The headline parameters and the overridden ones; the rest is in the configuration artifact."""
+    config = plan.config
+    headline: dict[str, Any] = {group: plan.choices[group] for group in GROUPS}
+    headline |= {
+        "data.image_size": image_size(config),
+        "model.weights": config.model.weights,
+        "protocol": config.protocol.name,
+        "seed": config.seed,
+    }
+    for name, phase in config.schedule.items():
+        for key in ("epochs", "learning_rate", "unfreeze"):
+            headline[f"schedule.{name}.{key}"] = getattr(phase, key)
+    for override in plan.overrides:
+        key = override.split("=", 1)[0].lstrip("+")
+        value = OmegaConf.select(OmegaConf.create(plan.composed), key) if "~" not in key else None
+        if value is not None and not OmegaConf.is_config(value):
+            headline.setdefault(key, value)
+    return headline

@@ -1,0 +1,122 @@
+"""Opens the MLflow store before any work starts, so that an unreachable one is known then and not after."""
+
+import os
+import urllib.error
+import urllib.request
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from brain_tumor.config import TrackingConfig
+from brain_tumor.errors import InputError
+
+TIMEOUT = 10  # seconds that a server has to answer its health check
+
+
+@dataclass(frozen=True)
+class Store:
+    """An MLflow tracking store and the experiment that runs go into."""
+
+    uri: str
+    experiment_id: str
+
+    @property
+    def ui_command(self) -> str:
+        """What to type to look at it."""
+        if self.uri.startswith("http"):
+            return f"open {self.uri}"
+        return f'mlflow ui --backend-store-uri "{self.uri}"'
+
+    def run_address(self, run_id: str) -> str:
+        base = self.uri.rstrip("/") if self.uri.startswith("http") else "http://127.0.0.1:5000"
+        return f"{base}/#/experiments/{self.experiment_id}/runs/{run_id}"
+
+
+def open_store(config: TrackingConfig) -> Store:
+    """Connect to the store, create it and the experiment where they do not exist, and make it MLflow's current one.
+
+    Raises InputError if the store cannot be reached or written, or the experiment has been deleted.
+    """
+    uri = config.uri or _embedded_uri()
+    if uri.startswith(("http://", "https://")):
+        _check_server(uri)
+    elif "://" not in uri or uri.startswith("file:"):
+        raise InputError(
+            f"tracking.uri={uri} is a plain folder, which MLflow no longer takes: use sqlite:///{uri.removeprefix('file:')}/mlflow.db"
+        )
+    database = Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+    if database is not None:
+        _check_folder(database.parent)
+
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.pop("MLFLOW_RUN_ID", None)  # left by a parent process, it would hijack this run (mlflow issue 15713)
+    import mlflow
+
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    # Two first runs at once would both create the database's tables, and one of them would fail.
+    with nullcontext() if database is None else FileLock(database.with_suffix(".lock")):
+        try:
+            experiment = _experiment(config.experiment, database)
+        except Exception as error:  # SQLAlchemy's, requests' and MLflow's own
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"tracking.uri={uri} cannot be opened: {reason}") from error
+    if experiment.lifecycle_stage == "deleted":
+        raise InputError(
+            f"tracking.experiment={config.experiment} was deleted in {uri}: "
+            f"restore it (mlflow experiments restore -x {experiment.experiment_id}) or name another"
+        )
+    return Store(uri, experiment.experiment_id)
+
+
+def _experiment(name: str, database: Path | None) -> Any:
+    """The experiment of that name, created if need be."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    client = mlflow.MlflowClient()
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return found
+    location = None if database is None else (database.parent / "artifacts").absolute().as_uri()
+    try:
+        client.create_experiment(name, artifact_location=location)
+    except MlflowException:  # on a server, another run may have just created it
+        if client.get_experiment_by_name(name) is None:
+            raise
+    return client.get_experiment_by_name(name)
+
+
+def _embedded_uri() -> str:
+    return f"sqlite:///{Path('mlruns').absolute() / 'mlflow.db'}"
+
+
+def _check_server(uri: str) -> None:
+    try:
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=TIMEOUT):
+            return
+    except urllib.error.HTTPError as error:
+        if error.code in (401, 403, 404):  # MLflow brings the credentials, and a proxy may hide /health
+            return
+        reason: object = f"it answers {error.code}"
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+    raise InputError(
+        f"tracking.uri={uri} cannot be reached ({reason}): start that server, or leave the key out to track in mlruns/"
+    )
+
+
+def _check_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"tracking.uri: the folder {folder} cannot be made ({error.strerror}): give tracking.uri"
+        ) from error
+    if not os.access(folder, os.W_OK):
+        raise InputError(
+            f"tracking.uri: the folder {folder} cannot be written to; give tracking.uri=sqlite:///DIR/mlflow.db"
+        )

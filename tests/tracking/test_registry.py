@@ -1,0 +1,84 @@
+"""When a model becomes champion, and how one comes back with all that made it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from brain_tumor.config import TrackingConfig
+from brain_tumor.errors import InputError
+
+REAL = {"data_kind": "real", "data_digest": "d", "protocol": "official", "monitor": "val/macro_f1", "score": "0.9"}
+SYNTHETIC = {**REAL, "data_kind": "synthetic", "data_digest": "s", "score": "0.99"}
+
+
+@pytest.mark.parametrize(
+    ("champion", "challenger", "reason"),
+    [
+        (REAL, {**REAL, "score": "0.91"}, None),
+        (REAL, {**REAL, "score": "0.9"}, "its val/macro_f1 is 0.9000, this one's 0.9000"),
+        (REAL, SYNTHETIC, "it was trained on real data"),
+        (SYNTHETIC, {**REAL, "score": "0.1"}, None),
+        (SYNTHETIC, {**SYNTHETIC, "score": "0.995"}, None),
+        (REAL, {**REAL, "score": "1", "data_digest": "x"}, "another data digest"),
+        (REAL, {**REAL, "score": "1", "protocol": "x"}, "another protocol"),
+        (REAL, {**REAL, "score": "1", "monitor": "val/loss"}, "another monitor"),
+        ({**REAL, "monitor": "val/loss"}, {**REAL, "monitor": "val/loss", "score": "0.8"}, None),
+        ({**REAL, "monitor": "val/loss"}, {**REAL, "monitor": "val/loss", "score": "1.0"}, "its val/loss is 0.9"),
+    ],
+)
+def test_what_beats_a_champion(champion: dict[str, str], challenger: dict[str, str], reason: str | None) -> None:
+    from brain_tumor.tracking.registry import refusal
+
+    found = refusal(champion, challenger)
+    assert found is None if reason is None else reason in str(found)
+
+
+def test_log_crown_and_load(tmp_path: Path) -> None:
+    import keras
+    import mlflow
+    import pandas as pd
+    from omegaconf import OmegaConf
+
+    from brain_tumor.data.split import Split
+    from brain_tumor.tracking import registry, runs
+    from brain_tumor.tracking.store import open_store
+
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    store = open_store(TrackingConfig(uri, "e", "m", "c", False))
+    inputs = keras.Input((4, 4, 3))
+    model = keras.Model(inputs, keras.layers.Dense(4)(keras.layers.Flatten()(inputs)))
+    row = {"path": "a.png", "label": "glioma", "part": "test", "group": "g", "site": "s", "sha256": "0"}
+    split = Split(pd.DataFrame([row]), root=tmp_path, source="folder", synthetic=False)
+    verdicts = []
+    for score in ("0.9", "0.8", "0.95"):
+        with runs.started(store, system_metrics=False):
+            mlflow.log_text(OmegaConf.to_yaml({"score": score}), "config/config.yaml")
+            runs.log_split(split)
+            _, version = registry.log_model(model, register="m", tags={**REAL, "score": score})
+            assert version is not None
+            verdicts.append(registry.crown("m", version))
+    assert verdicts[0] == "m version 1 is now champion"
+    assert verdicts[1].startswith("m version 1 stays champion: its val/macro_f1 is 0.9000, this one's 0.8000. To move")
+    assert verdicts[2] == "m version 3 is now champion"
+
+    loaded = registry.load_model("models:/m@champion")
+    assert (loaded.name, loaded.version, loaded.config) == ("m", "3", {"score": "0.95"})
+    assert loaded.split.digest == split.digest
+    images = np.ones((2, 4, 4, 3), np.uint8)
+    np.testing.assert_array_equal(loaded.model.predict_on_batch(images), model.predict_on_batch(images))
+    by_run = registry.load_model(f"runs:/{loaded.run_id}/model")
+    assert (by_run.name, by_run.run_id) == (None, loaded.run_id)
+
+    # The printed command does what it says.
+    command = verdicts[1].split("To move it all the same: ")[1]
+    import subprocess
+    import sys
+
+    subprocess.run(command.replace("python", sys.executable, 1), shell=True, check=True)
+    assert registry.load_model("models:/m@champion").version == "2"
+
+    for missing in ("models:/m@nobody", "models:/none@champion", "models:/m/77", "runs:/0123/model", "m", "models:/m"):
+        with pytest.raises(InputError, match=r"model_uri=.* cannot be loaded") as caught:
+            registry.load_model(missing)
+        assert "\n" not in str(caught.value)
