@@ -43,7 +43,7 @@ class OnCorrupt(StrEnum):
 class PhantomConfig:
     """What determines the synthetic set's pixels; any change makes another set."""
 
-    subjects: PositiveInt = 480  # synthetic people, each of one class, each a group
+    subjects: PositiveInt = 400  # synthetic people, each of one class, each a group
     slices_per_subject: PositiveInt = 5
     test_fraction: Fraction = 0.25  # of subjects
     size: Annotated[int, Field(ge=32, le=1024)] = 160  # rendered pixels a side

@@ -1,0 +1,151 @@
+"""Generates the set: folders of slices and masks, and the table that says what each is."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from brain_tumor import CLASSES
+from brain_tumor.config import PhantomConfig
+from brain_tumor.data.phantom import acquisition, anatomy, lesions
+from brain_tumor.errors import InputError
+
+VERSION = 1  # raise it whenever the pixels of any configuration change
+TUMOURS = tuple(lesions.DRAW)
+MIN_AREA = 60.0  # mm² of a lesion that a slice of it must show
+Slice = tuple[str, NDArray[np.uint8], NDArray[np.bool_] | None]  # plane, picture (S, S), mask (S, S)
+
+
+def ensure_phantom(config: PhantomConfig, cache: Path, workers: int) -> Path:
+    """The folder of the set that `config` describes, generated on first use; the same bytes on every machine.
+
+    Holds `images/<class>/*.png` (8-bit gray), `masks/<class>/*.png` (0 or 255; tumours only) and `table.csv` with
+    the columns path, label, part (train | test), group (the subject), site, mask ("" without a lesion).
+
+    Raises InputError if the folder cannot be written.
+    """
+    facts = json.dumps({**asdict(config), "version": VERSION}, sort_keys=True)
+    folder = cache / f"phantom-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
+    if (folder / "table.csv").is_file():
+        return folder
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=cache, prefix=".phantom-"))
+        try:
+            _generate(config, temporary, workers)
+            _publish(temporary, folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise InputError(
+            f"the phantom set cannot be written to {cache} ({error.strerror}): free space, or give data.cache=DIR"
+        ) from error
+    return folder
+
+
+def _publish(temporary: Path, folder: Path) -> None:
+    try:
+        os.rename(temporary, folder)
+    except OSError:
+        if not (folder / "table.csv").is_file():  # else another process was faster, with the same bytes
+            raise
+
+
+def _generate(config: PhantomConfig, folder: Path, workers: int) -> None:
+    for name in CLASSES:
+        (folder / "images" / name).mkdir(parents=True)
+        (folder / "masks" / name).mkdir(parents=True)
+    rows: list[dict[str, str]] = []
+    total = config.subjects * config.slices_per_subject
+    subjects = [(config, subject, folder) for subject in range(config.subjects)]
+    # Spawned, for a process that already runs TensorFlow's threads must not be forked.
+    with (
+        tqdm(total=total, desc="generating SYNTHETIC phantom", unit="img", leave=False) as bar,
+        ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool,
+    ):
+        for made in pool.map(_write_subject, subjects, chunksize=4):
+            rows += made
+            bar.update(len(made))
+    table = pd.DataFrame(rows, columns=["path", "label", "part", "group", "site", "mask"])
+    table.to_csv(folder / "table.csv", index=False, lineterminator="\n")
+
+
+def _write_subject(task: tuple[PhantomConfig, int, Path]) -> list[dict[str, str]]:
+    config, subject, folder = task
+    label = label_of(subject)
+    rows = []
+    for index, (plane, picture, mask) in enumerate(draw_subject(config, subject)):
+        name = f"{label}/s{subject:04d}_{plane}_{index:02d}.png"
+        Image.fromarray(picture).save(folder / "images" / name)
+        if mask is not None:
+            Image.fromarray(mask.astype(np.uint8) * 255).save(folder / "masks" / name)
+        rows.append(
+            {
+                "path": f"images/{name}",
+                "label": label,
+                "part": part_of(config, subject),
+                "group": f"s{subject:04d}",
+                "site": "phantom",
+                "mask": "" if mask is None else f"masks/{name}",
+            }
+        )
+    return rows
+
+
+def label_of(subject: int) -> str:
+    """Classes take turns, so that they are balanced."""
+    return CLASSES[subject % len(CLASSES)]
+
+
+def part_of(config: PhantomConfig, subject: int) -> str:
+    """Whole rounds of the four classes go to test, spread evenly, so that parts are balanced too."""
+    place = subject // len(CLASSES)
+    fraction = config.test_fraction
+    return "test" if int((place + 1) * fraction) > int(place * fraction) else "train"
+
+
+def draw_subject(config: PhantomConfig, subject: int) -> Iterator[Slice]:
+    """A subject's slices: one head, one lesion, cut in planes in turn at places and poses of their own.
+
+    A subject without a tumour is cut where one might have been, so that plane and level give nothing away.
+    """
+    rng = np.random.default_rng([config.seed, subject])
+    label = label_of(subject)
+    head = anatomy.draw_head(rng)
+    kind = label if label in TUMOURS else str(rng.choice(TUMOURS))
+    lesion = lesions.DRAW[kind](rng)
+    planes = list(acquisition.PLANES)
+    first = int(rng.integers(len(planes)))
+    for index in range(config.slices_per_subject):
+        plane = planes[(first + index) % len(planes)]
+        yield _draw_slice(rng, config.size, head, lesion, plane, drawn=label in TUMOURS)
+
+
+def _draw_slice(
+    rng: np.random.Generator, size: int, head: anatomy.Head, lesion: lesions.Lesion, plane: str, *, drawn: bool
+) -> Slice:
+    normal = np.array(acquisition.PLANES[plane][2], np.float32)
+    while True:
+        # The head's displacement is smooth, so one step back leads from the template to this person.
+        person = 2 * lesion.centre - anatomy.to_template(head, lesion.centre[None])[0]
+        through = person + normal * np.float32(rng.uniform(-0.65, 0.65) * lesion.radius)
+        pose = acquisition.draw_pose(rng, plane, through)
+        points = anatomy.to_template(head, acquisition.points_of(pose, size))
+        values, depth = anatomy.tissue(head, points)
+        with_lesion, mask = lesions.apply(lesion, points, values, depth)
+        pixel = (acquisition.FIELD / pose.scale / size) ** 2
+        if mask.sum() * pixel >= MIN_AREA:
+            picture = acquisition.acquire(rng, with_lesion if drawn else values)
+            return plane, picture, mask if drawn else None

@@ -1,0 +1,58 @@
+"""Evaluate a registered model: `python -m brain_tumor.evaluate model_uri=models:/brain-tumor@champion`."""
+
+from omegaconf import DictConfig
+
+from brain_tumor import entry
+from brain_tumor.config import EvaluateConfig, LoggedData, TrainConfig, typed
+
+
+def evaluate(raw: DictConfig) -> None:
+    """Rebuild model, configuration and split from the registry, score the test part, log a run linked to the first.
+
+    With `data=folder` (or another source) the model meets all images of that source instead.
+    """
+    config = typed(EvaluateConfig, raw)
+
+    from brain_tumor.tracking.store import open_store
+
+    store = open_store(config.tracking)
+
+    from brain_tumor.models.backend import start_tensorflow
+
+    start_tensorflow()
+
+    from brain_tumor.data.load import load_whole
+    from brain_tumor.data.logged import load_logged
+    from brain_tumor.evaluation.measure import measure
+    from brain_tumor.evaluation.pictures import explainer
+    from brain_tumor.tracking import registry, report, runs, setup
+
+    registered = registry.load_model(config.model_uri)
+    trained = typed(TrainConfig, registered.config)
+    size = int(registered.model.input_shape[1])
+    if isinstance(config.data, LoggedData):
+        dataset = load_logged(registered.split, trained.data, root=config.data.root, image_size=size)
+        protocol: str = trained.protocol.name
+    else:
+        dataset = load_whole(config.data, image_size=size)
+        protocol = "all images"
+    tags = setup.evaluation_tags(registered, dataset.split, protocol)
+    name = f"evaluate {trained.model.name} on {dataset.split.name}"
+    with runs.started(
+        store, name=name, tags=tags, parent=registered.run_id, system_metrics=config.tracking.system_metrics
+    ) as run_id:
+        runs.log_split(dataset.split)
+        evaluation = measure(registered.model, dataset, "test", protocol, batch_size=config.batch_size)
+        table = report.log_evaluation(evaluation, "test", resamples=config.bootstrap)
+        explain = explainer(registered.model, trained.model.name, config.explain)
+        line = report.log_pictures(dataset, "test", evaluation, explain)
+    lines = [f"model     {registered.uri}", *([f"test      {line}"] if line else [])]
+    print(report.summary([(evaluation, table)], store, run_id, lines))
+
+
+def main() -> None:
+    entry.run(evaluate, "evaluate")
+
+
+if __name__ == "__main__":
+    main()
