@@ -113,6 +113,9 @@ class PhaseConfig:
     weight_decay: NonNegativeFloat  # decoupled (Loshchilov & Hutter 2019) with adamw, Keras' weight_decay otherwise
     unfreeze: Literal["head", "all"] | PositiveInt  # the head, the head and the last N blocks, or everything
     update_batch_norm: bool  # false: batch-norm layers keep their statistics, scale and shift
+    # How much of the old statistics each step keeps; None: as the backbone was built (0.99 for EfficientNets, which on
+    # a few hundred steps leaves them behind the weights).
+    batch_norm_momentum: Fraction | None
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     class_weights: Literal["none", "balanced"]
     weight_averaging: Annotated[float, Field(gt=0, lt=1)] | None  # momentum of the exponential moving average

@@ -19,7 +19,12 @@ def measure(
 ) -> Evaluation:
     """Score every image of a part; `protocol` stands in the title, as does that the data is synthetic."""
     rows = dataset.rows(part)
-    progress = None if quiet else f"measuring {part}"
-    probabilities = predict(model, dataset.pixels, dataset.pixel_rows[rows], batch_size=batch_size, progress=progress)
+    probabilities = predict(
+        model,
+        dataset.pixels,
+        dataset.pixel_rows[rows],
+        batch_size=batch_size,
+        title=None if quiet else f"measuring {part}",
+    )
     title = f"{part} part, {dataset.split.name}, {protocol}"
     return Evaluation(dataset.split.table.iloc[rows], probabilities, CLASSES, title)

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
+
+from brain_tumor.progress import progress
 
 EVALUATION_BATCH = 64
 
@@ -15,17 +16,17 @@ def predict(
     rows: NDArray[np.int64],
     *,
     batch_size: int = EVALUATION_BATCH,
-    progress: str | None = None,
+    title: str | None = None,
 ) -> NDArray[np.float64]:
     """Class probabilities (len(rows), C), each row summing to 1, of `pixels[rows]`.
 
-    `pixels` is (N, H, W, 3) uint8 RGB, memory-mapped or not; only one batch is held at a time. `progress` names a
+    `pixels` is (N, H, W, 3) uint8 RGB, memory-mapped or not; only one batch is held at a time. `title` names a
     progress bar; None draws none.
     """
     if not getattr(model, "compiled", False):
         model.jit_compile = False  # measured 7 times slower on a CPU
     chunks = []
-    with tqdm(total=len(rows), desc=progress, unit="img", disable=progress is None, leave=False) as bar:
+    with progress(len(rows), title or "", disable=title is None) as bar:
         for start in range(0, len(rows), batch_size):
             batch = np.asarray(pixels[rows[start : start + batch_size]])
             chunks.append(np.asarray(model.predict_on_batch(batch), dtype=np.float64))

@@ -1,6 +1,5 @@
 """Keras callbacks of a phase, in the order in which they must run: progress, validation, checkpoint."""
 
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,9 +7,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from tqdm import tqdm
 
 from brain_tumor.errors import InputError
+from brain_tumor.progress import progress
 from brain_tumor.training.checkpoint import History, save_best, save_last
 
 LOWER_IS_BETTER = ("val/loss",)
@@ -33,14 +32,7 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]
         self._bar: Any = None
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._bar = tqdm(
-            total=self._images,
-            desc=f"{self._title} {epoch + 1}/{self._epochs}",
-            unit="img",
-            mininterval=0.5 if sys.stderr.isatty() else 30,
-            maxinterval=30,
-            leave=False,
-        )
+        self._bar = progress(self._images, f"{self._title} {epoch + 1}/{self._epochs}")
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self._bar.update(min(self._batch, self._images - batch * self._batch))

@@ -34,6 +34,8 @@ def apply_phase(model: keras.Model, phase: PhaseConfig, phase_name: str, rates: 
     for layer in model.layers:
         is_frozen_norm = isinstance(layer, keras.layers.BatchNormalization) and not phase.update_batch_norm
         layer.trainable = layer.name not in frozen and not is_frozen_norm
+        if isinstance(layer, keras.layers.BatchNormalization) and phase.batch_norm_momentum is not None:
+            layer.momentum = phase.batch_norm_momentum
         if layer.name in rates:
             layer.rate = 0.0 if layer.name in frozen else rates[layer.name]
 

@@ -29,7 +29,7 @@ def test_a_server_that_is_not_there() -> None:
 def test_a_plain_folder(uri: str) -> None:
     from brain_tumor.tracking.store import open_store
 
-    with pytest.raises(InputError, match="plain folder.*sqlite:///"):
+    with pytest.raises(InputError, match=r"plain folder.*sqlite:///"):
         open_store(tracking(uri))
 
 
@@ -57,7 +57,7 @@ def test_a_deleted_experiment(tmp_path: Path) -> None:
     config = tracking(f"sqlite:///{tmp_path}/mlflow.db")
     store = open_store(config)
     mlflow.MlflowClient().delete_experiment(store.experiment_id)
-    with pytest.raises(InputError, match="was deleted.*restore"):
+    with pytest.raises(InputError, match=r"was deleted.*restore"):
         open_store(config)
 
 

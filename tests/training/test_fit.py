@@ -22,6 +22,7 @@ PHASE = PhaseConfig(
     weight_decay=0,
     unfreeze="all",
     update_batch_norm=True,
+    batch_norm_momentum=None,
     label_smoothing=0,
     class_weights="none",
     weight_averaging=None,

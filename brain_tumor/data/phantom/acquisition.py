@@ -21,7 +21,6 @@ MIDDLE = np.array([0, -18, 8], np.float32)  # mm, about the middle of the head
 class Pose:
     """Where a slice lies and how the head is turned in it."""
 
-    plane: str
     origin: Points  # (3,), mm: the middle of the picture
     right: Points  # (3,), unit vector
     down: Points  # (3,), unit vector
@@ -41,7 +40,8 @@ def draw_pose(rng: np.random.Generator, plane: str, through: Points) -> Pose:
     in_plane = np.array([right, down])
     origin = through + (in_plane.T @ (in_plane @ (MIDDLE - through)))
     origin = origin + rng.normal(0, 5) * right + rng.normal(0, 5) * down
-    return Pose(plane, *(each.astype(np.float32) for each in (origin, right, down)), float(rng.uniform(0.9, 1.12)))
+    scale = float(rng.uniform(0.9, 1.12))
+    return Pose(origin.astype(np.float32), right.astype(np.float32), down.astype(np.float32), scale)
 
 
 def points_of(pose: Pose, size: int) -> Points:

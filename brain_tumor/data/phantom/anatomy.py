@@ -13,7 +13,7 @@ Array = NDArray[np.float32]
 Points = NDArray[np.float32]  # (..., 3), mm
 
 # Intensities of a T1-weighted slice after contrast medium; white matter is 1.
-CSF, BONE, MARROW, FAT = 0.22, 0.06, 0.30, 0.95
+CSF, BONE, MARROW, FAT, MUSCLE = 0.22, 0.06, 0.30, 0.95, 0.42
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,8 +129,12 @@ def tissue(head: Head, points: Points) -> tuple[Array, Array]:
         (outside > 2, BONE),
     ]
     around = np.select([where for where, _ in shells], [value for _, value in shells], CSF).astype(np.float32)
+    x, y, z = points[..., 0], points[..., 1], points[..., 2]
+    # The template ends below the brain: a neck of muscle and fat takes the place of skull and scalp there.
+    neck = np.hypot(x, y + 38)
+    below = np.select([neck < 46, neck < 46 + head.scalp], [MUSCLE, head.fat], 0.0)
+    around = np.where((z < -52) & (outside > 2), below, around)
     values = np.where(brain > 0.15, np.maximum(brain, 0.05) ** head.grey, around)
-    x, z = points[..., 0], points[..., 2]
     # Superior sagittal sinus: along the midline, between the hull and the bone.
     in_sinus = (np.abs(x) < 4.5) & (outside > -2.5) & (outside < 2.5) & (z > 5)
     values = np.where(in_sinus, head.sinus, values)

@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm import tqdm
 
 from brain_tumor import CLASSES
 from brain_tumor.config import PhantomConfig
 from brain_tumor.data.phantom import acquisition, anatomy, lesions
 from brain_tumor.errors import InputError
+from brain_tumor.progress import progress
 
 VERSION = 1  # raise it whenever the pixels of any configuration change
 TUMOURS = tuple(lesions.DRAW)
@@ -56,6 +56,8 @@ def ensure_phantom(config: PhantomConfig, cache: Path, workers: int) -> Path:
 
 
 def _publish(temporary: Path, folder: Path) -> None:
+    if folder.exists() and not (folder / "table.csv").is_file():
+        shutil.rmtree(folder)  # somebody has taken files out of it
     try:
         os.rename(temporary, folder)
     except OSError:
@@ -72,7 +74,7 @@ def _generate(config: PhantomConfig, folder: Path, workers: int) -> None:
     subjects = [(config, subject, folder) for subject in range(config.subjects)]
     # Spawned, for a process that already runs TensorFlow's threads must not be forked.
     with (
-        tqdm(total=total, desc="generating SYNTHETIC phantom", unit="img", leave=False) as bar,
+        progress(total, "generating SYNTHETIC phantom") as bar,
         ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool,
     ):
         for made in pool.map(_write_subject, subjects, chunksize=4):

@@ -1,0 +1,119 @@
+"""What every model of the registry can do, at 64 px and without weights.
+
+Each is built, takes raw images, trains one step, is saved, and is read back in a second process, one for all,
+which must answer alike and find the layer that Grad-CAM needs.
+"""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from brain_tumor.models.registry import BACKBONES, blocks, build_classifier, head_layers
+
+pytestmark = pytest.mark.slow
+
+SIZE, LABELS = 64, [0, 3]
+
+# The second process: told the name of each model once it is saved, it writes the model's answers and Grad-CAM maps.
+RELOAD = """
+import sys
+from pathlib import Path
+import keras, numpy as np, tensorflow as tf
+from brain_tumor.evaluation.gradcam import gradcam
+from brain_tumor.models.registry import get_backbone
+
+tf.config.run_functions_eagerly(True)  # tracing the largest models takes minutes
+folder = Path(sys.argv[1])
+for name in map(str.strip, sys.stdin):
+    file = folder / f"{name}.keras"
+    model = keras.models.load_model(file, compile=False)
+    file.unlink()  # they would add up to a gigabyte
+    images, layer = np.load(folder / "images.npy"), get_backbone(name).cam_layer
+    maps = gradcam(model, images, np.array([0, 3]), layer=layer)
+    cells = model.get_layer(layer).output.shape
+    np.savez(folder / f"{name}.npz", answers=model(images).numpy(), cells=cells[1:], maps=maps)
+    keras.backend.clear_session()
+"""
+
+
+def _train_step(model, images):
+    """One eager step of gradient descent (tracing takes minutes); returns the loss."""
+    import keras
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        probabilities = model(images, training=True)
+        loss = keras.ops.mean(keras.losses.sparse_categorical_crossentropy(np.array(LABELS), probabilities))
+    gradients = tape.gradient(loss, model.trainable_variables)
+    assert all(gradient is not None for gradient in gradients)
+    keras.optimizers.SGD(0.01).apply(gradients, model.trainable_variables)
+    return float(loss)
+
+
+def _weights(layers):
+    return [variable.numpy() for layer in layers for variable in layer.trainable_variables]
+
+
+def _first(name, images, folder):
+    """Build, train one step and save; return what was seen on the way."""
+    model = build_classifier(name, image_size=SIZE, weights=None, dropout=0.2, seed=0)
+    untrained = model(images).numpy()
+    # Between the ends stochastic depth may leave a block out of a step.
+    weighty = [block for block in blocks(model) if _weights(block)]
+    parts = [weighty[0], weighty[-1], head_layers(model)]
+    before = [_weights(part) for part in parts]
+    loss = _train_step(model, images)
+    learned = [
+        any(not np.array_equal(a, b) for a, b in zip(_weights(part), old, strict=True))
+        for part, old in zip(parts, before, strict=True)
+    ]
+    model.save(folder / f"{name}.keras")
+    return {"untrained": untrained, "loss": loss, "learned": learned, "answers": model(images).numpy()}
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    """By model: what was seen here, and what in the second process, which works at the same time."""
+    import keras
+
+    folder = tmp_path_factory.mktemp("models")
+    images = np.random.default_rng(0).integers(0, 256, (2, SIZE, SIZE, 3), dtype=np.uint8)
+    np.save(folder / "images.npy", images)
+    first = {}
+    command = [sys.executable, "-c", RELOAD, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, text=True) as second:
+        assert second.stdin
+        for name in BACKBONES:
+            first[name] = _first(name, images, folder)
+            print(name, file=second.stdin, flush=True)
+            keras.backend.clear_session()
+    assert second.returncode == 0
+    return {name: (first[name], np.load(folder / f"{name}.npz")) for name in BACKBONES}
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_takes_raw_images_and_trains_a_step(seen, name):
+    first, _ = seen[name]
+    assert first["untrained"].shape == (2, 4)
+    assert first["untrained"].dtype == np.float32
+    np.testing.assert_allclose(first["untrained"].sum(axis=1), 1, rtol=1e-5)
+    assert 0 < first["loss"] < 10
+    assert first["learned"] == [True, True, True]
+    assert not np.array_equal(first["answers"], first["untrained"])
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_answers_alike_in_another_process(seen, name):
+    first, second = seen[name]
+    np.testing.assert_allclose(second["answers"], first["answers"], rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_gives_a_gradcam_of_the_right_shape(seen, name):
+    _, second = seen[name]
+    assert second["cells"].shape == (3,)
+    assert second["maps"].shape == (2, *second["cells"][:2])
+    assert second["maps"].dtype == np.float32
+    assert np.isfinite(second["maps"]).all()
