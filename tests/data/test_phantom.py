@@ -113,17 +113,17 @@ def test_lesions_lie_where_their_class_grows() -> None:
 
 
 def test_thumbnails_do_not_solve_it(folder: Path, table: pd.DataFrame) -> None:
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+    from brain_tumor.data.phantom.__main__ import thumbnail_floor
 
     thumbnails = np.stack(
-        [np.asarray(Image.open(folder / path).resize((16, 16), Image.Resampling.BOX)).ravel() for path in table["path"]]
+        [np.asarray(Image.open(folder / path).resize((16, 16), Image.Resampling.BOX)) for path in table["path"]]
     )
+    labels = table["label"].to_numpy(str)
     train = (table["part"] == "train").to_numpy()
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
-    model.fit(thumbnails[train], table["label"][train])
-    assert model.score(thumbnails[~train], table["label"][~train]) < 0.75
+    assert thumbnail_floor(thumbnails, labels, train) < 0.75
+    # The same classifier does solve what is solvable: thumbnails that show their label.
+    telling = np.repeat(np.unique(labels, return_inverse=True)[1], 256).reshape(-1, 16, 16).astype(np.uint8) * 50
+    assert thumbnail_floor(telling, labels, train) == 1.0
 
 
 def test_a_folder_without_its_table_does_not_count(tmp_path: Path) -> None:

@@ -1,0 +1,276 @@
+"""The commands as a user types them, on small images: train, evaluate, interrupt, resume, mistakes."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import TINY, environment
+from PIL import Image
+
+pytestmark = pytest.mark.slow
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+ALL_RUNS = "c.search_runs([e.experiment_id for e in c.search_experiments()])"
+
+
+def run_id(text: str) -> str:
+    found = re.search(r"/runs/([0-9a-f]{32})", text)
+    assert found, text
+    return found[1]
+
+
+def in_store(folder: Path, expression: str) -> object:
+    """Evaluate an expression over an MLflow client `c` of the store in `folder/mlruns`, in a process of its own."""
+    uri = f"sqlite:///{folder}/mlruns/mlflow.db"
+    code = f"import json, mlflow\nmlflow.set_tracking_uri({uri!r})\nc = mlflow.MlflowClient()\n"
+    done = subprocess.run(
+        [sys.executable, "-c", code + f"print('>' + json.dumps({expression}))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout.rsplit(">", 1)[1])
+
+
+def metrics(folder: Path, run: str) -> dict[str, float]:
+    found = in_store(folder, f"c.get_run({run!r}).data.metrics")
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """A working folder whose name needs quoting."""
+    folder = tmp_path / "my work, (1) = é"
+    folder.mkdir()
+    return folder
+
+
+def test_train_then_evaluate_in_a_fresh_process(run: Run, bars: Callable[..., Path], work: Path) -> None:
+    data = bars("Scans (2019), a=b é")
+    done = run("train", "data=folder", f"data.root={data}", *TINY, cwd=work)
+    assert done.returncode == 0, done.stderr
+    assert "test part, folder, official: 24 images" in done.stdout
+    assert "brain-tumor version 1 is now champion" in done.stdout
+    trained = run_id(done.stdout)
+    first = metrics(work, trained)
+    assert {"val/accuracy", "test/macro_f1", "train/loss", "cost/train_seconds", "test/ece"} <= first.keys()
+
+    artifacts = next(work.glob(f"mlruns/artifacts/{trained}/artifacts"))
+    for name in ("curves", "val/confusion", "test/confusion", "test/roc", "test/reliability", "test/gradcam"):
+        with Image.open(artifacts / "figures" / f"{name}.png") as picture:
+            assert min(picture.size) > 200
+    predictions = pd.read_csv(artifacts / "tables" / "test_predictions.csv")
+    assert first["test/accuracy"] == pytest.approx(predictions["correct"].mean())
+    assert (artifacts / "environment" / "requirements.txt").read_text().count("==") > 50
+    assert not list(work.glob("mlruns/checkpoints/*"))
+
+    tags = in_store(work, f"c.get_run({trained!r}).data.tags")
+    assert isinstance(tags, dict)
+    assert (tags["data_kind"], tags["protocol"], tags["model"]) == ("real", "official", "cnn_baseline")
+    datasets = in_store(work, f"[d.dataset.digest for d in c.get_run({trained!r}).inputs.dataset_inputs]")
+    assert datasets == [tags["data_digest"][:32]]
+
+    moved = data.rename(data.with_name("moved"))
+    lost = run("evaluate", "model_uri=models:/brain-tumor@champion", cwd=work)
+    assert lost.returncode == 2
+    assert "data.root=DIR" in lost.stderr
+    done = run("evaluate", "model_uri=models:/brain-tumor@champion", f"data.root={moved}", "bootstrap=100", cwd=work)
+    assert done.returncode == 0, done.stderr
+    second = run_id(done.stdout)
+    again = metrics(work, second)
+    assert {name: value for name, value in first.items() if name.startswith("test/")} == again
+    tags = in_store(work, f"c.get_run({second!r}).data.tags")
+    assert isinstance(tags, dict)
+    assert (tags["trained_by"], tags["mlflow.parentRunId"], tags["job"]) == (trained, trained, "evaluate")
+
+    other = bars("other", train=4, test=2, seed=5)
+    done = run(
+        "evaluate", f"model_uri=runs:/{trained}/model", "data=folder", f"data.root={other}", "bootstrap=100", cwd=work
+    )
+    assert done.returncode == 0, done.stderr
+    assert "test part, folder, all images: 24 images" in done.stdout  # both of its parts
+    (other / "Training" / "glioma").rename(other / "Training" / "gliosis")
+    done = run("evaluate", f"model_uri=runs:/{trained}/model", "data=folder", f"data.root={other}", cwd=work)
+    assert done.returncode == 2
+    assert "gliosis" in done.stderr or "glioma" in done.stderr
+
+
+def wait_for(path: Path, process: "subprocess.Popen[str]", seconds: float = 240) -> None:
+    until = time.monotonic() + seconds
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until, f"{path} did not come"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "code"),
+    [(signal.SIGINT, "KILLED", 130), (signal.SIGTERM, "KILLED", 143), (signal.SIGKILL, "RUNNING", -signal.SIGKILL)],
+)
+def test_an_interrupted_run_goes_on_in_itself(
+    how: signal.Signals, status: str, code: int, run: Run, bars: Callable[..., Path], tmp_path: Path
+) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    arguments = ["data=folder", f"data.root={bars(train=60)}", *TINY, "schedule.scratch.epochs=40"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "brain_tumor.train", *arguments],
+        cwd=work,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    checkpoints = work / "mlruns" / "checkpoints"
+    wait_for(checkpoints, process)
+    wait_for(next(iter(checkpoints.iterdir()), checkpoints / "none") / "last.npz", process)
+    trained = next(checkpoints.iterdir()).name
+    if how == signal.SIGINT:
+        second = run("train", f"resume={trained}", cwd=work)
+        assert second.returncode == 2
+        assert "is being trained by another process" in second.stderr
+    process.send_signal(how)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == code, err
+    assert "Traceback" not in err
+    assert in_store(work, f"c.get_run({trained!r}).info.status") == status
+    if how != signal.SIGKILL:
+        assert f"-m brain_tumor.train resume={trained}" in out
+    done = run("train", f"resume={trained}", cwd=work)
+    assert done.returncode == 0, done.stderr
+    assert run_id(done.stdout) == trained
+    assert in_store(work, f"c.get_run({trained!r}).info.status") == "FINISHED"
+    steps = in_store(work, f"[m.step for m in c.get_metric_history({trained!r}, 'train/loss')]")
+    assert steps == list(range(1, 41))
+    assert not list(checkpoints.iterdir())
+    again = run("train", f"resume={trained}", cwd=work)
+    assert again.returncode == 2
+    assert "has finished" in again.stderr
+
+
+def test_two_first_runs_at_once(bars: Callable[..., Path], tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    data = bars()
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "brain_tumor.train", "data=folder", f"data.root={data}", *TINY, f"seed={seed}"],
+            cwd=work,
+            env=environment(tmp_path),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for seed in (0, 1)
+    ]
+    answers = [process.communicate(timeout=600) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], answers
+    assert len({run_id(out) for out, _ in answers}) == 2
+    versions = in_store(work, "sorted(v.version for v in c.search_model_versions(\"name='brain-tumor'\"))")
+    assert [str(version) for version in versions] == ["1", "2"]  # type: ignore[attr-defined]
+
+
+def test_a_multirun_opens_no_test_part(run: Run, bars: Callable[..., Path], tmp_path: Path) -> None:
+    data = bars("data", train=12)
+    done = run("train", "-m", "data=folder", f"data.root={data}", *TINY, "seed=0,1")
+    assert done.returncode == 0, done.stderr
+    work = tmp_path / "work"
+    found = in_store(work, f"[list(r.data.metrics) for r in {ALL_RUNS}]")
+    assert isinstance(found, list)
+    assert len(found) == 2
+    assert all("val/accuracy" in names for names in found)
+    assert not any(name.startswith("test/") for names in found for name in names)
+
+    bad = run("train", "-m", "data=folder", f"data.root={data}", *TINY, "schedule.scratch.unfreeze=all,head")
+    assert bad.returncode == 2
+    assert "freezes a backbone that has no trained weights" in bad.stderr
+    assert len(bad.stderr.strip().splitlines()) == 1  # before the first trial
+
+
+@pytest.mark.parametrize(
+    ("spoil", "arguments", "message"),
+    [
+        (
+            "nothing",
+            ["model_uri=models:/brain-tumor@champion"],
+            "model_uri=models:/brain-tumor@champion cannot be loaded",
+        ),
+        ("missing", [], "does not exist"),
+        ("truncated", [], "1 of"),
+        ("empty class", [], "notumor"),
+    ],
+)
+def test_a_mistake_leaves_no_run(
+    spoil: str, arguments: list[str], message: str, run: Run, bars: Callable[..., Path], tmp_path: Path
+) -> None:
+    data = bars("data", train=4, test=2)
+    if spoil == "missing":
+        shutil.rmtree(data)
+    if spoil == "truncated":
+        victim = data / "Training" / "glioma" / "0.png"
+        victim.write_bytes(victim.read_bytes()[:300])
+    if spoil == "empty class":
+        for path in (data / "Training" / "notumor").iterdir():
+            path.unlink()
+    name = "evaluate" if arguments else "train"
+    done = run(name, *(arguments or ["data=folder", f"data.root={data}", *TINY]))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sum(line.startswith("error: ") for line in done.stderr.splitlines()) == 1
+    runs = in_store(tmp_path / "work", f"[r.info.run_id for r in {ALL_RUNS}]")
+    assert runs == []
+
+
+def test_the_wheel_runs_outside_a_checkout(tmp_path: Path) -> None:
+    repository = Path(__file__).parents[1]
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(repository)]
+    subprocess.run(build, check=True, capture_output=True)
+    site = tmp_path / "site"
+    shutil.unpack_archive(next(tmp_path.glob("*.whl")), site, "zip")
+    done = subprocess.run(
+        [sys.executable, "-m", "brain_tumor.train", "--cfg", "job"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "name: effnet_lite0" in done.stdout
+    where = [sys.executable, "-c", "import brain_tumor.entry as e; print(e.conf_dir())"]
+    printed = subprocess.run(
+        where, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True, check=True
+    )
+    assert printed.stdout.strip() == str(site / "brain_tumor" / "conf")
+
+
+def test_the_default_run_in_small(run: Run, tmp_path: Path) -> None:
+    """Phantom, EfficientNet-Lite0 with its ImageNet weights, both phases; named as synthetic everywhere."""
+    small = ["data.phantom.subjects=24", "data.phantom.slices_per_subject=2", "data.phantom.size=64"]
+    short = ["data.image_size=64", "schedule.all.epochs=1", "bootstrap=100", "tracking.system_metrics=false"]
+    done = run("train", *small, *short)
+    assert done.returncode == 0, done.stderr
+    assert "test part, SYNTHETIC phantom, official: 12 images" in done.stdout
+    assert "peak in the lesion (the image's centre" in done.stdout
+    work = tmp_path / "work"
+    trained = run_id(done.stdout)
+    name = in_store(work, f"c.get_run({trained!r}).info.run_name")
+    assert name == "effnet_lite0 finetune on SYNTHETIC phantom"
+    found = metrics(work, trained)
+    assert 0 <= found["test/cam_peak_in_lesion"] <= 1
+    assert np.isclose(found["phase"], 2)
+    shutil.rmtree(tmp_path / "xdg")  # the cache is gone: the phantom is generated anew, with the same bytes
+    done = run("evaluate", "model_uri=models:/brain-tumor@champion", "bootstrap=100")
+    assert done.returncode == 0, done.stderr
+    again = metrics(work, run_id(done.stdout))
+    assert {name: value for name, value in found.items() if name.startswith("test/")} == again
