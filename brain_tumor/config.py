@@ -143,7 +143,7 @@ class TrackingConfig:
 @dataclass(frozen=True, config=_STRICT_KEYS)
 class ExplainConfig:
     method: Literal["gradcam", "gradcam++", "hirescam", "layercam"]
-    layer: str | None  # None: the backbone's last convolution
+    layer: str | None  # None: the backbone's `cam_layer`
 
 
 @dataclass(frozen=True, config=_STRICT_KEYS)

@@ -78,7 +78,7 @@ def test_train_then_evaluate_in_a_fresh_process(run: Run, bars: Callable[..., Pa
     assert isinstance(tags, dict)
     assert (tags["data_kind"], tags["protocol"], tags["model"]) == ("real", "official", "cnn_baseline")
     datasets = in_store(work, f"[d.dataset.digest for d in c.get_run({trained!r}).inputs.dataset_inputs]")
-    assert datasets == [tags["data_digest"][:32]]
+    assert datasets == [tags["data_digest"][:12]]
 
     moved = data.rename(data.with_name("moved"))
     lost = run("evaluate", "model_uri=models:/brain-tumor@champion", cwd=work)

@@ -102,7 +102,7 @@ def _differentiate(model: Any, layer: str) -> Callable[[NDArray[Any], NDArray[An
     import keras
     import tensorflow as tf
 
-    target = _output_of(model, layer)
+    target = output_of(model, layer)
     observed = keras.Model(model.inputs, [target, model.get_layer("logits").output])
     dtype = model.inputs[0].dtype
 
@@ -127,7 +127,7 @@ def _differentiate(model: Any, layer: str) -> Callable[[NDArray[Any], NDArray[An
     return differentiate
 
 
-def _output_of(model: Any, layer: str) -> Any:
+def output_of(model: Any, layer: str) -> Any:
     """The symbolic output (B, h, w, K) of a layer by name; InputError where there is none."""
     names = [each.name for each in model.layers]
     if "logits" not in names:

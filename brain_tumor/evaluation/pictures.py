@@ -26,7 +26,7 @@ class Explainer:
 
 
 def explainer(model: Any, backbone: str, config: ExplainConfig) -> Explainer:
-    """The configured layer and method; by default the backbone's last convolution."""
+    """The configured layer and method; by default the backbone's `cam_layer`."""
     return Explainer(model, config.layer or get_backbone(backbone).cam_layer, config.method)
 
 

@@ -42,7 +42,7 @@ class Backbone:
     family: Family
     variant: str  # within the family: "b0" … "b7", "s", "lite0"; empty where there is only one
     native_size: int  # pixels a side that it was designed and, with ImageNet weights, trained for
-    cam_layer: str  # the last convolutional activation, (B, h, w, C): what Grad-CAM looks at
+    cam_layer: str  # the last activation at a 16th of the input's side, (B, h, w, C): what LayerCAM looks at
 
 
 _ROWS = (
@@ -67,7 +67,9 @@ _ROWS = (
 
 BACKBONES: Mapping[str, Backbone] = MappingProxyType(
     {
-        name: Backbone(name, family, variant, size, "block4_relu" if family is Family.cnn else "top_activation")
+        name: Backbone(
+            name, family, variant, size, "block4_relu" if family is Family.cnn else "block6a_expand_activation"
+        )
         for name, family, variant, size in _ROWS
     }
 )

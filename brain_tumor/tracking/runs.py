@@ -78,7 +78,7 @@ def log_split(split: Split) -> None:
             source=str(split.root),
             targets="label",
             name=split.name,
-            digest=split.digest[:32],
+            digest=split.digest[:12],
         )
     mlflow.log_input(dataset, context="training")
 

@@ -13,6 +13,8 @@ from filelock import FileLock
 from brain_tumor.config import TrackingConfig
 from brain_tumor.errors import InputError
 
+# Opens the experiment in the UI for model training rather than the one for language models.
+TRAINING_VIEW = {"mlflow.experimentKind": "custom_model_development"}
 TIMEOUT = 10  # seconds that a server has to answer its health check
 
 
@@ -83,7 +85,7 @@ def _experiment(name: str, database: Path | None) -> Any:
         return found
     location = None if database is None else (database.parent / "artifacts").absolute().as_uri()
     try:
-        client.create_experiment(name, artifact_location=location)
+        client.create_experiment(name, artifact_location=location, tags=TRAINING_VIEW)
     except MlflowException:  # on a server, another run may have just created it
         if client.get_experiment_by_name(name) is None:
             raise

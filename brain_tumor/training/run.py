@@ -11,9 +11,10 @@ from brain_tumor import CLASSES
 from brain_tumor.config import TrainConfig
 from brain_tumor.data.augment import build
 from brain_tumor.data.load import Dataset
+from brain_tumor.evaluation.gradcam import output_of
 from brain_tumor.evaluation.measure import measure
 from brain_tumor.evaluation.metrics import score
-from brain_tumor.models.registry import build_classifier
+from brain_tumor.models.registry import build_classifier, get_backbone
 from brain_tumor.tracking import runs
 from brain_tumor.training.fit import TrainedRun, TrainingSet, fit
 
@@ -34,6 +35,7 @@ def train_model(
         dropout=config.model.dropout,
         seed=config.seed,
     )
+    output_of(model, config.explain.layer or get_backbone(config.model.name).cam_layer)  # a wrong one, known now
     rows = dataset.rows("train")
     training = TrainingSet(
         dataset.pixels,

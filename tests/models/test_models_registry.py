@@ -102,7 +102,9 @@ def test_blocks_hold_the_backbone_in_order(name, count):
     outside = [layer.name for layer in model.layers if layer not in inside]
     assert sorted(outside) == sorted(["image", "avg_pool", "dropout", "logits", "probabilities"])
     assert len(inside) == len(set(map(id, inside)))
-    assert model.get_layer(get_backbone(name).cam_layer) in groups[-1]
+    cam_layer = model.get_layer(get_backbone(name).cam_layer)
+    assert cam_layer in inside
+    assert cam_layer.output.shape[1] == model.input_shape[1] // 16
     depth = {layer: index for index, layer in enumerate(model.layers)}
     starts = [min(depth[layer] for layer in group) for group in groups]
     assert starts == sorted(starts)
