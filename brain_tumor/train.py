@@ -115,7 +115,7 @@ def _run(
     measured = {}
     for part in ("val", "test") if config.test else ("val",):
         evaluation = measure(trained.model, dataset, part, config.protocol.name)
-        table = report.log_evaluation(evaluation, part, resamples=config.bootstrap, step=len(trained.history) + 1)
+        table = report.log_evaluation(evaluation, part, resamples=config.bootstrap, history=trained.history)
         measured[part] = (evaluation, table)
     title = f"{config.model.name}, {dataset.split.name}, {config.protocol.name}"
     report.log_figure(curves(trained.history, best_step=trained.best_step, title=title), "curves")

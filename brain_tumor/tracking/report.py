@@ -37,14 +37,21 @@ def log_cost(history: Sequence[Mapping[str, Any]]) -> None:
     )
 
 
-def log_evaluation(evaluation: Evaluation, part: str, *, resamples: int, step: int = 0) -> pd.DataFrame:
+def log_evaluation(
+    evaluation: Evaluation, part: str, *, resamples: int, history: Sequence[Mapping[str, Any]] = ()
+) -> pd.DataFrame:
     """Log headline metrics as `part/name`, and every metric with its interval and every prediction as tables.
 
+    A metric that has a curve in `history` ends it, one step after the last epoch, so that the run's table shows the
+    kept epoch's value. The others stand at step 0: the UI draws those as bars.
     Returns the table of intervals: metric, value, low, high.
     """
     values = score(evaluation)
     names = [*HEADLINE, *(name for name in values if name.startswith("recall_"))]
-    mlflow.log_metrics({f"{part}/{name}": values[name] for name in names}, step=step)
+    final = {f"{part}/{name}": values[name] for name in names} | {f"{part}/loss": values["log_loss"]}
+    curves = {name for row in history for name in row} & final.keys()
+    mlflow.log_metrics({name: final[name] for name in curves}, step=len(history) + 1)
+    mlflow.log_metrics({name: value for name, value in final.items() if name not in {*curves, f"{part}/loss"}}, step=0)
     table = intervals(evaluation, resamples=resamples)
     log_table(table, f"tables/{part}_metrics.csv")
     log_table(evaluation.table(), f"tables/{part}_predictions.csv")
