@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
@@ -29,7 +29,7 @@ Slice = tuple[str, NDArray[np.uint8], NDArray[np.bool_] | None]  # plane, pictur
 
 
 def ensure_phantom(config: PhantomConfig, cache: Path, workers: int) -> Path:
-    """The folder of the set that `config` describes, generated on first use; the same bytes on every machine.
+    """The folder of the set that `config` describes, generated on first use, the same bytes for any `workers`.
 
     Holds `images/<class>/*.png` (8-bit gray), `masks/<class>/*.png` (0 or 255; tumours only) and `table.csv` with
     the columns path, label, part (train | test), group (the subject), site, mask ("" without a lesion).
@@ -42,7 +42,8 @@ def ensure_phantom(config: PhantomConfig, cache: Path, workers: int) -> Path:
         return folder
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=cache, prefix=".phantom-"))
+        temporary = cache / f".phantom-{uuid.uuid4().hex}"
+        temporary.mkdir()
         try:
             _generate(config, temporary, workers)
             _publish(temporary, folder)
@@ -142,7 +143,7 @@ def _draw_slice(
     while True:
         # The head's displacement is smooth, so one step back leads from the template to this person.
         person = 2 * lesion.centre - anatomy.to_template(head, lesion.centre[None])[0]
-        through = person + normal * np.float32(rng.uniform(-0.65, 0.65) * lesion.radius)
+        through = person + normal * np.float32(rng.uniform(-0.5, 0.5) * lesion.radius)
         pose = acquisition.draw_pose(rng, plane, through)
         points = anatomy.to_template(head, acquisition.points_of(pose, size))
         values, depth = anatomy.tissue(head, points)

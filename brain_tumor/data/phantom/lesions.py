@@ -45,7 +45,7 @@ def draw_glioma(rng: np.random.Generator) -> Lesion:
             break
     stretch, bumps = _shape(rng, 0.2)
     return Lesion(
-        "glioma", centre, radius, stretch, bumps, 0.3, float(rng.uniform(1.25, 1.65)), 0, float(rng.uniform(0.5, 0.75))
+        "glioma", centre, radius, stretch, bumps, 0.24, float(rng.uniform(1.25, 1.65)), 0, float(rng.uniform(0.5, 0.75))
     )
 
 
@@ -117,8 +117,9 @@ def apply(lesion: Lesion, points: Points, values: Array, depth: Array) -> tuple[
         values = np.where(cleft, 0.3, values)
         mask = (relative < 1) & beyond
         values = np.where(mask, bright, values)
-        on_dura = np.abs(points[..., 0]) < 1.5 if lesion.side else np.abs(depth) < 1.8
-        values = np.where(on_dura & (relative < 1.55) & ~mask, 0.9 * bright, values)  # the dural tail
+        # The dural tail: thin and short, and none on the falx, where a sagittal slice would show it as a disk.
+        tail = (np.abs(depth) < 1.2) & (relative < 1.3) & ~mask & (lesion.side == 0)
+        values = np.where(tail, 0.75 * bright, values)
     else:
         mask = relative < 1
         values = np.where(mask, bright, values)
