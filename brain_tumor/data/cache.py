@@ -79,7 +79,7 @@ def decoded(files: Mapping[str, Path], image_size: int, cache: Path, workers: in
     new = home.parent / f".new-{key}-{uuid.uuid4().hex[:8]}"
     try:
         new.mkdir(parents=True)
-        _remove_stale(home.parent)
+        remove_stale(home.parent)
         _check_space(home.parent, len(shas) * image_size**2 * 3)
         _write(new, files, image_size, workers)
         _publish(new, home, shas, image_size)
@@ -176,7 +176,8 @@ def _check_space(folder: Path, needed: int) -> None:
         raise OSError(errno.ENOSPC, f"{needed / 2**20:,.0f} MiB are needed and {free / 2**20:,.0f} are free")
 
 
-def _remove_stale(folder: Path) -> None:
+def remove_stale(folder: Path) -> None:
+    """Remove what killed processes left half-written in `folder`, once it is old enough to be nobody's."""
     for left in folder.glob(".new-*"):
         with contextlib.suppress(OSError):  # another process may be removing it too
             if time.time() - left.stat().st_mtime > _STALE_S:

@@ -18,6 +18,7 @@ from PIL import Image
 
 from brain_tumor import CLASSES
 from brain_tumor.config import PhantomConfig
+from brain_tumor.data.cache import remove_stale
 from brain_tumor.data.phantom import acquisition, anatomy, lesions
 from brain_tumor.errors import InputError
 from brain_tumor.progress import progress
@@ -42,8 +43,9 @@ def ensure_phantom(config: PhantomConfig, cache: Path, workers: int) -> Path:
         return folder
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        temporary = cache / f".phantom-{uuid.uuid4().hex}"
+        temporary = cache / f".new-{uuid.uuid4().hex}"
         temporary.mkdir()
+        remove_stale(cache)
         try:
             _generate(config, temporary, workers)
             _publish(temporary, folder)
