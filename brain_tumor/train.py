@@ -1,5 +1,7 @@
 """Train one classifier: `python -m brain_tumor.train` (`--help` shows the groups and the choices)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,7 +50,7 @@ def train(raw: DictConfig) -> float:
         system_metrics=config.tracking.system_metrics,
     ) as run_id:
         setup.log(plan, dataset.split)
-        with checkpoint.claimed(Path(config.tracking.checkpoints) / run_id) as folder:
+        with checkpoint.claimed(Path(config.tracking.checkpoints) / run_id) as folder, _resumable(run_id):
             return _run(config, store, dataset, weights, tags, run_id, folder)
 
 
@@ -78,8 +80,17 @@ def _resume(config: TrainConfig) -> float:
         dataset = load_logged(
             runs.load_split(run_id), logged.data, root=config.data.root, image_size=image_size(logged)
         )
-        with runs.started(store, run_id=run_id, system_metrics=logged.tracking.system_metrics):
+        with runs.started(store, run_id=run_id, system_metrics=logged.tracking.system_metrics), _resumable(run_id):
             return _run(logged, store, dataset, weights, tags, run_id, folder)
+
+
+@contextmanager
+def _resumable(run_id: str) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"interrupted; go on from the last finished epoch with: {entry.command('train')} resume={run_id}")
+        raise
 
 
 def _run(
@@ -98,11 +109,7 @@ def _run(
     from brain_tumor.training import checkpoint
     from brain_tumor.training.run import train_model
 
-    try:
-        trained = train_model(config, dataset, weights, folder, run_id=run_id)
-    except KeyboardInterrupt:
-        print(f"interrupted; go on from the last finished epoch with: {entry.command('train')} resume={run_id}")
-        raise
+    trained = train_model(config, dataset, weights, folder, run_id=run_id)
     score = float(trained.history[trained.best_step - 1][config.monitor])
     report.log_cost(trained.history)
     # Registered before any figure is drawn: what goes wrong from here on loses no weights.
