@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import draw
+from toy import draw
 
 from brain_tumor.config import EarlyStoppingConfig, PhaseConfig, PlateauConfig
 from brain_tumor.errors import InputError

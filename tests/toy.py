@@ -1,0 +1,33 @@
+"""What tests share: images that a network tells apart in seconds, settings to match, a clean environment."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+# A run of seconds: a small network on small images.
+TINY = (
+    "model=cnn_baseline",
+    "schedule=scratch",
+    "schedule.scratch.epochs=2",
+    "schedule.scratch.warmup_epochs=0.5",
+    "data.image_size=32",
+    "bootstrap=100",
+    "augment=none",
+    "tracking.system_metrics=false",
+)
+
+
+def draw(label: int, rng: np.random.Generator, side: int = 40) -> np.ndarray:
+    """Noise with a bright bar whose place tells the class."""
+    image = rng.integers(0, 90, (side, side, 3)).astype(np.uint8)
+    start = 2 + label * (side // 4)
+    image[start : start + side // 5] += 120
+    return image
+
+
+def environment(tmp_path: Path) -> dict[str, str]:
+    """This process's environment with caches inside the test's folder."""
+    repository = str(Path(__file__).parents[1])
+    path = os.pathsep.join(filter(None, [repository, os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "xdg"), "PYTHONPATH": path, "COLUMNS": "120"}
