@@ -22,6 +22,9 @@ from pydantic.dataclasses import dataclass
 
 from brain_tumor.errors import InputError
 
+# Of the metrics that `monitor` may name.
+LOWER_IS_BETTER = frozenset({"val/loss"})
+
 _STRICT_KEYS = ConfigDict(extra="forbid", allow_inf_nan=False)
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 SplitSeed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -71,6 +74,7 @@ class LoggedData:
 
     source: Literal["logged"]
     root: str | None  # where the images are now, if they have moved; found there by content
+    cache: str | None  # folder of decoded pixels; None: as in training
 
 
 @dataclass(frozen=True, config=_STRICT_KEYS)
@@ -110,7 +114,7 @@ class PhaseConfig:
     warmup_epochs: NonNegativeFloat  # linear, from 0
     decay: Literal["constant", "cosine", "plateau"]
     plateau: PlateauConfig | None  # ReduceLROnPlateau's settings, needed and read with decay=plateau alone
-    weight_decay: NonNegativeFloat  # decoupled (Loshchilov & Hutter 2019) with adamw, Keras' weight_decay otherwise
+    weight_decay: NonNegativeFloat  # decoupled (Loshchilov & Hutter 2019), as in all of Keras' optimizers
     unfreeze: Literal["head", "all"] | PositiveInt  # the head, the head and the last N blocks, or everything
     update_batch_norm: bool  # false: batch-norm layers keep their statistics, scale and shift
     # How much of the old statistics each step keeps; None: as the backbone was built (0.99 for EfficientNets, which on
@@ -118,12 +122,15 @@ class PhaseConfig:
     batch_norm_momentum: Fraction | None
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     class_weights: Literal["none", "balanced"]
-    weight_averaging: Annotated[float, Field(gt=0, lt=1)] | None  # momentum of the exponential moving average
+    # Momentum of the exponential moving average of the weights; batch-norm statistics are those of the raw weights.
+    weight_averaging: Fraction | None
     early_stopping: EarlyStoppingConfig | None
 
     def __post_init__(self) -> None:
         if self.decay == "plateau" and self.plateau is None:
             raise ValueError("decay=plateau needs the settings under plateau (patience, factor, min_learning_rate)")
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs={self.warmup_epochs} leaves nothing of the {self.epochs} epochs")
 
 
 @dataclass(frozen=True, config=_STRICT_KEYS)
@@ -135,7 +142,8 @@ class ProtocolConfig:
 class TrackingConfig:
     uri: str | None  # any MLflow tracking URI; None: sqlite in mlruns/ under the current folder
     experiment: Annotated[str, Field(min_length=1)]
-    register: str | None  # name in the model registry; None: the model is logged but not registered
+    # Name in the model registry; None: the model is logged but not registered. MLflow and its addresses need / : @.
+    register: Annotated[str, Field(pattern=r"^\s*[^\s/:@][^/:@]*$")] | None
     checkpoints: str  # folder of the checkpoints that `resume` reads
     system_metrics: bool
 

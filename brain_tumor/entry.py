@@ -55,14 +55,6 @@ def literal(argument: str, multirun: bool) -> str:
     return f"{key}='{value}'"
 
 
-def existing_path(text: str) -> Path:
-    """The path as typed where it exists, otherwise with a leading `~` expanded."""
-    path = Path(text)
-    if path.exists() or not text.startswith("~"):
-        return path
-    return Path(os.path.expanduser(text))
-
-
 def command(name: str) -> str:
     """How this Python runs an entry."""
     return (
@@ -96,5 +88,10 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
             sys.exit(2)
         except KeyboardInterrupt:
             sys.exit(143 if terminated else 130)
+        except Exception as error:
+            if not type(error).__module__.startswith("mlflow."):
+                raise
+            print(f"error: tracking failed: {' '.join(str(error).split())[:300]}", file=sys.stderr)
+            sys.exit(2)
 
     hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(guarded)()

@@ -1,5 +1,7 @@
 """Evaluate a registered model: `python -m brain_tumor.evaluate model_uri=models:/brain-tumor@champion`."""
 
+from dataclasses import replace
+
 from omegaconf import DictConfig
 
 from brain_tumor import entry
@@ -21,30 +23,36 @@ def evaluate(raw: DictConfig) -> None:
 
     start_tensorflow()
 
-    from brain_tumor.data.load import load_whole
+    from brain_tumor.data.load import load_whole, warn_of_known
     from brain_tumor.data.logged import load_logged
+    from brain_tumor.evaluation.gradcam import output_of
     from brain_tumor.evaluation.measure import measure
     from brain_tumor.evaluation.pictures import explainer
     from brain_tumor.tracking import registry, report, runs, setup
+    from brain_tumor.training.preflight import check_source
 
     registered = registry.load_model(config.model_uri)
     trained = typed(TrainConfig, registered.config)
+    explain = explainer(registered.model, trained.model.name, config.explain)
+    output_of(explain.model, explain.layer)  # a wrong layer, known now
     size = int(registered.model.input_shape[1])
     if isinstance(config.data, LoggedData):
-        dataset = load_logged(registered.split, trained.data, root=config.data.root, image_size=size)
+        data = replace(trained.data, cache=config.data.cache or trained.data.cache)
+        dataset = load_logged(registered.split, data, root=config.data.root, image_size=size)
         protocol: str = trained.protocol.name
     else:
+        check_source(config.data)
         dataset = load_whole(config.data, image_size=size)
         protocol = "all images"
+        warn_of_known(dataset.split, registered.split)
     tags = setup.evaluation_tags(registered, dataset.split, protocol)
     name = f"evaluate {trained.model.name} on {dataset.split.name}"
     with runs.started(
         store, name=name, tags=tags, parent=registered.run_id, system_metrics=config.tracking.system_metrics
     ) as run_id:
-        runs.log_split(dataset.split)
+        runs.log_split(dataset.split, "evaluation")
         evaluation = measure(registered.model, dataset, "test", protocol, batch_size=config.batch_size)
         table = report.log_evaluation(evaluation, "test", resamples=config.bootstrap)
-        explain = explainer(registered.model, trained.model.name, config.explain)
         line = report.log_pictures(dataset, "test", evaluation, explain)
     lines = [f"model     {registered.uri}", *([f"test      {line}"] if line else [])]
     print(report.summary([(evaluation, table)], store, run_id, lines))

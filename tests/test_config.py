@@ -40,7 +40,7 @@ def test_every_source_is_typed_for_both_entries(source: str) -> None:
 
 def test_evaluate_takes_the_logged_split_by_default() -> None:
     config = typed(EvaluateConfig, composed("evaluate", "model_uri=u", "data.root=moved"))
-    assert config.data == LoggedData("logged", "moved")
+    assert config.data == LoggedData("logged", "moved", None)
 
 
 def test_model_files_are_the_registry() -> None:
@@ -65,6 +65,9 @@ def test_every_file_opens_with_what_it_is_and_a_command() -> None:
         ("schedule.all.optimizer=adamm", "schedule.all.optimizer: input should be 'adam', 'adamw' or 'sgd'"),
         ("schedule.all.decay=plateau", "decay=plateau needs the settings under plateau"),
         ("schedule.all.unfreeze=some", "schedule.all.unfreeze: input should be 'head' or 'all' (got 'some')"),
+        ("tracking.register=a/b", "tracking.register"),
+        ("tracking.register=''", "tracking.register"),
+        ("schedule.all.warmup_epochs=6", "warmup_epochs=6.0 leaves nothing of the 6 epochs"),
         ("monitor=test/accuracy", "monitor: input should be 'val/accuracy'"),
         ("protocol.name=clean", "protocol.name: input should be 'official'"),
         ("~schedule.all.epochs", "schedule.all.epochs is missing"),

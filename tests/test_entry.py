@@ -9,7 +9,8 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from brain_tumor.entry import existing_path, literal
+from brain_tumor.entry import literal
+from brain_tumor.paths import existing_path
 
 NASTY = [
     "/data/My Scans (2019), final=yes",
@@ -98,6 +99,7 @@ def test_cfg_prints_the_composition(run: Callable[..., subprocess.CompletedProce
             ["resume=abc", "seed=3"],
             "error: resume goes on with the run's own configuration: leave out seed=3",
         ),
+        (["data.root=images"], "error: data.root=images is not read with data=phantom: add data=folder"),
         (["tracking.uri=mlruns"], "error: tracking.uri=mlruns is a plain folder"),
     ],
 )

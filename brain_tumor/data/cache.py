@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 from brain_tumor.data.decode import DECODE_VERSION, CorruptImageError, decode
 from brain_tumor.errors import InputError
+from brain_tumor.paths import existing_path
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class Contents:
 def cache_folder(cache: str | None) -> Path:
     """`data.cache`, or the user's cache folder. Not created yet."""
     if cache:
-        return Path(cache if os.path.lexists(cache) else os.path.expanduser(cache)).absolute()
+        return existing_path(cache).absolute()
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("brain-tumor", appauthor=False))

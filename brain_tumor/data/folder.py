@@ -12,6 +12,7 @@ import pandas as pd
 
 from brain_tumor import CLASSES
 from brain_tumor.errors import InputError
+from brain_tumor.paths import existing_path
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ def find_root(root: str | None) -> Path:
     """
     if not root:
         raise InputError("data=folder needs the folder of images: add data.root=DIR")
-    path = Path(root if os.path.lexists(root) else os.path.expanduser(root)).absolute()
+    path = existing_path(root).absolute()
     try:
         is_folder = stat.S_ISDIR(path.stat().st_mode)
     except FileNotFoundError:

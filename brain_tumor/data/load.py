@@ -15,7 +15,7 @@ from brain_tumor.config import DataConfig, OnCorrupt, Source
 from brain_tumor.data import folder, kaggle
 from brain_tumor.data.cache import Contents, cache_folder, decoded, hash_files
 from brain_tumor.data.decode import letterbox
-from brain_tumor.data.split import PARTS, Split, carve
+from brain_tumor.data.split import Split, carve
 from brain_tumor.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -79,7 +79,9 @@ def load(data: DataConfig, *, image_size: int, protocol: str) -> Dataset:
 
 def load_whole(data: DataConfig, *, image_size: int) -> Dataset:
     """All images of the source as one test part, whatever folders they stand in: another site, say."""
-    return _load(data, image_size, whole=True)
+    dataset = _load(data, image_size, whole=True)
+    _report(dataset.split)
+    return dataset
 
 
 def find_root(data: DataConfig) -> Path:
@@ -217,12 +219,23 @@ def _warn_of_twins(images: pd.DataFrame) -> None:
         logger.warning("%d pictures stand under two classes, pixel for pixel", int(two_labels.sum()))
 
 
+def warn_of_known(split: Split, trained_on: Split) -> None:
+    """Log how many images a model has seen in training or selection, byte for byte."""
+    seen = trained_on.table
+    known = int(split.table["sha256"].isin(set(seen.loc[seen["part"] != "test", "sha256"])).sum())
+    if known:
+        logger.warning(
+            "%d of %d images were in the model's own train or val part: scores on them flatter the model",
+            *(known, len(split)),
+        )
+
+
 def _pixel_rows(shas: "pd.Series[str]", contents: Contents) -> NDArray[np.int64]:
     return np.asarray(pd.Index(contents.table["sha256"]).get_indexer(shas.tolist()), np.int64)
 
 
 def _report(split: Split) -> None:
-    counts = ", ".join(f"{part} {sum(split.counts[part].values())}" for part in PARTS)
+    counts = ", ".join(f"{part} {sum(classes.values())}" for part, classes in split.counts.items())
     kind = "synthetic images" if split.synthetic else "images"
     logger.info("%d %s in %s (%s), split %s", len(split), kind, split.root, counts, split.digest[:12])
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from brain_tumor.config import DataConfig, Source
 from brain_tumor.data.load import Dataset, find_by_content, find_root
 from brain_tumor.data.split import Split
-from brain_tumor.entry import existing_path
+from brain_tumor.paths import existing_path
 
 
 def load_logged(split: Split, data: DataConfig, *, root: str | None, image_size: int) -> Dataset:

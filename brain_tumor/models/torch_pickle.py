@@ -104,14 +104,32 @@ class _Unpickler(pickle.Unpickler):
 
 def _next_pickle(stream: io.BytesIO, storages: dict[str, _Storage]) -> Any:
     start = stream.tell()
+    earlier: list[str] = []  # opcodes so far, without those that only memoize
+    flat: dict[Any, bool] = {}  # memoized tuple -> whether no element of it is a tuple
     for position, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
         if opcode.name not in _OPCODES:
             raise ValueError(f"it holds the opcode {opcode.name}, which weights do not need; nothing was executed")
         # The C unpickler allocates its memo up to the largest index named.
         if opcode.name == "LONG_BINPUT" and argument is not None and argument > position:
             raise ValueError("its memo index is out of range")
+        # A tuple of one tuple twice, and so on, takes exponential time to hash or to print.
+        if opcode.name.endswith("BINGET") and not flat.get(argument, True):
+            raise ValueError("it uses a nested tuple twice, which weights do not need")
+        if not opcode.name.endswith("BINPUT"):
+            earlier.append("TUPLE" if opcode.name.endswith("BINGET") and argument in flat else opcode.name)
+        elif earlier[-1].startswith("TUPLE"):
+            flat[argument] = _is_flat(earlier)
     program = stream.getvalue()[start : stream.tell()]
     return _Unpickler(program, storages).load()
+
+
+def _is_flat(opcodes: list[str]) -> bool:
+    """Whether no element of the tuple that the last opcode made is a tuple."""
+    if opcodes[-1] == "TUPLE":
+        count = next((back for back, name in enumerate(reversed(opcodes[:-1])) if name == "MARK"), len(opcodes) - 1)
+    else:
+        count = int(opcodes[-1][-1])
+    return not any(name.startswith("TUPLE") for name in opcodes[len(opcodes) - 1 - count : -1])
 
 
 def _read_storages(

@@ -1,5 +1,6 @@
 """Registered models: saving, the champion, and loading one with all that made it."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +12,12 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types.schema import Schema, TensorSpec
 
+from brain_tumor.config import LOWER_IS_BETTER
 from brain_tumor.data.split import Split
 from brain_tumor.errors import InputError
 from brain_tumor.tracking.runs import load_config, load_split
 
 CHAMPION = "champion"
-LOWER_IS_BETTER = ("val/loss", "val/log_loss")
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +34,15 @@ class RegisteredModel:
 
 
 def log_model(model: Any, *, register: str | None, tags: Mapping[str, str]) -> tuple[str, str | None]:
-    """Save a Keras model in the current run and register it under `register`; returns its URI and its version."""
+    """Save a Keras model in the current run and register it under `register`; returns its URI and its version.
+
+    A run that was resumed after its model had been registered keeps that version.
+    """
+    client = mlflow.MlflowClient()
+    run = mlflow.active_run()
+    if register is not None and run is not None:
+        for known in client.search_model_versions(f"name='{register}' and run_id='{run.info.run_id}'"):
+            return f"models:/{register}/{known.version}", str(known.version)
     side = model.input_shape[1]
     classes = model.output_shape[-1]
     signature = ModelSignature(
@@ -52,7 +61,6 @@ def log_model(model: Any, *, register: str | None, tags: Mapping[str, str]) -> t
     if register is None:
         return str(info.model_uri), None
     version = str(info.registered_model_version)
-    client = mlflow.MlflowClient()
     for key, value in tags.items():
         client.set_model_version_tag(register, version, key, value)
     return f"models:/{register}/{version}", version
@@ -68,13 +76,16 @@ def crown(name: str, version: str) -> str:
     challenger = client.get_model_version(name, version)
     reason = refusal(dict(champion.tags), dict(challenger.tags)) if champion is not None else None
     if champion is not None and reason is not None:
-        command = (
-            f"python -c \"import mlflow; mlflow.set_tracking_uri('{mlflow.get_tracking_uri()}'); "
-            f"mlflow.MlflowClient().set_registered_model_alias('{name}', '{CHAMPION}', '{version}')\""
+        code = (
+            f"import mlflow; mlflow.set_tracking_uri({mlflow.get_tracking_uri()!r}); "
+            f"mlflow.MlflowClient().set_registered_model_alias({name!r}, {CHAMPION!r}, {version!r})"
         )
-        return f"{name} version {champion.version} stays {CHAMPION}: {reason}. To move it all the same: {command}"
+        return (
+            f"{name} version {champion.version} ({champion.tags.get('data_kind')}) stays {CHAMPION}: {reason}. "
+            f"To move it all the same: python -c {shlex.quote(code)}"
+        )
     client.set_registered_model_alias(name, CHAMPION, version)
-    return f"{name} version {version} is now {CHAMPION}"
+    return f"{name} version {version} ({challenger.tags.get('data_kind')}) is now {CHAMPION}"
 
 
 def refusal(champion: Mapping[str, str], challenger: Mapping[str, str]) -> str | None:
@@ -90,6 +101,8 @@ def refusal(champion: Mapping[str, str], challenger: Mapping[str, str]) -> str |
     for tag in ("data_digest", "protocol", "monitor"):
         if champion.get(tag) != challenger.get(tag):
             return f"the two are not comparable (another {tag.replace('_', ' ')})"
+    if "score" not in champion:
+        return "the champion was not trained by this package and has no score to compare"
     old, new = float(champion["score"]), float(challenger["score"])
     monitor = challenger["monitor"]
     better = new < old if monitor in LOWER_IS_BETTER else new > old
@@ -105,8 +118,8 @@ def load_model(uri: str) -> RegisteredModel:
         name, version = _resolve(uri)
         exact = f"models:/{name}/{version}" if name else uri
         info = mlflow.models.get_model_info(exact)
-        model = mlflow.keras.load_model(exact)
-    except (MlflowException, OSError) as error:
+        model = mlflow.keras.load_model(exact, load_model_kwargs={"compile": False, "safe_mode": True})
+    except Exception as error:  # MLflow's, the file system's, Keras' and h5py's
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"model_uri={uri} cannot be loaded from {mlflow.get_tracking_uri()}: {reason}"
@@ -127,14 +140,19 @@ def _resolve(uri: str) -> tuple[str | None, str | None]:
         name, alias = rest.rsplit("@", 1)
         return name, str(mlflow.MlflowClient().get_model_version_by_alias(name, alias).version)
     name, _, version = rest.rpartition("/")
+    if name and not version.isdigit():  # "latest"
+        found = mlflow.MlflowClient().search_model_versions(f"name='{name}'")
+        version = max((str(each.version) for each in found), key=int, default=version)
     return name or None, version or None
 
 
 def _champion(name: str) -> ModelVersion | None:
     try:
         return mlflow.MlflowClient().get_model_version_by_alias(name, CHAMPION)
-    except MlflowException:
-        return None
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # no such model, no such alias
+            return None
+        raise
 
 
 def _version(distribution: str) -> str:

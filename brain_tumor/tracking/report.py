@@ -3,7 +3,7 @@
 import resource
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -13,15 +13,33 @@ import mlflow
 import pandas as pd
 from matplotlib.figure import Figure
 
+from brain_tumor.config import TrainConfig
 from brain_tumor.data.load import Dataset
+from brain_tumor.data.split import Split
 from brain_tumor.evaluation.bootstrap import intervals
 from brain_tumor.evaluation.drawing import save
 from brain_tumor.evaluation.metrics import HEADLINE, Evaluation, score
 from brain_tumor.evaluation.pictures import Explainer, localise, pictures
-from brain_tumor.tracking.runs import log_table
+from brain_tumor.tracking.runs import log_epoch, log_table
 from brain_tumor.tracking.store import Store
 
 PRINTED = ("accuracy", "balanced_accuracy", "macro_f1", "roc_auc", "log_loss", "ece")
+
+
+def epoch_reporter(config: TrainConfig, split: Split) -> Callable[[Mapping[str, Any]], None]:
+    """What tells the run and the terminal of a finished epoch."""
+    phases = list(config.schedule)
+
+    def report(row: Mapping[str, Any]) -> None:
+        log_epoch(row, phases)
+        print(
+            f"epoch {row['step']} ({split.name}, phase {row['phase']}): train/loss {row['train/loss']:.4f}, "
+            f"val/loss {row['val/loss']:.4f}, {config.monitor} {row[config.monitor]:.4f}, "
+            f"{row['images_per_second']:.0f} images/s, {row['seconds']:.0f} s",
+            file=sys.stderr,
+        )
+
+    return report
 
 
 def log_cost(history: Sequence[Mapping[str, Any]]) -> None:

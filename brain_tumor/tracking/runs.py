@@ -11,10 +11,10 @@ from typing import Any
 
 import mlflow
 import pandas as pd
+import yaml
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
-from omegaconf import OmegaConf
 
-from brain_tumor.config import plain
 from brain_tumor.data.split import Split, read_csv
 from brain_tumor.errors import InputError
 from brain_tumor.tracking.store import Store
@@ -66,8 +66,8 @@ def logged_epochs(run_id: str) -> int:
     return len(mlflow.MlflowClient().get_metric_history(run_id, "train/loss"))
 
 
-def log_split(split: Split) -> None:
-    """The split table as an artifact, and the data set as the run's input, with its digest."""
+def log_split(split: Split, context: str) -> None:
+    """The split table as an artifact, and the data set as the run's input (`context`: training or evaluation)."""
     with tempfile.TemporaryDirectory() as folder:
         split.to_csv(Path(folder) / "split.csv")
         mlflow.log_artifacts(folder, "data")
@@ -80,11 +80,11 @@ def log_split(split: Split) -> None:
             name=split.name,
             digest=split.digest[:12],
         )
-    mlflow.log_input(dataset, context="training")
+    mlflow.log_input(dataset, context=context)
 
 
-def interrupted(run_id: str) -> dict[str, str]:
-    """The tags of a training run that can be resumed; InputError if there is none of that id, or it has finished."""
+def interrupted(run_id: str) -> Run:
+    """A training run that can be resumed; InputError if there is none of that id, or it has finished."""
     try:
         run = mlflow.get_run(run_id)
     except MlflowException as error:
@@ -93,6 +93,13 @@ def interrupted(run_id: str) -> dict[str, str]:
         raise InputError(f"resume={run_id} is no training run of brain_tumor")
     if run.info.status == "FINISHED":
         raise InputError(f"resume={run_id} has finished: there is nothing to resume")
+    if run.info.lifecycle_stage == "deleted":
+        raise InputError(f"resume={run_id} was deleted: restore it first (mlflow runs restore --run-id {run_id})")
+    return run
+
+
+def own_tags(run: Run) -> dict[str, str]:
+    """A run's tags without MLflow's."""
     return {name: value for name, value in run.data.tags.items() if not name.startswith("mlflow.")}
 
 
@@ -105,7 +112,10 @@ def load_split(run_id: str) -> Split:
 def load_config(run_id: str) -> dict[str, Any]:
     """The composed configuration that a run logged, as plain values."""
     with tempfile.TemporaryDirectory() as folder:
-        return plain(OmegaConf.load(Path(download(run_id, "config", folder)) / "config.yaml"))
+        text = (Path(download(run_id, "config", folder)) / "config.yaml").read_text(encoding="utf-8")
+    # Plain YAML: OmegaConf would resolve a ${…} in a path, or in a configuration that somebody else has logged.
+    config: dict[str, Any] = yaml.safe_load(text)
+    return config
 
 
 def download(run_id: str, path: str, folder: str) -> str:
@@ -141,6 +151,7 @@ def git_tags() -> dict[str, str]:
         ).stdout.strip()
 
     try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # not the repository around an installed wheel
         return {
             "git_commit": git("rev-parse", "HEAD"),
             "git_dirty": str(bool(git("status", "--porcelain"))).lower(),

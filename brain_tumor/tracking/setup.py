@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import mlflow
-from omegaconf import OmegaConf
+import yaml
 
 from brain_tumor.config import TrainConfig
 from brain_tumor.data.split import Split
@@ -62,9 +62,9 @@ def log(plan: Plan, split: Split) -> None:
     """Log parameters, configuration, overrides, split and environment to the current run."""
     mlflow.log_params(parameters(plan))
     composed = {**plan.composed, "test": plan.config.test}
-    mlflow.log_text(OmegaConf.to_yaml(OmegaConf.create(composed)), "config/config.yaml")
+    mlflow.log_text(yaml.safe_dump(composed, sort_keys=False, allow_unicode=True), "config/config.yaml")
     mlflow.log_text("".join(f"{override}\n" for override in plan.overrides), "config/overrides.txt")
-    log_split(split)
+    log_split(split, "training")
     log_environment()
 
 
@@ -83,7 +83,15 @@ def parameters(plan: Plan) -> dict[str, Any]:
             headline[f"schedule.{name}.{key}"] = getattr(phase, key)
     for override in plan.overrides:
         key = override.split("=", 1)[0].lstrip("+")
-        value = OmegaConf.select(OmegaConf.create(plan.composed), key) if "~" not in key else None
-        if value is not None and not OmegaConf.is_config(value):
+        value = _value(plan.composed, key)
+        if value is not None:
             headline.setdefault(key, value)
     return headline
+
+
+def _value(composed: dict[str, Any], key: str) -> Any:
+    """The plain value under a dotted key; None for a group, a mapping or a deleted key."""
+    value: Any = composed
+    for name in key.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return None if isinstance(value, dict) else value

@@ -1,6 +1,7 @@
 """Opens the MLflow store before any work starts, so that an unreachable one is known then and not after."""
 
 import os
+import shlex
 import urllib.error
 import urllib.request
 from contextlib import nullcontext
@@ -12,6 +13,7 @@ from filelock import FileLock
 
 from brain_tumor.config import TrackingConfig
 from brain_tumor.errors import InputError
+from brain_tumor.paths import existing_path
 
 # Opens the experiment in the UI for model training rather than the one for language models.
 TRAINING_VIEW = {"mlflow.experimentKind": "custom_model_development"}
@@ -30,7 +32,7 @@ class Store:
         """What to type to look at it."""
         if self.uri.startswith("http"):
             return f"open {self.uri}"
-        return f'mlflow ui --backend-store-uri "{self.uri}"'
+        return f"mlflow ui --backend-store-uri {shlex.quote(self.uri)}"
 
     def run_address(self, run_id: str) -> str:
         base = self.uri.rstrip("/") if self.uri.startswith("http") else "http://127.0.0.1:5000"
@@ -45,13 +47,14 @@ def open_store(config: TrackingConfig) -> Store:
     uri = config.uri or _embedded_uri()
     if uri.startswith(("http://", "https://")):
         _check_server(uri)
-    elif "://" not in uri or uri.startswith("file:"):
+    elif uri.startswith("file:") or ("://" not in uri and uri != "databricks"):
+        folder = uri.removeprefix("file:").removeprefix("//")
         raise InputError(
-            f"tracking.uri={uri} is a plain folder, which MLflow no longer takes: use sqlite:///{uri.removeprefix('file:')}/mlflow.db"
+            f"tracking.uri={uri} is a plain folder, which MLflow no longer takes: use sqlite:///{folder}/mlflow.db"
         )
-    database = Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+    database = _database(uri) if uri.startswith("sqlite:") else None
     if database is not None:
-        _check_folder(database.parent)
+        uri = f"sqlite:///{database}"
 
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.pop("MLFLOW_RUN_ID", None)  # left by a parent process, it would hijack this run (mlflow issue 15713)
@@ -90,6 +93,21 @@ def _experiment(name: str, database: Path | None) -> Any:
         if client.get_experiment_by_name(name) is None:
             raise
     return client.get_experiment_by_name(name)
+
+
+def _database(uri: str) -> Path:
+    """The file of a SQLite URI, in a folder that exists and can be written; InputError if that cannot be."""
+    text = uri.removeprefix("sqlite:///")
+    if text in ("", uri) or text.endswith("/"):
+        raise InputError(f"tracking.uri={uri} names no file: give sqlite:///DIR/mlflow.db")
+    odd = sorted(set(text) & set("?#%"))
+    if odd:  # SQLAlchemy and MLflow read them differently, so that the parts of the store would end up apart
+        raise InputError(f"tracking.uri={uri}: a SQLite store cannot lie in a path with {' '.join(odd)}; take another")
+    database = existing_path(text).absolute()
+    if database.is_dir():
+        raise InputError(f"tracking.uri={uri} is a folder: give sqlite:///{text}/mlflow.db")
+    _check_folder(database.parent)
+    return database
 
 
 def _embedded_uri() -> str:

@@ -8,11 +8,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from brain_tumor.config import LOWER_IS_BETTER
 from brain_tumor.errors import InputError
 from brain_tumor.progress import progress
-from brain_tumor.training.checkpoint import History, save_best, save_last
+from brain_tumor.training.checkpoint import History, drop_others, save_best, save_last
 
-LOWER_IS_BETTER = ("val/loss",)
 Validate = Callable[[keras.Model], dict[str, float]]
 
 
@@ -77,9 +77,11 @@ class Record(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = logs if logs is not None else {}
         trained = time.perf_counter()
-        if not np.isfinite(logs["loss"]):
+        # The loss is of before the last update, which may itself have spoilt the weights.
+        finite = [np.isfinite(np.asarray(weights)).all() for weights in self.model.trainable_variables]
+        if not (np.isfinite(logs["loss"]) and all(finite)):
             raise InputError(
-                f"training diverged in epoch {epoch + 1} of phase {self._phase} (the loss is not a number): "
+                f"training diverged in epoch {epoch + 1} of phase {self._phase} (loss or weights are not finite): "
                 f"lower schedule.{self._phase}.learning_rate"
             )
         logs.update(self._validate(self.model))
@@ -115,13 +117,15 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
         self._swap, self._on_epoch = swap, on_epoch
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        if best_step(self._history, self._monitor) == len(self._history):
-            save_best(self._folder, self.model)
+        best = best_step(self._history, self._monitor)
+        if best == len(self._history):
+            save_best(self._folder, self.model, best)
         if self._swap is not None:
             self._swap.on_epoch_begin(epoch)  # the raw weights again, for as long as the checkpoint is written
         save_last(self._folder, self.model, self._history)
         if self._swap is not None:
             self._swap.on_epoch_end(epoch)
+        drop_others(self._folder, best)
         self._on_epoch(self._history[-1])
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,14 @@ def claimed(folder: Path) -> Iterator[Path]:
         lock.release()
 
 
+def check_writable(checkpoints: Path) -> None:
+    """Make the folder of all checkpoints; InputError if that cannot be."""
+    try:
+        checkpoints.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"tracking.checkpoints={checkpoints} cannot be made ({error.strerror})") from error
+
+
 def discard(folder: Path) -> None:
     """Remove the checkpoint of a run that has finished."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -56,17 +65,32 @@ def read_history(folder: Path) -> History:
     path = folder / "last.npz"
     if not path.exists():
         return []
-    with np.load(path, allow_pickle=False) as file:
+    with _opened(path) as file:
         history: History = json.loads(str(file["history"]))
+        if not isinstance(history, list) or not history:
+            raise ValueError("no history")
     return history
 
 
-def save_best(folder: Path, model: keras.Model) -> None:
-    _write(folder / "best.npz", model.variables, [])
+def save_best(folder: Path, model: keras.Model, step: int) -> None:
+    """Write the weights of the best epoch so far, beside the ones that `last.npz` still counts as best."""
+    _write(_best(folder, step), model.variables, [])
 
 
-def load_best(folder: Path, model: keras.Model) -> None:
-    _read(folder / "best.npz", model.variables)
+def load_best(folder: Path, model: keras.Model, step: int) -> None:
+    """Put the weights of the best epoch, which `step` names, into the model."""
+    _read(_best(folder, step), model.variables)
+
+
+def drop_others(folder: Path, step: int) -> None:
+    """Remove the weights of epochs that are no longer the best, now that `last.npz` says so too."""
+    for path in folder.glob("best-*.npz"):
+        if path != _best(folder, step):
+            path.unlink(missing_ok=True)
+
+
+def _best(folder: Path, step: int) -> Path:
+    return folder / f"best-{step}.npz"
 
 
 def _write(path: Path, variables: Sequence[Any], history: History) -> None:
@@ -85,8 +109,19 @@ def _write(path: Path, variables: Sequence[Any], history: History) -> None:
 
 
 def _read(path: Path, variables: Sequence[Any]) -> None:
-    with np.load(path, allow_pickle=False) as file:
+    with _opened(path) as file:
         if len(file.files) != len(variables) + 1:
-            raise InputError(f"checkpoint {path} belongs to another model or phase: train anew instead of resume")
+            raise ValueError("it belongs to another model or phase")
         for index, variable in enumerate(variables):
             variable.assign(file[str(index)])
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A checkpoint file, read without pickle; whatever is wrong with it becomes one line."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            yield file
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(f"checkpoint {path} cannot be read ({reason}): train anew instead of resume") from error

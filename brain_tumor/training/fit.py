@@ -16,7 +16,7 @@ from brain_tumor.data.batches import Batch, steps_per_epoch, train_batches
 from brain_tumor.training import checkpoint
 from brain_tumor.training.callbacks import Checkpoint, Progress, Record, Replay, Validate, WarmUp, best_step
 from brain_tumor.training.checkpoint import History
-from brain_tumor.training.freezing import apply_phase, dropout_rates, restore
+from brain_tumor.training.freezing import apply_phase, as_built, restore
 from brain_tumor.training.optimizers import make_loss, make_optimizer
 
 
@@ -60,7 +60,7 @@ def fit(
     loss diverges or a phase unfreezes more blocks than there are; KeyboardInterrupt passes through, with every
     finished epoch on disk.
     """
-    rates = dropout_rates(model)
+    built = as_built(model)
     history = checkpoint.read_history(folder)
     for row in history[logged:]:  # the process died between the checkpoint and the tracking of an epoch
         on_epoch(row)
@@ -69,13 +69,13 @@ def fit(
         later = [row for row in history if row["phase"] in list(schedule)[index + 1 :]]
         if later or len(past) == phase.epochs or (past and _stopped_early(phase, past)):
             continue
-        apply_phase(model, phase, name, rates)
+        apply_phase(model, phase, name, built)
         steps = steps_per_epoch(len(training.rows), phase.batch_size)
         compile_phase(model, phase, steps)
         if past:
             checkpoint.load_last(folder, model)
         elif history:
-            checkpoint.load_best(folder, model)
+            checkpoint.load_best(folder, model, best_step(history, monitor))
         _fit_phase(
             model,
             training,
@@ -88,8 +88,8 @@ def fit(
                 name, phase, history, past, len(training.rows), steps, monitor, validate, folder, on_epoch
             ),
         )
-    checkpoint.load_best(folder, model)
-    restore(model, rates)
+    checkpoint.load_best(folder, model, best_step(history, monitor))
+    restore(model, built)
     # The same layers without what they were compiled with: that is nobody's business once training is over.
     trained = keras.Model(model.inputs, model.outputs, name=model.name)
     return TrainedRun(trained, history, best_step(history, monitor))

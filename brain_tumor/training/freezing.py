@@ -1,7 +1,7 @@
 """Which layers learn in a phase."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import keras
 
@@ -10,39 +10,58 @@ from brain_tumor.errors import InputError
 from brain_tumor.models.registry import blocks
 
 
-def dropout_rates(model: keras.Model) -> dict[str, float]:
-    """The rate of every dropout layer of a newly built model, by layer name."""
-    return {layer.name: layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)}
+@dataclass(frozen=True)
+class AsBuilt:
+    """What phases change about layers, as it was in the newly built model, by layer name."""
+
+    dropout: Mapping[str, float]
+    momentum: Mapping[str, float]
 
 
-def apply_phase(model: keras.Model, phase: PhaseConfig, phase_name: str, rates: Mapping[str, float]) -> None:
+def as_built(model: keras.Model) -> AsBuilt:
+    """Remember dropout rates and batch-norm momenta of a model that no phase has touched yet."""
+    kinds = keras.layers.Dropout, keras.layers.BatchNormalization
+    dropouts, norms = ([layer for layer in model.layers if isinstance(layer, kind)] for kind in kinds)
+    return AsBuilt({layer.name: layer.rate for layer in dropouts}, {layer.name: layer.momentum for layer in norms})
+
+
+def unfrozen_blocks(model: keras.Model, phase: PhaseConfig, phase_name: str) -> int:
+    """How many of the last blocks learn; InputError if there are fewer than `phase.unfreeze` asks for."""
+    count = len(blocks(model))
+    if phase.unfreeze == "head":
+        return 0
+    if phase.unfreeze == "all":
+        return count
+    if int(phase.unfreeze) > count:
+        raise InputError(
+            f"schedule.{phase_name}.unfreeze={phase.unfreeze}: this backbone has {count} blocks; give fewer, or all"
+        )
+    return int(phase.unfreeze)
+
+
+def apply_phase(model: keras.Model, phase: PhaseConfig, phase_name: str, built: AsBuilt) -> None:
     """Set what is trainable in this phase; frozen layers also run without dropout, as at inference.
 
     `phase.update_batch_norm=False` freezes batch-norm layers whole: in Keras one with `trainable=False` runs with
-    its stored statistics. `rates` are those of `dropout_rates`. Raises InputError if there are fewer blocks than
-    `phase.unfreeze` asks for.
+    its stored statistics.
     """
     groups = blocks(model)
-    count = {"head": 0, "all": len(groups)}.get(str(phase.unfreeze))
-    if count is None:
-        count = int(phase.unfreeze)
-    if count > len(groups):
-        raise InputError(
-            f"schedule.{phase_name}.unfreeze={count}: this backbone has {len(groups)} blocks; give at most that, or all"
-        )
+    count = unfrozen_blocks(model, phase, phase_name)
     frozen = {layer.name for group in groups[: len(groups) - count] for layer in group}
     for layer in model.layers:
-        is_frozen_norm = isinstance(layer, keras.layers.BatchNormalization) and not phase.update_batch_norm
-        layer.trainable = layer.name not in frozen and not is_frozen_norm
-        if isinstance(layer, keras.layers.BatchNormalization) and phase.batch_norm_momentum is not None:
-            layer.momentum = phase.batch_norm_momentum
-        if layer.name in rates:
-            layer.rate = 0.0 if layer.name in frozen else rates[layer.name]
+        is_norm = layer.name in built.momentum
+        layer.trainable = layer.name not in frozen and (phase.update_batch_norm or not is_norm)
+        if is_norm:
+            layer.momentum = phase.batch_norm_momentum or built.momentum[layer.name]
+        if layer.name in built.dropout:
+            layer.rate = 0.0 if layer.name in frozen else built.dropout[layer.name]
 
 
-def restore(model: Any, rates: Mapping[str, float]) -> None:
+def restore(model: keras.Model, built: AsBuilt) -> None:
     """Undo `apply_phase`, so that the saved model is the one that was built."""
     for layer in model.layers:
         layer.trainable = True
-        if layer.name in rates:
-            layer.rate = rates[layer.name]
+        if layer.name in built.momentum:
+            layer.momentum = built.momentum[layer.name]
+        if layer.name in built.dropout:
+            layer.rate = built.dropout[layer.name]

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from brain_tumor.config import TrainConfig
+from brain_tumor.config import DataConfig, Source, TrainConfig
+from brain_tumor.data.folder import find_root
 from brain_tumor.errors import InputError
 from brain_tumor.models.registry import get_backbone
 from brain_tumor.models.weights import resolve_weights
@@ -11,8 +12,10 @@ from brain_tumor.models.weights import resolve_weights
 def preflight(config: TrainConfig) -> Path | None:
     """Check the model, its weights and the schedule; returns the weights' file, or None for random weights.
 
-    Raises InputError for an unknown model, weights that cannot be had, or a frozen backbone without trained weights.
+    Raises InputError for a folder that is not there, an unknown model, weights that cannot be had, or a frozen backbone
+    without trained weights.
     """
+    check_source(config.data)
     get_backbone(config.model.name)
     weights = resolve_weights(config.model.name, config.model.weights)
     name, phase = next(iter(config.schedule.items()))
@@ -22,6 +25,14 @@ def preflight(config: TrainConfig) -> Path | None:
             f"(model.weights=none): use schedule=scratch, or schedule.{name}.unfreeze=all, or give model.weights"
         )
     return weights
+
+
+def check_source(data: DataConfig) -> None:
+    """Refuse a `data.root` that the source would not read, or that is not there."""
+    if data.source is Source.folder:
+        find_root(data.root)
+    elif data.root is not None:
+        raise InputError(f"data.root={data.root} is not read with data={data.source}: add data=folder")
 
 
 def image_size(config: TrainConfig) -> int:

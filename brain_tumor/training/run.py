@@ -1,6 +1,7 @@
-"""From a configuration and its data to a trained model, every epoch of it tracked."""
+"""From a configuration and its data to a trained model."""
 
-import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,27 @@ from brain_tumor.evaluation.gradcam import output_of
 from brain_tumor.evaluation.measure import measure
 from brain_tumor.evaluation.metrics import score
 from brain_tumor.models.registry import build_classifier, get_backbone
-from brain_tumor.tracking import runs
 from brain_tumor.training.fit import TrainedRun, TrainingSet, fit
+from brain_tumor.training.freezing import unfrozen_blocks
 
 VALIDATED = ("accuracy", "balanced_accuracy", "macro_f1", "roc_auc")
 
 
-def train_model(
-    config: TrainConfig, dataset: Dataset, weights: Path | None, folder: Path, *, run_id: str
-) -> TrainedRun:
-    """Train as configured, on from what `folder` holds; the same seed gives the same history on one machine."""
-    keras.utils.set_random_seed(config.seed)
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A configuration with all that it needs to train, built and checked."""
+
+    config: TrainConfig
+    dataset: Dataset
+    model: keras.Model
+    training: TrainingSet
+
+
+def prepare(config: TrainConfig, dataset: Dataset, weights: Path | None) -> Prepared:
+    """Build the model and the augmentation, so that a mistake in either shows before there is a run.
+
+    Raises InputError for a weights file that does not fit, an unknown transform or layer, or too many blocks.
+    """
     tf.config.experimental.enable_op_determinism()
     model = build_classifier(
         config.model.name,
@@ -35,30 +46,32 @@ def train_model(
         dropout=config.model.dropout,
         seed=config.seed,
     )
-    output_of(model, config.explain.layer or get_backbone(config.model.name).cam_layer)  # a wrong one, known now
+    output_of(model, config.explain.layer or get_backbone(config.model.name).cam_layer)
+    for name, phase in config.schedule.items():
+        unfrozen_blocks(model, phase, name)
     rows = dataset.rows("train")
-    training = TrainingSet(
-        dataset.pixels,
-        dataset.pixel_rows[rows],
-        dataset.labels(rows),
-        build(config.augment, config.seed),
-        config.data.workers,
-    )
-    phases = list(config.schedule)
-    logged = runs.logged_epochs(run_id)
-    kind = "synthetic phantom, " if dataset.split.synthetic else ""
+    augment = build(config.augment, config.seed)
+    training = TrainingSet(dataset.pixels, dataset.pixel_rows[rows], dataset.labels(rows), augment, config.data.workers)
+    return Prepared(config, dataset, model, training)
 
-    def on_epoch(row: dict[str, Any]) -> None:
-        runs.log_epoch(row, phases)
-        print(epoch_line(row, kind, config.monitor), file=sys.stderr)
+
+def train_model(
+    prepared: Prepared, folder: Path, *, on_epoch: Callable[[dict[str, Any]], None], logged: int = 0
+) -> TrainedRun:
+    """Train as configured, on from what `folder` holds; the same seed gives the same history on one machine.
+
+    `on_epoch` is told of every finished epoch but the first `logged` ones.
+    """
+    config = prepared.config
+    keras.utils.set_random_seed(config.seed)
 
     def validate(candidate: keras.Model) -> dict[str, float]:
-        values = score(measure(candidate, dataset, "val", config.protocol.name, quiet=True))
+        values = score(measure(candidate, prepared.dataset, "val", config.protocol.name, quiet=True))
         return {"val/loss": values["log_loss"], **{f"val/{name}": values[name] for name in VALIDATED}}
 
     return fit(
-        model,
-        training,
+        prepared.model,
+        prepared.training,
         config.schedule,
         seed=config.seed,
         monitor=config.monitor,
@@ -66,12 +79,4 @@ def train_model(
         folder=folder,
         on_epoch=on_epoch,
         logged=logged,
-    )
-
-
-def epoch_line(row: dict[str, Any], kind: str, monitor: str) -> str:
-    return (
-        f"epoch {row['step']} ({kind}phase {row['phase']}): "
-        f"train/loss {row['train/loss']:.4f}, val/loss {row['val/loss']:.4f}, {monitor} {row[monitor]:.4f}, "
-        f"{row['images_per_second']:.0f} images/s, {row['seconds']:.0f} s"
     )

@@ -271,6 +271,19 @@ def test_no_flipped_byte_raises_anything_else(tmp_path, torch):
     assert refused > 300
 
 
+def test_nested_shared_tuples_do_not_hang(tmp_path):
+    """One tuple of the tuple before it, twice: hashing or printing 40 levels would never end."""
+    levels = b"".join(b"h%ch%c\x86q%c" % (i, i, i + 1) for i in range(40))
+    program = b"\x80\x02}K\x01q\x00" + levels + b"K\x01s."
+    path = tmp_path / "nested.pth"
+    for part in (MAGIC, PROTOCOL, SYSTEM):
+        _pickle(path, part)
+    with path.open("ab") as stream:
+        stream.write(program)
+    with pytest.raises(InputError, match="nested tuple twice"):
+        read_state_dict(path)
+
+
 def test_zip_format_is_named(tmp_path):
     path = tmp_path / "new.pth"
     path.write_bytes(b"PK\x03\x04 and so on")

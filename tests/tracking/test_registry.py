@@ -16,6 +16,7 @@ SYNTHETIC = {**REAL, "data_kind": "synthetic", "data_digest": "s", "score": "0.9
     ("champion", "challenger", "reason"),
     [
         (REAL, {**REAL, "score": "0.91"}, None),
+        ({key: value for key, value in REAL.items() if key != "score"}, REAL, "has no score"),
         (REAL, {**REAL, "score": "0.9"}, "its val/macro_f1 is 0.9000, this one's 0.9000"),
         (REAL, SYNTHETIC, "it was trained on real data"),
         (SYNTHETIC, {**REAL, "score": "0.1"}, None),
@@ -54,13 +55,15 @@ def test_log_crown_and_load(tmp_path: Path) -> None:
     for score in ("0.9", "0.8", "0.95"):
         with runs.started(store, system_metrics=False):
             mlflow.log_text(OmegaConf.to_yaml({"score": score}), "config/config.yaml")
-            runs.log_split(split)
+            runs.log_split(split, "training")
             _, version = registry.log_model(model, register="m", tags={**REAL, "score": score})
             assert version is not None
             verdicts.append(registry.crown("m", version))
-    assert verdicts[0] == "m version 1 is now champion"
-    assert verdicts[1].startswith("m version 1 stays champion: its val/macro_f1 is 0.9000, this one's 0.8000. To move")
-    assert verdicts[2] == "m version 3 is now champion"
+    assert verdicts[0] == "m version 1 (real) is now champion"
+    assert verdicts[1].startswith(
+        "m version 1 (real) stays champion: its val/macro_f1 is 0.9000, this one's 0.8000. To move"
+    )
+    assert verdicts[2] == "m version 3 (real) is now champion"
 
     loaded = registry.load_model("models:/m@champion")
     assert (loaded.name, loaded.version, loaded.config) == ("m", "3", {"score": "0.95"})
@@ -78,7 +81,16 @@ def test_log_crown_and_load(tmp_path: Path) -> None:
     subprocess.run(command.replace("python", sys.executable, 1), shell=True, check=True)
     assert registry.load_model("models:/m@champion").version == "2"
 
-    for missing in ("models:/m@nobody", "models:/none@champion", "models:/m/77", "runs:/0123/model", "m", "models:/m"):
+    assert registry.load_model("models:/m/latest").version == "3"
+    for missing in (
+        "http://127.0.0.1:9/x",
+        "models:/m@nobody",
+        "models:/none@champion",
+        "models:/m/77",
+        "runs:/0123/model",
+        "m",
+        "models:/m",
+    ):
         with pytest.raises(InputError, match=r"model_uri=.* cannot be loaded") as caught:
             registry.load_model(missing)
         assert "\n" not in str(caught.value)

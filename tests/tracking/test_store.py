@@ -25,12 +25,21 @@ def test_a_server_that_is_not_there() -> None:
         open_store(tracking(f"http://127.0.0.1:{port}"))
 
 
-@pytest.mark.parametrize("uri", ["mlruns", "file:///tmp/mlruns"])
+@pytest.mark.parametrize("uri", ["mlruns", "file:/tmp/mlruns", "file:///tmp/mlruns"])
 def test_a_plain_folder(uri: str) -> None:
     from brain_tumor.tracking.store import open_store
 
     with pytest.raises(InputError, match=r"plain folder.*sqlite:///"):
         open_store(tracking(uri))
+
+
+@pytest.mark.parametrize("name", ["", "a?b/m.db", "100%/m.db", "sub/"])
+def test_a_path_that_sqlite_cannot_take(name: str, tmp_path: Path) -> None:
+    from brain_tumor.tracking.store import open_store
+
+    with pytest.raises(InputError, match=r"^tracking.uri="):
+        open_store(tracking(f"sqlite:///{tmp_path}/{name}" if name else "sqlite://"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

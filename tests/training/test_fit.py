@@ -159,6 +159,52 @@ def test_divergence_is_one_line(tmp_path: Path) -> None:
         train(tmp_path, {"scratch": phase(optimizer="sgd", learning_rate=1e30)})
 
 
+def test_momentum_is_the_phases_own_and_then_as_built(tmp_path: Path) -> None:
+    import keras
+
+    schedule = {"one": phase(epochs=1, batch_norm_momentum=0.5), "two": phase(epochs=1)}
+    whole = train(tmp_path / "whole", schedule)
+    norms = [layer for layer in whole.model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert {layer.momentum for layer in norms} == {0.9}  # as cnn_baseline builds them
+    with pytest.raises(StoppedError):
+        train(tmp_path / "cut", schedule, stop_after=1)
+    assert numbers(train(tmp_path / "cut", schedule).history) == numbers(whole.history)
+
+
+@pytest.mark.parametrize("spoil", ["empty", "garbage", "cut", "best"])
+def test_a_spoilt_checkpoint_is_one_line(spoil: str, tmp_path: Path) -> None:
+    with pytest.raises(StoppedError):
+        train(tmp_path, SCHEDULES["two phases"], stop_after=2)
+    last = tmp_path / "last.npz"
+    content = last.read_bytes()
+    last.write_bytes({"empty": b"", "garbage": b"x" * 500, "cut": content[: len(content) // 2]}.get(spoil, content))
+    if spoil == "best":
+        for path in tmp_path.glob("best-*.npz"):
+            path.unlink()
+    with pytest.raises(InputError, match=r"checkpoint .*\.npz cannot be read \(.*train anew") as caught:
+        train(tmp_path, SCHEDULES["two phases"])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_crash_between_best_and_last_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from brain_tumor.training import callbacks
+
+    schedule = SCHEDULES["two phases"]
+    whole = train(tmp_path / "whole", schedule)
+    save_last = callbacks.save_last
+
+    def crash(folder: Path, model: Any, history: list[dict[str, Any]]) -> None:
+        if len(history) == 3:
+            raise StoppedError
+        save_last(folder, model, history)
+
+    monkeypatch.setattr(callbacks, "save_last", crash)
+    with pytest.raises(StoppedError):
+        train(tmp_path / "cut", schedule)
+    monkeypatch.setattr(callbacks, "save_last", save_last)
+    assert numbers(train(tmp_path / "cut", schedule).history) == numbers(whole.history)
+
+
 def test_too_many_blocks_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="unfreeze=99: this backbone has"):
         train(tmp_path, {"scratch": phase(unfreeze=99)})
