@@ -106,12 +106,14 @@ def test_train_then_evaluate_in_a_fresh_process(run: Run, bars: Callable[..., Pa
     assert "gliosis" in done.stderr or "glioma" in done.stderr
 
 
-def wait_for(path: Path, process: "subprocess.Popen[str]", seconds: float = 240) -> None:
+def first_checkpoint(folder: Path, process: "subprocess.Popen[str]", seconds: float = 240) -> Path:
+    """Wait until a run has finished its first epoch; its checkpoint folder."""
     until = time.monotonic() + seconds
-    while not path.exists():
+    while not (found := list(folder.glob("*/last.npz"))):
         assert process.poll() is None, process.communicate()
-        assert time.monotonic() < until, f"{path} did not come"
+        assert time.monotonic() < until, f"no checkpoint came in {folder}"
         time.sleep(0.02)
+    return found[0].parent
 
 
 @pytest.mark.parametrize(
@@ -134,9 +136,7 @@ def test_an_interrupted_run_goes_on_in_itself(
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job is started deaf to it
     )
     checkpoints = work / "mlruns" / "checkpoints"
-    wait_for(checkpoints, process)
-    wait_for(next(iter(checkpoints.iterdir()), checkpoints / "none") / "last.npz", process)
-    trained = next(checkpoints.iterdir()).name
+    trained = first_checkpoint(checkpoints, process).name
     process.send_signal(how)
     _, err = process.communicate(timeout=120)
     assert process.returncode == code, err
@@ -259,11 +259,11 @@ def test_the_wheel_runs_outside_a_checkout(tmp_path: Path) -> None:
 
 def test_the_default_run_in_small(run: Run, tmp_path: Path) -> None:
     """Phantom, EfficientNet-Lite0 with its ImageNet weights, both phases; named as synthetic everywhere."""
-    small = ["data.phantom.subjects=24", "data.phantom.slices_per_subject=2", "data.phantom.size=64"]
+    small = ["data.phantom.subjects=32", "data.phantom.slices_per_subject=2", "data.phantom.size=64"]
     short = ["data.image_size=64", "schedule.all.epochs=1", "bootstrap=100", "tracking.system_metrics=false"]
     done = run("train", *small, *short)
     assert done.returncode == 0, done.stderr
-    assert "test part, SYNTHETIC phantom, official: 12 images" in done.stdout
+    assert "test part, SYNTHETIC phantom, official: 16 images" in done.stdout
     assert "peak in the lesion (the image's centre" in done.stdout
     work = tmp_path / "work"
     trained = run_id(done.stdout)
