@@ -268,7 +268,7 @@ def test_the_default_run_in_small(run: Run, tmp_path: Path) -> None:
     work = tmp_path / "work"
     trained = run_id(done.stdout)
     name = in_store(work, f"c.get_run({trained!r}).info.run_name")
-    assert name == "effnet_lite0 finetune on SYNTHETIC phantom"
+    assert name == "effnet_lite0 finetune on SYNTHETIC phantom, seed 0"
     found = metrics(work, trained)
     assert 0 <= found["test/cam_peak_in_lesion"] <= 1
     assert np.isclose(found["phase"], 2)

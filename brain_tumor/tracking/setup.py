@@ -27,7 +27,7 @@ class Plan:
 
 
 def run_name(plan: Plan, split: Split) -> str:
-    return f"{plan.config.model.name} {plan.choices['schedule']} on {split.name}"
+    return f"{plan.config.model.name} {plan.choices['schedule']} on {split.name}, seed {plan.config.seed}"
 
 
 def tags(plan: Plan, split: Split) -> dict[str, str]:
