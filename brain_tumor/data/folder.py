@@ -50,6 +50,8 @@ def find_root(root: str | None) -> Path:
         raise InputError(f"data.root={root} cannot be read: {error.strerror}") from error
     if not is_folder:
         raise InputError(f"data.root={root} is a file: give the folder that holds {LAYOUTS}")
+    if any(place.name.startswith("phantom-") and (place / "table.csv").is_file() for place in (path, path.parent)):
+        raise InputError(f"data.root={root} is the synthetic phantom, which must not pass for real: use data=phantom")
     return path
 
 

@@ -65,6 +65,16 @@ def test_tilde_is_the_home_folder_where_no_folder_has_that_name(
     assert find_root("~/images") == tmp_path / "images"
 
 
+def test_the_phantom_does_not_pass_for_real(tmp_path: Path) -> None:
+    images = tmp_path / "phantom-0123" / "images"
+    images.mkdir(parents=True)
+    assert find_root(str(images)) == images
+    (images.parent / "table.csv").touch()
+    for root in (images, images.parent):
+        with pytest.raises(InputError, match="synthetic phantom"):
+            find_root(str(root))
+
+
 def test_root_that_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for text, message in (
