@@ -1,28 +1,12 @@
-"""The models by name: the table of backbones, and the classifier that is built on one.
-
-The table is read without TensorFlow, so that an unknown name is answered at once. Backbones are built
-flat, on the classifier's own input: a nested backbone breaks sub-models in Keras 3, which Grad-CAM needs.
-"""
-
-from __future__ import annotations
+"""The models by name: the table of backbones, read without TensorFlow, so that a mistake is answered at once."""
 
 import difflib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
 
 from brain_tumor.errors import InputError
-
-if TYPE_CHECKING:
-    import keras
-
-HEAD = ("avg_pool", "dropout", "logits", "probabilities")
-MIN_SIZE = 32  # pixels a side: the backbones halve it five times
-_BLOCK = re.compile(r"(block\d+[a-z]?|top)_")
 
 
 class Family(StrEnum):
@@ -86,77 +70,3 @@ def get_backbone(name: str) -> Backbone:
     near = difflib.get_close_matches(name, BACKBONES, n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(BACKBONES)}"
     raise InputError(f"model={name} is unknown: {hint}")
-
-
-def build_classifier(
-    name: str, *, image_size: int, classes: int = 4, weights: Path | None, dropout: float, seed: int
-) -> keras.Model:
-    """Build a classifier whose input scaling is inside.
-
-    Args:
-        name: key of the registry.
-        image_size: pixels a side, at least 32; any size goes with any weights.
-        classes: number of classes.
-        weights: file with the backbone's weights, from `resolve_weights`; None leaves it untrained.
-        dropout: fraction of the pooled features that is dropped in training, 0..1 (1 excluded).
-        seed: of every initial weight and every dropout. It seeds Python's, NumPy's and TensorFlow's global
-            generators, for Keras' initialisers draw from them: the same seed builds equal weights.
-
-    Returns:
-        Flat functional model from RGB (B, image_size, image_size, 3), uint8 or float, 0..255, to float32
-        probabilities (B, classes). Its last layers are `avg_pool`, `dropout`, `logits`, `probabilities`.
-
-    Raises:
-        InputError: unknown name, an image size or dropout out of range, or a file that does not fit.
-    """
-    backbone = get_backbone(name)
-    if image_size < MIN_SIZE:
-        raise InputError(f"data.image_size={image_size} is too small: {name} needs at least {MIN_SIZE} pixels")
-    if not 0 <= dropout < 1:
-        raise InputError(f"model.dropout={dropout} is out of range: give a fraction from 0 to below 1")
-    import keras
-
-    keras.utils.set_random_seed(seed)
-    inputs = keras.Input((image_size, image_size, 3), name="image")
-    trunk = _build_trunk(backbone, inputs, weights)
-    x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(trunk.output)
-    x = keras.layers.Dropout(dropout, seed=seed, name="dropout")(x)
-    initializer = keras.initializers.GlorotUniform(seed=seed)
-    x = keras.layers.Dense(classes, kernel_initializer=initializer, name="logits")(x)
-    probabilities = keras.layers.Activation("softmax", dtype="float32", name="probabilities")(x)
-    return keras.Model(inputs, probabilities, name=name)
-
-
-def _build_trunk(backbone: Backbone, inputs: Any, weights: Path | None) -> keras.Model:
-    from brain_tumor.models import cnn, efficientnet, lite
-
-    build, load = {
-        Family.cnn: (cnn.build_cnn, efficientnet.load_hdf5),
-        Family.efficientnet: (efficientnet.build_efficientnet, efficientnet.load_hdf5),
-        Family.efficientnet_v2: (efficientnet.build_efficientnet_v2, efficientnet.load_hdf5),
-        Family.efficientnet_lite: (lite.build_lite, lite.load_lite),
-    }[backbone.family]
-    trunk = build(backbone, inputs)
-    if weights is not None:
-        load(trunk, backbone, weights)
-    return trunk
-
-
-def blocks(model: keras.Model) -> list[list[keras.layers.Layer]]:
-    """Group a classifier's backbone by its blocks, from input to output; the head is left out.
-
-    The stem (with the input scaling) is the first, then each `block…`; the EfficientNets end with `top`, the
-    last convolution. Also right for a reloaded model. Used to unfreeze the last N.
-    """
-    groups: dict[str, list[keras.layers.Layer]] = {}
-    for layer in model.layers:
-        if layer.name in HEAD or type(layer).__name__ == "InputLayer":
-            continue
-        block = _BLOCK.match(layer.name)
-        groups.setdefault(block[1] if block else "stem", []).append(layer)
-    return list(groups.values())
-
-
-def head_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """Return the classifier's layers after the backbone: pooling, dropout, logits, probabilities."""
-    return [model.get_layer(name) for name in HEAD]

@@ -7,7 +7,7 @@ import keras
 
 from brain_tumor.config import PhaseConfig
 from brain_tumor.errors import InputError
-from brain_tumor.models.registry import blocks
+from brain_tumor.models.classifier import blocks
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from brain_tumor.data.load import Dataset
 from brain_tumor.evaluation.gradcam import output_of
 from brain_tumor.evaluation.measure import measure
 from brain_tumor.evaluation.metrics import score
-from brain_tumor.models.registry import build_classifier, get_backbone
+from brain_tumor.models.classifier import build_classifier
+from brain_tumor.models.registry import get_backbone
 from brain_tumor.training.fit import TrainedRun, TrainingSet, fit
 from brain_tumor.training.freezing import unfrozen_blocks
 

@@ -10,7 +10,8 @@ import sys
 import numpy as np
 import pytest
 
-from brain_tumor.models.registry import BACKBONES, blocks, build_classifier, head_layers
+from brain_tumor.models.classifier import HEAD, blocks, build_classifier
+from brain_tumor.models.registry import BACKBONES
 
 pytestmark = pytest.mark.slow
 
@@ -62,7 +63,7 @@ def _first(name, images, folder):
     untrained = model(images).numpy()
     # Between the ends stochastic depth may leave a block out of a step.
     weighty = [block for block in blocks(model) if _weights(block)]
-    parts = [weighty[0], weighty[-1], head_layers(model)]
+    parts = [weighty[0], weighty[-1], [model.get_layer(name) for name in HEAD]]
     before = [_weights(part) for part in parts]
     loss = _train_step(model, images)
     learned = [

@@ -7,7 +7,8 @@ import pytest
 from keras.src.legacy.saving import legacy_h5_format
 
 from brain_tumor.errors import InputError
-from brain_tumor.models.registry import build_classifier, get_backbone
+from brain_tumor.models.classifier import build_classifier
+from brain_tumor.models.registry import get_backbone
 from brain_tumor.models.weights import resolve_weights
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -11,8 +11,8 @@ from PIL import Image
 
 from brain_tumor import CLASSES
 from brain_tumor.errors import InputError
+from brain_tumor.models.classifier import build_classifier
 from brain_tumor.models.lite import imagenet_classifier
-from brain_tumor.models.registry import build_classifier
 from brain_tumor.models.weights import resolve_weights
 
 LITES = ["effnet_lite0", "effnet_lite1", "effnet_lite2"]

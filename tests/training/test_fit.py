@@ -60,7 +60,7 @@ def train(folder: Path, schedule: dict[str, PhaseConfig], *, seed: int = 0, stop
     import tensorflow as tf
 
     from brain_tumor.evaluation.prediction import predict
-    from brain_tumor.models.registry import build_classifier
+    from brain_tumor.models.classifier import build_classifier
     from brain_tumor.training.fit import TrainingSet, fit
 
     keras.utils.set_random_seed(seed)
