@@ -18,6 +18,7 @@ from brain_tumor.errors import InputError
 from brain_tumor.tracking.runs import load_config, load_split
 
 CHAMPION = "champion"
+NOTICE = "Research software, not a medical device: not for diagnosis."
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,7 @@ def log_model(model: Any, *, register: str | None, tags: Mapping[str, str]) -> t
     if register is None:
         return str(info.model_uri), None
     version = str(info.registered_model_version)
+    client.update_model_version(register, version, description=NOTICE)
     for key, value in tags.items():
         client.set_model_version_tag(register, version, key, value)
     return f"models:/{register}/{version}", version

@@ -65,6 +65,7 @@ def test_log_crown_and_load(tmp_path: Path) -> None:
     )
     assert verdicts[2] == "m version 3 (real) is now champion"
 
+    assert "not a medical device" in mlflow.MlflowClient().get_model_version("m", "1").description
     loaded = registry.load_model("models:/m@champion")
     assert (loaded.name, loaded.version, loaded.config) == ("m", "3", {"score": "0.95"})
     assert loaded.split.digest == split.digest
