@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from brain_tumor.evaluation.metrics import CALIBRATION_BINS, Evaluation, confidence_bins, score
+from brain_tumor.evaluation.metrics import CALIBRATION_BINS, Evaluation, confidence_bins, macro_headline, score
 
 _CHUNK = 2**21  # weights (resamples x images) held at a time: 16 MiB, and a few arrays of that size beside it
 
@@ -86,12 +86,7 @@ def weighted_scores(evaluation: Evaluation, weights: NDArray[np.float64]) -> dic
     macro = {name: _mean_of_defined(values) for name, values in per_class.items()}
     headline = {
         "accuracy": hits.sum(axis=1) / support.sum(axis=1),
-        "balanced_accuracy": macro["recall"],
-        "macro_precision": macro["precision"],
-        "macro_recall": macro["recall"],
-        "macro_f1": macro["f1"],
-        "roc_auc": macro["roc_auc"],
-        "pr_auc": macro["pr_auc"],
+        **macro_headline(macro),
         **{name: values / support.sum(axis=1) for name, values in sums.items()},
     }
     return headline | {

@@ -1,11 +1,14 @@
 """What a classifier scores on one part: probabilities per image, and every metric derived from them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+T = TypeVar("T")
 
 HEADLINE: tuple[str, ...] = (
     "accuracy",
@@ -130,12 +133,7 @@ def score(evaluation: Evaluation) -> dict[str, float]:
     gaps = np.abs(bins.accuracy - bins.confidence)
     headline = {
         "accuracy": float(accuracy_score(labels, evaluation.predictions)),
-        "balanced_accuracy": macro["recall"],
-        "macro_precision": macro["precision"],
-        "macro_recall": macro["recall"],
-        "macro_f1": macro["f1"],
-        "roc_auc": macro["roc_auc"],
-        "pr_auc": macro["pr_auc"],
+        **macro_headline(macro),
         "log_loss": float(log_loss(labels, probabilities, labels=every)),
         "brier": float(np.square(probabilities - np.eye(len(every))[labels]).sum(axis=1).mean()),
         "ece": float(np.nansum(bins.counts * gaps) / len(labels)),
@@ -144,6 +142,18 @@ def score(evaluation: Evaluation) -> dict[str, float]:
         f"{metric}_{name}": float(per_class[metric][index])
         for metric in PER_CLASS
         for index, name in enumerate(evaluation.classes)
+    }
+
+
+def macro_headline(macro: Mapping[str, T]) -> dict[str, T]:
+    """The headline metrics that are macro averages, from the average of each of PER_CLASS."""
+    return {
+        "balanced_accuracy": macro["recall"],
+        "macro_precision": macro["precision"],
+        "macro_recall": macro["recall"],
+        "macro_f1": macro["f1"],
+        "roc_auc": macro["roc_auc"],
+        "pr_auc": macro["pr_auc"],
     }
 
 
