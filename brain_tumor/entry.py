@@ -7,7 +7,8 @@ import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -70,28 +71,37 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
     """
     multirun = any(argument in ("-m", "--multirun") for argument in sys.argv[1:])
     sys.argv[1:] = [literal(argument, multirun) for argument in sys.argv[1:]]
-    terminated: list[int] = []
-
-    def on_term(signum: int, frame: FrameType | None) -> None:
-        terminated.append(signum)
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, on_term)
+    signal.signal(signal.SIGTERM, _on_term)
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
-    def guarded(config: DictConfig) -> Any:
+    def job(config: DictConfig) -> Any:
         logging.captureWarnings(True)
-        try:
+        with guarded():
             return task(config)
-        except InputError as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(2)
-        except KeyboardInterrupt:
-            sys.exit(143 if terminated else 130)
-        except Exception as error:
-            if not type(error).__module__.startswith("mlflow."):
-                raise
-            print(f"error: tracking failed: {' '.join(str(error).split())[:300]}", file=sys.stderr)
-            sys.exit(2)
 
-    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(guarded)()
+    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(job)()
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Turn what the user has to know into one line on stderr and an exit code."""
+    try:
+        yield
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(143 if _terminated else 130)
+    except Exception as error:
+        if not type(error).__module__.startswith("mlflow."):
+            raise
+        print(f"error: tracking failed: {' '.join(str(error).split())[:300]}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _on_term(signum: int, frame: FrameType | None) -> None:
+    _terminated.append(signum)
+    raise KeyboardInterrupt
+
+
+_terminated: list[int] = []

@@ -1,0 +1,144 @@
+"""One training job from its configuration to the registered model."""
+
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from brain_tumor import entry
+from brain_tumor.config import TrainConfig
+from brain_tumor.data.load import load
+from brain_tumor.models.backend import start_tensorflow
+from brain_tumor.paths import existing_path
+from brain_tumor.training.preflight import image_size, preflight
+
+if TYPE_CHECKING:
+    from brain_tumor.training.run import Prepared
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be trained, and how that was composed."""
+
+    config: TrainConfig
+    composed: dict[str, Any]  # the configuration as plain values
+    overrides: list[str]  # as typed
+    choices: Mapping[str, str]  # group -> the file chosen in it
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A job whose mistakes have all been found: what it trains, and where that is tracked."""
+
+    prepared: "Prepared"
+    weights: Path | None
+    store: Any  # tracking.store.Store
+    plan: Any  # tracking.setup.Plan
+    name: str
+    tags: dict[str, str]
+    checkpoints: Path
+
+
+def run(request: Request) -> float:
+    """Train a run of its own; returns the best epoch's `monitor` on the val part."""
+    job = _open(request)
+    with _started(job) as (run_id, folder), resumable(run_id, folder, request.overrides):
+        return finish(job.prepared, job.store, job.tags, run_id, folder)
+
+
+def finish(prepared: "Prepared", store: Any, tags: dict[str, str], run_id: str, folder: Path) -> float:
+    """Train the current run from what `folder` holds, register, then measure and draw; returns the best `monitor`."""
+    from brain_tumor.tracking import registry, report, runs
+    from brain_tumor.training import checkpoint
+    from brain_tumor.training.run import train_model
+
+    config = prepared.config
+    on_epoch = report.epoch_reporter(config, prepared.dataset.split)
+    trained = train_model(prepared, folder, on_epoch=on_epoch, logged=runs.logged_epochs(run_id))
+    score = float(trained.history[trained.best_step - 1][config.monitor])
+    report.log_cost(trained.history)
+    # Registered before any figure is drawn: what goes wrong from here on loses no weights.
+    model_tags = {**tags, "monitor": config.monitor, "score": repr(score)}
+    uri, version = registry.log_model(trained.model, register=config.tracking.register, tags=model_tags)
+    lines = [f"model     {uri}"]
+    if config.tracking.register and version:
+        lines.append(registry.crown(config.tracking.register, version))
+    # The test part is opened once, by a single run that has finished; nothing is decided by it.
+    measured, more = _measure(prepared, trained, ("val", "test") if config.test else ("val",))
+    checkpoint.discard(folder)
+    print(report.summary(measured, store, run_id, [*lines, *more]))
+    return score
+
+
+def _measure(prepared: "Prepared", trained: Any, parts: tuple[str, ...]) -> tuple[list[Any], list[str]]:
+    """Measure and draw the parts; returns each one's evaluation with its table, and what the maps found, in lines."""
+    from brain_tumor.evaluation.figures import curves
+    from brain_tumor.evaluation.measure import measure
+    from brain_tumor.evaluation.pictures import explainer
+    from brain_tumor.tracking import report
+
+    config, dataset = prepared.config, prepared.dataset
+    measured = {}
+    for part in parts:
+        evaluation = measure(trained.model, dataset, part, config.protocol.name)
+        table = report.log_evaluation(evaluation, part, resamples=config.bootstrap, history=trained.history)
+        measured[part] = (evaluation, table)
+    title = f"{config.model.name}, {dataset.split.name}, {config.protocol.name}"
+    report.log_figure(curves(trained.history, best_step=trained.best_step, title=title), "curves")
+    explain = explainer(trained.model, config.model.name, config.explain)
+    lines = []
+    for part, (evaluation, _) in measured.items():
+        line = report.log_pictures(dataset, part, evaluation, explain)
+        lines += [f"{part:<9} {line}"] if line else []
+    return list(measured.values()), lines
+
+
+def _open(request: Request) -> Opened:
+    config = request.config
+    weights = preflight(config)
+
+    from brain_tumor.tracking.store import open_store
+
+    store = open_store(config.tracking)
+    start_tensorflow()
+
+    from brain_tumor.tracking import setup
+    from brain_tumor.training import checkpoint
+    from brain_tumor.training.run import prepare
+
+    dataset = load(config.data, image_size=image_size(config), protocol=config.protocol.name)
+    prepared = prepare(config, dataset, weights)
+    checkpoints = existing_path(config.tracking.checkpoints)
+    checkpoint.check_writable(checkpoints)
+    plan = setup.Plan(config, request.composed, request.overrides, request.choices)
+    name, tags = setup.run_name(plan, dataset.split), setup.tags(plan, dataset.split)
+    return Opened(prepared, weights, store, plan, name, tags, checkpoints)
+
+
+@contextmanager
+def _started(job: Opened) -> Iterator[tuple[str, Path]]:
+    """The job's run, its settings logged; yields its id and its checkpoint folder, held for this process."""
+    from brain_tumor.tracking import runs, setup
+    from brain_tumor.training import checkpoint
+
+    system_metrics = job.prepared.config.tracking.system_metrics
+    with runs.started(job.store, name=job.name, tags=job.tags, system_metrics=system_metrics) as run_id:
+        setup.log(job.plan, job.prepared.dataset.split)
+        with checkpoint.claimed(job.checkpoints / run_id) as folder:
+            yield run_id, folder
+
+
+@contextmanager
+def resumable(run_id: str, folder: Path, overrides: list[str]) -> Iterator[None]:
+    """Say how to go on, whatever stops the run."""
+    try:
+        yield
+    except BaseException:
+        if folder.is_dir():
+            kept = [text for text in overrides if text.startswith(("tracking.uri=", "tracking.checkpoints="))]
+            command = " ".join([entry.command("train"), f"resume={run_id}", *map(shlex.quote, kept)])
+            print(f"stopped; to go on from the last finished epoch: {command}", file=sys.stderr)
+        raise

@@ -1,0 +1,55 @@
+"""Going on with an interrupted run, by its own configuration."""
+
+from dataclasses import replace
+
+from brain_tumor.config import TrainConfig, typed
+from brain_tumor.errors import InputError
+from brain_tumor.models.backend import start_tensorflow
+from brain_tumor.paths import existing_path
+
+
+def resume(config: TrainConfig, overrides: list[str]) -> float:
+    """Train the run `config.resume` to its end; returns the best epoch's `monitor` on the val part.
+
+    Of `config` only where things are is read (the keys that may stand beside `resume`). Raises InputError for a run
+    that is not there, has finished, or whose checkpoint is gone.
+    """
+    from brain_tumor.tracking.store import open_store
+
+    store = open_store(config.tracking)
+    start_tensorflow()
+
+    from brain_tumor.data.logged import load_logged
+    from brain_tumor.tracking import runs
+    from brain_tumor.training import checkpoint
+    from brain_tumor.training.job import finish, resumable
+    from brain_tumor.training.preflight import image_size, preflight
+    from brain_tumor.training.run import prepare
+
+    run = runs.interrupted(str(config.resume))
+    store = replace(store, experiment_id=run.info.experiment_id)
+    run_id = run.info.run_id
+    logged = typed(TrainConfig, runs.load_config(run_id))
+    given = any(text.lstrip("+").startswith("tracking.checkpoints=") for text in overrides)
+    folder = existing_path((config if given else logged).tracking.checkpoints) / run_id
+    if not folder.is_dir():
+        raise InputError(
+            f"resume={run_id}: its checkpoint is not in {folder.absolute()}; "
+            "resume where it was started, or give tracking.checkpoints=DIR"
+        )
+    with checkpoint.claimed(folder):
+        history = checkpoint.read_history(folder)
+        if not history and runs.logged_epochs(run_id):
+            raise InputError(f"resume={run_id}: {folder.absolute()} holds no checkpoint any more: train anew")
+        # Finished epochs hold all weights; the file that they began with may be gone by now.
+        weights = None if history else preflight(logged)
+        cache = config.data.cache or logged.data.cache
+        data = replace(logged.data, cache=cache)
+        split = runs.load_split(run_id)
+        dataset = load_logged(split, data, root=config.data.root, image_size=image_size(logged))
+        prepared = prepare(logged, dataset, weights)
+        with (
+            runs.started(store, run_id=run_id, system_metrics=logged.tracking.system_metrics),
+            resumable(run_id, folder, overrides),
+        ):
+            return finish(prepared, store, runs.own_tags(run), run_id, folder)
