@@ -22,7 +22,8 @@ from pydantic.dataclasses import dataclass
 
 from brain_tumor.errors import InputError
 
-# Of the metrics that `monitor` may name.
+# What picks the best epoch, and may be a sweep's objective.
+Monitor = Literal["val/accuracy", "val/balanced_accuracy", "val/macro_f1", "val/roc_auc", "val/loss"]
 LOWER_IS_BETTER = frozenset({"val/loss"})
 
 _STRICT_KEYS = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -164,7 +165,7 @@ class TrainConfig:
     tracking: TrackingConfig
     explain: ExplainConfig
     seed: SplitSeed
-    monitor: Literal["val/accuracy", "val/balanced_accuracy", "val/macro_f1", "val/roc_auc", "val/loss"]
+    monitor: Monitor
     test: bool  # measure the test part once, after training; never in a multirun
     bootstrap: Annotated[int, Field(ge=100, le=100_000)]  # resamples behind each interval
     resume: str | None  # id of an interrupted run
@@ -180,16 +181,17 @@ class EvaluateConfig:
     batch_size: PositiveInt
 
 
-def typed(cls: type[T], config: DictConfig | dict[str, Any]) -> T:
+def typed(cls: type[T], config: DictConfig | dict[str, Any], prefix: str = "") -> T:
     """Turn a composed configuration into the frozen dataclass `cls`.
 
-    Raises InputError in one line that names every key with an unknown name, a wrong type or a value out of range.
+    Raises InputError in one line that names every key with an unknown name, a wrong type or a value out of range,
+    `prefix` before each.
     """
     values = plain(config) if isinstance(config, DictConfig) else config
     try:
         return TypeAdapter(cls).validate_python(values)
     except ValidationError as error:
-        raise InputError("configuration: " + "; ".join(_problems(error))) from error
+        raise InputError("configuration: " + "; ".join(prefix + each for each in _problems(error))) from error
 
 
 def plain(config: DictConfig | ListConfig) -> dict[str, Any]:

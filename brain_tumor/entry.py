@@ -26,6 +26,7 @@ LITERAL_KEYS = (
     "model_uri",
     "tracking.uri",
     "tracking.checkpoints",
+    "sweep.storage",
 )
 _LITERAL = re.compile(r"(\+{0,2}(?:" + "|".join(map(re.escape, LITERAL_KEYS)) + r"))=(.*)", re.DOTALL)
 

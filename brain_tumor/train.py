@@ -1,6 +1,11 @@
-"""Train one classifier: `python -m brain_tumor.train` (`--help` shows the groups and the choices)."""
+"""Train one classifier: `python -m brain_tumor.train` (`--help` shows the groups and the choices).
 
-from dataclasses import replace
+With `-m` it is one trial of many: see brain_tumor/sweep/.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -9,26 +14,46 @@ from omegaconf import DictConfig
 from brain_tumor import entry
 from brain_tumor.config import TrainConfig, plain, typed
 from brain_tumor.errors import InputError
+from brain_tumor.sweep.settings import SweepConfig
+from brain_tumor.sweep.signals import NUMBER
 
 KEYS_BESIDE_RESUME = ("resume", "data.root", "data.cache", "tracking.uri", "tracking.checkpoints")
 
 
-def train(raw: DictConfig) -> float:
-    """Compose, train, track, register, explain, measure; returns the best epoch's `monitor` on the val part."""
-    config = typed(TrainConfig, raw)
+def train(raw: DictConfig) -> float | list[float]:
+    """Compose, train, track, register, explain, measure; returns the best epoch's `monitor` on the val part.
+
+    A sweep's trial returns its objective's values, and is told of every epoch, and prunes.
+    """
+    values = plain(raw)
+    settings = typed(SweepConfig, values.pop("sweep"), "sweep.")
+    config = typed(TrainConfig, values)
     hydra = HydraConfig.get()
-    overrides = list(hydra.overrides.task)
-    multirun = hydra.mode == RunMode.MULTIRUN
+    sweeps = ("sweep.", "sweep=", "sweep/")
+    overrides = [text for text in hydra.overrides.task if not text.lstrip("+~").startswith(sweeps)]
     if config.resume:
-        _check_resume(overrides, multirun)
+        _check_resume(overrides, hydra.mode == RunMode.MULTIRUN)
         from brain_tumor.training.resume import resume
 
         return resume(config, overrides)
 
     from brain_tumor.training import job
 
-    config = replace(config, test=config.test and not multirun)
-    return job.run(job.Request(config, plain(raw), overrides, dict(hydra.runtime.choices)))
+    request = job.Request(config, values, overrides, dict(hydra.runtime.choices))
+    if NUMBER not in os.environ:
+        return job.run(request)
+    return _trial(request, settings, Path(hydra.runtime.cwd))
+
+
+def _trial(request: Any, settings: SweepConfig, cwd: Path) -> float | list[float]:
+    from brain_tumor.sweep.trial import conclude, current
+    from brain_tumor.training import job
+
+    trial = current(settings.storage, cwd)
+    try:
+        return conclude(trial, lambda: job.run_trial(request, trial))
+    finally:
+        job.forget()
 
 
 def _check_resume(overrides: list[str], multirun: bool) -> None:

@@ -26,14 +26,15 @@ from brain_tumor.tracking.store import Store
 PRINTED = ("accuracy", "balanced_accuracy", "macro_f1", "roc_auc", "log_loss", "ece")
 
 
-def epoch_reporter(config: TrainConfig, split: Split) -> Callable[[Mapping[str, Any]], None]:
-    """What tells the run and the terminal of a finished epoch."""
+def epoch_reporter(config: TrainConfig, split: Split, *, prefix: str = "") -> Callable[[Mapping[str, Any]], None]:
+    """What tells the run and the terminal of a finished epoch; `prefix` opens the line."""
+    opening = f"{prefix}, " if prefix else ""
     phases = list(config.schedule)
 
     def report(row: Mapping[str, Any]) -> None:
         log_epoch(row, phases)
         print(
-            f"epoch {row['step']} ({split.name}, phase {row['phase']}): train/loss {row['train/loss']:.4f}, "
+            f"{opening}epoch {row['step']} ({split.name}, phase {row['phase']}): train/loss {row['train/loss']:.4f}, "
             f"val/loss {row['val/loss']:.4f}, {config.monitor} {row[config.monitor]:.4f}, "
             f"{row['images_per_second']:.0f} images/s, {row['seconds']:.0f} s",
             file=sys.stderr,

@@ -61,6 +61,16 @@ def log_epoch(row: Mapping[str, Any], phases: list[str]) -> None:
     mlflow.log_metrics({**metrics, "phase": phases.index(row["phase"]) + 1}, step=row["step"])
 
 
+def tag(**tags: str) -> None:
+    """Tag the current run."""
+    mlflow.set_tags(tags)
+
+
+def metrics(values: Mapping[str, float]) -> None:
+    """Log metrics of the current run that have no step."""
+    mlflow.log_metrics(dict(values))
+
+
 def logged_epochs(run_id: str) -> int:
     """How many epochs' metrics a run holds already."""
     return len(mlflow.MlflowClient().get_metric_history(run_id, "train/loss"))

@@ -50,6 +50,23 @@ def discard(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def adopt(left: Path, folder: Path) -> None:
+    """Move what a lost run has left into the claimed `folder`, so that its finished epochs are not trained again.
+
+    Does nothing where there is nothing left, or the run goes on after all.
+    """
+    lock = FileLock(left / "lock", timeout=0)
+    if not (left / "last.npz").exists():
+        return
+    try:
+        with lock:
+            for path in sorted(left.glob("*.npz")):  # best-*.npz before last.npz, which counts on it
+                path.replace(folder / path.name)
+    except Timeout:
+        return
+    discard(left)
+
+
 def save_last(folder: Path, model: keras.Model, history: History) -> None:
     """Write weights, optimizer state and history to `last.npz` in one rename."""
     _write(folder / "last.npz", [*model.variables, *model.optimizer.variables], history)

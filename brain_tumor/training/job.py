@@ -1,10 +1,12 @@
-"""One training job from its configuration to the registered model."""
+"""One training job from its configuration to the registered model: a run of its own, or one trial of a sweep."""
 
+import gc
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +15,11 @@ from brain_tumor.config import TrainConfig
 from brain_tumor.data.load import load
 from brain_tumor.models.backend import start_tensorflow
 from brain_tumor.paths import existing_path
+from brain_tumor.sweep.signals import Pruned
 from brain_tumor.training.preflight import image_size, preflight
 
 if TYPE_CHECKING:
+    from brain_tumor.sweep.trial import JobTrial
     from brain_tumor.training.run import Prepared
 
 
@@ -44,9 +48,38 @@ class Opened:
 
 def run(request: Request) -> float:
     """Train a run of its own; returns the best epoch's `monitor` on the val part."""
-    job = _open(request)
+    job = _open(request, load)
     with _started(job) as (run_id, folder), resumable(run_id, folder, request.overrides):
         return finish(job.prepared, job.store, job.tags, run_id, folder)
+
+
+def run_trial(request: Request, trial: "JobTrial") -> list[float]:
+    """Train one trial of a sweep; returns its objective's values. The test part stays closed.
+
+    Raises Pruned after the tracked run has ended, which is no failure of it.
+    """
+    from brain_tumor.tracking import runs
+
+    request = replace(request, config=replace(request.config, test=False))
+    job = _open(request, loaded)
+    tags = {**job.tags, "study": trial.study.study_name, "trial": str(trial.number)}
+    job = replace(job, name=f"trial {trial.number}: {job.name}", tags=tags)
+    with _started(job, parent=trial.parent_run) as (run_id, folder):
+        trial.note(run_id=run_id)
+        try:
+            return _train_trial(job, trial, run_id, folder)
+        except Pruned as found:
+            runs.tag(pruned=str(found))
+            pruned = found
+    raise pruned
+
+
+def forget() -> None:
+    """Free what a finished trial's model holds in this process, before the next one builds its own."""
+    import keras
+
+    keras.utils.clear_session()
+    gc.collect()
 
 
 def finish(prepared: "Prepared", store: Any, tags: dict[str, str], run_id: str, folder: Path) -> float:
@@ -73,6 +106,44 @@ def finish(prepared: "Prepared", store: Any, tags: dict[str, str], run_id: str, 
     return score
 
 
+def _train_trial(job: Opened, trial: "JobTrial", run_id: str, folder: Path) -> list[float]:
+    from brain_tumor.evaluation.cost import cost_metrics
+    from brain_tumor.tracking import registry, report, runs
+    from brain_tumor.training import checkpoint
+    from brain_tumor.training.run import train_model
+
+    prepared, config = job.prepared, job.prepared.config
+    before = trial.predecessor()
+    if before is not None and before.get("run_id"):
+        checkpoint.adopt(job.checkpoints / str(before["run_id"]), folder)
+    tell = report.epoch_reporter(config, prepared.dataset.split, prefix=trial.title)
+    seconds = 0.0
+
+    def on_epoch(row: dict[str, Any]) -> None:
+        nonlocal seconds
+        seconds += row["seconds"]
+        tell(row)
+        trial.note(seconds=seconds)
+        trial.report(row["step"], row)
+
+    try:
+        trained = train_model(prepared, folder, on_epoch=on_epoch)
+    except Pruned:
+        checkpoint.discard(folder)
+        raise
+    report.log_cost(trained.history)
+    best = trained.history[trained.best_step - 1]
+    costs = cost_metrics(trained.model, prepared.dataset, trial.metrics)
+    runs.metrics(costs)
+    values = [float({**best, **costs}[name]) for name in trial.metrics]
+    if trial.leads(values):  # the last of these is the study's best; the others' pictures would not be looked at
+        registry.log_model(trained.model, register=None, tags={})
+        runs.tag(monitor=config.monitor, score=repr(float(best[config.monitor])))
+        _measure(prepared, trained, ("val",))
+    checkpoint.discard(folder)
+    return values
+
+
 def _measure(prepared: "Prepared", trained: Any, parts: tuple[str, ...]) -> tuple[list[Any], list[str]]:
     """Measure and draw the parts; returns each one's evaluation with its table, and what the maps found, in lines."""
     from brain_tumor.evaluation.figures import curves
@@ -96,7 +167,7 @@ def _measure(prepared: "Prepared", trained: Any, parts: tuple[str, ...]) -> tupl
     return list(measured.values()), lines
 
 
-def _open(request: Request) -> Opened:
+def _open(request: Request, read: Any) -> Opened:
     config = request.config
     weights = preflight(config)
 
@@ -109,7 +180,7 @@ def _open(request: Request) -> Opened:
     from brain_tumor.training import checkpoint
     from brain_tumor.training.run import prepare
 
-    dataset = load(config.data, image_size=image_size(config), protocol=config.protocol.name)
+    dataset = read(config.data, image_size=image_size(config), protocol=config.protocol.name)
     prepared = prepare(config, dataset, weights)
     checkpoints = existing_path(config.tracking.checkpoints)
     checkpoint.check_writable(checkpoints)
@@ -119,13 +190,13 @@ def _open(request: Request) -> Opened:
 
 
 @contextmanager
-def _started(job: Opened) -> Iterator[tuple[str, Path]]:
+def _started(job: Opened, parent: str | None = None) -> Iterator[tuple[str, Path]]:
     """The job's run, its settings logged; yields its id and its checkpoint folder, held for this process."""
     from brain_tumor.tracking import runs, setup
     from brain_tumor.training import checkpoint
 
     system_metrics = job.prepared.config.tracking.system_metrics
-    with runs.started(job.store, name=job.name, tags=job.tags, system_metrics=system_metrics) as run_id:
+    with runs.started(job.store, name=job.name, tags=job.tags, parent=parent, system_metrics=system_metrics) as run_id:
         setup.log(job.plan, job.prepared.dataset.split)
         with checkpoint.claimed(job.checkpoints / run_id) as folder:
             yield run_id, folder
@@ -142,3 +213,6 @@ def resumable(run_id: str, folder: Path, overrides: list[str]) -> Iterator[None]
             command = " ".join([entry.command("train"), f"resume={run_id}", *map(shlex.quote, kept)])
             print(f"stopped; to go on from the last finished epoch: {command}", file=sys.stderr)
         raise
+
+
+loaded = lru_cache(maxsize=1)(load)  # a sweep's trials mostly share their data

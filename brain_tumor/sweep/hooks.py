@@ -1,0 +1,27 @@
+"""What a project adds to the sweeper; another project gives its own class of this shape in `hydra.sweeper.hooks`."""
+
+from typing import Any
+
+import optuna
+
+from brain_tumor.sweep.settings import SweepConfig
+
+
+class Hooks:
+    """The hooks of a project that adds nothing."""
+
+    def check(self, config: dict[str, Any], settings: SweepConfig) -> dict[str, Any]:
+        """Look at one trial's configuration before the study starts; raises InputError for what it would trip over.
+
+        Returns facts beside the configuration by which two studies are the same (a digest of the data, say).
+        """
+        return {}
+
+    def opened(self, study: optuna.Study, made: bool) -> None:
+        """The study is there; `made`: this process has made it."""
+
+    def told(self, study: optuna.Study) -> None:
+        """Trials of this process have ended."""
+
+    def closed(self, study: optuna.Study, status: str) -> None:
+        """This process is through: FINISHED, KILLED (interrupted) or FAILED."""

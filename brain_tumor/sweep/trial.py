@@ -1,0 +1,136 @@
+"""A job's side of a sweep: which trial it is, what it reports, and how it ends."""
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import TrialState
+
+from brain_tumor.errors import InputError
+from brain_tumor.sweep.sampling import make_pruner
+from brain_tumor.sweep.signals import NUMBER, STUDY, Pruned, TakenOver
+from brain_tumor.sweep.storage import address, open_storage
+from brain_tumor.sweep.study import retry_of
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class JobTrial:
+    """The trial that this job is."""
+
+    study: optuna.Study
+    number: int
+    _trial: optuna.Trial
+
+    @property
+    def metrics(self) -> list[str]:
+        """Names of the objective's values, in their order."""
+        return list(self.study.user_attrs["metrics"])
+
+    @property
+    def parent_run(self) -> str | None:
+        """Id of the study's own run in the tracking store."""
+        found = self.study.user_attrs.get("parent_run")
+        return None if found is None else str(found)
+
+    @property
+    def title(self) -> str:
+        return f"{self.study.study_name} trial {self.number}"
+
+    @property
+    def swept(self) -> list[str]:
+        """The keys that differ between the study's trials."""
+        return [key for key in self.study.user_attrs["space"] if not key.startswith("sweep.when.")]
+
+    def predecessor(self) -> Mapping[str, Any] | None:
+        """Attributes of the lost trial that this one repeats, or None."""
+        return retry_of(self.study, self.number)
+
+    def note(self, **attributes: Any) -> None:
+        """Keep something about the trial in the study."""
+        for key, value in attributes.items():
+            self._guarded(partial(self._trial.set_user_attr, key, value))
+
+    def report(self, step: int, metrics: Mapping[str, Any]) -> None:
+        """Tell the study of an epoch (`step` from 1); raises Pruned. With several objectives it does nothing."""
+        name, *others = self.metrics
+        if others or name not in metrics:
+            return
+        value = float(metrics[name])
+        self._guarded(lambda: self._trial.report(value, step))
+        if self._trial.should_prune():
+            pruner = type(self.study.pruner).__name__
+            raise Pruned(f"pruned at step {step} by {pruner}: {name} {value:.4f}")
+
+    def leads(self, values: Sequence[float]) -> bool:
+        """Whether no finished trial is better: in every objective, if there are several."""
+        signs = [1 if each.name == "MAXIMIZE" else -1 for each in self.study.directions]
+        done = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+        def dominated(by: Sequence[float]) -> bool:
+            gains = [sign * (other - own) for sign, other, own in zip(signs, by, values, strict=True)]
+            return min(gains) >= 0 and max(gains) > 0
+
+        return not any(dominated(trial.values) for trial in done if trial.values)
+
+    def _guarded(self, act: Callable[[], Any]) -> None:
+        try:
+            act()
+        except UpdateFinishedTrialError as error:
+            raise TakenOver("was given up for dead by another worker, which tries it again") from error
+
+
+def current(storage: str | None, cwd: Path) -> JobTrial:
+    """The trial that this job is, by the variables that the sweep has set for it.
+
+    What the sweep has settled on (objective, pruner) is read from the study: the job's own configuration does not know
+    what the command line made of it.
+    """
+    number, name = int(os.environ[NUMBER]), os.environ[STUDY]
+    study = optuna.load_study(
+        study_name=name,
+        storage=open_storage(address(storage, cwd)),
+        sampler=optuna.samplers.RandomSampler(),  # the point has been drawn already
+    )
+    study.pruner = make_pruner(study.user_attrs["pruner"])
+    [found] = [each for each in study.get_trials(deepcopy=False) if each.number == number]
+    return JobTrial(study, number, optuna.Trial(study, found._trial_id))
+
+
+def conclude(trial: JobTrial, task: Callable[[], Sequence[float]]) -> float | list[float]:
+    """Run a trial's task and tell the study how it ended; returns its values (NaN without any).
+
+    A task that fails is a failed trial, whatever it raised; only an interruption goes on.
+    """
+    values = [float("nan")] * len(trial.metrics)
+    try:
+        values = [float(value) for value in task()]
+        ending: dict[str, Any] = {"values": values}
+    except Pruned as pruned:
+        ending = {"state": TrialState.PRUNED, "reason": str(pruned)}
+    except TakenOver as lost:
+        ending = {"reason": str(lost)}
+    except Exception as error:
+        text = " ".join(str(error).split())[:500]
+        reason = text if isinstance(error, InputError) and text else f"{type(error).__name__}: {text}"
+        logger.debug("%s", traceback.format_exc())
+        ending = {"state": TrialState.FAIL, "reason": f"failed: {reason}"}
+    reason = ending.pop("reason", "")
+    if reason:
+        print(f"{trial.title} {reason}", file=sys.stderr)
+    try:
+        if ending:
+            trial.note(reason=reason)
+            trial.study.tell(trial.number, **ending)
+    except TakenOver as lost:
+        print(lost, file=sys.stderr)
+    return values if len(values) > 1 else values[0]

@@ -1,0 +1,111 @@
+from dataclasses import replace
+
+import pytest
+
+from brain_tumor.errors import InputError
+from brain_tumor.sweep.request import flat, read, study_name
+from brain_tumor.sweep.settings import SweepConfig
+
+CONFIGURED = SweepConfig(
+    n_trials=20,
+    study=None,
+    storage=None,
+    metric="val/macro_f1",
+    direction=None,
+    space={"rate": "interval(0, 1)", "decay": "choice(cosine, constant)", "floor": "interval(0, 1)"},
+    when={"floor": "decay=cosine"},
+    enqueue=[{"rate": 0.5, "decay": "cosine", "floor": 0.1}],
+    sampler={"_target_": "optuna.samplers.TPESampler"},
+    pruner={"_target_": "optuna.pruners.MedianPruner"},
+    seed=0,
+    on_change="refuse",
+    max_failures=0.5,
+    warm_start=True,
+    ignore=[],
+)
+
+
+def test_without_a_swept_key_the_configured_space_stands():
+    request = read(["seed=3"], CONFIGURED)
+    assert request.space.texts == CONFIGURED.space
+    assert request.shared == ["seed=3"]
+    assert request.n_trials == 20
+    assert request.queue == [{"rate": 0.5, "decay": "cosine", "floor": 0.1}]
+
+
+def test_a_swept_key_replaces_the_configured_space_unless_a_sweep_is_named():
+    alone = read(["depth=int(interval(1, 4))"], CONFIGURED)
+    assert alone.space.texts == {"depth": "int(interval(1, 4))"}
+    assert alone.queue == []
+    assert alone.settings.sampler == CONFIGURED.sampler
+    extended = read(["sweep=finetune", "depth=int(interval(1, 4))", "rate=interval(0, 2)"], CONFIGURED)
+    assert extended.space.texts == {**CONFIGURED.space, "rate": "interval(0, 2)", "depth": "int(interval(1, 4))"}
+
+
+def test_lists_alone_are_an_exhaustive_grid_in_their_order():
+    request = read(["a=1,2", "b=x,y"], CONFIGURED)
+    assert [tuple(point.values()) for point in request.queue] == [(1, "x"), (1, "y"), (2, "x"), (2, "y")]
+    assert request.n_trials == 4
+    assert request.settings.sampler["_target_"] == "optuna.samplers.GridSampler"
+    assert request.settings.pruner["_target_"] == "optuna.pruners.NopPruner"
+
+
+def test_lists_with_a_named_sampler_or_an_interval_are_searched():
+    chosen = replace(CONFIGURED, sampler={"_target_": "optuna.samplers.RandomSampler"})
+    assert read(["a=1,2", "sweep/sampler=random"], chosen).settings.sampler == chosen.sampler
+    assert read(["a=1,2", "b=interval(0, 1)"], CONFIGURED).settings.sampler == CONFIGURED.sampler
+
+
+def test_a_key_with_one_value_is_not_searched():
+    request = read(["decay=constant"], CONFIGURED)
+    assert request.space.texts == {"rate": "interval(0, 1)", "floor": "interval(0, 1)"}
+    assert request.space.when == {}
+    assert request.queue == [{"rate": 0.5, "floor": 0.1}]
+
+
+@pytest.mark.parametrize("arguments", [["sweep.n_trials=1,2"], ["sweep=finetune,full"]])
+def test_the_sweeps_own_keys_are_not_searched(arguments):
+    with pytest.raises(InputError, match="one value"):
+        read(arguments, CONFIGURED)
+
+
+def test_nothing_to_search_is_said():
+    with pytest.raises(InputError, match="nothing to search"):
+        read([], replace(CONFIGURED, space={}, when={}, enqueue=[]))
+
+
+def test_the_same_sweep_has_the_same_name_and_another_has_another():
+    request, choices = read(["seed=3"], CONFIGURED), {"sweep": "finetune", "model": "effnet_b4", "data": "kaggle"}
+    name = study_name(request, {"seed": 3}, choices)
+    assert name.startswith("finetune-effnet_b4-kaggle-")
+    assert study_name(read(["seed=3"], CONFIGURED), {"seed": 3}, choices) == name
+    assert study_name(request, {"seed": 4}, choices) != name
+    assert study_name(read(["sweep=x", "rate=1,2"], CONFIGURED), {"seed": 3}, choices) != name
+    minimized = replace(CONFIGURED, direction="minimize")
+    assert study_name(read(["seed=3"], minimized), {"seed": 3}, choices) != name
+    assert study_name(read([], replace(CONFIGURED, study="mine")), {}, choices) == "mine"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"metric": "test/accuracy"}, "test part"),
+        ({"metric": ["val/loss", "test/loss"]}, "test part"),
+        ({"metric": ["val/loss", "val/loss"]}, "once"),
+        ({"metric": ["val/loss", "cost/parameters"], "direction": "minimize"}, "one for 2"),
+        ({"metric": "val/loss", "direction": ["minimize", "maximize"]}, "2 entries"),
+    ],
+)
+def test_settings_that_contradict_themselves_are_refused(changes, reason):
+    with pytest.raises(InputError, match=reason):
+        replace(CONFIGURED, **changes)
+
+
+def test_directions_follow_from_the_metrics():
+    metrics = ["val/macro_f1", "val/loss", "cost/inference_ms"]
+    assert replace(CONFIGURED, metric=metrics).directions == ["maximize", "minimize", "minimize"]
+
+
+def test_a_configuration_is_flattened_as_far_as_it_is_kept():
+    values = {"a": {"b": 1, "c": {"d": [1, 2]}}, "e": None, "f": {}}
+    assert flat(values, lambda key: key != "a.b") == {"a.c.d": [1, 2], "e": None, "f": {}}

@@ -1,0 +1,46 @@
+"""A Hydra program that the sweeper runs in tests: no model, a score that is known beforehand."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from brain_tumor.entry import guarded
+from brain_tumor.sweep.signals import NUMBER
+
+
+def score(config: DictConfig, epoch: int) -> float:
+    """Best at x = 0.3; grows with the epochs."""
+    return (1 - (config.x - 0.3) ** 2) * epoch / (epoch + 1)
+
+
+def work(config: DictConfig, trial: Any) -> list[float]:
+    print(f"point x={config.x!r} y={config.y!r} name={config.name!r} options={dict(config.options)!r}")
+    for epoch in range(1, config.epochs + 1):
+        time.sleep(config.pause)
+        if epoch == config.epochs and config.fail != "never":
+            if config.fail == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise MemoryError("no memory") if config.fail == "memory" else RuntimeError("bad combination")
+        if trial is not None:
+            trial.report(epoch, {"val/score": score(config, epoch)})
+    return [score(config, config.epochs), float(config.y)][: len(trial.metrics) if trial else 1]
+
+
+def task(config: DictConfig) -> Any:
+    if NUMBER not in os.environ:
+        return work(config, None)[0]
+    from brain_tumor.sweep.trial import conclude, current
+
+    with guarded():
+        trial = current(config.sweep.storage, Path(HydraConfig.get().runtime.cwd))
+        return conclude(trial, lambda: work(config, trial))
+
+
+if __name__ == "__main__":
+    hydra.main(version_base="1.3", config_path=str(Path(__file__).parent / "toy_conf"), config_name="toy")(task)()
