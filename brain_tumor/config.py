@@ -66,6 +66,7 @@ class DataConfig:
     cache: str | None  # folder of decoded pixels; None: the user's cache folder
     handle: str | None = None  # kaggle: owner/dataset/versions/N
     phantom: PhantomConfig | None = None
+    subset: Fraction | None = None  # share of the training part that is used; None: all of it
 
 
 @dataclass(frozen=True, config=_STRICT_KEYS)
