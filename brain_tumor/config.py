@@ -67,6 +67,7 @@ class DataConfig:
     cache: str | None  # folder of decoded pixels; None: the user's cache folder
     handle: str | None = None  # kaggle: owner/dataset/versions/N
     phantom: PhantomConfig | None = None
+    subset: Fraction | None = None  # share of the training part that is used; None: all of it
 
 
 @dataclass(frozen=True, config=_STRICT_KEYS)
@@ -126,6 +127,9 @@ class PhaseConfig:
     # Momentum of the exponential moving average of the weights; batch-norm statistics are those of the raw weights.
     weight_averaging: Fraction | None
     early_stopping: EarlyStoppingConfig | None
+    # With defaults, so that configurations logged before there were these keys still load.
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None  # before the logits; None: model.dropout
+    augment_strength: Annotated[float, Field(ge=0, le=1)] = 1.0  # multiplies each transform's probability; 0: none
 
     def __post_init__(self) -> None:
         if self.decay == "plateau" and self.plateau is None:

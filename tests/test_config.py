@@ -7,7 +7,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from brain_tumor.config import EvaluateConfig, LoggedData, TrainConfig, typed
+from brain_tumor.config import EvaluateConfig, LoggedData, TrainConfig, plain, typed
 from brain_tumor.entry import conf_dir
 from brain_tumor.errors import InputError
 from brain_tumor.models.registry import BACKBONES
@@ -65,6 +65,8 @@ def test_every_file_opens_with_what_it_is_and_a_command() -> None:
         ("schedule.all.optimizer=adamm", "schedule.all.optimizer: input should be 'adam', 'adamw' or 'sgd'"),
         ("schedule.all.decay=plateau", "decay=plateau needs the settings under plateau"),
         ("schedule.all.unfreeze=some", "schedule.all.unfreeze: input should be 'head' or 'all' (got 'some')"),
+        ("schedule.all.dropout=1", "schedule.all.dropout: input should be less than 1 (got 1)"),
+        ("schedule.all.augment_strength=1.5", "augment_strength: input should be less than or equal to 1 (got 1.5)"),
         ("tracking.register=a/b", "tracking.register"),
         ("tracking.register=''", "tracking.register"),
         ("schedule.all.warmup_epochs=6", "warmup_epochs=6.0 leaves nothing of the 6 epochs"),
@@ -78,6 +80,13 @@ def test_what_is_wrong_is_one_line(override: str, message: str) -> None:
         typed(TrainConfig, composed("train", override))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_schedule_logged_before_there_were_dropout_and_strength_still_loads() -> None:
+    config = plain(composed("train"))
+    for phase in config["schedule"].values():
+        del phase["dropout"], phase["augment_strength"]
+    assert typed(TrainConfig, config) == typed(TrainConfig, composed("train"))
 
 
 def test_an_empty_schedule_is_refused() -> None:

@@ -17,10 +17,11 @@ from brain_tumor.errors import InputError
 Augment = Callable[[NDArray[np.uint8], int, int], NDArray[np.uint8]]
 
 
-def build(config: AugmentConfig, seed: int) -> Augment:
+def build(config: AugmentConfig, seed: int, strength: float = 1.0) -> Augment:
     """The augmentation as a function of image, epoch and index, safe to call from several threads.
 
-    What it does depends on (seed, epoch, index) alone, whichever thread does it and whatever came before.
+    What it does depends on (seed, epoch, index) alone, whichever thread does it and whatever came before. Each
+    transform's probability is multiplied by `strength` (0..1).
 
     Raises:
         InputError: albumentations knows no transform of that name, or not with these parameters.
@@ -37,7 +38,7 @@ def build(config: AugmentConfig, seed: int) -> Augment:
     local = threading.local()
 
     def compose() -> Any:
-        return albumentations.Compose([_make(known, *item) for item in config.transforms.items()])
+        return albumentations.Compose([_make(known, *item, strength) for item in config.transforms.items()])
 
     local.compose = compose()  # here and now, so that a mistake shows before training
 
@@ -74,16 +75,18 @@ def _known_transforms() -> dict[str, type]:
     return known
 
 
-def _make(known: Mapping[str, type], name: str, parameters: Mapping[str, Any] | None) -> Any:
+def _make(known: Mapping[str, type], name: str, parameters: Mapping[str, Any] | None, strength: float) -> Any:
     where = f"augment.transforms.{name}"
     if name not in known:
         near = get_close_matches(name, known, n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else "see the transforms of albumentations"
         raise InputError(f"{where}: albumentations has no transform of that name; {hint}")
     try:
-        return known[name](**dict(parameters or {}), strict=True)
+        transform: Any = known[name](**dict(parameters or {}), strict=True)
     except (TypeError, ValueError) as error:
         raise InputError(f"{where}: {_reason(error)}") from error
+    transform.p *= strength
+    return transform
 
 
 def _reason(error: Exception) -> str:

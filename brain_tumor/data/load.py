@@ -65,7 +65,8 @@ def load(data: DataConfig, *, image_size: int, protocol: str) -> Dataset:
     """The data set that the configuration names, split by `protocol`.
 
     "official": the parts are the folders' own. Where there is no test part, it is carved from all images;
-    where there is no val part, it is carved from the training part only. Groups are never cut.
+    where there is no val part, it is carved from the training part only. Groups are never cut. With `data.subset`
+    the split holds that share of the training part; val and test are as without it.
 
     Raises:
         InputError: the images cannot be found, read, decoded (see `data.on_corrupt`) or divided.
@@ -146,6 +147,8 @@ def _load(data: DataConfig, image_size: int, whole: bool) -> Dataset:
     # Pixel-identical images are one group, unless the source knows who the images are of.
     images["group"] = images["group"].where(images["group"] != "", images["digest"].str[:16])
     images["part"] = "test" if whole else _parts(images, data)
+    if data.subset is not None and not whole:
+        images = _reduced(images, data.subset, data.split_seed)
     _warn_of_twins(images)
     synthetic = data.source is Source.phantom
     split = Split(images, root=root, source=data.source.value, synthetic=synthetic)
@@ -203,6 +206,21 @@ def _parts(images: pd.DataFrame, data: DataConfig) -> "pd.Series[str]":
         chosen = carve(rows, fraction, key=f"data.{name}_fraction", seed=data.split_seed)
         part[rows.index[chosen]] = name
     return part
+
+
+def _reduced(images: pd.DataFrame, subset: float, seed: int) -> pd.DataFrame:
+    """The images without the training rows that `subset` leaves out."""
+    shares = [subset]
+    while shares[-1] < 1 / 20:  # `carve` takes no less at once
+        shares[-1:] = [1 / 20, shares[-1] * 20]
+    rows = images.index[images["part"] == "train"]
+    try:
+        for share in shares:
+            rows = rows[carve(images.loc[rows], share, key="data.subset", seed=seed)]
+    except InputError as error:
+        raise InputError(f"data.subset={subset} is too small a share of these training images ({error})") from error
+    kept = images["part"].ne("train") | images.index.isin(rows)
+    return images[kept].reset_index(drop=True)
 
 
 def _warn_of_twins(images: pd.DataFrame) -> None:

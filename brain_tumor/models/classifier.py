@@ -49,7 +49,10 @@ def build_classifier(
     inputs = keras.Input((image_size, image_size, 3), name="image")
     trunk = _build_trunk(backbone, inputs, weights)
     x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(trunk.output)
-    x = keras.layers.Dropout(dropout, seed=seed, name="dropout")(x)
+    # Built at rate 0 it would have no random generator, which a phase with a dropout of its own needs.
+    head_dropout = keras.layers.Dropout(dropout or 0.5, seed=seed, name="dropout")
+    head_dropout.rate = dropout
+    x = head_dropout(x)
     initializer = keras.initializers.GlorotUniform(seed=seed)
     x = keras.layers.Dense(classes, kernel_initializer=initializer, name="logits")(x)
     probabilities = keras.layers.Activation("softmax", dtype="float32", name="probabilities")(x)

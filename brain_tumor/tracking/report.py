@@ -33,10 +33,10 @@ def epoch_reporter(config: TrainConfig, split: Split, *, prefix: str = "") -> Ca
 
     def report(row: Mapping[str, Any]) -> None:
         log_epoch(row, phases)
+        cost = "reused" if row.get("reused") else f"{row['images_per_second']:.0f} images/s, {row['seconds']:.0f} s"
         print(
             f"{opening}epoch {row['step']} ({split.name}, phase {row['phase']}): train/loss {row['train/loss']:.4f}, "
-            f"val/loss {row['val/loss']:.4f}, {config.monitor} {row[config.monitor]:.4f}, "
-            f"{row['images_per_second']:.0f} images/s, {row['seconds']:.0f} s",
+            f"val/loss {row['val/loss']:.4f}, {config.monitor} {row[config.monitor]:.4f}, {cost}",
             file=sys.stderr,
         )
 
@@ -44,12 +44,16 @@ def epoch_reporter(config: TrainConfig, split: Split, *, prefix: str = "") -> Ca
 
 
 def log_cost(history: Sequence[Mapping[str, Any]]) -> None:
-    """Training time (s), speed (images/s, median over epochs, validation left out) and peak memory (MiB)."""
-    rate = pd.Series([row["images_per_second"] for row in history]).median()
+    """Training time (s), speed (images/s, median over epochs, validation left out) and peak memory (MiB).
+
+    Epochs that another trial of a sweep has trained (`reused`) cost this run nothing.
+    """
+    own = [row for row in history if not row.get("reused")]
+    rate = pd.Series([row["images_per_second"] for row in own]).median()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
     mlflow.log_metrics(
         {
-            "cost/train_seconds": sum(row["seconds"] for row in history),
+            "cost/train_seconds": sum(row["seconds"] for row in own),
             "cost/images_per_second": float(rate),
             "cost/peak_memory_mib": peak,
         }

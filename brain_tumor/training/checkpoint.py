@@ -72,6 +72,11 @@ def save_last(folder: Path, model: keras.Model, history: History) -> None:
     _write(folder / "last.npz", [*model.variables, *model.optimizer.variables], history)
 
 
+def save_history(folder: Path, history: History) -> None:
+    """Write a `last.npz` that ends with a phase: the next one starts from the best weights and needs no others."""
+    _write(folder / "last.npz", [], history)
+
+
 def load_last(folder: Path, model: keras.Model) -> None:
     """Put the weights and the optimizer state of `last.npz` into a model compiled for the same phase."""
     _read(folder / "last.npz", [*model.variables, *model.optimizer.variables])
@@ -99,6 +104,20 @@ def load_best(folder: Path, model: keras.Model, step: int) -> None:
     _read(_best(folder, step), model.variables)
 
 
+def check_best(folder: Path, model: keras.Model, step: int) -> None:
+    """Read the weights of the best epoch and leave the model alone; InputError if they are not whole or do not fit."""
+    with _opened(_best(folder, step)) as file:
+        shapes = [file[str(index)].shape for index in range(len(file.files) - 1)]
+        if shapes != [tuple(variable.shape) for variable in model.variables]:
+            raise ValueError("it belongs to another model")
+
+
+def copy_best(source: Path, folder: Path, step: int) -> None:
+    """Copy the weights of the best epoch from one folder to another."""
+    with _replaced(_best(folder, step)) as temporary:
+        shutil.copyfile(_best(source, step), temporary)
+
+
 def drop_others(folder: Path, step: int) -> None:
     """Remove the weights of epochs that are no longer the best, now that `last.npz` says so too."""
     for path in folder.glob("best-*.npz"):
@@ -112,10 +131,16 @@ def _best(folder: Path, step: int) -> Path:
 
 def _write(path: Path, variables: Sequence[Any], history: History) -> None:
     arrays = {str(index): np.asarray(variable) for index, variable in enumerate(variables)}
+    with _replaced(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, history=json.dumps(history), **arrays)
+
+
+@contextmanager
+def _replaced(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` to write to, which then takes its place."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, history=json.dumps(history), **arrays)
+        yield temporary
         temporary.replace(path)
     except OSError as error:
         raise InputError(

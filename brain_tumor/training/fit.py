@@ -27,7 +27,7 @@ class TrainingSet:
     pixels: NDArray[np.uint8]
     rows: NDArray[np.int64]
     labels: NDArray[np.int32]
-    augment: Augment
+    augment: Mapping[str, Augment]  # of every phase
     workers: int
 
 
@@ -123,7 +123,7 @@ def _fit_phase(
         training.labels,
         batch_size=phase.batch_size,
         seed=seed,
-        augment=training.augment,
+        augment=training.augment[name],
         workers=training.workers,
         first_epoch=first_epoch,  # counted over all phases, so that no two see the same augmentation
     )

@@ -43,7 +43,7 @@ def apply_phase(model: keras.Model, phase: PhaseConfig, phase_name: str, built: 
     """Set what is trainable in this phase; frozen layers also run without dropout, as at inference.
 
     `phase.update_batch_norm=False` freezes batch-norm layers whole: in Keras one with `trainable=False` runs with
-    its stored statistics.
+    its stored statistics. `phase.dropout` is the rate before the logits and no other.
     """
     groups = blocks(model)
     count = unfrozen_blocks(model, phase, phase_name)
@@ -55,6 +55,8 @@ def apply_phase(model: keras.Model, phase: PhaseConfig, phase_name: str, built: 
             layer.momentum = phase.batch_norm_momentum or built.momentum[layer.name]
         if layer.name in built.dropout:
             layer.rate = 0.0 if layer.name in frozen else built.dropout[layer.name]
+        if layer.name == "dropout" and phase.dropout is not None:
+            layer.rate = phase.dropout
 
 
 def restore(model: keras.Model, built: AsBuilt) -> None:

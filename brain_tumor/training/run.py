@@ -51,7 +51,9 @@ def prepare(config: TrainConfig, dataset: Dataset, weights: Path | None) -> Prep
     for name, phase in config.schedule.items():
         unfrozen_blocks(model, phase, name)
     rows = dataset.rows("train")
-    augment = build(config.augment, config.seed)
+    strengths = {name: phase.augment_strength for name, phase in config.schedule.items()}
+    built = {strength: build(config.augment, config.seed, strength) for strength in set(strengths.values())}
+    augment = {name: built[strength] for name, strength in strengths.items()}
     training = TrainingSet(dataset.pixels, dataset.pixel_rows[rows], dataset.labels(rows), augment, config.data.workers)
     return Prepared(config, dataset, model, training)
 

@@ -56,6 +56,24 @@ def test_transforms_strike_independently_of_each_other() -> None:
     assert shares == pytest.approx([0.25] * 4, abs=0.09)  # 4 standard errors
 
 
+def test_strength_multiplies_the_probabilities() -> None:
+    flips = AugmentConfig("x", {"HorizontalFlip": {"p": 0.8}, "VerticalFlip": {}})  # 0.5 is the library's default
+    augment = build(flips, 0, 0.5)
+    outcomes = [augment(IMAGE, 0, index).tobytes() for index in range(400)]
+    expected = [IMAGE, IMAGE[:, ::-1], IMAGE[::-1], IMAGE[::-1, ::-1]]
+    shares = [outcomes.count(np.ascontiguousarray(image).tobytes()) / 400 for image in expected]
+    assert shares == pytest.approx([0.6 * 0.75, 0.4 * 0.75, 0.6 * 0.25, 0.4 * 0.25], abs=0.1)  # 4 standard errors
+
+
+def test_strength_one_is_as_written_and_zero_is_none() -> None:
+    usual, one, zero = build(read("mri"), 0), build(read("mri"), 0, 1.0), build(read("mri"), 0, 0.0)
+    for index in range(30):
+        assert np.array_equal(one(IMAGE, 1, index), usual(IMAGE, 1, index))
+        assert np.array_equal(zero(IMAGE, 1, index), IMAGE)
+    with pytest.raises(InputError, match="no transform of that name"):
+        build(AugmentConfig("x", {"Xyzzy": {}}), 0, 0.0)
+
+
 def test_images_are_left_as_they_were() -> None:
     image = IMAGE.copy()
     augment = build(read("mri"), 0)

@@ -76,6 +76,48 @@ def test_same_configuration_same_split(tmp_path: Path, make_folders: MakeFolders
     assert first.split.digest == again.split.digest != other.split.digest
 
 
+@pytest.mark.parametrize(("subset", "kept"), [(0.5, 60), (0.1, 12), (0.025, 3)])
+def test_a_subset_is_a_stratified_share_of_the_training_part_alone(
+    subset: float, kept: int, tmp_path: Path, make_folders: MakeFolders, data_config: MakeConfig
+) -> None:
+    root = make_folders(tmp_path / "data", ("train", "val", "test"), count=120)
+    for label in CLASSES:  # whole groups: the first twenty images have a copy each
+        for index in range(20):
+            shutil.copy(root / "train" / label / f"{index}.png", root / "train" / label / f"copy{index}.png")
+    whole = official(data_config(root)).split
+    split = official(data_config(root, subset=subset)).split
+    for part in ("val", "test"):
+        assert split.part(part)["path"].tolist() == whole.part(part)["path"].tolist()
+    train, left_out = split.part("train"), set(whole.part("train")["group"]) - set(split.part("train")["group"])
+    assert train["label"].value_counts().to_numpy() == pytest.approx(np.full(4, kept * 140 / 120), abs=2)
+    in_train = whole.part("train")
+    assert set(train["path"]) == set(in_train.loc[~in_train["group"].isin(left_out), "path"])
+    assert split.digest == official(data_config(root, subset=subset, workers=1)).split.digest
+    assert split.digest not in (whole.digest, official(data_config(root, subset=subset, split_seed=1)).split.digest)
+
+
+def test_a_subset_comes_after_the_carving_and_keeps_pixels_with_rows(
+    tmp_path: Path, make_folders: MakeFolders, data_config: MakeConfig
+) -> None:
+    root = make_folders(tmp_path / "data", count=16)
+    whole, dataset = official(data_config(root), 24), official(data_config(root, subset=0.5), 24)
+    assert dataset.split.counts["train"] == dict.fromkeys(CLASSES, 6)
+    for part in ("val", "test"):
+        assert dataset.split.part(part)["path"].tolist() == whole.split.part(part)["path"].tolist()
+    rows = dataset.rows("train")
+    for path, image in zip(dataset.split.part("train")["path"], dataset.images(rows), strict=True):
+        with Image.open(root / path) as picture:  # 20 x 24: padded by two columns a side
+            assert np.array_equal(image[:, 2:22], np.asarray(picture))
+
+
+def test_a_subset_that_leaves_nothing_of_a_class(
+    tmp_path: Path, make_folders: MakeFolders, data_config: MakeConfig
+) -> None:
+    with pytest.raises(InputError, match=r"^data\.subset=0\.01 is too small a share") as caught:
+        official(data_config(make_folders(tmp_path / "data"), subset=0.01))
+    assert "\n" not in str(caught.value)
+
+
 def test_pixel_identical_images_never_sit_on_both_sides(
     tmp_path: Path, make_folders: MakeFolders, data_config: MakeConfig, caplog: pytest.LogCaptureFixture
 ) -> None:

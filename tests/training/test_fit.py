@@ -48,6 +48,7 @@ SCHEDULES = {
         )
     },
     "two phases": {"first": phase(epochs=2), "head": phase(epochs=2, unfreeze="head", label_smoothing=0.1)},
+    "two dropouts": {"first": phase(epochs=1, dropout=0.0), "second": phase(epochs=2, dropout=0.6)},
 }
 
 
@@ -55,7 +56,14 @@ class StoppedError(Exception):
     """In place of Ctrl-C, which pytest would take for its own."""
 
 
-def train(folder: Path, schedule: dict[str, PhaseConfig], *, seed: int = 0, stop_after: int | None = None) -> Any:
+def train(
+    folder: Path,
+    schedule: dict[str, PhaseConfig],
+    *,
+    seed: int = 0,
+    dropout: float = 0.3,
+    stop_after: int | None = None,
+) -> Any:
     import keras
     import tensorflow as tf
 
@@ -69,7 +77,7 @@ def train(folder: Path, schedule: dict[str, PhaseConfig], *, seed: int = 0, stop
     labels = np.arange(40, dtype=np.int32) % 4
     pixels = np.stack([draw(label, rng, SIDE) for label in labels])
     rows = np.arange(32)
-    model = build_classifier("cnn_baseline", image_size=SIDE, weights=None, dropout=0.3, seed=seed)
+    model = build_classifier("cnn_baseline", image_size=SIDE, weights=None, dropout=dropout, seed=seed)
 
     def noisy(image: Any, epoch: int, index: int) -> Any:
         return np.roll(image, np.random.default_rng([epoch, index]).integers(-1, 2), axis=0)
@@ -89,7 +97,7 @@ def train(folder: Path, schedule: dict[str, PhaseConfig], *, seed: int = 0, stop
     folder.mkdir(exist_ok=True)
     return fit(
         model,
-        TrainingSet(pixels, rows, labels[rows], noisy, workers=2),
+        TrainingSet(pixels, rows, labels[rows], dict.fromkeys(schedule, noisy), workers=2),
         schedule,
         seed=seed,
         monitor="val/macro_f1",
@@ -169,6 +177,26 @@ def test_momentum_is_the_phases_own_and_then_as_built(tmp_path: Path) -> None:
     with pytest.raises(StoppedError):
         train(tmp_path / "cut", schedule, stop_after=1)
     assert numbers(train(tmp_path / "cut", schedule).history) == numbers(whole.history)
+
+
+def test_dropout_is_the_phases_own_and_then_the_models(tmp_path: Path) -> None:
+    common = train(tmp_path / "model", {"one": phase(epochs=2), "two": phase(epochs=1)}, dropout=0.3)
+    own = {"one": phase(epochs=2, dropout=0.3), "two": phase(epochs=1, dropout=0.3)}
+    assert numbers(train(tmp_path / "phases", own, dropout=0.0).history) == numbers(common.history)
+    late = train(tmp_path / "late", {"one": own["one"], "two": phase(epochs=1, dropout=0.9)}, dropout=0.0)
+    assert numbers(late.history[:2]) == numbers(common.history[:2])
+    assert numbers(late.history[2:]) != numbers(common.history[2:])
+    assert late.model.get_layer("dropout").rate == 0
+
+
+def test_a_model_without_dropout_comes_back_after_a_phase_with_it(tmp_path: Path) -> None:
+    import keras
+
+    model = train(tmp_path, {"one": phase(epochs=1, dropout=0.5)}, dropout=0.0).model
+    model.save(tmp_path / "model.keras")
+    image = np.zeros((1, SIDE, SIDE, 3), np.uint8)
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again.predict(image, verbose=0), model.predict(image, verbose=0))
 
 
 @pytest.mark.parametrize("spoil", ["empty", "garbage", "cut", "best"])

@@ -1,0 +1,83 @@
+"""Which trials share their leading phases."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from trials import configured, prepared
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "data.workers=1",
+        "data.cache=elsewhere",
+        "schedule.all.epochs=5",
+        "schedule.all.learning_rate=1",
+        "tracking.experiment=x",
+        "explain.method=gradcam",
+        "bootstrap=200",
+        "test=false",
+    ],
+)
+def test_the_key_leaves_out_what_does_not_matter(override: str, images: Path) -> None:
+    assert key_with(images, override) == key_with(images)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "model.dropout=0.1",
+        "augment=none",
+        "schedule.head.learning_rate=1",
+        "schedule.head.augment_strength=0.9",
+        "seed=1",
+        "monitor=val/loss",
+    ],
+)
+def test_the_key_holds_what_matters(override: str, images: Path) -> None:
+    assert key_with(images, override) != key_with(images)
+
+
+def key_with(images: Path, *overrides: str) -> str:
+    """The key under a changed configuration, on the unchanged data and model."""
+    from brain_tumor.training.warm_start import warm_key
+
+    return warm_key(replace(prepared(images), config=configured(images, *overrides)), ["head"], None)
+
+
+def test_the_key_holds_the_content_of_weights_and_the_split(images: Path, tmp_path: Path) -> None:
+    from brain_tumor.data.split import Split
+    from brain_tumor.training.warm_start import warm_key
+
+    ready = prepared(images)
+    keys = [warm_key(ready, ["head"], None)]
+    for name, content in (("one", b"1"), ("same", b"1"), ("other", b"2")):
+        (tmp_path / name).write_bytes(content)
+        keys.append(warm_key(ready, ["head"], tmp_path / name))
+    assert keys[1] == keys[2]
+    table = ready.dataset.split.table
+    for changed in (table.iloc[1:], table.iloc[::-1]):  # the order decides which image gets which augmentation
+        split = Split(changed, root=images, source="folder", synthetic=False)
+        keys.append(warm_key(replace(ready, dataset=replace(ready.dataset, split=split)), ["head"], None))
+    assert len(set(keys)) == len(keys) - 1
+
+
+@pytest.mark.parametrize(
+    ("swept", "shared"),
+    [
+        ([], ["a", "b"]),
+        (["schedule.c.epochs", "data.subset"], ["a", "b"]),
+        (["+schedule.b.dropout"], ["a"]),
+        (["schedule.a.epochs", "schedule.c.epochs"], []),
+        (["schedule.b"], ["a"]),
+        (["schedule"], []),
+        (["schedule.ab.epochs"], ["a", "b"]),
+    ],
+)
+def test_leading_phases_are_shared_up_to_the_first_swept(swept: list[str], shared: list[str], images: Path) -> None:
+    from brain_tumor.training.warm_start import shared_phases
+
+    phase = configured(images).schedule["head"]
+    assert shared_phases({"a": phase, "b": phase, "c": phase}, swept) == shared
+    assert shared_phases({"a": phase}, swept) == []
