@@ -51,6 +51,13 @@ class JobTrial:
         """The keys that differ between the study's trials."""
         return [key for key in self.study.user_attrs["space"] if not key.startswith("sweep.when.")]
 
+    @property
+    def warm_start(self) -> bool:
+        """Whether trials that begin alike begin together: not if a continuous key makes every beginning its own."""
+        attributes = self.study.user_attrs
+        own = [key for key in self.swept if not key.lstrip("+").startswith("schedule.")]
+        return bool(attributes["warm_start"]) and not any("interval" in attributes["space"][key] for key in own)
+
     def predecessor(self) -> Mapping[str, Any] | None:
         """Attributes of the lost trial that this one repeats, or None."""
         return retry_of(self.study, self.number)

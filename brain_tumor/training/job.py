@@ -116,12 +116,13 @@ def _train_trial(job: Opened, trial: "JobTrial", run_id: str, folder: Path) -> l
     before = trial.predecessor()
     if before is not None and before.get("run_id"):
         checkpoint.adopt(job.checkpoints / str(before["run_id"]), folder)
+    _warm_start(job, trial, folder)
     tell = report.epoch_reporter(config, prepared.dataset.split, prefix=trial.title)
     seconds = 0.0
 
     def on_epoch(row: dict[str, Any]) -> None:
         nonlocal seconds
-        seconds += row["seconds"]
+        seconds += 0 if row.get("reused") else row["seconds"]
         tell(row)
         trial.note(seconds=seconds)
         trial.report(row["step"], row)
@@ -142,6 +143,25 @@ def _train_trial(job: Opened, trial: "JobTrial", run_id: str, folder: Path) -> l
         _measure(prepared, trained, ("val",))
     checkpoint.discard(folder)
     return values
+
+
+def _warm_start(job: Opened, trial: "JobTrial", folder: Path) -> None:
+    """Begin with the leading phases that the study's trials share, if it wants that."""
+    from brain_tumor.tracking.warm_artifacts import fetcher, publisher
+    from brain_tumor.training.warm_start import shared_phases, warm_start
+
+    phases = shared_phases(job.prepared.config.schedule, trial.swept)
+    if not phases or not trial.warm_start:
+        return
+    warm_start(
+        job.prepared,
+        folder,
+        store=job.checkpoints / "warm_start",
+        phases=phases,
+        weights=job.weights,
+        fetch=fetcher(trial.parent_run) if trial.parent_run else None,
+        publish=publisher(trial.parent_run) if trial.parent_run else None,
+    )
 
 
 def _measure(prepared: "Prepared", trained: Any, parts: tuple[str, ...]) -> tuple[list[Any], list[str]]:
