@@ -5,7 +5,8 @@ import math
 import re
 import shlex
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -166,8 +167,7 @@ def importances(study: Study) -> Importances | None:
     trials = [trial for trial in study.get_trials(deepcopy=False) if is_scored(trial)][-MOST_FOR_IMPORTANCES:]
     if len(trials) < FEWEST_FOR_IMPORTANCES or not any(trial.params for trial in trials):
         return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         found = optuna.importance.get_param_importances(
             snapshot(study, trials), evaluator=evaluator(len(trials)), normalize=False
         )
@@ -189,8 +189,7 @@ def snapshot(study: Study, trials: Sequence[FrozenTrial], names: Mapping[str, st
     Trials whose values are not finite stand in it as failed.
     """
     names = names or {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         copied = optuna.create_study(
             study_name=study.study_name,
             directions=study.directions,
@@ -213,8 +212,7 @@ def snapshot(study: Study, trials: Sequence[FrozenTrial], names: Mapping[str, st
 
 def metric_names(study: Study) -> list[str]:
     """The objectives' names; `value` or `value_0`, `value_1` … in a study that gives none."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         names = study.metric_names or study.user_attrs.get("metrics")
     count = len(study.directions)
     if names is not None and len(names) == count:
@@ -257,6 +255,19 @@ def train_overrides(study: Study, trial: FrozenTrial) -> list[str]:
             continue
         kept.append(text)
     return [*kept, *(f"{key}={value}" for key, value in own.items())]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what Optuna says of experimental features, new studies and few trials from the terminal."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)
 
 
 def _seconds_left(trials: Sequence[FrozenTrial], missing: int, now: datetime) -> float | None:

@@ -12,13 +12,13 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types.schema import Schema, TensorSpec
 
+from brain_tumor import NOTICE
 from brain_tumor.config import LOWER_IS_BETTER
 from brain_tumor.data.split import Split
 from brain_tumor.errors import InputError
 from brain_tumor.tracking.runs import load_config, load_split
 
 CHAMPION = "champion"
-NOTICE = "Research software, not a medical device: not for diagnosis."
 
 
 @dataclass(frozen=True, eq=False)
