@@ -12,13 +12,13 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types.schema import Schema, TensorSpec
 
+from brain_tumor import NOTICE
 from brain_tumor.config import LOWER_IS_BETTER
 from brain_tumor.data.split import Split
 from brain_tumor.errors import InputError
 from brain_tumor.tracking.runs import load_config, load_split
 
 CHAMPION = "champion"
-NOTICE = "Research software, not a medical device: not for diagnosis."
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,11 +39,10 @@ def log_model(model: Any, *, register: str | None, tags: Mapping[str, str]) -> t
 
     A run that was resumed after its model had been registered keeps that version.
     """
-    client = mlflow.MlflowClient()
     run = mlflow.active_run()
-    if register is not None and run is not None:
-        for known in client.search_model_versions(f"name='{register}' and run_id='{run.info.run_id}'"):
-            return f"models:/{register}/{known.version}", str(known.version)
+    known = registered_from(run.info.run_id, register) if register is not None and run is not None else None
+    if known is not None:
+        return f"models:/{register}/{known}", known
     side = model.input_shape[1]
     classes = model.output_shape[-1]
     signature = ModelSignature(
@@ -52,20 +51,26 @@ def log_model(model: Any, *, register: str | None, tags: Mapping[str, str]) -> t
     )
     # Requirements are given because inferring them takes seconds; an input example crashes keras models (mlflow 16183).
     requirements = [f"{name}=={_version(name)}" for name in ("tensorflow", "keras", "numpy")]
-    info = mlflow.keras.log_model(
-        model,
-        name="model",
-        registered_model_name=register,
-        signature=signature,
-        pip_requirements=requirements,
-    )
+    info = mlflow.keras.log_model(model, name="model", signature=signature, pip_requirements=requirements)
     if register is None:
         return str(info.model_uri), None
-    version = str(info.registered_model_version)
-    client.update_model_version(register, version, description=NOTICE)
-    for key, value in tags.items():
-        client.set_model_version_tag(register, version, key, value)
+    version = register_model(str(info.model_uri), register, tags)
     return f"models:/{register}/{version}", version
+
+
+def register_model(uri: str, name: str, tags: Mapping[str, str]) -> str:
+    """Make a logged model (`models:/m-…`) the next version under `name`, with these tags; returns that version."""
+    client = mlflow.MlflowClient()
+    version = str(mlflow.register_model(uri, name, tags=dict(tags)).version)
+    client.update_model_version(name, version, description=NOTICE)
+    return version
+
+
+def registered_from(run_id: str, name: str) -> str | None:
+    """The version under `name` that a run's model has been registered as; None if it has not."""
+    for known in mlflow.MlflowClient().search_model_versions(f"name='{name}' and run_id='{run_id}'"):
+        return str(known.version)
+    return None
 
 
 def crown(name: str, version: str) -> str:
@@ -76,6 +81,8 @@ def crown(name: str, version: str) -> str:
     client = mlflow.MlflowClient()
     champion = _champion(name)
     challenger = client.get_model_version(name, version)
+    if champion is not None and str(champion.version) == version:
+        return f"{name} version {version} ({challenger.tags.get('data_kind')}) is {CHAMPION} already"
     reason = refusal(dict(champion.tags), dict(challenger.tags)) if champion is not None else None
     if champion is not None and reason is not None:
         code = (

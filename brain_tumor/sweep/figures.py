@@ -1,0 +1,207 @@
+"""A study in pictures: PNGs, and one interactive page that needs no network.
+
+Both are drawn by Optuna, from a copy of the study whose parameters have short names.
+"""
+
+import html
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from brain_tumor import NOTICE
+from brain_tumor.evaluation.drawing import save
+from brain_tumor.sweep.summary import (
+    EVALUATOR,
+    evaluator,
+    importances,
+    is_scored,
+    metric_names,
+    quiet,
+    short_names,
+    snapshot,
+)
+
+COLUMNS = 4  # parameters beside each other in a slice figure
+PAGE = "study.html"
+
+
+@dataclass(frozen=True, eq=False)
+class Plot:
+    """One figure: its file's name, its heading, what makes it from a backend (`optuna.visualization[.matplotlib]`)."""
+
+    name: str
+    heading: str
+    make: Callable[[Any], Any]
+    size: tuple[float, float]  # inches, of the PNG
+
+
+def write(study: Study, folder: Path) -> list[str]:
+    """Draw what can be drawn of a study into `folder`: a PNG a figure, and `study.html`; returns the files' names.
+
+    Figures for which there are too few trials are left out. One that fails is left out with a line on stderr.
+    """
+    drawn = _copy(study)
+    plots = list(_plots(drawn))
+    names, parts = [], []
+    for plot in plots:
+        with _forgiven(f"{plot.name} of study {study.study_name}"):
+            _write_png(plot, study.study_name, folder / f"{plot.name}.png")
+            names.append(f"{plot.name}.png")
+        with _forgiven(f"{plot.name} of study {study.study_name} for {PAGE}"):
+            parts.append(_section(plot))
+    if parts:
+        (folder / PAGE).write_text(_page(study, parts), encoding="utf-8")
+        names.append(PAGE)
+    return names
+
+
+def _plots(study: Study) -> Iterator[Plot]:
+    """The figures that a study (a copy with short names) has trials enough for."""
+    trials = study.get_trials(deepcopy=False)
+    scored = [trial for trial in trials if is_scored(trial)]
+    keys = list(dict.fromkeys(key for trial in scored for key in trial.params))
+    metrics = metric_names(study)
+    if scored and len(metrics) in (2, 3):
+        yield Plot("pareto_front", "Pareto front", lambda by: by.plot_pareto_front(study, target_names=metrics), (8, 6))
+    for index, metric in enumerate(metrics if scored else []):
+        target = _target(index) if len(metrics) > 1 else None
+        ending, of = (f"_{metric.replace('/', '_')}", f" of {metric}") if target else ("", "")
+        named: dict[str, Any] = {"target": target, "target_name": metric}
+        yield Plot(f"history{ending}", f"History{of}", _call("plot_optimization_history", study, **named), (9, 5))
+        if importances(study) is not None:
+            towards = None if target is None else _target(index, study.directions[index])
+            options = {"target": towards, "target_name": metric, "evaluator": evaluator(len(scored))}
+            make = _call("plot_param_importances", study, **options)
+            yield Plot(f"importances{ending}", f"Importances{of}", make, (9, 2 + 0.35 * len(keys)))
+        if len(scored) > 1:
+            for page, start in enumerate(range(0, len(keys), COLUMNS), start=1):
+                some = sorted(keys)[start : start + COLUMNS]
+                number = f"_{page}" if len(keys) > COLUMNS else ""
+                make = _call("plot_slice", study, params=some, **named)
+                yield Plot(f"slice{ending}{number}", f"Slices{of}", make, (1.5 + 3.2 * len(some), 4))
+    if len(scored) > 1 and keys:
+        size = (3.5 + 1.5 * len(keys), 6.0)
+        make = _call("plot_parallel_coordinate", study, params=keys, target_name=metrics[0])
+        yield Plot("parallel", "Parallel coordinates", make, size)
+    if any(trial.datetime_start for trial in trials):
+        yield Plot("timeline", "Timeline", lambda by: by.plot_timeline(study), (9, min(12, 3 + 0.12 * len(trials))))
+
+
+def _call(function: str, study: Study, **options: Any) -> Callable[[Any], Any]:
+    return lambda backend: getattr(backend, function)(study, **options)
+
+
+def _target(index: int, direction: StudyDirection = StudyDirection.MINIMIZE) -> Callable[[FrozenTrial], float]:
+    """One of several values; negated where it is to be maximized (PED-ANOVA takes less for better)."""
+    sign = -1 if direction == StudyDirection.MAXIMIZE else 1
+    return lambda trial: sign * float(trial.values[index])
+
+
+def _copy(study: Study) -> Study:
+    """The study in memory, under short parameter names, without the trials that still wait at its end."""
+    trials = study.get_trials(deepcopy=False)
+    while trials and trials[-1].state == TrialState.WAITING:
+        trials = trials[:-1]
+    return snapshot(study, trials, short_names([key for trial in trials for key in trial.params]))
+
+
+def _write_png(plot: Plot, title: str, path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    # Optuna draws through pyplot, and sets a style for the whole process.
+    with pyplot.rc_context():
+        before = set(pyplot.get_fignums())
+        try:
+            axes = plot.make(optuna.visualization.matplotlib)
+            axes = list(axes.ravel()) if hasattr(axes, "ravel") else [axes]
+            figure = axes[0].figure
+            _arrange(plot, figure, axes, title)
+            save(figure, path)
+        finally:
+            for number in set(pyplot.get_fignums()) - before:
+                pyplot.close(number)
+
+
+def _arrange(plot: Plot, figure: Any, axes: Sequence[Any], title: str) -> None:
+    """Size, title, and room for what Optuna lets overlap."""
+    from matplotlib.dates import ConciseDateFormatter
+
+    width, height = plot.size
+    figure.set_size_inches(width, height)
+    for each in axes:
+        each.set_title("", loc="left")
+        each.set_title("")
+    figure.suptitle(f"{title}: {plot.heading.lower()}", y=1 - 0.15 / height, va="top", fontsize=12, parse_math=False)
+    [first, *_] = axes
+    if plot.name == "parallel":  # its colour bar shares a grid with the axes, which the constrained layout cannot take
+        figure.subplots_adjust(left=1.2 / width, right=1 - 0.2 / width, bottom=1.1 / height, top=1 - 0.6 / height)
+        for label in first.get_xticklabels():
+            label.set(rotation=25, ha="right", rotation_mode="anchor")
+        for label in (label for each in figure.axes[1:] for label in each.get_yticklabels()):
+            label.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1})
+        return
+    # A slice alone has a colour bar of that kind too, which the tight layout takes.
+    engine = "tight" if plot.name.startswith("slice") and len(axes) == 1 else "constrained"
+    figure.set_layout_engine(engine, rect=(0, 0, 1, 1 - 0.35 / height))
+    if plot.name == "timeline":
+        axis = first.xaxis
+        axis.set_major_formatter(ConciseDateFormatter(axis.get_major_locator()))  # type: ignore[no-untyped-call]
+        first.set_xlabel("local time")
+    elif plot.name.startswith("importances"):
+        first.get_legend().remove()
+        first.set(xlabel=f"share ({EVALUATOR})", ylabel="")
+
+
+def _section(plot: Plot) -> str:
+    figure = plot.make(optuna.visualization)
+    figure.update_layout(title=None, margin={"t": 30}, template="plotly_white")
+    drawing = figure.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False})
+    return f"<h2>{html.escape(plot.heading)}</h2>\n{drawing}"
+
+
+def _page(study: Study, parts: Sequence[str]) -> str:
+    from plotly.offline import get_plotlyjs
+
+    goals = " and ".join(
+        f"{direction.name.lower()} {metric}"
+        for metric, direction in zip(metric_names(study), study.directions, strict=True)
+    )
+    searched = [key for key in study.user_attrs.get("space", {}) if not key.startswith("sweep.")]
+    about = f"A search of {', '.join(searched) or 'parameters'} to {goals} on the validation part."
+    name = html.escape(study.study_name)
+    body = "\n".join(parts)
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>Study {name}</title>
+<style>body {{ font-family: sans-serif; color: #222; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; }}</style>
+<script>{get_plotlyjs()}</script>
+</head>
+<body>
+<h1>Study {name}</h1>
+<p>{html.escape(f"{about} {NOTICE}")}</p>
+{body}
+</body>
+</html>
+"""
+
+
+@contextmanager
+def _forgiven(what: str) -> Iterator[None]:
+    """Say in one line what could not be drawn, and go on."""
+    try:
+        with quiet():
+            yield
+    except Exception as error:  # whatever a plotting library raises must not end a sweep
+        print(f"could not draw {what}: {' '.join(f'{type(error).__name__}: {error}'.split())[:200]}", file=sys.stderr)

@@ -1,0 +1,291 @@
+"""What a study has come to: its trials as a table, counts, the best, what mattered, what it cost, what is left."""
+
+import copy
+import math
+import re
+import shlex
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import optuna
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NAMES = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
+FINISHED = ("complete", "pruned", "failed")
+FEWEST_FOR_IMPORTANCES = 8  # complete trials; of fewer, the better ones are too few to differ from the rest
+MOST_FOR_IMPORTANCES = 1000  # complete trials, the latest: a second or two
+EVALUATOR = "PED-ANOVA"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Trials by state; `lost` and `surplus` ones do not count towards what was asked for."""
+
+    complete: int = 0
+    pruned: int = 0
+    failed: int = 0
+    running: int = 0
+    waiting: int = 0
+    lost: int = 0
+    surplus: int = 0
+
+    @property
+    def finished(self) -> int:
+        return self.complete + self.pruned + self.failed
+
+
+@dataclass(frozen=True)
+class Importances:
+    """Which parameters decided whether a trial got among the best; the shares add up to 1, the largest first."""
+
+    evaluator: str
+    trials: int  # that they come from
+    shares: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """The state of a study at one moment."""
+
+    name: str
+    metrics: list[str]
+    directions: list[str]  # maximize | minimize, one per metric
+    asked: int | None  # finished trials that the sweep wants; None: not known
+    counts: Counts
+    best: list[FrozenTrial]  # of one objective the best trial, of several the Pareto front by number; may be empty
+    seconds: float  # training time spent by all trials, lost ones included
+    seconds_left: float | None  # wall time at the present pace; None: not known yet
+    last_activity: datetime | None  # when a trial last began or ended, local time
+
+
+def summarize(study: Study, *, now: datetime | None = None) -> Summary:
+    """Read a study's state; `now` (local time) is given by tests alone."""
+    trials = study.get_trials(deepcopy=False)
+    asked = study.user_attrs.get("n_trials")
+    states = [state_of(trial) for trial in trials]
+    counts = Counts(**{name: states.count(name) for name in set(states)})
+    times = [time for trial in trials for time in (trial.datetime_start, trial.datetime_complete) if time is not None]
+    return Summary(
+        name=study.study_name,
+        metrics=metric_names(study),
+        directions=[direction.name.lower() for direction in study.directions],
+        asked=asked,
+        counts=counts,
+        best=best_trials(trials, study.directions),
+        seconds=float(sum(trial.user_attrs.get("seconds") or 0 for trial in trials)),
+        seconds_left=None if asked is None else _seconds_left(trials, asked - counts.finished, now or datetime.now()),
+        last_activity=max(times, default=None),
+    )
+
+
+def state_of(trial: FrozenTrial) -> str:
+    """complete, pruned, failed, running, waiting; lost (its process died) or surplus (a worker began one too many).
+
+    What ends by itself says why; a failure without a reason is that of a process that died without a word.
+    """
+    if trial.state == TrialState.FAIL:
+        if trial.user_attrs.get("surplus"):
+            return "surplus"
+        if trial.user_attrs.get("lost") or not trial.user_attrs.get("reason"):
+            return "lost"
+    return NAMES[trial.state]
+
+
+def table(study: Study) -> "pd.DataFrame":
+    """One row per trial, by number.
+
+    Columns: number (int), state (as of `state_of`), a float per metric (of a pruned trial its last report), step (the
+    last one reported, Int64), start (local time), seconds (training time it spent, float), run_id, reason, and every
+    parameter (None in trials that do not have it).
+    """
+    import pandas as pd
+
+    trials = study.get_trials(deepcopy=False)
+    metrics, keys = metric_names(study), parameter_keys(study, trials)
+    rows = []
+    for trial in trials:
+        attributes = trial.user_attrs
+        values = trial.values or [math.nan] * len(metrics)
+        rows.append(
+            {
+                "number": trial.number,
+                "state": state_of(trial),
+                **dict(zip(metrics, values, strict=True)),
+                "step": trial.last_step,
+                "start": trial.datetime_start,
+                "seconds": attributes.get("seconds"),
+                "run_id": attributes.get("run_id"),
+                "reason": attributes.get("reason") or None,
+                **{key: trial.params.get(key) for key in keys},
+            }
+        )
+    columns = ["number", "state", *metrics, "step", "start", "seconds", "run_id", "reason", *keys]
+    frame = pd.DataFrame({column: pd.Series([row[column] for row in rows], dtype=object) for column in columns})
+    types: dict[Any, Any] = {"number": "int64", "step": "Int64", "start": "datetime64[us]", "seconds": "float64"}
+    return frame.astype(types | dict.fromkeys(metrics, "float64"))
+
+
+def best_trials(trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]) -> list[FrozenTrial]:
+    """Of one objective the best complete trial, the earliest of equals; of several the Pareto front, by number."""
+    complete = [trial for trial in trials if is_scored(trial)]
+    if not complete:
+        return []
+    signs = [-1 if direction == StudyDirection.MAXIMIZE else 1 for direction in directions]
+    costs = np.array([trial.values for trial in complete]) * signs  # (trials, objectives), less is better
+    if len(signs) == 1:
+        return [complete[int(costs[:, 0].argmin())]]
+    beaten = [bool(np.any((costs <= cost).all(axis=1) & (costs < cost).any(axis=1))) for cost in costs]
+    return [trial for trial, worse in zip(complete, beaten, strict=True) if not worse]
+
+
+def is_scored(trial: FrozenTrial) -> bool:
+    """Whether a trial is complete with finite values."""
+    return trial.state == TrialState.COMPLETE and all(math.isfinite(value) for value in trial.values)
+
+
+def importances(study: Study) -> Importances | None:
+    """How much each parameter decided, of the latest `MOST_FOR_IMPORTANCES` complete trials; None with too few.
+
+    PED-ANOVA (arXiv 2304.10255; for conditional spaces 2601.20800) compares where the best trials lie (see
+    `evaluator`) with where all lie; of several objectives, those nearest to the Pareto front are the best.
+    """
+    trials = [trial for trial in study.get_trials(deepcopy=False) if is_scored(trial)][-MOST_FOR_IMPORTANCES:]
+    if len(trials) < FEWEST_FOR_IMPORTANCES or not any(trial.params for trial in trials):
+        return None
+    with quiet():
+        found = optuna.importance.get_param_importances(
+            snapshot(study, trials), evaluator=evaluator(len(trials)), normalize=False
+        )
+    total = sum(found.values())
+    if not total > 0:
+        return None
+    shares = {key: value / total for key, value in sorted(found.items(), key=lambda item: -item[1])}
+    return Importances(EVALUATOR, len(trials), shares)
+
+
+def evaluator(trials: int) -> "optuna.importance.PedAnovaImportanceEvaluator":
+    """PED-ANOVA on the best tenth of so many trials; where that is fewer than five, on five, but at most half."""
+    return optuna.importance.PedAnovaImportanceEvaluator(target_quantile=min(0.5, max(0.1, 5 / trials)))
+
+
+def snapshot(study: Study, trials: Sequence[FrozenTrial], names: Mapping[str, str] | None = None) -> Study:
+    """A copy of a study in memory, with these trials numbered anew from 0 and their parameters renamed by `names`.
+
+    Trials whose values are not finite stand in it as failed.
+    """
+    names = names or {}
+    with quiet():
+        copied = optuna.create_study(
+            study_name=study.study_name,
+            directions=study.directions,
+            storage=optuna.storages.InMemoryStorage(),
+            sampler=optuna.samplers.RandomSampler(),
+        )
+        copied.set_metric_names(metric_names(study))
+    for trial in trials:
+        fresh = copy.copy(trial)
+        fresh.distributions = {names.get(key, key): allowed for key, allowed in trial.distributions.items()}
+        fresh.params = {names.get(key, key): value for key, value in trial.params.items()}
+        fresh.user_attrs = {
+            key: trial.user_attrs[key] for key in ("reason", "seconds", "run_id") if trial.user_attrs.get(key)
+        }
+        if trial.state == TrialState.COMPLETE and not is_scored(trial):
+            fresh.values, fresh.state = None, TrialState.FAIL
+        copied.add_trial(fresh)
+    return copied
+
+
+def metric_names(study: Study) -> list[str]:
+    """The objectives' names; `value` or `value_0`, `value_1` … in a study that gives none."""
+    with quiet():
+        names = study.metric_names or study.user_attrs.get("metrics")
+    count = len(study.directions)
+    if names is not None and len(names) == count:
+        return [str(name) for name in names]
+    return ["value"] if count == 1 else [f"value_{index}" for index in range(count)]
+
+
+def parameter_keys(study: Study, trials: Sequence[FrozenTrial]) -> list[str]:
+    """Every key that some trial has, in the order of the study's space."""
+    used = dict.fromkeys(key for trial in trials for key in trial.params)
+    first = [key for key in study.user_attrs.get("space", {}) if key in used]
+    return list(dict.fromkeys([*first, *used]))
+
+
+def short_names(keys: Sequence[str]) -> dict[str, str]:
+    """Each key's shortest ending that no other key shares: `schedule.all.epochs` is `epochs`, or `all.epochs`."""
+    parts = {key: re.split(r"(?<=[./])", key) for key in dict.fromkeys(keys)}
+    names = {}
+    for key, own in parts.items():
+        for length in range(1, len(own) + 1):
+            ending = own[-length:]
+            if not any(other[-length:] == ending for name, other in parts.items() if name != key):
+                break
+        names[key] = "".join(ending)
+    return names
+
+
+def train_overrides(study: Study, trial: FrozenTrial) -> list[str]:
+    """What to type after `python -m brain_tumor.train` to train a trial's configuration once more.
+
+    The sweep's command line as it was typed, without what only the sweep needs, then the trial's own overrides.
+    """
+    own: dict[str, Any] = trial.user_attrs.get("overrides") or trial.params
+    swept = {key.lstrip("+") for key in (*study.user_attrs.get("space", {}), *own)}
+    kept = []
+    for text in shlex.split(study.user_attrs.get("command") or ""):
+        key = text.partition("=")[0].lstrip("+~")
+        ours = re.match(r"(sweep|hydra)([./]|$)", key) is not None
+        if text.startswith("-") or not ("=" in text or text.startswith("~")) or ours or key in swept:
+            continue
+        kept.append(text)
+    return [*kept, *(f"{key}={value}" for key, value in own.items())]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what Optuna says of experimental features, new studies and few trials from the terminal."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+
+
+def _seconds_left(trials: Sequence[FrozenTrial], missing: int, now: datetime) -> float | None:
+    """The missing trials at the mean wall time of the finished ones, shared by as many as run now."""
+    if missing <= 0:
+        return 0.0
+    durations = [
+        (trial.datetime_complete - trial.datetime_start).total_seconds()
+        for trial in trials
+        if state_of(trial) in FINISHED and trial.datetime_complete is not None and trial.datetime_start is not None
+    ]
+    if not durations:
+        return None
+    mean = sum(durations) / len(durations)
+    ages = [
+        (now - trial.datetime_start).total_seconds()
+        for trial in trials
+        if trial.state == TrialState.RUNNING and trial.datetime_start is not None
+    ]
+    begun = sum(max(0.0, mean - age) for age in ages)
+    return (begun + max(0, missing - len(ages)) * mean) / max(1, len(ages))

@@ -1,0 +1,204 @@
+"""A study's own run, the parent of its trials' runs: what it shows while they go on, and what it ends with."""
+
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import mlflow
+from mlflow.entities import Metric, RunTag
+from mlflow.exceptions import MlflowException
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial
+
+from brain_tumor import NOTICE
+from brain_tumor.errors import InputError
+from brain_tumor.sweep.summary import Summary, best_trials, is_scored, summarize, table
+from brain_tumor.tracking import registry
+from brain_tumor.tracking.runs import load_config, own_tags
+from brain_tumor.tracking.store import Store
+
+PARENT, FIGURES_AT = "parent_run", "figures_at"  # attributes of the study
+FIGURES_EVERY = 600  # seconds between two drawings, whichever workers make them
+PATIENCE = 30.0  # seconds that a worker waits for the one that made the study
+SETTLE = 0.5  # seconds in which a worker that made a run at the same moment must have said so
+FOLDER = "study"  # of the artifacts
+TAG_LIMIT = 5000  # characters that any MLflow server takes
+
+
+def open_parent(
+    store: Store,
+    study: Study,
+    *,
+    name: str,
+    tags: Mapping[str, str],
+    config_text: str,
+    created: bool,
+    patience: float = PATIENCE,
+) -> str:
+    """The study's run, made where there is none (any more), and running again; returns its id.
+
+    The worker that `created` the study makes it; the others wait `patience` seconds for that, and make it themselves
+    only then. Of runs that several made at once all but one are deleted.
+    """
+    client = mlflow.MlflowClient(store.uri)
+    deadline = time.monotonic() + (0 if created else patience)
+    while (known := _parent(study)) is None and time.monotonic() < deadline:
+        time.sleep(0.2)
+    if known is None or not _exists(client, known):
+        known = _make_parent(client, store, study, known, name, tags, config_text)
+    client.update_run(known, "RUNNING")
+    return known
+
+
+def log_progress(store: Store, run_id: str, study: Study, *, figures: bool | None = None) -> None:
+    """Bring the study's run up to date: `study/trials.csv`, metrics at the number of finished trials, the best as tags.
+
+    Metrics: `best/METRIC`, `trials/STATE` and `cost/trials_seconds`. Tags, of one objective: `best.trial`,
+    `best.run_id`, `best.value` and `best.KEY` for each parameter; of several `front.trials` and `front.run_ids`.
+    Figures (True: draw them, False: do not) are drawn every ten minutes over all workers if None; whatever goes wrong
+    with them is one line on stderr.
+    """
+    client = mlflow.MlflowClient(store.uri)
+    found = summarize(study)
+    client.log_text(run_id, table(study).to_csv(index=False, lineterminator="\n"), f"{FOLDER}/trials.csv")
+    tags = _tags(found)
+    client.log_batch(run_id, metrics=_metrics(found, study), tags=[RunTag(key, value) for key, value in tags.items()])
+    for stale in client.get_run(run_id).data.tags:
+        if stale.startswith(("best.", "front.")) and stale not in tags:
+            client.delete_tag(run_id, stale)
+    client.update_run(run_id, "RUNNING")  # another worker may have closed it
+    if figures or (figures is None and _figures_due(study)):
+        _log_figures(client, run_id, study)
+
+
+def close_parent(run_id: str, status: str) -> None:
+    """End the study's run: FINISHED, KILLED (Ctrl-C) or FAILED."""
+    mlflow.MlflowClient().set_terminated(run_id, status)
+
+
+def register_best(study: Study, name: str) -> tuple[str, str, str]:
+    """Register the best trial's model under `name`, crown it if it is better than the champion.
+
+    Of several objectives it is the front's best in the first one. A model that has been registered already keeps its
+    version. Returns its URI, its version, and what `registry.crown` says. Raises InputError if no trial is complete,
+    or the best one has logged no model.
+    """
+    front = best_trials(study.get_trials(deepcopy=False), study.directions)
+    if not front:
+        raise InputError(f"study {study.study_name} has no complete trial, so there is no model to register")
+    sign = 1 if study.directions[0] == StudyDirection.MAXIMIZE else -1
+    best = max(front, key=lambda trial: sign * trial.values[0])
+    run_id = str(best.user_attrs.get("run_id"))
+    version = registry.registered_from(run_id, name)
+    if version is None:
+        uri, tags = _logged_model(study, best, run_id)
+        version = registry.register_model(uri, name, tags)
+    return f"models:/{name}/{version}", version, registry.crown(name, version)
+
+
+def _logged_model(study: Study, trial: FrozenTrial, run_id: str) -> tuple[str, dict[str, str]]:
+    """The address of the model that a trial's run has logged, and its tags in the registry."""
+    what = f"study {study.study_name}: the best trial, {trial.number},"
+    try:
+        run = mlflow.get_run(run_id)
+    except MlflowException as error:
+        raise InputError(f"{what} has no run {run_id} in {mlflow.get_tracking_uri()}") from error
+    models = run.outputs.model_outputs if run.outputs else []
+    if not models:
+        raise InputError(f"{what} has logged no model in its run {run_id}")
+    tags = own_tags(run)
+    monitor = tags.get("monitor") or str(load_config(run_id)["monitor"])
+    # The run's last value of it is that of the kept epoch.
+    score = tags.get("score") or repr(run.data.metrics[monitor])
+    tags |= {"monitor": monitor, "score": score, "study": study.study_name, "trial": str(trial.number)}
+    return f"models:/{models[-1].model_id}", tags | {"study_run": _parent(study) or ""}
+
+
+def _parent(study: Study) -> str | None:
+    found = study.user_attrs.get(PARENT)
+    return None if found is None else str(found)
+
+
+def _exists(client: mlflow.MlflowClient, run_id: str) -> bool:
+    try:
+        return bool(client.get_run(run_id).info.lifecycle_stage == "active")
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
+
+
+def _make_parent(
+    client: mlflow.MlflowClient,
+    store: Store,
+    study: Study,
+    gone: str | None,
+    name: str,
+    tags: Mapping[str, str],
+    config_text: str,
+) -> str:
+    """A new run in place of `gone`, unless another worker has made one meanwhile."""
+    note = f"Study {study.study_name}: every trial is a run below this one. {NOTICE}"
+    own = {"job": "sweep", "study": study.study_name, "mlflow.note.content": note, **tags}
+    run_id = str(client.create_run(store.experiment_id, run_name=name, tags=own).info.run_id)
+    client.log_text(run_id, config_text, "config/config.yaml")
+    if _parent(study) == gone:
+        study.set_user_attr(PARENT, run_id)
+        time.sleep(SETTLE)
+    agreed = _parent(study)
+    assert agreed is not None
+    if agreed != run_id:
+        client.delete_run(run_id)
+    return agreed
+
+
+def _metrics(found: Summary, study: Study) -> list[Metric]:
+    counts = found.counts
+    values = {
+        **{f"trials/{state}": count for state, count in vars(counts).items()},
+        "trials/finished": counts.finished,
+        "cost/trials_seconds": found.seconds,
+    }
+    scored = [trial.values for trial in study.get_trials(deepcopy=False) if is_scored(trial)]
+    for name, direction, column in zip(found.metrics, found.directions, zip(*scored, strict=True), strict=False):
+        values[f"best/{name}"] = max(column) if direction == "maximize" else min(column)
+    now = int(time.time() * 1000)
+    return [Metric(name, float(value), now, counts.finished) for name, value in values.items()]
+
+
+def _tags(found: Summary) -> dict[str, str]:
+    if not found.best:
+        return {}
+    runs = [str(trial.user_attrs.get("run_id", "")) for trial in found.best]
+    if len(found.metrics) > 1:
+        numbers = ", ".join(str(trial.number) for trial in found.best)
+        return {"front.trials": numbers[:TAG_LIMIT], "front.run_ids": ", ".join(runs)[:TAG_LIMIT]}
+    [best] = found.best
+    named = {"trial": best.number, "run_id": runs[0], "value": best.values[0], **best.params}
+    # A key as Hydra takes it (group@package) may hold what MLflow does not.
+    return {f"best.{re.sub(r'[^-_./: a-zA-Z0-9]', '_', key)}": str(value)[:TAG_LIMIT] for key, value in named.items()}
+
+
+def _figures_due(study: Study) -> bool:
+    """Whether it is this worker's turn to draw; the clock starts when it is first asked."""
+    last, now = study.user_attrs.get(FIGURES_AT), time.time()
+    if last is not None and now - float(last) < FIGURES_EVERY:
+        return False
+    study.set_user_attr(FIGURES_AT, now)
+    return last is not None
+
+
+def _log_figures(client: mlflow.MlflowClient, run_id: str, study: Study) -> None:
+    try:
+        from brain_tumor.sweep.figures import write
+
+        study.set_user_attr(FIGURES_AT, time.time())
+        with tempfile.TemporaryDirectory() as folder:
+            if write(study, Path(folder)):
+                client.log_artifacts(run_id, folder, FOLDER)
+    except Exception as error:  # neither a plotting library nor an artifact store may end a sweep
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        print(f"could not draw study {study.study_name}: {reason}", file=sys.stderr)

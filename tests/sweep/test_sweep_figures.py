@@ -1,0 +1,103 @@
+"""A study's pictures are there as soon as they can be, and leave nothing behind."""
+
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from optuna.trial import TrialState
+from PIL import Image
+from studies import empty, many, mixed, trial
+
+from brain_tumor.sweep import figures
+
+ONE = ["history.png", "importances.png", "slice.png", "parallel.png", "timeline.png", "study.html"]
+
+
+def test_every_figure_of_one_objective(tmp_path: Path) -> None:
+    assert figures.write(many(), tmp_path) == ONE
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(ONE)
+    for name in ONE[:-1]:
+        pixels = np.asarray(Image.open(tmp_path / name).convert("L"))
+        assert min(pixels.shape) >= 300
+        assert pixels.std() > 5  # something is drawn
+
+
+def test_the_page_stands_alone(tmp_path: Path) -> None:
+    study = many()
+    study.set_user_attr("metrics", ["val/<f1>"])
+    figures.write(study, tmp_path)
+    text = (tmp_path / figures.PAGE).read_text(encoding="utf-8")
+    assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=", text)
+    assert len(re.findall(r"plotly\.js v\d", text)) == 1
+    assert re.findall(r"<h2>(.*?)</h2>", text) == [
+        *("History", "Importances", "Slices", "Parallel coordinates", "Timeline")
+    ]
+    assert "<h1>Study demo</h1>" in text
+    assert "maximize val/&lt;f1&gt; on the validation part. Research software, not a medical device" in text
+
+
+def test_every_figure_of_two_objectives(tmp_path: Path) -> None:
+    names = figures.write(many(directions=("maximize", "minimize")), tmp_path)
+    assert names == [
+        "pareto_front.png",
+        *(f"{kind}_val_macro_f1.png" for kind in ("history", "importances", "slice")),
+        *(f"{kind}_cost_inference_ms.png" for kind in ("history", "importances", "slice")),
+        *ONE[-3:],
+    ]
+
+
+def test_what_cannot_be_drawn_yet_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert figures.write(empty(), tmp_path) == []
+    waiting = empty()
+    waiting.add_trial(trial(0, TrialState.WAITING, params={}))
+    assert figures.write(waiting, tmp_path) == []
+    failed = empty()
+    failed.add_trials([trial(0, TrialState.FAIL, reason="r"), trial(1, TrialState.PRUNED, [0.1], reason="r")])
+    assert figures.write(failed, tmp_path) == ["timeline.png", "study.html"]
+    one = empty()
+    one.add_trial(trial(0, values=[0.5]))
+    assert figures.write(one, tmp_path) == ["history.png", "timeline.png", "study.html"]
+    assert figures.write(mixed(), tmp_path) == [name for name in ONE if name != "importances.png"]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_value_that_is_not_finite_spoils_no_figure(tmp_path: Path) -> None:
+    study = many(12)
+    study.add_trial(trial(12, values=[float("inf")]))
+    assert figures.write(study, tmp_path) == ONE
+
+
+def test_a_wide_space_is_sliced_in_several_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "COLUMNS", 2)
+    names = figures.write(many(), tmp_path)
+    assert [name for name in names if name.startswith("slice")] == ["slice_1.png", "slice_2.png"]
+
+
+def test_a_figure_that_fails_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import optuna.visualization.matplotlib
+
+    def broken(*arguments: object, **options: object) -> None:
+        raise RuntimeError("no\nfont")
+
+    monkeypatch.setattr(optuna.visualization.matplotlib, "plot_slice", broken)
+    assert figures.write(many(), tmp_path) == [name for name in ONE if name != "slice.png"]
+    assert capsys.readouterr().err == "could not draw slice of study demo: RuntimeError: no font\n"
+
+
+def test_drawing_leaves_no_figure_no_style_and_no_warning(tmp_path: Path) -> None:
+    import matplotlib
+    from matplotlib import pyplot
+
+    before = dict(matplotlib.rcParams)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figures.write(many(), tmp_path)
+    assert pyplot.get_fignums() == []
+    assert {key for key, value in matplotlib.rcParams.items() if before[key] != value} <= {
+        "backend",
+        "backend_fallback",
+    }
