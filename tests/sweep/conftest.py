@@ -1,12 +1,13 @@
-"""The toy program under the sweeper, as a command in a folder of its own."""
+"""The toy program under the sweeper, as a command in a folder of its own; and a database server for several workers."""
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import optuna
+import postgres
 import pytest
 from toy import environment
 
@@ -49,3 +50,14 @@ def study_of(tmp_path: Path) -> Callable[[str], optuna.Study]:
         return optuna.load_study(study_name=name, storage=f"sqlite:///{tmp_path}/work/mlruns/optuna.db")
 
     return load
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """`postgresql://…` of a server that the session starts, with an empty database."""
+    failure = None if postgres.binaries() else postgres.install()
+    binaries = postgres.binaries()
+    if binaries is None:
+        pytest.skip(f"{failure or 'PostgreSQL was not found'}: {postgres.INSTALL}")
+    with postgres.server(binaries) as url:
+        yield url
