@@ -1,17 +1,32 @@
 """What this project adds to the sweeper: checks before the first trial, and the study's own run in MLflow."""
 
+import shlex
 from typing import Any, get_args
 
+import optuna
+import yaml
+
+from brain_tumor import entry
 from brain_tumor.config import Monitor, TrainConfig, typed
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.cost import COSTS
 from brain_tumor.sweep.hooks import Hooks
 from brain_tumor.sweep.settings import SweepConfig
+from brain_tumor.sweep.summary import best_trials, train_overrides
 from brain_tumor.training.job import loaded
 from brain_tumor.training.preflight import image_size, preflight
 
 
 class Project(Hooks):
+    """One sweep of this process."""
+
+    def __init__(self) -> None:
+        self._config: TrainConfig | None = None  # of the first trial that was checked
+        self._composed: dict[str, Any] = {}
+        self._synthetic = True
+        self._store: Any = None
+        self._run_id = ""
+
     def check(self, config: dict[str, Any], settings: SweepConfig) -> dict[str, Any]:
         """Types, model, weights, schedule, objective and images; the fact is the data's digest."""
         known = [*get_args(Monitor), *COSTS]
@@ -19,6 +34,49 @@ class Project(Hooks):
             if metric not in known:
                 raise InputError(f"sweep.metric={metric} is none that a run has: choose of {', '.join(known)}")
         trial = typed(TrainConfig, config)
+        if trial.resume:
+            raise InputError("resume goes on with one run, by its own configuration: leave out -m")
         preflight(trial)
-        dataset = loaded(trial.data, image_size=image_size(trial), protocol=trial.protocol.name)
-        return {"digest of the data": dataset.split.digest}
+        split = loaded(trial.data, image_size=image_size(trial), protocol=trial.protocol.name).split
+        if self._config is None:
+            self._config, self._composed, self._synthetic = trial, config, split.synthetic
+        return {"digest of the data": split.digest}
+
+    def opened(self, study: optuna.Study, made: bool) -> None:
+        from brain_tumor.tracking.runs import git_tags
+        from brain_tumor.tracking.store import open_store
+        from brain_tumor.tracking.sweep_run import open_parent
+
+        assert self._config is not None
+        self._store = open_store(self._config.tracking)
+        tags = {"data_kind": "synthetic" if self._synthetic else "real", **git_tags()}
+        text = yaml.safe_dump(self._composed, sort_keys=False, allow_unicode=True)
+        name = f"study {study.study_name}"
+        self._run_id = open_parent(self._store, study, name=name, tags=tags, config_text=text, created=made)
+
+    def told(self, study: optuna.Study) -> None:
+        from brain_tumor.tracking.sweep_run import log_progress
+
+        log_progress(self._store, self._run_id, study)
+
+    def closed(self, study: optuna.Study, status: str) -> None:
+        from brain_tumor.tracking.sweep_run import close_parent, log_progress, register_best
+
+        assert self._config is not None
+        log_progress(self._store, self._run_id, study, figures=True)
+        close_parent(self._run_id, status)
+        best = best_trials(study.get_trials(deepcopy=False), study.directions)
+        if status != "FINISHED" or not best:
+            return
+        kind = ", all on SYNTHETIC images" if self._synthetic else ""
+        names = study.user_attrs["metrics"]
+        for trial in best:
+            values = ", ".join(f"{name} {value:.4f}" for name, value in zip(names, trial.values, strict=True))
+            print(f"best      trial {trial.number}: {values}{kind}")
+        again = [*train_overrides(study, best[0]), *(["data.subset=null"] if self._config.data.subset else [])]
+        lines = [f"train it again, on all training data: {entry.command('train')} {shlex.join(again)}"]
+        if self._config.tracking.register:
+            uri, _, crowned = register_best(study, self._config.tracking.register)
+            lines = [f"model     {uri}", crowned, *lines, f"evaluate it: {entry.command('evaluate')} model_uri={uri}"]
+        run = self._store.run_address(self._run_id)
+        print("\n".join([*lines, f"study     {run}", f"MLflow    {self._store.ui_command}"]))

@@ -68,7 +68,10 @@ class JobTrial:
             self._guarded(partial(self._trial.set_user_attr, key, value))
 
     def report(self, step: int, metrics: Mapping[str, Any]) -> None:
-        """Tell the study of an epoch (`step` from 1); raises Pruned. With several objectives it does nothing."""
+        """Tell the study of an epoch; raises Pruned. With several objectives it does nothing.
+
+        `step` counts from 1, from where the study's trials part.
+        """
         name, *others = self.metrics
         if others or name not in metrics:
             return

@@ -111,21 +111,27 @@ def _train_trial(job: Opened, trial: "JobTrial", run_id: str, folder: Path) -> l
     from brain_tumor.tracking import registry, report, runs
     from brain_tumor.training import checkpoint
     from brain_tumor.training.run import train_model
+    from brain_tumor.training.warm_start import shared_phases
 
     prepared, config = job.prepared, job.prepared.config
     before = trial.predecessor()
     if before is not None and before.get("run_id"):
         checkpoint.adopt(job.checkpoints / str(before["run_id"]), folder)
-    _warm_start(job, trial, folder)
+    shared = shared_phases(config.schedule, trial.swept)
+    if trial.warm_start:
+        _warm_start(job, trial, folder, shared)
     tell = report.epoch_reporter(config, prepared.dataset.split, prefix=trial.title)
-    seconds = 0.0
+    seconds, alike = 0.0, 0
 
     def on_epoch(row: dict[str, Any]) -> None:
-        nonlocal seconds
+        nonlocal seconds, alike
         seconds += 0 if row.get("reused") else row["seconds"]
         tell(row)
         trial.note(seconds=seconds)
-        trial.report(row["step"], row)
+        if row["phase"] in shared:
+            alike += 1  # an epoch that all trials share tells none from another
+        else:
+            trial.report(row["step"] - alike, row)
 
     try:
         trained = train_model(prepared, folder, on_epoch=on_epoch)
@@ -145,14 +151,11 @@ def _train_trial(job: Opened, trial: "JobTrial", run_id: str, folder: Path) -> l
     return values
 
 
-def _warm_start(job: Opened, trial: "JobTrial", folder: Path) -> None:
-    """Begin with the leading phases that the study's trials share, if it wants that."""
+def _warm_start(job: Opened, trial: "JobTrial", folder: Path, phases: list[str]) -> None:
+    """Begin with the leading phases that the study's trials share."""
     from brain_tumor.tracking.warm_artifacts import fetcher, publisher
-    from brain_tumor.training.warm_start import shared_phases, warm_start
+    from brain_tumor.training.warm_start import warm_start
 
-    phases = shared_phases(job.prepared.config.schedule, trial.swept)
-    if not phases or not trial.warm_start:
-        return
     warm_start(
         job.prepared,
         folder,
