@@ -10,11 +10,11 @@ from brain_tumor.sweep.settings import SweepConfig
 class Hooks:
     """The hooks of a project that adds nothing."""
 
-    def check(self, config: dict[str, Any], settings: SweepConfig) -> dict[str, Any]:
-        """Look at one trial's configuration before the study starts; raises InputError for what it would trip over.
+    def check(self, config: dict[str, Any], settings: SweepConfig) -> None:
+        """Look at one trial's configuration before the study starts; raises InputError for what it would trip over."""
 
-        Returns facts beside the configuration by which two studies are the same (a digest of the data, say).
-        """
+    def facts(self) -> dict[str, Any]:
+        """After all checks: what beside the configuration makes two studies the same, a digest of the data, say."""
         return {}
 
     def opened(self, study: optuna.Study, made: bool) -> None:

@@ -21,14 +21,13 @@ class Project(Hooks):
     """One sweep of this process."""
 
     def __init__(self) -> None:
-        self._config: TrainConfig | None = None  # of the first trial that was checked
-        self._composed: dict[str, Any] = {}
+        self._checked: list[tuple[TrainConfig, dict[str, Any]]] = []
         self._synthetic = True
         self._store: Any = None
         self._run_id = ""
 
-    def check(self, config: dict[str, Any], settings: SweepConfig) -> dict[str, Any]:
-        """Types, model, weights, schedule, objective and images; the fact is the data's digest."""
+    def check(self, config: dict[str, Any], settings: SweepConfig) -> None:
+        """Types, model, weights, schedule and objective."""
         known = [*get_args(Monitor), *COSTS]
         for metric in settings.metrics:
             if metric not in known:
@@ -37,20 +36,27 @@ class Project(Hooks):
         if trial.resume:
             raise InputError("resume goes on with one run, by its own configuration: leave out -m")
         preflight(trial)
-        split = loaded(trial.data, image_size=image_size(trial), protocol=trial.protocol.name).split
-        if self._config is None:
-            self._config, self._composed, self._synthetic = trial, config, split.synthetic
-        return {"digest of the data": split.digest}
+        self._checked.append((trial, config))
+
+    def facts(self) -> dict[str, Any]:
+        """Read all images that the trials will read, once and before them; the fact is their digest."""
+        splits = {}
+        for trial, _ in self._checked:
+            source = (trial.data, image_size(trial), trial.protocol.name)
+            if source not in splits:
+                splits[source] = loaded(trial.data, image_size=source[1], protocol=source[2]).split
+        self._synthetic = next(iter(splits.values())).synthetic
+        return {"digest of the data": " ".join(sorted({split.digest[:12] for split in splits.values()}))}
 
     def opened(self, study: optuna.Study, made: bool) -> None:
         from brain_tumor.tracking.runs import git_tags
         from brain_tumor.tracking.store import open_store
         from brain_tumor.tracking.sweep_run import open_parent
 
-        assert self._config is not None
-        self._store = open_store(self._config.tracking)
+        config, composed = self._checked[0]
+        self._store = open_store(config.tracking)
         tags = {"data_kind": "synthetic" if self._synthetic else "real", **git_tags()}
-        text = yaml.safe_dump(self._composed, sort_keys=False, allow_unicode=True)
+        text = yaml.safe_dump(composed, sort_keys=False, allow_unicode=True)
         name = f"study {study.study_name}"
         self._run_id = open_parent(self._store, study, name=name, tags=tags, config_text=text, created=made)
 
@@ -62,7 +68,7 @@ class Project(Hooks):
     def closed(self, study: optuna.Study, status: str) -> None:
         from brain_tumor.tracking.sweep_run import close_parent, log_progress, register_best
 
-        assert self._config is not None
+        config = self._checked[0][0]
         log_progress(self._store, self._run_id, study, figures=True)
         close_parent(self._run_id, status)
         best = best_trials(study.get_trials(deepcopy=False), study.directions)
@@ -73,10 +79,10 @@ class Project(Hooks):
         for trial in best:
             values = ", ".join(f"{name} {value:.4f}" for name, value in zip(names, trial.values, strict=True))
             print(f"best      trial {trial.number}: {values}{kind}")
-        again = [*train_overrides(study, best[0]), *(["data.subset=null"] if self._config.data.subset else [])]
+        again = [*train_overrides(study, best[0]), *(["data.subset=null"] if config.data.subset else [])]
         lines = [f"train it again, on all training data: {entry.command('train')} {shlex.join(again)}"]
-        if self._config.tracking.register:
-            uri, _, crowned = register_best(study, self._config.tracking.register)
+        if config.tracking.register:
+            uri, _, crowned = register_best(study, config.tracking.register)
             lines = [f"model     {uri}", crowned, *lines, f"evaluate it: {entry.command('evaluate')} model_uri={uri}"]
         run = self._store.run_address(self._run_id)
         print("\n".join([*lines, f"study     {run}", f"MLflow    {self._store.ui_command}"]))

@@ -50,9 +50,9 @@ def sweep(
     pruner = make_pruner(settings.pruner)
     if len(settings.metrics) > 1 and not isinstance(pruner, optuna.pruners.NopPruner):
         print("several objectives: no trial is pruned, since Optuna prunes by one value", file=sys.stderr)
-    facts = _check(request, config, loader, hooks)
+    _check(request, config, loader, hooks)
     ignored = (*settings.ignore, *(key.lstrip("+") for key in request.space.texts))
-    fixed = {**requests.flat(_task(config), lambda key: not _under(key, ignored)), **facts}
+    fixed = {**requests.flat(_task(config), lambda key: not _under(key, ignored)), **hooks.facts()}
     fixed = {key: value for key, value in fixed.items() if not isinstance(value, dict)}
     cwd = Path(config.hydra.runtime.cwd)
     storage = open_storage(address(settings.storage, cwd))
@@ -203,18 +203,14 @@ def _state(study: optuna.Study, number: int) -> FrozenTrial:
     return study.get_trials(deepcopy=False)[number]
 
 
-def _check(request: requests.Request, config: DictConfig, loader: Any, hooks: Hooks) -> dict[str, Any]:
-    """Compose, and let the project check, points that hold every value of the space; returns its facts on the first."""
-    points = [*request.queue[:GRID_CHECK], *request.space.corners()]
-    facts: dict[str, Any] = {}
-    for point in points:
+def _check(request: requests.Request, config: DictConfig, loader: Any, hooks: Hooks) -> None:
+    """Compose, and let the project check, points that hold every value of the space."""
+    for point in (*request.queue[:GRID_CHECK], *request.space.corners()):
         try:
             composed = loader.load_sweep_config(config, [*request.shared, *overrides(point)])
         except Exception as error:  # Hydra's and OmegaConf's: an unknown key, group or choice
             raise InputError(f"{' '.join(overrides(point))}: {' '.join(str(error).split())[:300]}") from error
-        found = hooks.check(_task(composed), request.settings)
-        facts = facts or found
-    return facts
+        hooks.check(_task(composed), request.settings)
 
 
 def _task(config: DictConfig) -> dict[str, Any]:
