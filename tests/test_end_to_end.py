@@ -1,6 +1,5 @@
 """The commands as a user types them, on small images: train, evaluate, interrupt, resume, mistakes."""
 
-import json
 import os
 import re
 import shutil
@@ -16,7 +15,7 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 from PIL import Image
-from toy import TINY, environment
+from toy import TINY, environment, in_store
 
 pytestmark = pytest.mark.slow
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -27,19 +26,6 @@ def run_id(text: str) -> str:
     found = re.search(r"/runs/([0-9a-f]{32})", text)
     assert found, text
     return found[1]
-
-
-def in_store(folder: Path, expression: str) -> object:
-    """Evaluate an expression over an MLflow client `c` of the store in `folder/mlruns`, in a process of its own."""
-    uri = f"sqlite:///{folder}/mlruns/mlflow.db"
-    code = f"import json, mlflow\nmlflow.set_tracking_uri({uri!r})\nc = mlflow.MlflowClient()\n"
-    done = subprocess.run(
-        [sys.executable, "-c", code + f"print('>' + json.dumps({expression}))"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(done.stdout.rsplit(">", 1)[1])
 
 
 def metrics(folder: Path, run: str) -> dict[str, float]:

@@ -1,6 +1,9 @@
 """What tests share: images that a network tells apart in seconds, settings to match, a clean environment."""
 
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -31,3 +34,16 @@ def environment(tmp_path: Path) -> dict[str, str]:
     repository = str(Path(__file__).parents[1])
     path = os.pathsep.join(filter(None, [repository, os.environ.get("PYTHONPATH")]))
     return {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "xdg"), "PYTHONPATH": path, "COLUMNS": "120"}
+
+
+def in_store(folder: Path, expression: str) -> object:
+    """Evaluate an expression over an MLflow client `c` of the store in `folder/mlruns`, in a process of its own."""
+    uri = f"sqlite:///{folder}/mlruns/mlflow.db"
+    code = f"import json, mlflow\nmlflow.set_tracking_uri({uri!r})\nc = mlflow.MlflowClient()\n"
+    done = subprocess.run(
+        [sys.executable, "-c", code + f"print('>' + json.dumps({expression}))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout.rsplit(">", 1)[1])

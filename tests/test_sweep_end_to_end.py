@@ -1,0 +1,156 @@
+"""A sweep as a user types it, on small images: the study's runs in MLflow, the best model, what is printed next."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+from toy import TINY, environment, in_store
+
+pytestmark = pytest.mark.slow
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+RUNS = "c.search_runs([e.experiment_id for e in c.search_experiments()], order_by=['attributes.start_time'])"
+RATES = "schedule.scratch.learning_rate=tag(log, interval(1e-4, 1e-2))"
+# The first points: a good one, and one that learns nothing.
+GOOD_THEN_BAD = "sweep.enqueue=[{schedule.scratch.learning_rate: 3e-3}, {schedule.scratch.learning_rate: 1e-4}]"
+
+
+def study(work: Path, name: str = "s") -> optuna.Study:
+    return optuna.load_study(study_name=name, storage=f"sqlite:///{work}/mlruns/optuna.db")
+
+
+def test_a_sweep_nests_its_trials_prunes_and_registers_the_best(
+    run: Run, bars: Callable[..., Path], tmp_path: Path
+) -> None:
+    data, work = bars(train=20), tmp_path / "work"
+    arguments = ["data=folder", f"data.root={data}", *TINY, "schedule.scratch.epochs=3", "sweep.study=s"]
+    pruner = ["sweep/pruner=median", "sweep.pruner.n_startup_trials=1", "sweep.pruner.n_warmup_steps=1"]
+    done = run("train", *arguments, *pruner, RATES, GOOD_THEN_BAD, "sweep.n_trials=3", "-m")
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+
+    trials = study(work).trials
+    assert [trial.state.name for trial in trials][:2] == ["COMPLETE", "PRUNED"]
+    found = in_store(work, f"[[r.info.run_id, r.info.status, r.data.tags, r.data.metrics] for r in {RUNS}]")
+    assert isinstance(found, list)
+    runs = {tags.get("trial", "parent"): (run_id, status, tags, metrics) for run_id, status, tags, metrics in found}
+    parent, status, tags, metrics = runs.pop("parent")
+    assert status == "FINISHED"
+    assert len(runs) == 3
+    for number, (run_id, child_status, child, child_metrics) in runs.items():
+        assert child["mlflow.parentRunId"] == parent
+        assert child["study"] == "s"
+        assert child_status == "FINISHED"
+        assert trials[int(number)].user_attrs["run_id"] == run_id
+        assert not any(name.startswith("test/") for name in child_metrics)
+    assert runs["1"][2]["pruned"].startswith("pruned at step 1 by MedianPruner: val/macro_f1 ")
+
+    best = study(work).best_trial
+    assert tags["best.trial"] == str(best.number)
+    assert tags["best.schedule.scratch.learning_rate"] == str(best.params["schedule.scratch.learning_rate"])
+    assert metrics["best/val/macro_f1"] == pytest.approx(best.value)
+    listed = in_store(work, f"[f.path for f in c.list_artifacts({parent!r}, 'study')]")
+    assert isinstance(listed, list)
+    assert {"study/trials.csv", "study/study.html"} <= set(listed)
+    assert any(path.endswith(".png") for path in listed)
+    version = in_store(work, "dict(c.get_model_version_by_alias('brain-tumor', 'champion').tags)")
+    assert isinstance(version, dict)
+    assert version["study"] == "s"
+    assert version["trial"] == str(best.number)
+    assert version["score"] == repr(best.value)
+
+    # The printed lines work as they stand.
+    [evaluate] = re.findall(r"^evaluate it: .* -m brain_tumor\.evaluate (.*)$", done.stdout, re.M)
+    measured = run("evaluate", *shlex.split(evaluate))
+    assert measured.returncode == 0, measured.stderr
+    [again] = re.findall(r"^train it again, .*: .* -m brain_tumor\.train (.*)$", done.stdout, re.M)
+    repeated = run("train", *shlex.split(again), "sweep.study=s")
+    assert repeated.returncode == 0, repeated.stderr
+    score = in_store(work, f"[r.data.tags.get('score') for r in {RUNS}][-1]")
+    assert len(study(work).trials) == 3  # a plain run touches no study
+    last = in_store(
+        work, f"[[h.value for h in c.get_metric_history(r.info.run_id, 'val/macro_f1')] for r in {RUNS}][-1]"
+    )
+    assert isinstance(last, list)
+    assert max(last) == best.value, score  # the same training, number for number
+
+
+def test_a_killed_trial_goes_on_from_its_checkpoint(bars: Callable[..., Path], tmp_path: Path) -> None:
+    data, work = bars(train=60), tmp_path / "work"
+    work.mkdir()
+    arguments = ["data=folder", f"data.root={data}", *TINY, "schedule.scratch.epochs=30", "sweep.study=s"]
+    command = [
+        sys.executable,
+        "-m",
+        "brain_tumor.train",
+        *arguments,
+        "sweep/pruner=none",
+        RATES,
+        "sweep.n_trials=1",
+        "-m",
+    ]
+    first = subprocess.Popen(command, cwd=work, env=environment(tmp_path), stderr=subprocess.PIPE, text=True)
+    assert first.stderr is not None
+    while "epoch 5 " not in first.stderr.readline():
+        assert first.poll() is None
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    again = subprocess.run(command, cwd=work, env=environment(tmp_path), capture_output=True, text=True, timeout=600)
+    assert again.returncode == 0, again.stderr
+    lost, kept = study(work).trials
+    assert (lost.state.name, kept.state.name) == ("FAIL", "COMPLETE")
+    assert kept.params == lost.params
+    known = len(lost.intermediate_values)
+    assert known >= 4  # an epoch is printed before it is reported
+    assert {step: kept.intermediate_values[step] for step in range(1, known + 1)} == lost.intermediate_values
+    assert len(kept.intermediate_values) == 30
+    # The bars of finished epochs are not drawn again: they were not trained again.
+    assert not os.listdir(work / "mlruns" / "checkpoints")
+
+
+def test_trials_share_their_head_phase(run: Run, bars: Callable[..., Path], tmp_path: Path) -> None:
+    data, work = bars(train=20), tmp_path / "work"
+    small = ["data.image_size=32", "bootstrap=100", "augment=none", "tracking.system_metrics=false"]
+    arguments = ["data=folder", f"data.root={data}", *small, "schedule.head.epochs=2", "schedule.all.epochs=1"]
+    sweep = ["schedule.all.warmup_epochs=0", "schedule.all.learning_rate=1e-3,1e-4", "schedule.all.dropout=0,0.3"]
+    done = run("train", *arguments, *sweep, "sweep.study=warm", "-m")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("warm start: trains head once") == 1
+    assert done.stderr.count("reused") == 3 * 2
+    cold = run("train", *arguments, *sweep, "sweep.study=cold", "sweep.warm_start=false", "-m")
+    assert cold.returncode == 0, cold.stderr
+    values = [[trial.value for trial in study(work, name).trials] for name in ("warm", "cold")]
+    assert values[0] == values[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sweep.metric=val/f1"], "choose of"),
+        (["sweep.metric=test/accuracy"], "test part"),
+        (["schedule.all.epochs=int(interval(0, 3))"], "epochs"),
+        (["model=choice(effnet_lite0, effnet_b9)"], "effnet_b9"),
+        (["model.weights=choice(imagenet, nowhere.h5)"], "nowhere.h5"),
+        (["schedule.all.nokey=1,2"], "nokey"),
+        (["data=folder", "data.root=nowhere", "seed=1,2"], "nowhere"),
+        (["schedule.all.unfreeze=choice(2, 99)"], "99"),
+        (["sweep.n_trials=many"], "sweep.n_trials"),
+        (["resume=0123456789abcdef0123456789abcdef"], "leave out -m"),
+    ],
+)
+def test_what_every_trial_would_trip_over_is_one_line_before_the_first(
+    run: Run, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    started = time.time()
+    done = run("train", *arguments, "-m")
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "work" / "mlruns").exists(), time.time() - started
