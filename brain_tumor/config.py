@@ -185,6 +185,12 @@ class EvaluateConfig:
     batch_size: PositiveInt
 
 
+@dataclass(frozen=True, config=_STRICT_KEYS)
+class StudyConfig:
+    name: str | None  # of a sweep's study; None: the only one, or the list of all
+    storage: str | None  # as sweep.storage; None: sqlite in mlruns/ under the current folder
+
+
 def typed(cls: type[T], config: DictConfig | dict[str, Any], prefix: str = "") -> T:
     """Turn a composed configuration into the frozen dataclass `cls`.
 

@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 
 from brain_tumor.errors import InputError
 
-# Keys that hold a path or an address: typed as they are, whatever Hydra's grammar would make of them.
+# Keys that hold a path, an address or a name: typed as they are, whatever Hydra's grammar would make of them.
 LITERAL_KEYS = (
     "data.root",
     "data.cache",
@@ -27,6 +27,8 @@ LITERAL_KEYS = (
     "tracking.uri",
     "tracking.checkpoints",
     "sweep.storage",
+    "storage",
+    "name",
 )
 _LITERAL = re.compile(r"(\+{0,2}(?:" + "|".join(map(re.escape, LITERAL_KEYS)) + r"))=(.*)", re.DOTALL)
 

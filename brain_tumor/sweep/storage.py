@@ -64,23 +64,54 @@ def open_storage(
     import sqlalchemy
 
     url = sqlalchemy.make_url(address)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            with _creation_lock(url):
-                storage = optuna.storages.RDBStorage(
-                    address,
-                    engine_kwargs=_engine_options(url),
-                    heartbeat_interval=heartbeat_interval,
-                    grace_period=grace_period,
-                    heartbeat_stale_trial_callback=functools.partial(_retry_afresh, max_retry=max_retry),
-                )
-    except Exception as error:  # SQLAlchemy's, the driver's, the file system's, and Optuna's RuntimeError
-        reason = " ".join(str(getattr(error, "orig", None) or error).split())[:300]
-        raise _unusable(address, f"cannot be opened: {reason}") from error
+    with _explained(address), warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        with _creation_lock(url):
+            storage = optuna.storages.RDBStorage(
+                address,
+                engine_kwargs=_engine_options(url),
+                heartbeat_interval=heartbeat_interval,
+                grace_period=grace_period,
+                heartbeat_stale_trial_callback=functools.partial(_retry_afresh, max_retry=max_retry),
+            )
     if url.get_backend_name() == "sqlite":
         _serialise(storage.engine)
     return storage
+
+
+def open_existing(address: str) -> "RDBStorage":
+    """Open Optuna's storage at an `address()` to read it; makes nothing, and raises InputError where there is none."""
+    import optuna
+    import sqlalchemy
+
+    url = sqlalchemy.make_url(address)
+    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
+        raise _unusable(address, "does not exist: a sweep (python -m brain_tumor.train -m) makes it")
+    with _explained(address):
+        return optuna.storages.RDBStorage(address, engine_kwargs=_engine_options(url), skip_table_creation=True)
+
+
+def shown(address: str) -> str:
+    """An address as it may be printed: without its password."""
+    if address.startswith("sqlite"):
+        return address
+    return re.sub(r"(?i)(password=)[^&]*", r"\1***", re.sub(r"//([^:/@]*):.*@", r"//\1:***@", address))
+
+
+@contextmanager
+def _explained(address: str) -> Iterator[None]:
+    """Say in one line, without the password, why a storage cannot be opened."""
+    import sqlalchemy
+
+    try:
+        yield
+    except Exception as error:  # SQLAlchemy's, the driver's, the file system's, and Optuna's RuntimeError
+        cause = error.__cause__ or error
+        reason = " ".join(str(getattr(cause, "orig", None) or cause).split())[:300]
+        password = sqlalchemy.make_url(address).password
+        if password:
+            reason = reason.replace(str(password), "***")
+        raise _unusable(address, f"cannot be opened: {reason}") from error
 
 
 def _sqlite_file(text: str, cwd: Path) -> Path:
@@ -161,5 +192,4 @@ def _retry_afresh(study: "Study", trial: "FrozenTrial", *, max_retry: int) -> No
 
 
 def _unusable(text: str, why: str) -> InputError:
-    shown = re.sub(r"(?i)(password=)[^&]*", r"\1***", re.sub(r"//.*@", "//***@", text))
-    return InputError(f"sweep.storage={shown} {why}")
+    return InputError(f"sweep.storage={shown(text)} {why}")

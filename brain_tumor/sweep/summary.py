@@ -16,6 +16,9 @@ import optuna
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from brain_tumor.sweep.space import text_of
+from brain_tumor.sweep.study import was_lost
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -94,15 +97,9 @@ def summarize(study: Study, *, now: datetime | None = None) -> Summary:
 
 
 def state_of(trial: FrozenTrial) -> str:
-    """complete, pruned, failed, running, waiting; lost (its process died) or surplus (a worker began one too many).
-
-    What ends by itself says why; a failure without a reason is that of a process that died without a word.
-    """
-    if trial.state == TrialState.FAIL:
-        if trial.user_attrs.get("surplus"):
-            return "surplus"
-        if trial.user_attrs.get("lost") or not trial.user_attrs.get("reason"):
-            return "lost"
+    """complete, pruned, failed, running, waiting; lost (its process died) or surplus (a worker began one too many)."""
+    if was_lost(trial):
+        return "surplus" if trial.user_attrs.get("surplus") else "lost"
     return NAMES[trial.state]
 
 
@@ -245,7 +242,7 @@ def train_overrides(study: Study, trial: FrozenTrial) -> list[str]:
 
     The sweep's command line as it was typed, without what only the sweep needs, then the trial's own overrides.
     """
-    own: dict[str, Any] = trial.user_attrs.get("overrides") or trial.params
+    own: dict[str, str] = trial.user_attrs.get("overrides") or {k: text_of(value) for k, value in trial.params.items()}
     swept = {key.lstrip("+") for key in (*study.user_attrs.get("space", {}), *own)}
     kept = []
     for text in shlex.split(study.user_attrs.get("command") or ""):

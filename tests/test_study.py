@@ -1,0 +1,132 @@
+"""`python -m brain_tumor.study` as a user types it."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+from studies import RATE, empty, many, mixed
+from toy import environment
+
+from brain_tumor.sweep.storage import shown
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def keep(folder: Path, *studies: optuna.Study, names: tuple[str, ...] = ("demo",)) -> str:
+    """Copy studies into the storage that a sweep in `folder` would have made; returns its address."""
+    (folder / "mlruns").mkdir(parents=True, exist_ok=True)
+    url = f"sqlite:///{folder}/mlruns/optuna.db"
+    for study, name in zip(studies, names, strict=True):
+        stored = optuna.create_study(storage=url, study_name=name, directions=study.directions)
+        for key, value in study.user_attrs.items():
+            stored.set_user_attr(key, value)
+        stored.add_trials(study.trials)
+    return url
+
+
+def test_the_only_study_is_shown(run: Run, tmp_path: Path) -> None:
+    url = keep(tmp_path / "work", mixed())
+    done = run("study")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0] == "study       demo: maximize val/macro_f1"
+    assert lines[1] == ("finished    5 of 20 (3 complete, 1 pruned, 1 failed); 1 running; 1 waiting; 2 lost; 1 surplus")
+    assert [line.split() for line in lines if line.startswith(("trial", "1*", "9 "))] == [
+        ["trial", "state", "val/macro_f1", "seconds", "learning_rate", "unfreeze", "blocks"],
+        ["1*", "complete", "0.9000", "200", "0.01", "some", "3"],
+        ["9", "waiting", "-", "-", "-", "-", "-"],
+    ]
+    assert any(
+        line.endswith(f"-m brain_tumor.train model=effnet_lite0 'data.root=/my scans' {RATE}=0.01") for line in lines
+    )
+    assert "cost spent  6 min 40 s of training" in lines
+    assert lines[-2:] == [f"storage     {url}", f"dashboard   optuna-dashboard {url}"]
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["mlruns"]
+
+
+def test_several_studies_are_listed_and_one_is_named(run: Run, tmp_path: Path) -> None:
+    keep(tmp_path / "work", mixed(), many(30), names=("first", "second one"))
+    done = run("study")
+    assert [line.split() for line in done.stdout.splitlines()[:3]] == [
+        ["study", "finished", "best", "last", "activity"],
+        ["first", "5", "of", "20", "0.9000", "2026-01-02", "03:16"],
+        ["second", "one", "30", "of", "20", f"{many(30).best_value:.4f}", "2026-01-02", "03:30"],
+    ]
+    named = run("study", "name=second one")
+    assert named.stdout.startswith("study       second one: ")
+    assert "importances (PED-ANOVA, 30 complete trials)\nlearning_rate" in named.stdout
+    assert "time left   none" in named.stdout
+    unknown = run("study", "name=secnd")
+    assert unknown.returncode == 2
+    assert unknown.stderr.startswith("error: name=secnd: there is no such study in sqlite:///")
+    assert unknown.stderr.endswith("; there is second one\n")
+
+
+def test_a_storage_that_is_not_there(run: Run, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    for arguments, message in (
+        ([], f"storage=sqlite:///{work}/mlruns/optuna.db does not exist: a sweep"),
+        (["storage=sqlite:///no/where (1).db"], f"storage=sqlite:///{work}/no/where (1).db does not exist"),
+        (["storage=postgresql://me:hush@127.0.0.1:1/x"], "storage=postgresql+psycopg://me:***@127.0.0.1:1/x "),
+    ):
+        done = run("study", *arguments)
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"error: {message}")
+        assert done.stderr.count("\n") == 1
+        assert "hush" not in done.stderr
+        assert not list(work.iterdir())
+
+
+def test_a_storage_that_is_none(run: Run, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    (work / "mlruns").mkdir(parents=True)
+    database = work / "mlruns" / "optuna.db"
+    for content, message in (
+        (b"", "no such table"),
+        (b"long enough to be taken for a database " * 99, "not a database"),
+    ):
+        database.write_bytes(content)
+        done = run("study")
+        assert done.returncode == 2
+        assert "cannot be opened" in done.stderr
+        assert message in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert database.read_bytes() == content
+    database.unlink()
+    optuna.storages.RDBStorage(f"sqlite:///{database}")
+    assert "holds no study yet" in run("study").stderr
+
+
+def test_looking_loads_neither_tensorflow_nor_mlflow(tmp_path: Path) -> None:
+    keep(tmp_path, many(12))
+    code = (
+        "import sys; from brain_tumor.study import main; main(); "
+        "print(sorted({'tensorflow', 'keras', 'mlflow', 'matplotlib', 'plotly'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("address", "printed"),
+    [
+        ("postgresql://me:p:a@ss@host/x", "postgresql://me:***@host/x"),
+        ("postgresql://host/x?user=me&password=abc&a=b", "postgresql://host/x?user=me&password=***&a=b"),
+        ("postgresql://me@host/x", "postgresql://me@host/x"),
+        ("sqlite:////odd:folder@home/x.db", "sqlite:////odd:folder@home/x.db"),
+    ],
+)
+def test_passwords_are_never_printed(address: str, printed: str) -> None:
+    assert shown(address) == printed
+
+
+def test_a_study_that_has_just_begun(run: Run, tmp_path: Path) -> None:
+    keep(tmp_path / "work", empty())
+    out = run("study").stdout
+    for text in ("finished    0 of 20\n", "no trial is complete yet", "cost spent  0 s", "time left   not known yet"):
+        assert text in out
