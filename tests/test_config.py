@@ -11,11 +11,22 @@ from brain_tumor.config import EvaluateConfig, LoggedData, TrainConfig, plain, t
 from brain_tumor.entry import conf_dir
 from brain_tumor.errors import InputError
 from brain_tumor.models.registry import BACKBONES
+from brain_tumor.sweep.request import read
+from brain_tumor.sweep.sampling import make_pruner, make_sampler
+from brain_tumor.sweep.settings import SweepConfig
+from brain_tumor.sweep.space import overrides
 
 
 def composed(name: str, *overrides: str) -> DictConfig:
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         return compose(name, overrides=list(overrides))
+
+
+def task(*overrides: str) -> dict[str, Any]:
+    """What `train` reads of its configuration: all but the sweep's own node."""
+    values = plain(composed("train", *overrides))
+    values.pop("sweep")
+    return values
 
 
 def stems(group: str) -> list[str]:
@@ -25,14 +36,14 @@ def stems(group: str) -> list[str]:
 @pytest.mark.parametrize("group", ["model", "augment", "schedule", "protocol", "tracking"])
 def test_every_choice_of_a_group_is_typed(group: str) -> None:
     for stem in stems(group):
-        config = typed(TrainConfig, composed("train", f"{group}={stem}"))
+        config = typed(TrainConfig, task(f"{group}={stem}"))
         name = getattr(getattr(config, group), "name", stem)
         assert name == stem
 
 
 @pytest.mark.parametrize("source", ["phantom", "folder", "kaggle"])
 def test_every_source_is_typed_for_both_entries(source: str) -> None:
-    train = typed(TrainConfig, composed("train", f"data={source}", "data.root=x"))
+    train = typed(TrainConfig, task(f"data={source}", "data.root=x"))
     other = typed(EvaluateConfig, composed("evaluate", f"data={source}", "data.root=x", "model_uri=u"))
     assert train.data == other.data
     assert train.data.source == source
@@ -41,6 +52,28 @@ def test_every_source_is_typed_for_both_entries(source: str) -> None:
 def test_evaluate_takes_the_logged_split_by_default() -> None:
     config = typed(EvaluateConfig, composed("evaluate", "model_uri=u", "data.root=moved"))
     assert config.data == LoggedData("logged", "moved", None)
+
+
+@pytest.mark.parametrize("sweep", sorted(path.stem for path in (conf_dir() / "sweep").glob("*.yaml")))
+def test_every_point_of_a_sweep_is_a_configuration(sweep: str) -> None:
+    settings = typed(SweepConfig, plain(composed("train", f"sweep={sweep}").sweep), "sweep.")
+    if sweep == "base":
+        assert settings.space == {}
+        return
+    request = read([f"sweep={sweep}"], settings)
+    points = [*request.queue[:20], *request.space.corners()]
+    for point in points:
+        typed(TrainConfig, task(*overrides(point)))
+    assert request.n_trials > 0
+    make_pruner(settings.pruner)
+    make_sampler(settings.sampler, request.space, 0)
+
+
+@pytest.mark.parametrize("group", ["sampler", "pruner"])
+def test_samplers_and_pruners_are_optunas_own(group: str) -> None:
+    for stem in stems(f"sweep/{group}"):
+        target = composed("train", "sweep=base", f"sweep/{group}={stem}").sweep[group]._target_
+        assert target.startswith(f"optuna.{group}s.")
 
 
 def test_model_files_are_the_registry() -> None:
@@ -77,20 +110,20 @@ def test_every_file_opens_with_what_it_is_and_a_command() -> None:
 )
 def test_what_is_wrong_is_one_line(override: str, message: str) -> None:
     with pytest.raises(InputError) as caught:
-        typed(TrainConfig, composed("train", override))
+        typed(TrainConfig, task(override))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_schedule_logged_before_there_were_dropout_and_strength_still_loads() -> None:
-    config = plain(composed("train"))
+    config = task()
     for phase in config["schedule"].values():
         del phase["dropout"], phase["augment_strength"]
-    assert typed(TrainConfig, config) == typed(TrainConfig, composed("train"))
+    assert typed(TrainConfig, config) == typed(TrainConfig, task())
 
 
 def test_an_empty_schedule_is_refused() -> None:
-    config: Any = composed("train")
+    config: Any = DictConfig(task())
     config.schedule = {}
     with pytest.raises(InputError, match="schedule"):
         typed(TrainConfig, config)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from hydra import compose, initialize_config_dir
 
-from brain_tumor.config import TrainConfig, typed
+from brain_tumor.config import TrainConfig, plain, typed
 from brain_tumor.entry import conf_dir
 
 # The first phase moves batch-norm statistics and draws dropout: all that must come back with the weights.
@@ -30,7 +30,8 @@ class StoppedError(Exception):
 def configured(images: Path, *overrides: str) -> TrainConfig:
     places = (f"data.root={images}", f"data.cache={images.parent / 'cache'}")
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return typed(TrainConfig, compose("train", [*SCHEDULE, *places, *overrides]))
+        values = plain(compose("train", [*SCHEDULE, *places, *overrides]))
+        return typed(TrainConfig, {key: value for key, value in values.items() if key != "sweep"})
 
 
 def prepared(images: Path, *overrides: str) -> Any:

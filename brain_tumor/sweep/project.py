@@ -12,7 +12,7 @@ from brain_tumor.errors import InputError
 from brain_tumor.evaluation.cost import COSTS
 from brain_tumor.sweep.hooks import Hooks
 from brain_tumor.sweep.settings import SweepConfig
-from brain_tumor.sweep.summary import best_trials, train_overrides
+from brain_tumor.sweep.summary import best_trials, chosen_trial, train_overrides
 from brain_tumor.training.job import loaded
 from brain_tumor.training.preflight import image_size, preflight
 
@@ -69,17 +69,18 @@ class Project(Hooks):
         from brain_tumor.tracking.sweep_run import close_parent, log_progress, register_best
 
         config = self._checked[0][0]
-        log_progress(self._store, self._run_id, study, figures=True)
-        close_parent(self._run_id, status)
-        best = best_trials(study.get_trials(deepcopy=False), study.directions)
-        if status != "FINISHED" or not best:
+        try:
+            log_progress(self._store, self._run_id, study, figures=True)
+        finally:
+            close_parent(self._run_id, status)
+        best = chosen_trial(study)
+        if status != "FINISHED" or best is None:
             return
-        kind = ", all on SYNTHETIC images" if self._synthetic else ""
         names = study.user_attrs["metrics"]
-        for trial in best:
+        for trial in best_trials(study.get_trials(deepcopy=False), study.directions):
             values = ", ".join(f"{name} {value:.4f}" for name, value in zip(names, trial.values, strict=True))
-            print(f"best      trial {trial.number}: {values}{kind}")
-        again = [*train_overrides(study, best[0]), *(["data.subset=null"] if config.data.subset else [])]
+            print(f"best      trial {trial.number}: {values}{' (SYNTHETIC images)' if self._synthetic else ''}")
+        again = [*train_overrides(study, best), *(["data.subset=null"] if config.data.subset else [])]
         lines = [f"train it again, on all training data: {entry.command('train')} {shlex.join(again)}"]
         if config.tracking.register:
             uri, _, crowned = register_best(study, config.tracking.register)

@@ -33,10 +33,12 @@ class Request:
 
     @property
     def n_trials(self) -> int:
-        if self.settings.n_trials is not None:
-            return self.settings.n_trials
+        """How many trials are to be finished: of a grid no more than it has points."""
+        asked = self.settings.n_trials
         if is_grid(self.settings.sampler):
-            return len(self.queue)
+            return min(asked or len(self.queue), len(self.queue))
+        if asked is not None:
+            return asked
         raise InputError("sweep.n_trials=null is the whole of a grid, and this search has no end: give a number")
 
 

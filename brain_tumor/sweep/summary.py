@@ -150,6 +150,13 @@ def best_trials(trials: Sequence[FrozenTrial], directions: Sequence[StudyDirecti
     return [trial for trial, worse in zip(complete, beaten, strict=True) if not worse]
 
 
+def chosen_trial(study: Study) -> FrozenTrial | None:
+    """The one trial to go on with: the best, of several objectives the front's best in the first; None without any."""
+    front = best_trials(study.get_trials(deepcopy=False), study.directions)
+    sign = 1 if study.directions[0] == StudyDirection.MAXIMIZE else -1
+    return max(front, key=lambda trial: sign * trial.values[0], default=None)
+
+
 def is_scored(trial: FrozenTrial) -> bool:
     """Whether a trial is complete with finite values."""
     return trial.state == TrialState.COMPLETE and all(math.isfinite(value) for value in trial.values)

@@ -10,12 +10,12 @@ from pathlib import Path
 import mlflow
 from mlflow.entities import Metric, RunTag
 from mlflow.exceptions import MlflowException
-from optuna.study import Study, StudyDirection
+from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from brain_tumor import NOTICE
 from brain_tumor.errors import InputError
-from brain_tumor.sweep.summary import Summary, best_trials, is_scored, summarize, table
+from brain_tumor.sweep.summary import Summary, chosen_trial, is_scored, summarize, table
 from brain_tumor.tracking import registry
 from brain_tumor.tracking.runs import load_config, own_tags
 from brain_tumor.tracking.store import Store
@@ -86,11 +86,9 @@ def register_best(study: Study, name: str) -> tuple[str, str, str]:
     version. Returns its URI, its version, and what `registry.crown` says. Raises InputError if no trial is complete,
     or the best one has logged no model.
     """
-    front = best_trials(study.get_trials(deepcopy=False), study.directions)
-    if not front:
+    best = chosen_trial(study)
+    if best is None:
         raise InputError(f"study {study.study_name} has no complete trial, so there is no model to register")
-    sign = 1 if study.directions[0] == StudyDirection.MAXIMIZE else -1
-    best = max(front, key=lambda trial: sign * trial.values[0])
     run_id = str(best.user_attrs.get("run_id"))
     version = registry.registered_from(run_id, name)
     if version is None:
