@@ -1,0 +1,100 @@
+"""Several workers on one study: processes that share a database, and a launcher's own."""
+
+import itertools
+import os
+import re
+import signal
+import time
+from collections import Counter
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from brain_tumor.sweep.storage import address, open_storage
+
+
+def opened(url, name, tmp_path):
+    return optuna.load_study(study_name=name, storage=open_storage(address(url, tmp_path)))
+
+
+def counted(study):
+    return [trial for trial in study.trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+
+
+def test_three_workers_on_postgresql_one_of_them_killed(toy, postgres_url, tmp_path):
+    space = "x=interval(0, 1)"
+    arguments = (space, "sweep.n_trials=12", "sweep.study=shared", f"sweep.storage={postgres_url}", "pause=0.3")
+    workers = [toy(*arguments) for _ in range(3)]
+    victim = workers[1]
+    line = ""
+    while not re.search(r"shared trial \d+: x=", line):
+        line = victim.stderr.readline()
+        assert victim.poll() is None, line
+    number = int(re.search(r"trial (\d+)", line)[1])
+    time.sleep(0.5)  # into its first or second epoch
+    victim.send_signal(signal.SIGKILL)
+    victim.communicate()
+    for worker in (workers[0], workers[2]):
+        _, err = worker.communicate(timeout=300)
+        assert worker.returncode == 0, err
+        assert "shared is complete: 12 trials" in err
+    study = opened(postgres_url, "shared", tmp_path)
+    assert len(counted(study)) == 12
+    points = [trial.params["x"] for trial in counted(study)]
+    assert len(set(points)) == 12
+    assert Counter(trial.state.name for trial in study.trials)["RUNNING"] == 0
+    lost = study.trials[number]
+    assert lost.state == TrialState.FAIL
+    assert [trial.params for trial in counted(study)].count(lost.params) == 1  # its point was tried again
+    others = {trial.user_attrs["worker"] for trial in counted(study)}
+    assert len(others) == 2
+
+
+def test_workers_that_start_at_once_make_one_study_and_no_trial_too_many(toy, postgres_url, tmp_path):
+    arguments = ("x=interval(0, 1)", "sweep.n_trials=5", "sweep.study=rush", f"sweep.storage={postgres_url}")
+    queue = "sweep.enqueue=[{x: 0.1}, {x: 0.2}]"
+    workers = [toy(*arguments, queue) for _ in range(4)]
+    for worker in workers:
+        _, err = worker.communicate(timeout=300)
+        assert worker.returncode == 0, err
+    study = opened(postgres_url, "rush", tmp_path)
+    assert len(counted(study)) == 5
+    assert {0.1, 0.2} <= {trial.params["x"] for trial in counted(study)}
+    assert len({trial.params["x"] for trial in counted(study)}) == 5
+
+
+def test_workers_of_one_machine_share_a_sqlite_file(toy, study_of):
+    workers = [toy("x=0.1,0.2,0.3,0.4", "y=1,2", "sweep.study=s", "pause=0.05") for _ in range(3)]
+    for worker in workers:
+        _, err = worker.communicate(timeout=300)
+        assert worker.returncode == 0, err
+    points = [(trial.params["x"], trial.params["y"]) for trial in study_of("s").trials]
+    assert sorted(points) == sorted(itertools.product((0.1, 0.2, 0.3, 0.4), (1, 2)))
+    assert {trial.state for trial in study_of("s").trials} == {TrialState.COMPLETE}
+
+
+def test_joblib_runs_trials_in_processes_of_their_own_and_shares_out_the_threads(toy_done, study_of):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason='pip install "brain-tumor[joblib]"')
+    arguments = ("x=interval(0, 1)", "sweep.n_trials=5", "sweep.study=s", "sweep/pruner=median", "pause=0.1")
+    code, _, err = toy_done(*arguments, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    assert code == 0, err
+    study = study_of("s")
+    assert len(counted(study)) == len(study.trials) == 5
+    assert len({trial.params["x"] for trial in study.trials}) == 5
+    assert len({trial.user_attrs["process"] for trial in study.trials}) == 2
+    assert {trial.user_attrs["threads"] for trial in study.trials} == {max(1, (os.cpu_count() or 1) // 2)}
+
+
+def test_a_killed_joblib_worker_costs_its_batch_and_not_the_sweep(toy_done, study_of, tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason='pip install "brain-tumor[joblib]"')
+    arguments = ("x=interval(0, 1)", "sweep.n_trials=4", "sweep.study=s", f"fail=once:{tmp_path / 'killed'}")
+    code, _, err = toy_done(*arguments, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    assert code == 0, err
+    assert "the launcher failed" in err
+    study = study_of("s")
+    assert len(counted(study)) == 4
+    lost = [trial for trial in study.trials if trial.state == TrialState.FAIL]
+    assert 1 <= len(lost) <= 2
+    assert all(trial.user_attrs["lost"] for trial in lost)
+    assert all(trial.params in [each.params for each in counted(study)] for trial in lost)
