@@ -74,9 +74,7 @@ def loaded(folder: Path) -> optuna.Study:
 def overhead(folder: Path) -> float:
     """Median seconds from one trial's start to the next one's, over the last trials."""
     starts = [trial.datetime_start for trial in loaded(folder).trials[-TRIALS:]]
-    return statistics.median(
-        (later - earlier).total_seconds() for earlier, later in zip(starts, starts[1:], strict=False)
-    )
+    return statistics.median((later - earlier).total_seconds() for earlier, later in pairwise(starts))
 
 
 def tracking(folder: Path) -> float:

@@ -50,6 +50,8 @@ def _trial(request: Any, settings: SweepConfig, cwd: Path) -> float | list[float
     from brain_tumor.training import job
 
     trial = current(settings.storage, cwd)
+    if cwd.is_dir():  # some launchers start their jobs elsewhere; mlruns/ and relative paths are meant from here
+        os.chdir(cwd)
     try:
         return conclude(trial, lambda: job.run_trial(request, trial))
     finally:

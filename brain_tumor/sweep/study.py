@@ -173,6 +173,12 @@ def recover(study: optuna.Study) -> list[int]:
     return [each.number for each in study.get_trials(deepcopy=False) if each.number in numbers and was_lost(each)]
 
 
+def runs_elsewhere(trial: FrozenTrial) -> bool:
+    """Whether another process has begun a trial, and is not known to be gone."""
+    name = str(trial.user_attrs.get("worker", worker()))
+    return name != worker() and not _is_dead(name)
+
+
 def worker() -> str:
     """This process, so that no other one can be taken for it: HOST BOOT PID START."""
     return " ".join([*_machine(), str(os.getpid()), str(psutil.Process().create_time())])
@@ -217,8 +223,9 @@ def _is_dead(name: str) -> bool:
     if machine != _machine():
         return False
     try:
-        began = float(psutil.Process(int(pid)).create_time())
-        return abs(began - float(start)) > 2  # another process has its number now
+        process = psutil.Process(int(pid))
+        # Another process may have its number by now.
+        return bool(process.status() == psutil.STATUS_ZOMBIE or abs(process.create_time() - float(start)) > 2)
     except psutil.NoSuchProcess:
         return True
     except psutil.Error:

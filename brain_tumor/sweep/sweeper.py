@@ -27,7 +27,7 @@ from brain_tumor.sweep.settings import SweepConfig
 from brain_tumor.sweep.signals import NUMBER, STUDY
 from brain_tumor.sweep.space import overrides
 from brain_tumor.sweep.storage import address, open_storage
-from brain_tumor.sweep.study import Plan, beating, claim, counts, lose, open_study, recover
+from brain_tumor.sweep.study import Plan, beating, claim, counts, lose, open_study, recover, runs_elsewhere
 
 logger = logging.getLogger(__name__)
 POLL = 5  # seconds between looks at the trials that other workers have
@@ -147,7 +147,9 @@ def _launch(
     except Exception as error:  # a worker process died, and the launcher has given up its whole batch
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         print(f"the launcher failed: {reason}", file=sys.stderr)
-        _lose_unfinished(study, trials, f"the launcher failed: {reason}")
+        # Others of its batch may still run, and end by themselves.
+        gone = [trial for trial in trials if not runs_elsewhere(_state(study, trial.number))]
+        _lose_unfinished(study, gone, f"the launcher failed: {reason}")
         _stop_if_dying(study, trials)
         return []
     for trial, returned in zip(trials, returns, strict=True):

@@ -4,9 +4,10 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from brain_tumor.errors import InputError
 from brain_tumor.sweep.sampling import make_pruner
 from brain_tumor.sweep.signals import NUMBER, STUDY, Pruned, TakenOver
 from brain_tumor.sweep.storage import address, open_storage
-from brain_tumor.sweep.study import retry_of
+from brain_tumor.sweep.study import beating, retry_of, worker
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +93,18 @@ class JobTrial:
 
         return not any(dominated(trial.values) for trial in done if trial.values)
 
+    @contextmanager
+    def begun(self) -> Iterator[None]:
+        """Take the trial over from the process that asked for it, which a job of another process may outlive.
+
+        Raises TakenOver if it has ended already: some launchers start a job whose process died once more.
+        """
+        if self.study.get_trials(deepcopy=False)[self.number].state != TrialState.RUNNING:
+            raise TakenOver("has ended already, and is not run again")
+        self.note(worker=worker())
+        with beating(self.study, [self._trial]):
+            yield
+
     def _guarded(self, act: Callable[[], Any]) -> None:
         try:
             act()
@@ -105,15 +118,18 @@ def current(storage: str | None, cwd: Path) -> JobTrial:
     What the sweep has settled on (objective, pruner) is read from the study: the job's own configuration does not know
     what the command line made of it.
     """
-    number, name = int(os.environ[NUMBER]), os.environ[STUDY]
-    study = optuna.load_study(
-        study_name=name,
-        storage=open_storage(address(storage, cwd)),
-        sampler=optuna.samplers.RandomSampler(),  # the point has been drawn already
-    )
+    number = int(os.environ[NUMBER])
+    study = _study(os.environ[STUDY], address(storage, cwd))
     study.pruner = make_pruner(study.user_attrs["pruner"])
     [found] = [each for each in study.get_trials(deepcopy=False) if each.number == number]
     return JobTrial(study, number, optuna.Trial(study, found._trial_id))
+
+
+@lru_cache(maxsize=1)
+def _study(name: str, storage: str) -> optuna.Study:
+    """A process that runs trial after trial reads the finished ones once."""
+    sampler = optuna.samplers.RandomSampler()  # draws nothing: the point has been drawn already
+    return optuna.load_study(study_name=name, storage=open_storage(storage), sampler=sampler)
 
 
 def conclude(trial: JobTrial, task: Callable[[], Sequence[float]]) -> float | list[float]:
@@ -123,7 +139,8 @@ def conclude(trial: JobTrial, task: Callable[[], Sequence[float]]) -> float | li
     """
     values = [float("nan")] * len(trial.metrics)
     try:
-        values = [float(value) for value in task()]
+        with trial.begun():
+            values = [float(value) for value in task()]
         ending: dict[str, Any] = {"values": values}
     except Pruned as pruned:
         ending = {"state": TrialState.PRUNED, "reason": str(pruned)}
