@@ -72,6 +72,7 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
     An InputError becomes one line on stderr and exit code 2; Ctrl-C and SIGTERM end with 130 and 143 after `task`
     has had its chance to clean up.
     """
+    as_typed[:] = sys.argv[1:]
     multirun = any(argument in ("-m", "--multirun") for argument in sys.argv[1:])
     sys.argv[1:] = [literal(argument, multirun) for argument in sys.argv[1:]]
     signal.signal(signal.SIGTERM, _on_term)
@@ -107,4 +108,5 @@ def _on_term(signum: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+as_typed: list[str] = []  # the command line before `literal`
 _terminated: list[int] = []

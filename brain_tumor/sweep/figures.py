@@ -4,6 +4,7 @@ Both are drawn by Optuna, from a copy of the study whose parameters have short n
 """
 
 import html
+import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from brain_tumor.sweep.summary import (
     quiet,
     short_names,
     snapshot,
+    with_pruned,
 )
 
 COLUMNS = 4  # parameters beside each other in a slice figure
@@ -63,9 +65,13 @@ def write(study: Study, folder: Path) -> list[str]:
 
 
 def _plots(study: Study) -> Iterator[Plot]:
-    """The figures that a study (a copy with short names) has trials enough for."""
+    """The figures that a study (a copy with short names) has trials enough for.
+
+    What is drawn by parameter shows pruned trials too, with their last report.
+    """
     trials = study.get_trials(deepcopy=False)
-    scored = [trial for trial in trials if is_scored(trial)]
+    every = with_pruned(study)
+    scored = [trial for trial in every.get_trials(deepcopy=False) if is_scored(trial)]
     keys = list(dict.fromkeys(key for trial in scored for key in trial.params))
     metrics = metric_names(study)
     if scored and len(metrics) in (2, 3):
@@ -74,21 +80,22 @@ def _plots(study: Study) -> Iterator[Plot]:
         target = _target(index) if len(metrics) > 1 else None
         ending, of = (f"_{metric.replace('/', '_')}", f" of {metric}") if target else ("", "")
         named: dict[str, Any] = {"target": target, "target_name": metric}
-        yield Plot(f"history{ending}", f"History{of}", _call("plot_optimization_history", study, **named), (9, 5))
+        if any(map(is_scored, trials)):
+            yield Plot(f"history{ending}", f"History{of}", _call("plot_optimization_history", study, **named), (9, 5))
         if importances(study) is not None:
             towards = None if target is None else _target(index, study.directions[index])
             options = {"target": towards, "target_name": metric, "evaluator": evaluator(len(scored))}
-            make = _call("plot_param_importances", study, **options)
+            make = _call("plot_param_importances", every, **options)
             yield Plot(f"importances{ending}", f"Importances{of}", make, (9, 2 + 0.35 * len(keys)))
         if len(scored) > 1:
             for page, start in enumerate(range(0, len(keys), COLUMNS), start=1):
                 some = sorted(keys)[start : start + COLUMNS]
                 number = f"_{page}" if len(keys) > COLUMNS else ""
-                make = _call("plot_slice", study, params=some, **named)
+                make = _call("plot_slice", every, params=some, **named)
                 yield Plot(f"slice{ending}{number}", f"Slices{of}", make, (1.5 + 3.2 * len(some), 4))
     if len(scored) > 1 and keys:
         size = (3.5 + 1.5 * len(keys), 6.0)
-        make = _call("plot_parallel_coordinate", study, params=keys, target_name=metrics[0])
+        make = _call("plot_parallel_coordinate", every, params=keys, target_name=metrics[0])
         yield Plot("parallel", "Parallel coordinates", make, size)
     if any(trial.datetime_start for trial in trials):
         yield Plot("timeline", "Timeline", lambda by: by.plot_timeline(study), (9, min(12, 3 + 0.12 * len(trials))))
@@ -118,6 +125,7 @@ def _write_png(plot: Plot, title: str, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
+    logging.getLogger("matplotlib.category").setLevel(logging.WARNING)  # it remarks on choices that are numbers
     # Optuna draws through pyplot, and sets a style for the whole process.
     with pyplot.rc_context():
         before = set(pyplot.get_fignums())
@@ -177,7 +185,10 @@ def _page(study: Study, parts: Sequence[str]) -> str:
         for metric, direction in zip(metric_names(study), study.directions, strict=True)
     )
     searched = [key for key in study.user_attrs.get("space", {}) if not key.startswith("sweep.")]
-    about = f"A search of {', '.join(searched) or 'parameters'} to {goals} on the validation part."
+    about = (
+        f"A search of {', '.join(searched) or 'parameters'} to {goals} on the validation part. Pruned trials are "
+        "drawn with the value of their last report."
+    )
     name = html.escape(study.study_name)
     body = "\n".join(parts)
     return f"""<!DOCTYPE html>

@@ -80,7 +80,7 @@ class Project(Hooks):
         for trial in best_trials(study.get_trials(deepcopy=False), study.directions):
             values = ", ".join(f"{name} {value:.4f}" for name, value in zip(names, trial.values, strict=True))
             print(f"best      trial {trial.number}: {values}{' (SYNTHETIC images)' if self._synthetic else ''}")
-        again = [*train_overrides(study, best), *(["data.subset=null"] if config.data.subset else [])]
+        again = [text for text in train_overrides(study, best) if not text.startswith("data.subset=")]
         lines = [f"train it again, on all training data: {entry.command('train')} {shlex.join(again)}"]
         if config.tracking.register:
             uri, _, crowned = register_best(study, config.tracking.register)

@@ -30,8 +30,8 @@ NAMES = {
     TrialState.WAITING: "waiting",
 }
 FINISHED = ("complete", "pruned", "failed")
-FEWEST_FOR_IMPORTANCES = 8  # complete trials; of fewer, the better ones are too few to differ from the rest
-MOST_FOR_IMPORTANCES = 1000  # complete trials, the latest: a second or two
+FEWEST_FOR_IMPORTANCES = 8  # trials with a value; of fewer, the better ones are too few to differ from the rest
+MOST_FOR_IMPORTANCES = 1000  # of them, the latest: a second or two
 EVALUATOR = "PED-ANOVA"
 
 
@@ -163,12 +163,14 @@ def is_scored(trial: FrozenTrial) -> bool:
 
 
 def importances(study: Study) -> Importances | None:
-    """How much each parameter decided, of the latest `MOST_FOR_IMPORTANCES` complete trials; None with too few.
+    """How much each parameter decided, of the latest `MOST_FOR_IMPORTANCES` trials with a value; None with too few.
 
+    A pruned trial counts with its last report: a study that prunes well has few complete ones.
     PED-ANOVA (arXiv 2304.10255; for conditional spaces 2601.20800) compares where the best trials lie (see
     `evaluator`) with where all lie; of several objectives, those nearest to the Pareto front are the best.
     """
-    trials = [trial for trial in study.get_trials(deepcopy=False) if is_scored(trial)][-MOST_FOR_IMPORTANCES:]
+    trials = [trial for trial in with_pruned(study).get_trials(deepcopy=False) if is_scored(trial)]
+    trials = trials[-MOST_FOR_IMPORTANCES:]
     if len(trials) < FEWEST_FOR_IMPORTANCES or not any(trial.params for trial in trials):
         return None
     with quiet():
@@ -185,6 +187,17 @@ def importances(study: Study) -> Importances | None:
 def evaluator(trials: int) -> "optuna.importance.PedAnovaImportanceEvaluator":
     """PED-ANOVA on the best tenth of so many trials; where that is fewer than five, on five, but at most half."""
     return optuna.importance.PedAnovaImportanceEvaluator(target_quantile=min(0.5, max(0.1, 5 / trials)))
+
+
+def with_pruned(study: Study) -> Study:
+    """A copy of a study in which the trials that were pruned are complete, with the value of their last report."""
+    trials = []
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state == TrialState.PRUNED and trial.values:
+            trial = copy.copy(trial)
+            trial.state = TrialState.COMPLETE
+        trials.append(trial)
+    return snapshot(study, trials)
 
 
 def snapshot(study: Study, trials: Sequence[FrozenTrial], names: Mapping[str, str] | None = None) -> Study:

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
+from brain_tumor import entry
 from brain_tumor.config import plain, typed
 from brain_tumor.errors import InputError
 from brain_tumor.sweep import request as requests
@@ -56,7 +57,8 @@ def sweep(
     fixed = {key: value for key, value in fixed.items() if not isinstance(value, dict)}
     cwd = Path(config.hydra.runtime.cwd)
     storage = open_storage(address(settings.storage, cwd))
-    plan = Plan(request.space, fixed, settings.metrics, settings.directions, request.queue, shlex.join(sys.argv[1:]))
+    command = shlex.join(entry.as_typed or sys.argv[1:])
+    plan = Plan(request.space, fixed, settings.metrics, settings.directions, request.queue, command)
     name = requests.study_name(request, fixed, dict(config.hydra.runtime.choices))
     study, made = open_study(name, storage, plan, sampler=sampler, pruner=pruner, on_change=settings.on_change)
     settled = {"n_trials": n_trials, "metrics": settings.metrics, "pruner": settings.pruner}

@@ -116,7 +116,7 @@ def _best(study: Study, found: Summary, train: str) -> str:
 def _importances(study: Study) -> str:
     found = importances(study)
     if found is None:
-        return f"importances known from {FEWEST_FOR_IMPORTANCES} complete trials on, where their scores differ"
+        return f"importances known from {FEWEST_FOR_IMPORTANCES} trials with a value on, where these differ"
     names = short_names(list(found.shares))
     rows = [[names[key], f"{share:.2f}"] for key, share in found.shares.items()]
     return f"importances ({found.evaluator}, {found.trials} complete trials)\n{_aligned(rows)}"

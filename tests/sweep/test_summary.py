@@ -107,6 +107,20 @@ def test_importances_of_several_objectives_and_of_too_few_trials() -> None:
     assert summary.importances(same) is None  # nothing decides anything
 
 
+def test_pruned_trials_decide_with_their_last_report() -> None:
+    study = empty()
+    for each in many(60).trials:
+        if each.number % 4:
+            each.state, each.intermediate_values = optuna.trial.TrialState.PRUNED, {1: each.value}
+        study.add_trial(each)
+    found = summary.importances(study)
+    assert found is not None
+    assert (found.trials, next(iter(found.shares))) == (60, RATE)
+    copied = summary.with_pruned(study)
+    assert [each.value for each in copied.trials] == [each.value for each in many(60).trials]
+    assert study.trials[1].state == optuna.trial.TrialState.PRUNED
+
+
 def test_importances_are_of_the_latest_trials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(summary, "MOST_FOR_IMPORTANCES", 30)
     found = summary.importances(many(60))
