@@ -160,6 +160,15 @@ class ExplainConfig:
 
 
 @dataclass(frozen=True, config=_STRICT_KEYS)
+class HardwareConfig:
+    """How this machine is used: a matter of speed, hardly of the result."""
+
+    # TensorFlow's intra-op threads in this process; None: as TF_NUM_INTRAOP_THREADS says, otherwise one for each core.
+    threads: PositiveInt | None = None
+    strategy: Literal["none", "mirrored"] = "none"  # mirrored: one model on all GPUs, each with its share of a batch
+
+
+@dataclass(frozen=True, config=_STRICT_KEYS)
 class TrainConfig:
     data: DataConfig
     model: ModelConfig
@@ -173,6 +182,7 @@ class TrainConfig:
     test: bool  # measure the test part once, after training; never in a multirun
     bootstrap: Annotated[int, Field(ge=100, le=100_000)]  # resamples behind each interval
     resume: str | None  # id of an interrupted run
+    hardware: HardwareConfig = Field(default_factory=HardwareConfig)  # runs logged before there was one have none
 
 
 @dataclass(frozen=True, config=_STRICT_KEYS)

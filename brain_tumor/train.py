@@ -17,7 +17,17 @@ from brain_tumor.errors import InputError
 from brain_tumor.sweep.settings import SweepConfig
 from brain_tumor.sweep.signals import NUMBER
 
-KEYS_BESIDE_RESUME = ("resume", "data.root", "data.cache", "tracking.uri", "tracking.checkpoints")
+# Where things are, and the machine that goes on.
+KEYS_BESIDE_RESUME = (
+    "resume",
+    "data.root",
+    "data.cache",
+    "tracking.uri",
+    "tracking.checkpoints",
+    "hardware",
+    "hardware.threads",
+    "hardware.strategy",
+)
 
 
 def train(raw: DictConfig) -> float | list[float]:

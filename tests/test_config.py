@@ -7,7 +7,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from brain_tumor.config import EvaluateConfig, LoggedData, TrainConfig, plain, typed
+from brain_tumor.config import EvaluateConfig, HardwareConfig, LoggedData, TrainConfig, plain, typed
 from brain_tumor.entry import conf_dir
 from brain_tumor.errors import InputError
 from brain_tumor.models.registry import BACKBONES
@@ -33,7 +33,7 @@ def stems(group: str) -> list[str]:
     return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
 
 
-@pytest.mark.parametrize("group", ["model", "augment", "schedule", "protocol", "tracking"])
+@pytest.mark.parametrize("group", ["model", "augment", "schedule", "protocol", "tracking", "hardware"])
 def test_every_choice_of_a_group_is_typed(group: str) -> None:
     for stem in stems(group):
         config = typed(TrainConfig, task(f"{group}={stem}"))
@@ -103,6 +103,8 @@ def test_every_file_opens_with_what_it_is_and_a_command() -> None:
         ("tracking.register=a/b", "tracking.register"),
         ("tracking.register=''", "tracking.register"),
         ("schedule.all.warmup_epochs=6", "warmup_epochs=6.0 leaves nothing of the 6 epochs"),
+        ("hardware.threads=0", "hardware.threads: input should be greater than 0 (got 0)"),
+        ("hardware.strategy=horovod", "hardware.strategy: input should be 'none' or 'mirrored' (got 'horovod')"),
         ("monitor=test/accuracy", "monitor: input should be 'val/accuracy'"),
         ("protocol.name=clean", "protocol.name: input should be 'official'"),
         ("~schedule.all.epochs", "schedule.all.epochs is missing"),
@@ -120,6 +122,12 @@ def test_a_schedule_logged_before_there_were_dropout_and_strength_still_loads() 
     for phase in config["schedule"].values():
         del phase["dropout"], phase["augment_strength"]
     assert typed(TrainConfig, config) == typed(TrainConfig, task())
+
+
+def test_a_run_logged_before_there_was_hardware_still_loads() -> None:
+    config = task()
+    del config["hardware"]
+    assert typed(TrainConfig, config).hardware == HardwareConfig(threads=None, strategy="none")
 
 
 def test_an_empty_schedule_is_refused() -> None:

@@ -135,7 +135,7 @@ def test_an_interrupted_run_goes_on_in_itself(
             second = run("train", f"resume={trained}", cwd=work)
         assert second.returncode == 2
         assert "is being trained by another process" in second.stderr
-    done = run("train", f"resume={trained}", cwd=work)
+    done = run("train", f"resume={trained}", "hardware.threads=1", cwd=work)  # as on another machine
     assert done.returncode == 0, done.stderr
     assert run_id(done.stdout) == trained
     assert in_store(work, f"c.get_run({trained!r}).info.status") == "FINISHED"

@@ -1,26 +1,79 @@
-"""Starts TensorFlow without the notices that its libraries print whatever the log level."""
+"""Starts TensorFlow as the hardware is to be used, without the notices that its libraries print whatever the log level.
 
+What is turned away is written by C++ before any logging can be configured: notices on oneDNN, and on CUDA where there
+is no GPU. Exceptions still pass.
+"""
+
+import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from brain_tumor.errors import InputError
 
 
-def start_tensorflow() -> None:
-    """Import TensorFlow and find its devices with the process's stderr turned away; exceptions still pass.
-
-    What is turned away is written by C++ before any logging can be configured: notices on oneDNN, and on CUDA where
-    there is no GPU.
-    """
+def import_tensorflow() -> None:
+    """Import TensorFlow, its devices and threads still to be settled by `start_tensorflow`."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    with _quiet():
+        import tensorflow  # noqa: F401
+    logging.getLogger("tensorflow").setLevel(logging.WARNING)  # it reports every exchange among devices
+
+
+def start_tensorflow(threads: int | None = None) -> None:
+    """Import TensorFlow, find its devices, and make its pool of intra-op threads.
+
+    `threads` is for the whole process and can be given once, None leaves what there is: one for each core, or
+    TF_NUM_INTRAOP_THREADS. Raises InputError for another number than TensorFlow has started with in this process.
+    """
+    import_tensorflow()
+    import tensorflow
+
+    if threads is not None:
+        try:
+            tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
+        except RuntimeError as error:
+            started = tensorflow.config.threading.get_intra_op_parallelism_threads() or "its own number of"
+            raise InputError(
+                f"hardware.threads={threads}: TensorFlow has already started in this process with {started} threads: "
+                "give all jobs of a process the same number"
+            ) from error
+    with _quiet():
+        tensorflow.config.list_physical_devices()
+        tensorflow.constant(0)
+
+
+def training_devices(strategy: str) -> list[str]:
+    """Names of the devices that `strategy` trains one model on: all GPUs, or else CPU devices; of "none" no names.
+
+    Raises InputError if there are fewer than two to mirror a model on.
+    """
+    import tensorflow
+
+    if strategy == "none":
+        return []
+    gpus = tensorflow.config.list_logical_devices("GPU")
+    names = [device.name for device in gpus or tensorflow.config.list_logical_devices("CPU")]
+    if len(names) < 2:
+        short = ", ".join(name.removeprefix("/device:") for name in names)
+        raise InputError(
+            f"hardware.strategy={strategy} needs two GPUs or more, and TensorFlow sees only {short}: "
+            "use hardware=default, or see that TensorFlow finds the others (nvidia-smi, CUDA_VISIBLE_DEVICES)"
+        )
+    return names
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The process's stderr turned away."""
     sys.stderr.flush()
     stderr = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
-        import tensorflow
-
-        tensorflow.config.list_physical_devices()
-        tensorflow.constant(0)
+        yield
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)

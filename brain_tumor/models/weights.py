@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from brain_tumor.errors import InputError
-from brain_tumor.models.backend import start_tensorflow
+from brain_tumor.models.backend import import_tensorflow
 from brain_tumor.models.registry import BACKBONES, Backbone, Family, get_backbone
 from brain_tumor.models.torch_pickle import read_state_dict
 
@@ -100,7 +100,7 @@ def _packaged_file(backbone: Backbone) -> Path:
 
 def hosted_file(backbone: Backbone) -> HostedFile:
     """Return the file of the ImageNet weights without their classifier, from Keras' own tables."""
-    start_tensorflow()  # Keras imports it
+    import_tensorflow()  # Keras does, with notices; it must not start before its threads are set
     source = import_module(f"keras.src.applications.{backbone.family}")
     if backbone.family is Family.efficientnet:
         name, key = f"efficientnet{backbone.variant}_notop.h5", backbone.variant

@@ -13,7 +13,7 @@ from brain_tumor.tracking.registry import RegisteredModel
 from brain_tumor.tracking.runs import git_tags, log_environment, log_split
 from brain_tumor.training.preflight import image_size
 
-GROUPS = ("data", "model", "augment", "schedule")
+GROUPS = ("data", "model", "augment", "schedule", "hardware")
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,6 @@ from brain_tumor.errors import InputError
 from brain_tumor.progress import progress
 from brain_tumor.training.checkpoint import History, drop_others, save_best, save_last
 
-Validate = Callable[[keras.Model], dict[str, float]]
-
 
 def best_step(history: History, monitor: str) -> int:
     """The 1-based step with the best `monitor`; ties go to the lower `val/loss`, then to the earlier epoch."""
@@ -51,7 +49,7 @@ class WarmUp(keras.callbacks.Callback):  # type: ignore[misc]
         self._learning_rate, self._steps = learning_rate, steps
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        step = int(self.model.optimizer.iterations)
+        step = int(np.asarray(self.model.optimizer.iterations))
         if step < self._steps:
             self.model.optimizer.learning_rate = self._learning_rate * (step + 1) / (self._steps + 1)
         elif step == self._steps:
@@ -66,7 +64,7 @@ class Record(keras.callbacks.Callback):  # type: ignore[misc]
     model, which are validated and kept if best, while training goes on from the raw ones.
     """
 
-    def __init__(self, history: History, phase: str, *, images: int, validate: Validate) -> None:
+    def __init__(self, history: History, phase: str, *, images: int, validate: Callable[[], dict[str, float]]) -> None:
         super().__init__()
         self._history, self._phase, self._images, self._validate = history, phase, images, validate
         self._started = 0.0
@@ -84,7 +82,7 @@ class Record(keras.callbacks.Callback):  # type: ignore[misc]
                 f"training diverged in epoch {epoch + 1} of phase {self._phase} (loss or weights are not finite): "
                 f"lower schedule.{self._phase}.learning_rate"
             )
-        logs.update(self._validate(self.model))
+        logs.update(self._validate())
         now = time.perf_counter()
         self._history.append(
             {
@@ -93,7 +91,7 @@ class Record(keras.callbacks.Callback):  # type: ignore[misc]
                 "train/loss": float(logs["loss"]),
                 "train/accuracy": float(logs["accuracy"]),
                 **{name: float(value) for name, value in logs.items() if name.startswith("val/")},
-                "learning_rate": float(self.model.optimizer.learning_rate),
+                "learning_rate": float(np.asarray(self.model.optimizer.learning_rate)),
                 "images_per_second": self._images / (trained - self._started),
                 "seconds": now - self._started,
             }
@@ -138,7 +136,7 @@ class Replay(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         optimizer = self.model.optimizer
-        restored = float(optimizer.learning_rate)
+        restored = float(np.asarray(optimizer.learning_rate))
         if self._first is not None:
             optimizer.learning_rate = self._first  # ReduceLROnPlateau lowers it again, epoch by epoch
         for watcher in self._watchers:

@@ -1,7 +1,8 @@
 """Runs a schedule's phases on one model, resumable epoch by epoch."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from brain_tumor.config import PhaseConfig
 from brain_tumor.data.augment import Augment
-from brain_tumor.data.batches import Batch, steps_per_epoch, train_batches
+from brain_tumor.data.batches import steps_per_epoch, train_batches
 from brain_tumor.training import checkpoint
-from brain_tumor.training.callbacks import Checkpoint, Progress, Record, Replay, Validate, WarmUp, best_step
+from brain_tumor.training.callbacks import Checkpoint, Progress, Record, Replay, WarmUp, best_step
 from brain_tumor.training.checkpoint import History
+from brain_tumor.training.distribute import Stream, fed, finished, predictor, synchronized
 from brain_tumor.training.freezing import apply_phase, as_built, restore
 from brain_tumor.training.optimizers import make_loss, make_optimizer
 
@@ -47,7 +49,7 @@ def fit(
     *,
     seed: int,
     monitor: str,
-    validate: Validate,
+    validate: Callable[[keras.Model], dict[str, float]],
     folder: Path,
     on_epoch: Callable[[dict[str, Any]], None],
     logged: int = 0,
@@ -60,7 +62,7 @@ def fit(
     loss diverges or a phase unfreezes more blocks than there are; KeyboardInterrupt passes through, with every
     finished epoch on disk.
     """
-    built = as_built(model)
+    built, alone = as_built(model), predictor(model)
     history = checkpoint.read_history(folder)
     for row in history[logged:]:  # the process died between the checkpoint and the tracking of an epoch
         on_epoch(row)
@@ -85,25 +87,33 @@ def fit(
             seed=seed,
             first_epoch=len(history),
             callbacks=_callbacks(
-                name, phase, history, past, len(training.rows), steps, monitor, validate, folder, on_epoch
+                name,
+                phase,
+                history,
+                past,
+                len(training.rows),
+                steps,
+                monitor,
+                partial(validate, alone),
+                folder,
+                on_epoch,
             ),
         )
     checkpoint.load_best(folder, model, best_step(history, monitor))
     restore(model, built)
-    # The same layers without what they were compiled with: that is nobody's business once training is over.
-    trained = keras.Model(model.inputs, model.outputs, name=model.name)
-    return TrainedRun(trained, history, best_step(history, monitor))
+    return TrainedRun(finished(model), history, best_step(history, monitor))
 
 
 def compile_phase(model: keras.Model, phase: PhaseConfig, steps: int) -> None:
     """Compile for the phase and create the optimizer's variables, which `load_last` fills."""
-    model.compile(
-        optimizer=make_optimizer(phase, steps),
-        loss=make_loss(model.output_shape[-1], phase.label_smoothing),
-        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-        jit_compile=False,  # measured 7 times slower on a CPU
-    )
-    model.optimizer.build(model.trainable_variables)
+    with model.distribute_strategy.scope():
+        model.compile(
+            optimizer=make_optimizer(phase, steps),
+            loss=make_loss(model.output_shape[-1], phase.label_smoothing),
+            metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+            jit_compile=False,  # measured 7 times slower on a CPU
+        )
+        model.optimizer.build(model.trainable_variables)
 
 
 def _fit_phase(
@@ -117,7 +127,23 @@ def _fit_phase(
     first_epoch: int,
     callbacks: list[keras.callbacks.Callback],
 ) -> None:
-    stream = train_batches(
+    start = partial(_stream, training, name, phase, seed, first_epoch)
+    with synchronized(model), fed(model, start) as batches:
+        model.fit(
+            batches,
+            epochs=phase.epochs,
+            initial_epoch=len(past),
+            steps_per_epoch=steps_per_epoch(len(training.rows), phase.batch_size),
+            callbacks=callbacks,
+            shuffle=False,  # the stream is in its order already
+            verbose=0,
+        )
+
+
+def _stream(training: TrainingSet, name: str, phase: PhaseConfig, seed: int, first_epoch: int) -> Stream:
+    """A phase's batches, where classes are balanced with a weight per image: Keras takes no others for a stream."""
+    weights = class_weights(training.labels) if phase.class_weights == "balanced" else None
+    batches = train_batches(
         training.pixels,
         training.rows,
         training.labels,
@@ -128,17 +154,13 @@ def _fit_phase(
         first_epoch=first_epoch,  # counted over all phases, so that no two see the same augmentation
     )
     try:
-        model.fit(
-            _weighted(stream, class_weights(training.labels)) if phase.class_weights == "balanced" else stream,
-            epochs=phase.epochs,
-            initial_epoch=len(past),
-            steps_per_epoch=steps_per_epoch(len(training.rows), phase.batch_size),
-            callbacks=callbacks,
-            shuffle=False,  # the stream is in its order already
-            verbose=0,
-        )
+        for images, labels in batches:
+            if weights is None:
+                yield images, labels
+            else:
+                yield images, labels, np.array([weights[int(label)] for label in labels], np.float32)
     finally:
-        stream.close()
+        batches.close()
 
 
 def _callbacks(
@@ -149,7 +171,7 @@ def _callbacks(
     images: int,
     steps: int,
     monitor: str,
-    validate: Validate,
+    validate: Callable[[], dict[str, float]],
     folder: Path,
     on_epoch: Callable[[dict[str, Any]], None],
 ) -> list[keras.callbacks.Callback]:
@@ -200,12 +222,6 @@ def _stopped_early(phase: PhaseConfig, past: History) -> bool:
         improved = row["val/loss"] < best - phase.early_stopping.min_delta
         best, since = (row["val/loss"], 0) if improved else (best, since + 1)
     return since >= phase.early_stopping.patience
-
-
-def _weighted(stream: Iterator[Batch], weights: Mapping[int, float]) -> Iterator[tuple[Any, ...]]:
-    """The batches with a weight per image: Keras takes no class weights beside a generator."""
-    for images, labels in stream:
-        yield images, labels, np.array([weights[int(label)] for label in labels], np.float32)
 
 
 def class_weights(labels: NDArray[np.int32]) -> dict[int, float]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from brain_tumor import entry
 from brain_tumor.config import TrainConfig
 from brain_tumor.data.load import load
-from brain_tumor.models.backend import start_tensorflow
+from brain_tumor.models.backend import start_tensorflow, training_devices
 from brain_tumor.paths import existing_path
 from brain_tumor.sweep.signals import Pruned
 from brain_tumor.training.preflight import image_size, preflight
@@ -197,7 +197,8 @@ def _open(request: Request, read: Any) -> Opened:
     from brain_tumor.tracking.store import open_store
 
     store = open_store(config.tracking)
-    start_tensorflow()
+    start_tensorflow(config.hardware.threads)
+    training_devices(config.hardware.strategy)  # too few are known before the images are read
 
     from brain_tumor.tracking import setup
     from brain_tumor.training import checkpoint

@@ -4,34 +4,39 @@ from dataclasses import replace
 
 from brain_tumor.config import TrainConfig, typed
 from brain_tumor.errors import InputError
-from brain_tumor.models.backend import start_tensorflow
+from brain_tumor.models.backend import start_tensorflow, training_devices
 from brain_tumor.paths import existing_path
 
 
 def resume(config: TrainConfig, overrides: list[str]) -> float:
     """Train the run `config.resume` to its end; returns the best epoch's `monitor` on the val part.
 
-    Of `config` only where things are is read (the keys that may stand beside `resume`). Raises InputError for a run
-    that is not there, has finished, or whose checkpoint is gone.
+    Of `config` only where things are, and the hardware if given, is read (the keys that may stand beside `resume`).
+    Raises InputError for a run that is not there, has finished, or whose checkpoint is gone.
     """
     from brain_tumor.tracking.store import open_store
 
     store = open_store(config.tracking)
-    start_tensorflow()
+
+    from brain_tumor.tracking import runs
+
+    run = runs.interrupted(str(config.resume))
+    logged = typed(TrainConfig, runs.load_config(run.info.run_id))
+    if _given(overrides, "hardware"):
+        logged = replace(logged, hardware=config.hardware)
+    start_tensorflow(logged.hardware.threads)
+    training_devices(logged.hardware.strategy)
 
     from brain_tumor.data.logged import load_logged
-    from brain_tumor.tracking import runs
     from brain_tumor.training import checkpoint
     from brain_tumor.training.job import finish, resumable
     from brain_tumor.training.preflight import image_size, preflight
     from brain_tumor.training.run import prepare
 
-    run = runs.interrupted(str(config.resume))
     store = replace(store, experiment_id=run.info.experiment_id)
     run_id = run.info.run_id
-    logged = typed(TrainConfig, runs.load_config(run_id))
-    given = any(text.lstrip("+").startswith("tracking.checkpoints=") for text in overrides)
-    folder = existing_path((config if given else logged).tracking.checkpoints) / run_id
+    places = config if _given(overrides, "tracking.checkpoints") else logged
+    folder = existing_path(places.tracking.checkpoints) / run_id
     if not folder.is_dir():
         raise InputError(
             f"resume={run_id}: its checkpoint is not in {folder.absolute()}; "
@@ -53,3 +58,9 @@ def resume(config: TrainConfig, overrides: list[str]) -> float:
             resumable(run_id, folder, overrides),
         ):
             return finish(prepared, store, runs.own_tags(run), run_id, folder)
+
+
+def _given(overrides: list[str], key: str) -> bool:
+    """Whether the command line says anything of a key, or of what is under it."""
+    keys = [text.partition("=")[0].lstrip("+") for text in overrides]
+    return any(given == key or given.startswith(f"{key}.") for given in keys)

@@ -17,6 +17,7 @@ from brain_tumor.evaluation.measure import measure
 from brain_tumor.evaluation.metrics import score
 from brain_tumor.models.classifier import build_classifier
 from brain_tumor.models.registry import get_backbone
+from brain_tumor.training.distribute import make_strategy
 from brain_tumor.training.fit import TrainedRun, TrainingSet, fit
 from brain_tumor.training.freezing import unfrozen_blocks
 
@@ -36,17 +37,19 @@ class Prepared:
 def prepare(config: TrainConfig, dataset: Dataset, weights: Path | None) -> Prepared:
     """Build the model and the augmentation, so that a mistake in either shows before there is a run.
 
-    Raises InputError for a weights file that does not fit, an unknown transform or layer, or too many blocks.
+    Raises InputError for a weights file that does not fit, an unknown transform or layer, too many blocks, or too few
+    devices for `hardware.strategy`.
     """
     tf.config.experimental.enable_op_determinism()
-    model = build_classifier(
-        config.model.name,
-        image_size=dataset.image_size,
-        classes=len(CLASSES),
-        weights=weights,
-        dropout=config.model.dropout,
-        seed=config.seed,
-    )
+    with make_strategy(config.hardware.strategy).scope():
+        model = build_classifier(
+            config.model.name,
+            image_size=dataset.image_size,
+            classes=len(CLASSES),
+            weights=weights,
+            dropout=config.model.dropout,
+            seed=config.seed,
+        )
     output_of(model, config.explain.layer or get_backbone(config.model.name).cam_layer)
     for name, phase in config.schedule.items():
         unfrozen_blocks(model, phase, name)

@@ -11,6 +11,7 @@ from trials import configured, prepared
     "override",
     [
         "data.workers=1",
+        "hardware=mirrored",
         "data.cache=elsewhere",
         "schedule.all.epochs=5",
         "schedule.all.learning_rate=1",

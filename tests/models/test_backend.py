@@ -1,0 +1,56 @@
+"""TensorFlow's threads, each in a process of its own: they are settled once for a process."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from toy import environment
+
+THREADS = """
+import psutil
+from brain_tumor.models.backend import start_tensorflow
+start_tensorflow({threads})
+print(psutil.Process().num_threads())
+"""
+
+ORDER = """
+from brain_tumor.errors import InputError
+from brain_tumor.models.backend import start_tensorflow
+from brain_tumor.models.registry import get_backbone
+from brain_tumor.models.weights import hosted_file
+hosted_file(get_backbone("effnet_b0"))  # as the checks before the first trial may do
+for threads in (3, 3, None, 2):
+    try:
+        start_tensorflow(threads)
+        print("started")
+    except InputError as error:
+        print(error)
+"""
+
+
+def printed(code: str, tmp_path: Path, **variables: str) -> list[str]:
+    where = {**environment(tmp_path), "CUDA_VISIBLE_DEVICES": "-1", **variables}
+    done = subprocess.run([sys.executable, "-c", code], env=where, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+def test_the_pool_has_as_many_threads_as_the_key_or_the_variable_says(tmp_path: Path) -> None:
+    def count(threads: int | None, **variables: str) -> int:
+        return int(printed(THREADS.format(threads=threads), tmp_path, **variables)[0])
+
+    one, nine = count(1), count(9)
+    assert nine - one == 8
+    assert count(None, TF_NUM_INTRAOP_THREADS="9") == nine
+    assert count(1, TF_NUM_INTRAOP_THREADS="9") == one
+
+
+def test_another_number_in_the_same_process_is_one_line(tmp_path: Path) -> None:
+    assert printed(ORDER, tmp_path) == [
+        "started",
+        "started",
+        "started",
+        "hardware.threads=2: TensorFlow has already started in this process with 3 threads: "
+        "give all jobs of a process the same number",
+    ]
