@@ -1,6 +1,7 @@
 """One training job from its configuration to the registered model: a run of its own, or one trial of a sweep."""
 
 import gc
+import logging
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
@@ -60,6 +61,8 @@ def run_trial(request: Request, trial: "JobTrial") -> list[float]:
     """
     from brain_tumor.tracking import runs
 
+    # Model after model in one process: TensorFlow would advise against tracing each one's functions.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     request = replace(request, config=replace(request.config, test=False))
     job = _open(request, loaded)
     tags = {**job.tags, "study": trial.study.study_name, "trial": str(trial.number)}
