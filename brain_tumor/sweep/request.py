@@ -58,7 +58,9 @@ def read(arguments: Sequence[str], settings: SweepConfig, config_loader: Any = N
             raise InputError(f"{key} is the sweep's own and has one value")
     space, when, enqueue = dict(settings.space), dict(settings.when), settings.enqueue
     if swept and not named:
-        space, when, enqueue = {}, {}, settings.enqueue if _typed(typed, "sweep.enqueue") else []
+        space = {}
+        when = when if _typed(typed, "sweep.when") else {}
+        enqueue = enqueue if _typed(typed, "sweep.enqueue") else []
     space |= swept
     fixed = {key for key in space if key.lstrip("+") in typed and key not in swept}
     space = {key: text for key, text in space.items() if key not in fixed}

@@ -42,6 +42,16 @@ def test_a_swept_key_replaces_the_configured_space_unless_a_sweep_is_named():
     assert extended.space.texts == {**CONFIGURED.space, "rate": "interval(0, 2)", "depth": "int(interval(1, 4))"}
 
 
+def test_conditions_and_points_on_the_command_line_stand_with_a_space_from_there():
+    settings = replace(CONFIGURED, when={"floor": "decay=cosine"}, enqueue=[{"floor": 0.1, "decay": "cosine"}])
+    swept = ["decay=choice(cosine, constant)", "floor=interval(0, 1)"]
+    assert read(swept, settings).space.when == {}
+    assert read(swept, settings).queue == []
+    request = read([*swept, "sweep.when={floor: 'decay=cosine'}", "sweep.enqueue=[{floor: 0.1, decay: cosine}]"], settings)
+    assert request.space.when == {"floor": "decay=cosine"}
+    assert request.queue == [{"decay": "cosine", "floor": 0.1}]
+
+
 def test_lists_alone_are_an_exhaustive_grid_in_their_order():
     request = read(["a=1,2", "b=x,y"], CONFIGURED)
     assert [tuple(point.values()) for point in request.queue] == [(1, "x"), (1, "y"), (2, "x"), (2, "y")]

@@ -129,8 +129,8 @@ def test_a_changed_space_is_refused_with_the_difference_or_numbered(toy_done, st
 
 
 def test_a_conditional_key_exists_only_under_its_condition(toy_done, study_of):
-    arguments = ("name=choice(adam, sgd)", "x=interval(0, 1)", "sweep.n_trials=8", "sweep.study=s", "sweep=base")
-    code, out, err = toy_done(*arguments, "+sweep.when.x='name=sgd'")
+    arguments = ("name=choice(adam, sgd)", "x=interval(0, 1)", "sweep.n_trials=8", "sweep.study=s")
+    code, out, err = toy_done(*arguments, "+sweep.when={x: 'name=sgd'}")
     assert code == 0, err
     for trial in study_of("s").trials:
         assert ("x" in trial.params) == (trial.params["name"] == "sgd")
