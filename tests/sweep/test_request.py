@@ -47,7 +47,9 @@ def test_conditions_and_points_on_the_command_line_stand_with_a_space_from_there
     swept = ["decay=choice(cosine, constant)", "floor=interval(0, 1)"]
     assert read(swept, settings).space.when == {}
     assert read(swept, settings).queue == []
-    request = read([*swept, "sweep.when={floor: 'decay=cosine'}", "sweep.enqueue=[{floor: 0.1, decay: cosine}]"], settings)
+    request = read(
+        [*swept, "sweep.when={floor: 'decay=cosine'}", "sweep.enqueue=[{floor: 0.1, decay: cosine}]"], settings
+    )
     assert request.space.when == {"floor": "decay=cosine"}
     assert request.queue == [{"decay": "cosine", "floor": 0.1}]
 
