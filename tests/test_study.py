@@ -57,7 +57,7 @@ def test_several_studies_are_listed_and_one_is_named(run: Run, tmp_path: Path) -
     ]
     named = run("study", "name=second one")
     assert named.stdout.startswith("study       second one: ")
-    assert "importances (PED-ANOVA, 30 complete trials)\nlearning_rate" in named.stdout
+    assert "importances (PED-ANOVA, 30 trials)\nlearning_rate" in named.stdout
     assert "time left   none" in named.stdout
     unknown = run("study", "name=secnd")
     assert unknown.returncode == 2

@@ -119,7 +119,7 @@ def _importances(study: Study) -> str:
         return f"importances known from {FEWEST_FOR_IMPORTANCES} trials with a value on, where these differ"
     names = short_names(list(found.shares))
     rows = [[names[key], f"{share:.2f}"] for key, share in found.shares.items()]
-    return f"importances ({found.evaluator}, {found.trials} complete trials)\n{_aligned(rows)}"
+    return f"importances ({found.evaluator}, {found.trials} trials)\n{_aligned(rows)}"
 
 
 def _left(found: Summary) -> str:
