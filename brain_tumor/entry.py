@@ -27,9 +27,11 @@ LITERAL_KEYS = (
     "tracking.uri",
     "tracking.checkpoints",
     "sweep.storage",
+    "sweep.study",
     "storage",
     "name",
 )
+ADDRESS_KEYS = ("sweep.storage", "sweep.study", "tracking.uri", "storage", "name")  # never searched
 _LITERAL = re.compile(r"(\+{0,2}(?:" + "|".join(map(re.escape, LITERAL_KEYS)) + r"))=(.*)", re.DOTALL)
 
 
@@ -49,8 +51,9 @@ def literal(argument: str, multirun: bool) -> str:
     if match is None:
         return argument
     key, value = match.groups()
+    anywhere = key.lstrip("+") in ADDRESS_KEYS
     quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
-    if value in ("", "null") or quoted or (multirun and not Path(value).expanduser().exists()):
+    if value in ("", "null") or quoted or (multirun and not anywhere and not Path(value).expanduser().exists()):
         return argument
     # Hydra unescapes a backslash only where it stands before a quote (or ends the value); OmegaConf resolves ${…}.
     value = re.sub(r"(\\*)'", lambda found: found[1] * 2 + "\\'", value)

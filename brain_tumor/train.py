@@ -4,6 +4,7 @@ With `-m` it is one trial of many: see brain_tumor/sweep/.
 """
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,11 @@ def train(raw: DictConfig) -> float | list[float]:
 
     A sweep's trial returns its objective's values, and is told of every epoch, and prunes.
     """
-    values = plain(raw)
-    settings = typed(SweepConfig, values.pop("sweep"), "sweep.")
-    config = typed(TrainConfig, values)
+    if NUMBER in os.environ:
+        return _trial(raw)
     hydra = HydraConfig.get()
-    sweeps = ("sweep.", "sweep=", "sweep/")
-    overrides = [text for text in hydra.overrides.task if not text.lstrip("+~").startswith(sweeps)]
+    request = _request(raw)
+    config, overrides = request.config, request.overrides
     if config.resume:
         _check_resume(overrides, hydra.mode == RunMode.MULTIRUN)
         from brain_tumor.training.resume import resume
@@ -49,21 +49,32 @@ def train(raw: DictConfig) -> float | list[float]:
 
     from brain_tumor.training import job
 
-    request = job.Request(config, values, overrides, dict(hydra.runtime.choices))
-    if NUMBER not in os.environ:
-        return job.run(request)
-    return _trial(request, settings, Path(hydra.runtime.cwd))
+    if hydra.mode == RunMode.MULTIRUN:  # of another sweeper
+        request = replace(request, config=replace(config, test=False))
+    return job.run(request)
 
 
-def _trial(request: Any, settings: SweepConfig, cwd: Path) -> float | list[float]:
+def _request(raw: DictConfig) -> Any:
+    from brain_tumor.training.job import Request
+
+    values = plain(raw)
+    typed(SweepConfig, values.pop("sweep", {}), "sweep.")
+    hydra = HydraConfig.get()
+    sweeps = ("sweep.", "sweep=", "sweep/")
+    overrides = [text for text in hydra.overrides.task if not text.lstrip("+~").startswith(sweeps)]
+    return Request(typed(TrainConfig, values), values, overrides, dict(hydra.runtime.choices))
+
+
+def _trial(raw: DictConfig) -> float | list[float]:
     from brain_tumor.sweep.trial import conclude, current
     from brain_tumor.training import job
 
-    trial = current(settings.storage, cwd)
+    cwd = Path(HydraConfig.get().runtime.cwd)
+    trial = current(raw.sweep.storage, cwd)
     if cwd.is_dir():  # some launchers start their jobs elsewhere; mlruns/ and relative paths are meant from here
         os.chdir(cwd)
     try:
-        return conclude(trial, lambda: job.run_trial(request, trial))
+        return conclude(trial, lambda: job.run_trial(_request(raw), trial))
     finally:
         job.forget()
 

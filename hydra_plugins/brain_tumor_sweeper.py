@@ -48,13 +48,17 @@ class OptunaStudySweeper(Sweeper):
             )
 
 
-ConfigStore.instance().store(
-    group="hydra/sweeper",
-    name="optuna_study",
-    node={
-        "_target_": "hydra_plugins.brain_tumor_sweeper.OptunaStudySweeper",
-        "hooks": "brain_tumor.sweep.hooks.Hooks",  # the project's own checks and reports, a class
-        "workers": None,  # trials at once, where the launcher has no n_jobs to say so
-    },
-    provider="brain_tumor",
-)
+for _name, _hooks in {
+    "optuna_study": "brain_tumor.sweep.hooks.Hooks",  # for any project
+    "brain_tumor": "brain_tumor.sweep.project.Project",  # with this one's own checks and reports
+}.items():
+    ConfigStore.instance().store(
+        group="hydra/sweeper",
+        name=_name,
+        node={
+            "_target_": "hydra_plugins.brain_tumor_sweeper.OptunaStudySweeper",
+            "hooks": _hooks,
+            "workers": None,  # trials at once, where the launcher has no n_jobs to say so
+        },
+        provider="brain_tumor",
+    )

@@ -84,6 +84,12 @@ class Project(Hooks):
         lines = [f"train it again, on all training data: {entry.command('train')} {shlex.join(again)}"]
         if config.tracking.register:
             uri, _, crowned = register_best(study, config.tracking.register)
-            lines = [f"model     {uri}", crowned, *lines, f"evaluate it: {entry.command('evaluate')} model_uri={uri}"]
+            evaluated = [f"model_uri={uri}", *([f"tracking.uri={where}"] if (where := config.tracking.uri) else [])]
+            lines = [
+                f"model     {uri}",
+                crowned,
+                *lines,
+                f"evaluate it: {entry.command('evaluate')} {shlex.join(evaluated)}",
+            ]
         run = self._store.run_address(self._run_id)
         print("\n".join([*lines, f"study     {run}", f"MLflow    {self._store.ui_command}"]))

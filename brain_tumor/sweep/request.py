@@ -10,7 +10,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Override
 from brain_tumor.errors import InputError
 from brain_tumor.sweep.sampling import GRID, is_grid
 from brain_tumor.sweep.settings import SweepConfig
-from brain_tumor.sweep.space import Space, Value, parse
+from brain_tumor.sweep.space import Space, Value, canonical, parse
 
 NO_PRUNER = {"_target_": "optuna.pruners.NopPruner"}
 
@@ -62,10 +62,15 @@ def read(arguments: Sequence[str], settings: SweepConfig, config_loader: Any = N
         when = when if _typed(typed, "sweep.when") else {}
         enqueue = enqueue if _typed(typed, "sweep.enqueue") else []
     space |= swept
-    fixed = {key for key in space if key.lstrip("+") in typed and key not in swept}
+    single = {_key(each).lstrip("+"): each.get_value_element_as_str() for each in given if not each.is_sweep_override()}
+    fixed = {key for key in space if key.lstrip("+") in single and key not in swept}
+    # What depends on a key with one value now is there always, or never.
+    for key, text in when.items():
+        other, _, values = text.partition("=")
+        if other in fixed and single[other.lstrip("+")] not in values.split(","):
+            fixed.add(key)
     space = {key: text for key, text in space.items() if key not in fixed}
-    # What depended on a key with one value now is there always or never; which, composing the configuration shows.
-    when = {key: text for key, text in when.items() if key in space and text.partition("=")[0] in space}
+    when = {key: text for key, text in when.items() if key not in fixed and text.partition("=")[0] not in fixed}
     enqueue = [{key: value for key, value in point.items() if key not in fixed} for point in enqueue]
     if not space:
         raise InputError("-m has nothing to search: give a key several values (key=a,b or key=choice(a,b)), or sweep=")
@@ -74,6 +79,8 @@ def read(arguments: Sequence[str], settings: SweepConfig, config_loader: Any = N
     if lists and not _typed(typed, "sweep/sampler", "sweep.sampler"):
         n_trials = settings.n_trials if "sweep.n_trials" in typed else None
         settings = replace(settings, sampler={"_target_": GRID}, pruner=NO_PRUNER, n_trials=n_trials)
+    if is_grid(settings.sampler) and "sweep/sampler" in typed and "sweep.n_trials" not in typed:
+        settings = replace(settings, n_trials=None)
     return Request(settings, Space(space, when), shared, "grid" if lists else "search" if swept and not named else "")
 
 
@@ -85,7 +92,8 @@ def study_name(request: Request, fixed: Mapping[str, Any], choices: Mapping[str,
         request.label or choices.get("sweep", "sweep"),
         *(choices[key] for key in ("model", "data") if key in choices),
     ]
-    identity = [sorted(request.space.texts.items()), sorted(request.space.when.items()), sorted(fixed.items())]
+    texts = sorted((key, canonical(text)) for key, text in request.space.texts.items())
+    identity = [texts, sorted(request.space.when.items()), sorted(fixed.items())]
     objective = [request.settings.metrics, request.settings.directions]
     digest = sha256(repr([identity, objective]).encode()).hexdigest()[:6]
     return "-".join([*names, digest])

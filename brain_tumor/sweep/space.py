@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -45,6 +46,9 @@ class Space:
                 for value in values.split(","):
                     if value not in map(text_of, allowed.choices):
                         raise InputError(f"sweep.when.{key}={condition}: {other} is never {value}")
+            else:
+                for value in values.split(","):
+                    _member(other, self.texts[other], _number(value), f"sweep.when.{key}={condition}")
         _ = self.order
 
     @cached_property
@@ -101,21 +105,8 @@ class Space:
         for key in self.order:
             if key not in given or not self.active(key, point):
                 continue
-            point[key] = self._member(key, given[key])
+            point[key] = _member(key, self.texts[key], given[key], "sweep.enqueue")
         return point
-
-    def _member(self, key: str, value: Any) -> Value:
-        allowed = self.distributions[key]
-        if isinstance(allowed, CategoricalDistribution):
-            for choice in allowed.choices:
-                if choice == value or text_of(choice) == text_of(value):
-                    return choice
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            assert isinstance(allowed, IntDistribution | FloatDistribution)
-            whole = allowed.step is None or (value - allowed.low) % allowed.step == 0
-            if allowed.low <= value <= allowed.high and whole:
-                return float(value) if isinstance(allowed, FloatDistribution) else int(value)
-        raise InputError(f"sweep.enqueue: {key}={value} is not of the space {self.texts[key]}")
 
     def corners(self) -> Iterator[dict[str, Value]]:
         """Points that between them hold every choice, and both ends of every range, at least once."""
@@ -140,7 +131,13 @@ class Space:
         if key in self.when:
             other, _, values = self.when[key].partition("=")
             self._enable(other, point)
-            point[other] = next(v for v in _ends(self.distributions[other]) if text_of(v) in values.split(","))
+            choices = [*_ends(self.distributions[other]), *map(_number, values.split(","))]
+            point[other] = next(value for value in choices if text_of(value) in values.split(","))
+
+
+def canonical(text: str) -> str:
+    """A sweep's text without the spaces after its commas, which change nothing."""
+    return re.sub(r",\s+", ",", text)
 
 
 def parse(texts: Sequence[str], config_loader: Any = None) -> list[Override]:
@@ -226,6 +223,31 @@ def _plain(element: Any) -> Value:
     if element is None or isinstance(element, bool | int | float | str):
         return element
     return str(Override._get_value_element_as_str(element))
+
+
+def _member(key: str, text: str, value: Any, where: str) -> Value:
+    """A value as the distribution of `key` holds it; InputError, which opens with `where`, if it does not."""
+    allowed = distribution(key, text)
+    if isinstance(allowed, CategoricalDistribution):
+        for choice in allowed.choices:
+            if choice == value or text_of(choice) == text_of(value):
+                return choice
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        assert isinstance(allowed, IntDistribution | FloatDistribution)
+        whole = allowed.step is None or (value - allowed.low) % allowed.step == 0
+        if allowed.low <= value <= allowed.high and whole:
+            return float(value) if isinstance(allowed, FloatDistribution) else int(value)
+    raise InputError(f"{where}: {key}={value} is not of the space {text}")
+
+
+def _number(text: str) -> Value:
+    """A number as Hydra reads it; any other text as it is."""
+    try:
+        [override] = parse([f"key={text}"])
+    except InputError:
+        return text
+    value = override.value()
+    return value if isinstance(value, int | float) else text
 
 
 def _ends(allowed: BaseDistribution) -> list[Value]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
 SQLITE_WAIT = 120  # seconds that a worker waits for the others to be done writing
+MAX_RETRY = 3  # times that a trial whose process died is tried again
 SERVER_WAIT = 10  # seconds that a server has to answer
 CREATION_LOCK = 20_251  # any number that no one else uses as an advisory lock of the same PostgreSQL database
 
@@ -52,7 +53,7 @@ def address(storage: str | None, cwd: Path) -> str:
 
 
 def open_storage(
-    address: str, *, heartbeat_interval: int = 60, grace_period: int = 180, max_retry: int = 3
+    address: str, *, heartbeat_interval: int = 60, grace_period: int = 180, max_retry: int = MAX_RETRY
 ) -> "RDBStorage":
     """Open Optuna's storage at an `address()`, and make its file or tables where they do not exist.
 
@@ -72,7 +73,7 @@ def open_storage(
                 engine_kwargs=_engine_options(url),
                 heartbeat_interval=heartbeat_interval,
                 grace_period=grace_period,
-                heartbeat_stale_trial_callback=functools.partial(_retry_afresh, max_retry=max_retry),
+                heartbeat_stale_trial_callback=functools.partial(retry_afresh, max_retry=max_retry),
             )
     if url.get_backend_name() == "sqlite":
         _serialise(storage.engine)
@@ -178,7 +179,7 @@ def _serialise(engine: "Engine") -> None:
     engine.dispose()  # connections made before this
 
 
-def _retry_afresh(study: "Study", trial: "FrozenTrial", *, max_retry: int) -> None:
+def retry_afresh(study: "Study", trial: "FrozenTrial", *, max_retry: int | None) -> None:
     """Queue a stale trial again, without the MLflow run and the other marks of the one that died."""
     from optuna.exceptions import ExperimentalWarning
     from optuna.storages import RetryHeartbeatStaleTrialCallback

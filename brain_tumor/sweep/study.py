@@ -20,9 +20,12 @@ from optuna.trial import FrozenTrial, TrialState
 from brain_tumor.errors import InputError
 from brain_tumor.sweep.sampling import suggest
 from brain_tumor.sweep.settings import Direction
-from brain_tumor.sweep.space import Space, Value
+from brain_tumor.sweep.space import Space, Value, canonical
+from brain_tumor.sweep.storage import MAX_RETRY, retry_afresh
 
 PATIENCE = 60  # seconds that a worker waits for the one that makes the study
+INTERRUPTED = "interrupted"  # how the reason of a trial begins that somebody stopped
+CLOCK_STEP = 60  # seconds by which setting the clock may move a process's start
 SHOWN = 8  # differences that a refusal prints
 
 
@@ -41,7 +44,8 @@ class Plan:
     def identity(self) -> dict[str, Any]:
         objective = {"sweep.metric": list(self.metrics), "sweep.direction": list(self.directions)}
         conditions = {f"sweep.when.{key}": text for key, text in self.space.when.items()}
-        return {"space": {**self.space.texts, **conditions}, "fixed": {**self.fixed, **objective}}
+        texts = {key: canonical(text) for key, text in self.space.texts.items()}
+        return {"space": {**texts, **conditions}, "fixed": {**self.fixed, **objective}}
 
 
 def open_study(
@@ -67,6 +71,7 @@ def open_study(
             _await_queue(study, plan)
             changes = differences(study.user_attrs, plan)
             if not changes:
+                _queue(study, plan)  # points that were not among those to start with
                 return study, False
             if on_change == "refuse":
                 more = f"; and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
@@ -125,6 +130,9 @@ def claim(study: optuna.Study, space: Space, n_trials: int) -> optuna.Trial | No
     trial = study.ask()
     older = [each for each in study.get_trials(deepcopy=False) if each.number < trial.number]
     if sum(map(counts, older)) >= n_trials:
+        queued = study.get_trials(deepcopy=False)[trial.number].system_attrs.get("fixed_params")
+        if queued is not None:
+            study.enqueue_trial(queued)
         trial.set_user_attr("surplus", True)
         study.tell(trial, state=TrialState.FAIL)
         return None
@@ -137,25 +145,34 @@ def claim(study: optuna.Study, space: Space, n_trials: int) -> optuna.Trial | No
 
 
 def lose(study: optuna.Study, trial: FrozenTrial, reason: str) -> None:
-    """End a trial that came to no end of its own, and queue its point once more."""
+    """End a trial that came to no end of its own, and queue its point once more.
+
+    One that was interrupted is tried again however often; one whose process died `MAX_RETRY` times before has failed.
+    """
     storage = _storage(study)
+    died = [each for each in _history(study, trial) if not str(each.user_attrs.get("reason")).startswith(INTERRUPTED)]
+    given_up = not reason.startswith(INTERRUPTED) and len(died) >= MAX_RETRY
     try:
-        storage.set_trial_user_attr(trial._trial_id, "lost", True)
-        storage.set_trial_user_attr(trial._trial_id, "reason", reason)
+        storage.set_trial_user_attr(trial._trial_id, "lost", not given_up)
+        text = f"failed: {reason}, {len(died) + 1} times" if given_up else reason
+        storage.set_trial_user_attr(trial._trial_id, "reason", text)
         storage.set_trial_state_values(trial._trial_id, state=TrialState.FAIL)
     except UpdateFinishedTrialError:  # another worker has found it first
         return
-    again = storage.get_heartbeat_stale_trial_callback()
-    if again is not None:
-        again(study, storage.get_trial(trial._trial_id))
+    if not given_up:
+        retry_afresh(study, storage.get_trial(trial._trial_id), max_retry=None)
+
+
+def _history(study: optuna.Study, trial: FrozenTrial) -> list[FrozenTrial]:
+    """The lost trials that a trial repeats, oldest first."""
+    trials = study.get_trials(deepcopy=False)
+    return [trials[number] for number in trial.system_attrs.get("retry_history", [])]
 
 
 def retry_of(study: optuna.Study, number: int) -> Mapping[str, Any] | None:
     """User attributes of the lost trial whose point trial `number` tries again; None if it is no second try."""
-    trials = study.get_trials(deepcopy=False)
-    [trial] = [each for each in trials if each.number == number]
-    before: list[int] = trial.system_attrs.get("retry_history", [])
-    return trials[before[-1]].user_attrs if before else None
+    before = _history(study, study.get_trials(deepcopy=False)[number])
+    return before[-1].user_attrs if before else None
 
 
 def recover(study: optuna.Study) -> list[int]:
@@ -180,7 +197,7 @@ def runs_elsewhere(trial: FrozenTrial) -> bool:
 
 
 def worker() -> str:
-    """This process, so that no other one can be taken for it: HOST BOOT PID START."""
+    """This process, so that no other one can be taken for it: HOST BOOT NAMESPACE PID START."""
     return " ".join([*_machine(), str(os.getpid()), str(psutil.Process().create_time())])
 
 
@@ -214,7 +231,12 @@ def _storage(study: optuna.Study) -> Any:
 
 def _machine() -> list[str]:
     boot = Path("/proc/sys/kernel/random/boot_id")
-    return [socket.gethostname(), boot.read_text().strip() if boot.exists() else "-"]
+    space = Path("/proc/self/ns/pid")  # containers may share a name and a boot, but then not their process numbers
+    return [
+        socket.gethostname(),
+        boot.read_text().strip() if boot.exists() else "-",
+        os.readlink(space) if space.is_symlink() else "-",
+    ]
 
 
 def _is_dead(name: str) -> bool:
@@ -225,7 +247,7 @@ def _is_dead(name: str) -> bool:
     try:
         process = psutil.Process(int(pid))
         # Another process may have its number by now.
-        return bool(process.status() == psutil.STATUS_ZOMBIE or abs(process.create_time() - float(start)) > 2)
+        return bool(process.status() == psutil.STATUS_ZOMBIE or abs(process.create_time() - float(start)) > CLOCK_STEP)
     except psutil.NoSuchProcess:
         return True
     except psutil.Error:

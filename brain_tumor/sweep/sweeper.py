@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
@@ -29,6 +30,7 @@ from brain_tumor.sweep.signals import NUMBER, STUDY
 from brain_tumor.sweep.space import overrides
 from brain_tumor.sweep.storage import address, open_storage
 from brain_tumor.sweep.study import Plan, beating, claim, counts, lose, open_study, recover, runs_elsewhere
+from brain_tumor.sweep.trial import unusable
 
 logger = logging.getLogger(__name__)
 POLL = 5  # seconds between looks at the trials that other workers have
@@ -44,6 +46,8 @@ def sweep(
     Raises InputError for whatever every trial would trip over, before the first one.
     """
     loader = hydra_context.config_loader
+    if "sweep" not in config:
+        raise InputError("~sweep takes away what -m runs: leave it out")
     request = requests.read(arguments, typed(SweepConfig, plain(config.sweep), "sweep."), loader)
     settings, n_trials = request.settings, request.n_trials
     _quieten(launcher)
@@ -55,6 +59,7 @@ def sweep(
     ignored = (*settings.ignore, *(key.lstrip("+") for key in request.space.texts))
     fixed = {**requests.flat(_task(config), lambda key: not _under(key, ignored)), **hooks.facts()}
     fixed = {key: value for key, value in fixed.items() if not isinstance(value, dict)}
+    _save(config)
     cwd = Path(config.hydra.runtime.cwd)
     storage = open_storage(address(settings.storage, cwd))
     command = shlex.join(entry.as_typed or sys.argv[1:])
@@ -64,7 +69,6 @@ def sweep(
     settled = {"n_trials": n_trials, "metrics": settings.metrics, "pruner": settings.pruner}
     for key, value in {**settled, "warm_start": settings.warm_start, "command": plan.command}.items():
         study.set_user_attr(key, value)
-    _save(config)
     hooks.opened(study, made)
     status = "FAILED"
     try:
@@ -112,7 +116,8 @@ def _loop(
         waiting = False
         returns += _launch(study, request, launcher, trials, workers, len(returns))
         hooks.told(study)
-        _stop_if_failing(study, request.settings.max_failures)
+        if any(_state(study, trial.number).state == TrialState.FAIL for trial in trials):
+            _stop_if_failing(study, request.settings.max_failures)
 
 
 def _claim(study: optuna.Study, request: requests.Request, workers: int) -> list[optuna.Trial]:
@@ -166,6 +171,10 @@ def _tell(study: optuna.Study, trial: optuna.Trial, returned: JobReturn) -> None
     value = returned._return_value  # reading `return_value` would raise and print what the job raised
     try:
         values = [float(each) for each in (value if isinstance(value, list | tuple) else [value])]
+        problem = unusable(values, len(study.directions))
+        if problem:
+            value = ValueError(problem.removeprefix("failed: "))
+            raise value
         study.tell(trial.number, values=values)
     except (TypeError, ValueError):
         reason = " ".join(f"{type(value).__name__}: {value}".split())[:300]
@@ -231,7 +240,8 @@ def _environment(study: str, number: int, workers: int) -> list[str]:
     variables = {NUMBER: str(number), STUDY: study}
     if workers > 1 and "TF_NUM_INTRAOP_THREADS" not in os.environ:
         variables["TF_NUM_INTRAOP_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))
-    return [f"++hydra.job.env_set.{key}='{value}'" for key, value in variables.items()]
+    quoted = {key: QuotedString(value, Quote.single).with_quotes() for key, value in variables.items()}
+    return [f"++hydra.job.env_set.{key}={value}" for key, value in quoted.items()]
 
 
 def _workers(config: DictConfig) -> int:
@@ -254,5 +264,8 @@ def _quieten(launcher: Launcher) -> None:
 def _save(config: DictConfig) -> None:
     """Keep the sweep's own configuration beside its jobs', as Hydra's sweepers do."""
     folder = Path(config.hydra.sweep.dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(config, folder / "multirun.yaml")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(config, folder / "multirun.yaml")
+    except OSError as error:
+        raise InputError(f"hydra.sweep.dir={folder} cannot be written ({error.strerror}): give another") from error

@@ -1,6 +1,7 @@
 """A job's side of a sweep: which trial it is, what it reports, and how it ends."""
 
 import logging
+import math
 import os
 import sys
 import traceback
@@ -68,17 +69,17 @@ class JobTrial:
         for key, value in attributes.items():
             self._guarded(partial(self._trial.set_user_attr, key, value))
 
-    def report(self, step: int, metrics: Mapping[str, Any]) -> None:
+    def report(self, step: int, metrics: Mapping[str, Any], *, last: bool = False) -> None:
         """Tell the study of an epoch; raises Pruned. With several objectives it does nothing.
 
-        `step` counts from 1, from where the study's trials part.
+        `step` counts from 1, from where the study's trials part. After the `last` one nothing is left to save.
         """
         name, *others = self.metrics
         if others or name not in metrics:
             return
         value = float(metrics[name])
         self._guarded(lambda: self._trial.report(value, step))
-        if self._trial.should_prune():
+        if not last and self._trial.should_prune():
             pruner = type(self.study.pruner).__name__
             raise Pruned(f"pruned at step {step} by {pruner}: {name} {value:.4f}")
 
@@ -132,6 +133,13 @@ def _study(name: str, storage: str) -> optuna.Study:
     return optuna.load_study(study_name=name, storage=open_storage(storage), sampler=sampler)
 
 
+def unusable(values: Sequence[float], count: int) -> str:
+    """Why Optuna would not take a trial's values; empty if it does."""
+    if len(values) != count:
+        return f"failed: it returned {len(values)} values for {count} objectives"
+    return "failed: its value is not a number" if any(map(math.isnan, values)) else ""
+
+
 def conclude(trial: JobTrial, task: Callable[[], Sequence[float]]) -> float | list[float]:
     """Run a trial's task and tell the study how it ended; returns its values (NaN without any).
 
@@ -141,7 +149,8 @@ def conclude(trial: JobTrial, task: Callable[[], Sequence[float]]) -> float | li
     try:
         with trial.begun():
             values = [float(value) for value in task()]
-        ending: dict[str, Any] = {"values": values}
+        problem = unusable(values, len(trial.metrics))
+        ending: dict[str, Any] = {"state": TrialState.FAIL, "reason": problem} if problem else {"values": values}
     except Pruned as pruned:
         ending = {"state": TrialState.PRUNED, "reason": str(pruned)}
     except TakenOver as lost:

@@ -61,6 +61,14 @@ def log_epoch(row: Mapping[str, Any], phases: list[str]) -> None:
     mlflow.log_metrics({**metrics, "phase": phases.index(row["phase"]) + 1}, step=row["step"])
 
 
+def end(run_id: str, lost: str) -> None:
+    """End the run of a process that is gone, with the reason as a tag; one that has ended stays as it is."""
+    client = mlflow.MlflowClient()
+    if client.get_run(run_id).info.status == "RUNNING":
+        client.set_tag(run_id, "lost", lost)
+        client.set_terminated(run_id, "KILLED")
+
+
 def tag(**tags: str) -> None:
     """Tag the current run."""
     mlflow.set_tags(tags)
@@ -90,7 +98,10 @@ def log_split(split: Split, context: str) -> None:
             name=split.name,
             digest=split.digest[:12],
         )
-    mlflow.log_input(dataset, context=context)
+    try:
+        mlflow.log_input(dataset, context=context)
+    except MlflowException:  # another run has just made the data set's row, and it can be had now
+        mlflow.log_input(dataset, context=context)
 
 
 def interrupted(run_id: str) -> Run:

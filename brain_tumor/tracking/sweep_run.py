@@ -5,6 +5,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import mlflow
@@ -68,7 +69,8 @@ def log_progress(store: Store, run_id: str, study: Study, *, figures: bool | Non
     client.log_batch(run_id, metrics=_metrics(found, study), tags=[RunTag(key, value) for key, value in tags.items()])
     for stale in client.get_run(run_id).data.tags:
         if stale.startswith(("best.", "front.")) and stale not in tags:
-            client.delete_tag(run_id, stale)
+            with suppress(MlflowException):  # another worker has deleted it first
+                client.delete_tag(run_id, stale)
     client.update_run(run_id, "RUNNING")  # another worker may have closed it
     if figures or (figures is None and _figures_due(study)):
         _log_figures(client, run_id, study)

@@ -119,12 +119,14 @@ def _train_trial(job: Opened, trial: "JobTrial", run_id: str, folder: Path) -> l
     prepared, config = job.prepared, job.prepared.config
     before = trial.predecessor()
     if before is not None and before.get("run_id"):
+        runs.end(str(before["run_id"]), "its process died: the trial was tried again")
         checkpoint.adopt(job.checkpoints / str(before["run_id"]), folder)
     shared = shared_phases(config.schedule, trial.swept)
     if trial.warm_start:
         _warm_start(job, trial, folder, shared)
     tell = report.epoch_reporter(config, prepared.dataset.split, prefix=trial.title)
     seconds, alike = 0.0, 0
+    planned = sum(phase.epochs for phase in config.schedule.values())
 
     def on_epoch(row: dict[str, Any]) -> None:
         nonlocal seconds, alike
@@ -134,7 +136,7 @@ def _train_trial(job: Opened, trial: "JobTrial", run_id: str, folder: Path) -> l
         if row["phase"] in shared:
             alike += 1  # an epoch that all trials share tells none from another
         else:
-            trial.report(row["step"] - alike, row)
+            trial.report(row["step"] - alike, row, last=row["step"] == planned)
 
     try:
         trained = train_model(prepared, folder, on_epoch=on_epoch)

@@ -69,10 +69,28 @@ def test_lists_with_a_named_sampler_or_an_interval_are_searched():
 
 
 def test_a_key_with_one_value_is_not_searched():
-    request = read(["decay=constant"], CONFIGURED)
+    request = read(["decay=cosine"], CONFIGURED)
     assert request.space.texts == {"rate": "interval(0, 1)", "floor": "interval(0, 1)"}
     assert request.space.when == {}
     assert request.queue == [{"rate": 0.5, "floor": 0.1}]
+    other = read(["decay=constant"], CONFIGURED)  # under which there is no floor
+    assert other.space.texts == {"rate": "interval(0, 1)"}
+    assert other.queue == [{"rate": 0.5}]
+
+
+def test_a_condition_on_a_key_that_is_not_searched_is_refused():
+    with pytest.raises(InputError, match=r"sweep\.when\.rat"):
+        read(
+            ["decay=choice(cosine, constant)", "sweep.when={rat: 'decay=cosine'}"],
+            replace(CONFIGURED, when={"rat": "decay=cosine"}),
+        )
+
+
+def test_a_grid_that_is_asked_for_is_the_whole_of_it():
+    grid = replace(CONFIGURED, sampler={"_target_": "optuna.samplers.GridSampler"})
+    space = ["a=range(6)", "b=range(5)", "sweep/sampler=grid"]
+    assert read(space, grid).n_trials == 30
+    assert read([*space, "sweep.n_trials=20"], grid).n_trials == 20
 
 
 @pytest.mark.parametrize("arguments", [["sweep.n_trials=1,2"], ["sweep=finetune,full"]])

@@ -40,7 +40,7 @@ def test_a_study_is_made_once_with_its_queue(storage):
     study, made = opened(storage)
     again, made_again = opened(storage)
     assert (made, made_again) == (True, False)
-    assert study.user_attrs["space"] == {"x": "interval(0, 1)"}
+    assert study.user_attrs["space"] == {"x": "interval(0,1)"}
     assert again.metric_names == ["val/score"]
     assert [trial.state for trial in study.trials] == [TrialState.WAITING]
     assert claim(again, SPACE, 5).params == {"x": 0.25}
@@ -51,7 +51,7 @@ def test_what_has_changed_is_named(storage):
     now = Plan(
         Space({"x": "interval(0, 2)", "y": "1,2"}, {"y": "x=1"}), {"seed": 1}, ["val/loss"], ["minimize"], [], ""
     )
-    with pytest.raises(InputError, match=r"x was interval\(0, 1\), is interval\(0, 2\); y was absent, is 1,2"):
+    with pytest.raises(InputError, match=r"x was interval\(0,1\), is interval\(0,2\); y was absent, is 1,2"):
         opened(storage, now)
     study, _ = opened(storage)
     assert [clause.split(" was ")[0] for clause in differences(study.user_attrs, now)] == [
@@ -111,14 +111,38 @@ def test_a_dead_process_of_this_machine_is_found_at_once(storage):
     assert recover(study) == [0]
 
 
-def test_a_lost_trial_is_tried_three_times_more_and_no_longer(storage):
+def test_a_trial_whose_process_dies_is_tried_three_times_more_and_has_then_failed(storage):
     study, _ = opened(storage)
     for tries in range(4):
         trial = claim(study, SPACE, 1)
         assert trial.params == {"x": 0.25}, tries
         lose(study, study.trials[trial.number], "its process died")
-    assert claim(study, SPACE, 1).params != {"x": 0.25}
-    assert [was_lost(trial) for trial in study.trials] == [True] * 4 + [False]
+    assert [was_lost(trial) for trial in study.trials] == [True] * 3 + [False]
+    assert study.trials[3].user_attrs["reason"] == "failed: its process died, 4 times"
+    assert claim(study, SPACE, 1) is None  # it counts
+
+
+def test_an_interrupted_trial_is_tried_again_however_often(storage):
+    study, _ = opened(storage)
+    for tries in range(6):
+        trial = claim(study, SPACE, 1)
+        assert trial.params == {"x": 0.25}, tries
+        lose(study, study.trials[trial.number], "interrupted")
+    assert all(was_lost(trial) for trial in study.trials[:6])
+
+
+def test_a_surplus_trial_gives_its_queued_point_back(storage, monkeypatch):
+    study, _ = opened(storage, Plan(SPACE, {}, ["val/score"], ["maximize"], [{"x": 0.1}, {"x": 0.2}], ""))
+    ask = study.ask
+
+    def ask_late():
+        ask()
+        return ask()
+
+    monkeypatch.setattr(study, "ask", ask_late)
+    assert claim(study, SPACE, 1) is None
+    monkeypatch.undo()
+    assert claim(study, SPACE, 2).params == {"x": 0.2}
 
 
 def test_a_failure_with_a_reason_counts_and_one_without_does_not(storage):

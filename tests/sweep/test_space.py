@@ -82,6 +82,15 @@ def test_corners_hold_every_choice_and_both_ends():
     assert all(("b" in point) == (point["a"] == "y") for point in points)
 
 
+def test_a_condition_may_be_on_a_number_within_a_range():
+    space = Space({"a": "int(interval(1, 4))", "b": "interval(0, 1)"}, {"b": "a=2,3"})
+    assert {point["a"] for point in space.corners() if "b" in point} == {2}
+    assert space.active("b", {"a": 3})
+    assert not space.active("b", {"a": 4})
+    with pytest.raises(InputError, match="a=7 is not of the space"):
+        Space({"a": "int(interval(1, 4))", "b": "1,2"}, {"b": "a=7"})
+
+
 @pytest.mark.parametrize(
     ("when", "reason"),
     [

@@ -67,6 +67,20 @@ def test_a_failed_trial_is_counted_and_the_sweep_goes_on(toy_done, study_of, how
     assert "Traceback" not in err
 
 
+def test_a_value_that_is_no_number_is_a_failure_with_its_reason(toy_done, study_of):
+    code, _, err = toy_done("x=0.3,nan", "sweep.study=s")
+    assert code == 0, err
+    assert states(study_of("s")) == {"COMPLETE": 1, "FAIL": 1}
+    assert study_of("s").trials[1].user_attrs["reason"] == "failed: its value is not a number"
+
+
+def test_a_sweep_goes_on_once_its_failures_are_mended(toy_done, study_of):
+    arguments = (SPACE, "sweep.n_trials=5", "sweep.study=s", "sweep.ignore=[fail]")
+    assert toy_done(*arguments, "fail=raise")[0] == 2
+    assert toy_done(*arguments)[0] == 0
+    assert states(study_of("s")) == {"FAIL": 3, "COMPLETE": 2}
+
+
 def test_a_sweep_whose_trials_mostly_fail_stops_with_the_reason(toy_done, study_of):
     code, _, err = toy_done(SPACE, "fail=raise", "sweep.n_trials=20", "sweep.study=s")
     assert code == 2
@@ -118,7 +132,7 @@ def test_a_changed_space_is_refused_with_the_difference_or_numbered(toy_done, st
     assert toy_done(SPACE, "sweep.n_trials=1", "sweep.study=s")[0] == 0
     code, _, err = toy_done("x=interval(0, 2)", "y=7", "sweep.n_trials=2", "sweep.study=s")
     assert code == 2
-    assert "x was interval(0, 1), is interval(0, 2)" in err
+    assert "x was interval(0,1), is interval(0,2)" in err
     assert "y was 1, is 7" in err
     assert len(study_of("s").trials) == 1
     for n_trials in (1, 2):  # the second goes on with the new one
@@ -158,8 +172,7 @@ def test_every_sampler_searches(toy_done, study_of, sampler):
     arguments = (*space, "y=int(interval(1, 3))", "sweep.n_trials=12", "sweep.study=s")
     code, _, err = toy_done(*arguments, f"sweep/sampler={sampler}")
     assert code == 0, err
-    found = states(study_of("s"))
-    assert found == {"COMPLETE": 12} | ({"WAITING": 48} if sampler == "grid" else {})
+    assert states(study_of("s")) == {"COMPLETE": 12} | ({"WAITING": 48} if sampler == "grid" else {})
     points = {tuple(trial.params.items()) for trial in study_of("s").trials if trial.state == TrialState.COMPLETE}
     assert len(points) == 12 or sampler == "nsga2"  # whose children may equal their parents
 
