@@ -22,6 +22,7 @@ from brain_tumor.errors import InputError
 LITERAL_KEYS = (
     "data.root",
     "data.cache",
+    "data.patients",
     "model.weights",
     "model_uri",
     "tracking.uri",
@@ -62,11 +63,10 @@ def literal(argument: str, multirun: bool) -> str:
     return f"{key}='{value}'"
 
 
-def command(name: str) -> str:
-    """How this Python runs an entry."""
-    return (
-        f"{'python' if shutil.which('python') == sys.executable else shlex.quote(sys.executable)} -m brain_tumor.{name}"
-    )
+def command(name: str, *arguments: str) -> str:
+    """How this Python runs an entry, ready to paste."""
+    python = "python" if shutil.which("python") == sys.executable else shlex.quote(sys.executable)
+    return " ".join([python, "-m", f"brain_tumor.{name}", *map(shlex.quote, arguments)])
 
 
 def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
