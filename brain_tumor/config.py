@@ -57,7 +57,8 @@ class PhantomConfig:
 @dataclass(frozen=True, config=_STRICT_KEYS)
 class DataConfig:
     source: Source
-    root: str | None  # folder of images; None where the source finds its own
+    # Folder of images, or several, each a site; None where the source finds its own.
+    root: str | tuple[str, ...] | None
     image_size: Annotated[int, Field(ge=32, le=2048)] | None  # pixels a side; None: the model's native resolution
     val_fraction: Fraction  # of the training part, carved where the data has no val part
     test_fraction: Fraction  # of all images, carved only where the data has no test part

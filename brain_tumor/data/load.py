@@ -1,7 +1,7 @@
 """From the configuration to a data set: the split, and every image's pixels."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +12,10 @@ from PIL import Image
 
 from brain_tumor import CLASSES
 from brain_tumor.config import DataConfig, OnCorrupt, Source
-from brain_tumor.data import folder, kaggle
+from brain_tumor.data import folder
 from brain_tumor.data.cache import Contents, cache_folder, decoded, hash_files
 from brain_tumor.data.decode import letterbox
+from brain_tumor.data.listing import find_roots, read_images, read_phantom
 from brain_tumor.data.split import Split, carve
 from brain_tumor.errors import InputError
 
@@ -86,16 +87,8 @@ def load_whole(data: DataConfig, *, image_size: int) -> Dataset:
 
 
 def find_root(data: DataConfig) -> Path:
-    """The source's folder: given, downloaded (kaggle) or generated (phantom)."""
-    if data.source is Source.folder:
-        return folder.find_root(data.root)
-    if data.source is Source.kaggle:
-        return kaggle.download(data.handle)
-    if data.phantom is None:
-        raise InputError("data.source=phantom needs the block data.phantom: choose it with data=phantom")
-    from brain_tumor.data.phantom import ensure_phantom
-
-    return ensure_phantom(data.phantom, cache_folder(data.cache), data.workers)
+    """The source's one folder, see `listing.find_roots`."""
+    return _only(find_roots(data))
 
 
 def find_by_content(
@@ -134,15 +127,10 @@ def find_by_content(
 
 
 def _load(data: DataConfig, image_size: int, whole: bool) -> Dataset:
-    root = find_root(data)
-    images = _listed(data, root)
-    paths = [root / path for path in images["path"]]
-    images["sha256"], images["error"] = hash_files(paths, data.workers)
-    files = {sha: path for sha, path in zip(images["sha256"], paths, strict=True) if sha}
-    contents = decoded(files, image_size, cache_folder(data.cache), data.workers)
-    pictures = contents.table.set_index("sha256").reindex(images["sha256"])
-    images["digest"] = pictures["digest"].fillna("").to_numpy()
-    images["error"] += pictures["error"].fillna("").to_numpy()
+    roots = find_roots(data)
+    root = _only(roots)
+    listing = read_images(data, roots, image_size)
+    images, contents = listing.table, listing.contents
     images = _without_corrupt(images, root, data.on_corrupt)
     # Pixel-identical images are one group, unless the source knows who the images are of.
     images["group"] = images["group"].where(images["group"] != "", images["digest"].str[:16])
@@ -156,23 +144,18 @@ def _load(data: DataConfig, image_size: int, whole: bool) -> Dataset:
     return Dataset(split, contents.pixels, _pixel_rows(images["sha256"], contents), masks)
 
 
-def _listed(data: DataConfig, root: Path) -> pd.DataFrame:
-    """Columns path, label, part, group, site, mask; "" where the source does not know."""
-    if data.source is Source.phantom:
-        return _read_phantom(root)
-    site = data.handle or "" if data.source is Source.kaggle else root.name
-    return folder.list_images(root).assign(group="", site=site, mask="")
-
-
-def _read_phantom(root: Path) -> pd.DataFrame:
-    table = pd.read_csv(root / "table.csv", dtype=str, keep_default_na=False)
-    return table[["path", "label", "part", "group", "site", "mask"]]
+def _only(roots: Mapping[str, Path]) -> Path:
+    if len(roots) > 1:
+        raise InputError(
+            f"data.root names {len(roots)} folders ({_some(roots)}), and only the audit reads several: give one"
+        )
+    return next(iter(roots.values()))
 
 
 def _phantom_masks(split: Split) -> tuple[str, ...] | None:
     if split.source != Source.phantom or not (split.root / "table.csv").is_file():
         return None
-    phantom = _read_phantom(split.root)
+    phantom = read_phantom(split.root)
     masks = dict(zip(phantom["path"], phantom["mask"], strict=True))
     return tuple(masks.get(path, "") for path in split.table["path"])
 

@@ -35,10 +35,10 @@ def make_folders() -> Callable[..., Path]:
 def data_config(tmp_path: Path) -> Callable[..., DataConfig]:
     """A DataConfig that reads the folder `root` and keeps its cache in the test's own folder."""
 
-    def make(root: Path | str | None, **changes: Any) -> DataConfig:
+    def make(root: Path | str | list[str] | None, **changes: Any) -> DataConfig:
         fields = {
             "source": Source.folder,
-            "root": None if root is None else str(root),
+            "root": str(root) if isinstance(root, Path) else root,
             "image_size": None,
             "val_fraction": 0.25,
             "test_fraction": 0.25,
