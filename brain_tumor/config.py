@@ -59,7 +59,8 @@ class PhantomConfig:
 @dataclass(frozen=True, config=_STRICT_KEYS)
 class DataConfig:
     source: Source
-    root: str | None  # folder of images; None where the source finds its own
+    # Folder of images, or several, each a site; None where the source finds its own.
+    root: str | tuple[str, ...] | None
     image_size: Annotated[int, Field(ge=32, le=2048)] | None  # pixels a side; None: the model's native resolution
     val_fraction: Fraction  # of the training part, carved where the data has no val part
     test_fraction: Fraction  # of all images, carved only where the data has no test part
@@ -71,6 +72,8 @@ class DataConfig:
     phantom: PhantomConfig | None = None
     subset: Fraction | None = None  # share of the training part that is used; None: all of it
     calibration_fraction: Fraction | None = None  # of the training part, set apart for prediction sets; None: none
+    # How sites share the training: none (each image counts alike) or balanced (each site does).
+    site_weights: Literal["none", "balanced"] = "none"
     patients: str | None = None  # CSV with the columns path, patient: images of one patient are never separated
 
 
@@ -214,6 +217,7 @@ class TrainConfig:
 class EvaluateConfig:
     model_uri: str
     data: Annotated[LoggedData | DataConfig, Field(union_mode="left_to_right")]
+    trained_root: str | None  # where the model's training images are now, for other data to be compared with
     tracking: TrackingConfig
     explain: ExplainConfig
     bootstrap: Annotated[int, Field(ge=100, le=100_000)]

@@ -23,6 +23,7 @@ LITERAL_KEYS = (
     "data.root",
     "data.cache",
     "data.patients",
+    "trained_root",
     "model.weights",
     "model_uri",
     "tracking.uri",
@@ -34,6 +35,7 @@ LITERAL_KEYS = (
 )
 ADDRESS_KEYS = ("sweep.storage", "sweep.study", "tracking.uri", "storage", "name")  # never searched
 _LITERAL = re.compile(r"(\+{0,2}(?:" + "|".join(map(re.escape, LITERAL_KEYS)) + r"))=(.*)", re.DOTALL)
+_ITEM = re.compile(r"""\s*(?:'(?:\\.|[^'])*'|"(?:\\.|[^"])*")\s*(?=,|$)|[^,]*[^,\s][^,]*""")  # of a list
 
 
 def conf_dir() -> Path:
@@ -52,15 +54,34 @@ def literal(argument: str, multirun: bool) -> str:
     if match is None:
         return argument
     key, value = match.groups()
+    if key.lstrip("+") == "data.root" and value[:1] == "[" and value[-1:] == "]" and not Path(value).exists():
+        return f"{key}={_literal_list(value, multirun)}"
     anywhere = key.lstrip("+") in ADDRESS_KEYS
     quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
     if value in ("", "null") or quoted or (multirun and not anywhere and not Path(value).expanduser().exists()):
         return argument
+    return f"{key}={_quote(value)}"
+
+
+def _literal_list(value: str, multirun: bool) -> str:
+    """`[A,B]` with each item quoted; items that hold a comma or a bracket need the user's own quotes.
+
+    In a multirun it stays as typed where an item is no existing folder: it may be a sweep.
+    """
+    items = [item.strip() for item in _ITEM.findall(value[1:-1])]
+    quoted = [item[0] == item[-1] and item[0] in "'\"" for item in items]
+    there = (ready or Path(item).expanduser().exists() for item, ready in zip(items, quoted, strict=True))
+    if multirun and not all(there):
+        return value
+    return f"[{','.join(item if ready else _quote(item) for item, ready in zip(items, quoted, strict=True))}]"
+
+
+def _quote(value: str) -> str:
     # Hydra unescapes a backslash only where it stands before a quote (or ends the value); OmegaConf resolves ${…}.
     value = re.sub(r"(\\*)'", lambda found: found[1] * 2 + "\\'", value)
     value = re.sub(r"(\\+)$", lambda found: found[1] * 2, value)
     value = re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + "\\${", value)
-    return f"{key}='{value}'"
+    return f"'{value}'"
 
 
 def command(name: str, *arguments: str) -> str:

@@ -46,6 +46,39 @@ def test_other_arguments_stay(argument: str) -> None:
     assert literal(argument, multirun=False) == argument
 
 
+LISTS = [
+    ("[a,b]", ["a", "b"]),
+    ("[ /data/My Scans (2019)=x , it's here]", ["/data/My Scans (2019)=x", "it's here"]),
+    ("['a, b',c d]", ["a, b", "c d"]),
+    ('["it\'s, [here]","b"]', ["it's, [here]", "b"]),
+    ("[12,yes,${HOME}]", ["12", "yes", "${HOME}"]),
+    ("[one]", ["one"]),
+]
+
+
+@pytest.mark.parametrize(("typed", "paths"), LISTS)
+def test_hydra_gives_back_the_very_paths_of_a_list(typed: str, paths: list[str]) -> None:
+    override = OverridesParser.create().parse_override(literal(f"data.root={typed}", multirun=False))
+    config = OmegaConf.create({"data": {"root": None}})
+    OmegaConf.update(config, "data.root", override.value())
+    assert list(config.data.root) == paths
+
+
+def test_a_folder_whose_name_looks_like_a_list_is_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert literal("data.root=[a,b]", multirun=False) == "data.root=['a','b']"
+    (tmp_path / "[a,b]").mkdir()
+    assert literal("data.root=[a,b]", multirun=False) == "data.root='[a,b]'"
+
+
+def test_in_a_multirun_a_list_is_literal_only_if_all_its_folders_exist(tmp_path: Path) -> None:
+    for name in ("a b", "c"):
+        (tmp_path / name).mkdir()
+    typed = f"data.root=[{tmp_path}/a b,{tmp_path}/c]"
+    assert literal(typed, multirun=True) == f"data.root=['{tmp_path}/a b','{tmp_path}/c']"
+    assert literal(f"{typed},[{tmp_path}/d]", multirun=True) == f"{typed},[{tmp_path}/d]"
+
+
 def test_in_a_multirun_only_paths_that_exist_are_literal(tmp_path: Path) -> None:
     folder = tmp_path / "a,b"
     folder.mkdir()

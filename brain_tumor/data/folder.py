@@ -5,7 +5,7 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -33,8 +33,30 @@ CLASS_SPELLINGS: Mapping[str, frozenset[str]] = {
 }
 
 
+def find_roots(roots: str | Sequence[str] | None) -> dict[str, Path]:
+    """The folder of each site that `data.root` names, one or a list, in its order.
+
+    A site is called as its folder; where two are called alike, with the folder above before it, `hospital/scans`.
+
+    Raises:
+        InputError: none is given, one is not there, is no folder, or is named twice.
+    """
+    if roots is None or isinstance(roots, str):
+        root = find_root(roots)
+        return {root.name: root}
+    paths = [find_root(root) for root in roots] or [find_root(None)]
+    twice = [place for place, count in Counter(path.resolve() for path in paths).items() if count > 1]
+    if twice:
+        raise InputError(f"data.root names {twice[0]} twice: name every folder once")
+    for depth in range(1, max(len(path.parts) for path in paths) + 1):
+        names = ["/".join(path.parts[-depth:]) for path in paths]
+        if len(set(names)) == len(names):
+            break
+    return dict(zip(names, paths, strict=True))
+
+
 def find_root(root: str | None) -> Path:
-    """The folder that `data.root` names: literally if that exists, else with `~` as the home folder.
+    """The folder that `root` names: literally if that exists, else with `~` as the home folder.
 
     Raises:
         InputError: not given, not there, or no folder.

@@ -1,6 +1,7 @@
 """From the configuration to a data set: the split, and every image's pixels."""
 
 import logging
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,11 @@ from PIL import Image
 
 from brain_tumor import CLASSES
 from brain_tumor.config import DataConfig, OnCorrupt, ProtocolConfig, Source
-from brain_tumor.data import folder, kaggle
+from brain_tumor.data import folder
 from brain_tumor.data.cache import Contents, cache_folder, decoded, hash_files
 from brain_tumor.data.decode import letterbox
 from brain_tumor.data.grouping import with_groups
+from brain_tumor.data.listing import find_roots, read_images, read_phantom
 from brain_tumor.data.protocol import divide, leak, require_whole_groups
 from brain_tumor.data.split import Split, carve
 from brain_tumor.errors import InputError
@@ -85,16 +87,8 @@ def load_whole(data: DataConfig, *, image_size: int) -> Dataset:
 
 
 def find_root(data: DataConfig) -> Path:
-    """The source's folder: given, downloaded (kaggle) or generated (phantom)."""
-    if data.source is Source.folder:
-        return folder.find_root(data.root)
-    if data.source is Source.kaggle:
-        return kaggle.download(data.handle)
-    if data.phantom is None:
-        raise InputError("data.source=phantom needs the block data.phantom: choose it with data=phantom")
-    from brain_tumor.data.phantom import ensure_phantom
-
-    return ensure_phantom(data.phantom, cache_folder(data.cache), data.workers)
+    """The folder that holds all of the source's images."""
+    return Path(os.path.commonpath(list(find_roots(data).values())))
 
 
 def find_by_content(
@@ -133,17 +127,12 @@ def find_by_content(
 
 
 def _load(data: DataConfig, image_size: int, protocol: ProtocolConfig | None) -> Dataset:
-    root = find_root(data)
-    images = _listed(data, root)
-    paths = [root / path for path in images["path"]]
-    images["sha256"], images["error"] = hash_files(paths, data.workers)
-    files = {sha: path for sha, path in zip(images["sha256"], paths, strict=True) if sha}
-    contents = decoded(files, image_size, cache_folder(data.cache), data.workers)
-    pictures = contents.table.set_index("sha256").reindex(images["sha256"])
-    images["digest"] = pictures["digest"].fillna("").to_numpy()
-    images["error"] += pictures["error"].fillna("").to_numpy()
-    images = _without_corrupt(images, root, data.on_corrupt)
-    with_groups(images, root, patients=data.patients, cache=data.cache, workers=data.workers)
+    roots = find_roots(data)
+    listing = read_images(data, roots, image_size)
+    contents = listing.contents
+    images = listing.table.assign(file=[str(file) for file in listing.files])
+    images = _without_corrupt(images, ", ".join(map(str, roots.values())), data.on_corrupt)
+    with_groups(images, patients=data.patients, cache=data.cache, workers=data.workers)
     if protocol is None:
         images["part"] = "test"
     else:
@@ -151,39 +140,28 @@ def _load(data: DataConfig, image_size: int, protocol: ProtocolConfig | None) ->
         if data.subset is not None:
             images = _reduced(images, data.subset, data.split_seed)
     _warn_of_conflicts(images)
+    root = Path(os.path.commonpath(list(roots.values())))
+    images["path"] = [Path(file).relative_to(root).as_posix() for file in images["file"]]
     synthetic = data.source is Source.phantom
     split = Split(images, root=root, source=data.source.value, synthetic=synthetic)
     masks = tuple(images["mask"]) if synthetic else None
     return Dataset(split, contents.pixels, _pixel_rows(images["sha256"], contents), masks)
 
 
-def _listed(data: DataConfig, root: Path) -> pd.DataFrame:
-    """Columns path, label, part, group, site, mask; "" where the source does not know."""
-    if data.source is Source.phantom:
-        return _read_phantom(root)
-    site = data.handle or "" if data.source is Source.kaggle else root.name
-    return folder.list_images(root).assign(group="", site=site, mask="")
-
-
-def _read_phantom(root: Path) -> pd.DataFrame:
-    table = pd.read_csv(root / "table.csv", dtype=str, keep_default_na=False)
-    return table[["path", "label", "part", "group", "site", "mask"]]
-
-
 def _phantom_masks(split: Split) -> tuple[str, ...] | None:
     if split.source != Source.phantom or not (split.root / "table.csv").is_file():
         return None
-    phantom = _read_phantom(split.root)
+    phantom = read_phantom(split.root)
     masks = dict(zip(phantom["path"], phantom["mask"], strict=True))
     return tuple(masks.get(path, "") for path in split.table["path"])
 
 
-def _without_corrupt(images: pd.DataFrame, root: Path, on_corrupt: OnCorrupt) -> pd.DataFrame:
+def _without_corrupt(images: pd.DataFrame, where: str, on_corrupt: OnCorrupt) -> pd.DataFrame:
     corrupt = images[images["error"] != ""]
     if corrupt.empty:
         return images
     named = [f"{path} ({error})" for path, error in zip(corrupt["path"], corrupt["error"], strict=True)]
-    what = f"{len(corrupt)} of {len(images)} images in {root} cannot be decoded: {_some(named)}"
+    what = f"{len(corrupt)} of {len(images)} images in {where} cannot be decoded: {_some(named)}"
     if on_corrupt is OnCorrupt.error:
         raise InputError(f"{what}; repair or remove them, or leave them out with data.on_corrupt=skip")
     logger.warning("%s; left out (data.on_corrupt=skip)", what)
@@ -191,7 +169,7 @@ def _without_corrupt(images: pd.DataFrame, root: Path, on_corrupt: OnCorrupt) ->
     left = set(zip(rest["part"], rest["label"], strict=True))
     for part, label in sorted(set(zip(images["part"], images["label"], strict=True)) - left):
         where = f"{label}, {part} part" if part else label
-        raise InputError(f"{root}: none of the images of {where} can be decoded: repair or replace them")
+        raise InputError(f"{where}: none of the images of {where} can be decoded: repair or replace them")
     return rest
 
 
@@ -215,17 +193,6 @@ def _warn_of_conflicts(images: pd.DataFrame) -> None:
     if (labels > 1).any():
         paths = images.loc[images["twin"].isin(labels.index[labels > 1]), "path"]
         logger.warning("%d slices stand under two classes (%s): the audit lists them", (labels > 1).sum(), _some(paths))
-
-
-def warn_of_known(split: Split, trained_on: Split) -> None:
-    """Log how many images a model has seen in training or selection, byte for byte."""
-    seen = trained_on.table
-    known = int(split.table["sha256"].isin(set(seen.loc[seen["part"] != "test", "sha256"])).sum())
-    if known:
-        logger.warning(
-            "%d of %d images were in the model's own train or val part: scores on them flatter the model",
-            *(known, len(split)),
-        )
 
 
 def _pixel_rows(shas: "pd.Series[str]", contents: Contents) -> NDArray[np.int64]:

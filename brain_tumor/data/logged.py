@@ -5,16 +5,19 @@ from pathlib import Path
 from brain_tumor.config import DataConfig, Source
 from brain_tumor.data.load import Dataset, find_by_content, find_root
 from brain_tumor.data.split import Split
+from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path
 
 
-def load_logged(split: Split, data: DataConfig, *, root: str | None, image_size: int) -> Dataset:
+def load_logged(split: Split, data: DataConfig, *, root: str | tuple[str, ...] | None, image_size: int) -> Dataset:
     """The very images of `split`, found by content.
 
     Looked for in `root` if given, else where they were; a phantom or Kaggle set that is gone from there is
     generated or downloaded again, as `data` (the configuration logged with the split) says. Raises InputError if any
     image is missing.
     """
+    if isinstance(root, tuple):
+        raise InputError(f"data.root names {len(root)} folders: give the one that holds the logged images")
     if root is not None:
         place: Path = existing_path(root)
     elif split.root.is_dir() or data.source is Source.folder:

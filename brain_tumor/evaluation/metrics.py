@@ -86,7 +86,7 @@ class Evaluation:
 
 
 def pooled(evaluations: Sequence[Evaluation]) -> Evaluation:
-    """The out-of-fold predictions of several models as one evaluation.
+    """The predictions of several models, each of other images, as one evaluation.
 
     Raises ValueError if an image was predicted twice, or the classes differ.
     """
@@ -94,7 +94,7 @@ def pooled(evaluations: Sequence[Evaluation]) -> Evaluation:
     if rows["path"].duplicated().any() or len({each.classes for each in evaluations}) > 1:
         raise ValueError("only predictions of different images, for the same classes, can be pooled")
     probabilities = np.concatenate([each.probabilities for each in evaluations])
-    title = f"{evaluations[0].title}, pooled over {len(evaluations)} folds"
+    title = f"{evaluations[0].title}, pooled over {len(evaluations)} models"
     return Evaluation(rows, probabilities, evaluations[0].classes, title)
 
 

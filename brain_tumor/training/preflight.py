@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from brain_tumor.config import DataConfig, Source, TrainConfig
-from brain_tumor.data.folder import find_root
+from brain_tumor.data.folder import find_roots
 from brain_tumor.errors import InputError
 from brain_tumor.models.registry import get_backbone
 from brain_tumor.models.weights import resolve_weights
@@ -30,7 +30,7 @@ def preflight(config: TrainConfig) -> Path | None:
 def check_source(data: DataConfig) -> None:
     """Refuse a `data.root` that the source would not read, or that is not there."""
     if data.source is Source.folder:
-        find_root(data.root)
+        find_roots(data.root)
     elif data.root is not None:
         raise InputError(f"data.root={data.root} is not read with data={data.source}: add data=folder")
 

@@ -17,9 +17,13 @@ def make_folders() -> Callable[..., Path]:
     """Fill `root/part/class/` with `count` images, no two alike; parts=("",) makes plain class folders."""
 
     def make(
-        root: Path, parts: tuple[str, ...] = ("Training", "Testing"), count: int = 6, names: Any = CLASSES
+        root: Path,
+        parts: tuple[str, ...] = ("Training", "Testing"),
+        count: int = 6,
+        names: Any = CLASSES,
+        seed: int = 0,
     ) -> Path:
-        rng = np.random.default_rng(0)
+        rng = np.random.default_rng(seed)
         for part in parts:
             for name in names:
                 folder = root / part / name
@@ -35,10 +39,10 @@ def make_folders() -> Callable[..., Path]:
 def data_config(tmp_path: Path) -> Callable[..., DataConfig]:
     """A DataConfig that reads the folder `root` and keeps its cache in the test's own folder."""
 
-    def make(root: Path | str | None, **changes: Any) -> DataConfig:
+    def make(root: Path | str | list[str] | None, **changes: Any) -> DataConfig:
         fields = {
             "source": Source.folder,
-            "root": None if root is None else str(root),
+            "root": str(root) if isinstance(root, Path) else root,
             "image_size": None,
             "val_fraction": 0.25,
             "test_fraction": 0.25,

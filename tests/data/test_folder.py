@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from brain_tumor import CLASSES
-from brain_tumor.data.folder import find_root, image_files, list_images
+from brain_tumor.data.folder import find_root, find_roots, image_files, list_images
 from brain_tumor.errors import InputError
 
 MakeFolders = Callable[..., Path]
@@ -184,3 +184,23 @@ def test_nothing_is_written_beside_the_images(tmp_path: Path, make_folders: Make
     before = sorted(tmp_path.rglob("*"))
     list_images(root)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_several_roots_are_sites_named_as_their_folders(tmp_path: Path) -> None:
+    for name in ("one/scans", "two/scans", "two/other", "x/two/other"):
+        (tmp_path / name).mkdir(parents=True)
+    roots = find_roots([str(tmp_path / "one/scans"), str(tmp_path / "two/other")])
+    assert roots == {"scans": tmp_path / "one/scans", "other": tmp_path / "two/other"}
+    assert list(find_roots([str(tmp_path / "one/scans"), str(tmp_path / "two/scans")])) == ["one/scans", "two/scans"]
+    deep = find_roots([str(tmp_path / "two/other"), str(tmp_path / "x/two/other")])
+    assert list(deep) == [f"{tmp_path.name}/two/other", "x/two/other"]
+    assert find_roots(str(tmp_path / "one/scans")) == {"scans": tmp_path / "one/scans"}
+
+
+def test_refuses_a_root_that_is_named_twice_or_an_empty_list(tmp_path: Path) -> None:
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "scans")
+    with pytest.raises(InputError, match="twice: name every folder once"):
+        find_roots([str(tmp_path / "scans"), str(tmp_path / "link")])
+    with pytest.raises(InputError, match=r"add data\.root=DIR"):
+        find_roots([])
