@@ -225,6 +225,15 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True, config=_STRICT_KEYS)
+class CompareConfig:
+    run_a: str  # id of a run, its beginning, or models:/NAME@ALIAS, models:/NAME/VERSION
+    run_b: str
+    part: Literal["test", "val"]  # whose predictions are compared
+    tracking: TrackingConfig
+    bootstrap: Annotated[int, Field(ge=100, le=100_000)]
+
+
+@dataclass(frozen=True, config=_STRICT_KEYS)
 class StudyConfig:
     name: str | None  # of a sweep's study; None: the only one, or the list of all
     storage: str | None  # as sweep.storage; None: sqlite in mlruns/ under the current folder

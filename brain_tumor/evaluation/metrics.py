@@ -22,6 +22,7 @@ HEADLINE: tuple[str, ...] = (
     "brier",
     "ece",
 )
+LOSSES: tuple[str, ...] = ("log_loss", "brier", "ece")  # of these: lower is better
 PER_CLASS: tuple[str, ...] = ("precision", "recall", "f1", "roc_auc", "pr_auc")
 CALIBRATION_BINS = 15  # as in Guo et al. 2017, "On calibration of modern neural networks"
 
