@@ -59,6 +59,8 @@ def conclude(store: Store, parent: str, members: Sequence[str], config: TrainCon
     then over the seeds, if there are several.
     """
     found = [run for run in (child(parent, member) for member in members) if run is not None]
+    shared = {name: found[0].data.tags[name] for name in ("data", "data_kind", "leaking")}
+    mlflow.set_tags(shared)
     lines = [""]
     for part in ("val", "test") if config.test else ("val",):
         evaluations = [read_predictions(run.info.run_id, part) for run in found]
