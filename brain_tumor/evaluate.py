@@ -29,9 +29,10 @@ def evaluate(raw: DictConfig) -> None:
     from brain_tumor.data.logged import load_logged
     from brain_tumor.evaluation import site
     from brain_tumor.evaluation.gradcam import output_of
-    from brain_tumor.evaluation.measure import measure
+    from brain_tumor.evaluation.measure import measure_all
     from brain_tumor.evaluation.pictures import explainer
-    from brain_tumor.tracking import registry, report, runs, setup
+    from brain_tumor.evaluation.prediction import observing
+    from brain_tumor.tracking import decisions, registry, report, runs, setup
     from brain_tumor.training.preflight import check_source
 
     registered = registry.load_model(config.model_uri)
@@ -56,13 +57,17 @@ def evaluate(raw: DictConfig) -> None:
         store, name=name, tags=tags, parent=registered.run_id, system_metrics=config.tracking.system_metrics
     ) as run_id:
         runs.log_split(dataset.split, "evaluation")
-        evaluation = measure(registered.model, dataset, "test", protocol, batch_size=config.batch_size)
+        decision = registered.decision
+        evaluation, outputs = measure_all(
+            observing(registered.model), dataset, "test", protocol, decision, batch_size=config.batch_size
+        )
         measured = site.by_contamination(evaluation, seen)
         tables = {
             part: report.log_evaluation(each, part, resamples=config.bootstrap) for part, each in measured.items()
         }
+        more = decisions.log_worth(decision, measured["test"], outputs, "test")
         line = report.log_pictures(dataset, "test", measured["test"], explain)
-    lines = [f"model     {registered.uri}", *([f"test      {line}"] if line else [])]
+    lines = [f"model     {registered.uri}", *more, *([f"test      {line}"] if line else [])]
     if seen is not None and seen.all():
         lines.append("unseen    none: every image has a twin in training, and nothing is measured of another site")
     print(report.summary([(measured[part], tables[part]) for part in measured], dataset.split, store, run_id, lines))
