@@ -60,6 +60,12 @@ def test_train_then_evaluate_in_a_fresh_process(run: Run, bars: Callable[..., Pa
     assert first["test/accuracy"] == pytest.approx(predictions["correct"].mean())
     assert (artifacts / "environment" / "requirements.txt").read_text().count("==") > 50
     assert not list(work.glob("mlruns/checkpoints/*"))
+    # What is said with a prediction, fitted once; below, `evaluate` measures the very same with what it restores.
+    assert {"test/coverage_90", "test/set_size_95", "test/aurc", "test/answered", "test/not_brain_mri"} <= first.keys()
+    assert {path.name for path in (artifacts / "decision").iterdir()} == {"decision.json", "outliers.npz"}
+    assert set(pd.read_csv(artifacts / "tables" / "test_conformal.csv")["level"]) == {0.9, 0.95}
+    assert "test      90.0% sets: " in done.stdout
+    assert "glioma stands in every 90% set: it has" in done.stdout
 
     tags = in_store(work, f"c.get_run({trained!r}).data.tags")
     assert isinstance(tags, dict)

@@ -86,7 +86,10 @@ def fit(logits: Array, labels: NDArray[np.int64], groups: NDArray[Any], how: Cal
         return plain
     if how == "vector":
         return _vector(logits, labels, plain, "calibrate=vector")
-    gain, error = _gain_of_vector(logits, labels, groups)
+    compared = _gain_of_vector(logits, labels, groups)
+    if compared is None:
+        return Scaling(plain.kind, plain.scale, plain.shift, "too few validation groups to try vector scaling")
+    gain, error = compared
     why = f"vector scaling lowers the log loss by {gain:.4f} (standard error {error:.4f})"
     if gain > _ERRORS * error:
         return _vector(logits, labels, plain, why)
@@ -142,26 +145,26 @@ def _vector(logits: Array, labels: NDArray[np.int64], start: Scaling, why: str) 
     return Scaling("vector", found[:classes], found[classes:] - found[classes:].mean(), why)
 
 
-def _gain_of_vector(logits: Array, labels: NDArray[np.int64], groups: NDArray[Any]) -> tuple[float, float]:
+def _gain_of_vector(logits: Array, labels: NDArray[np.int64], groups: NDArray[Any]) -> tuple[float, float] | None:
     """What vector scaling takes off the temperature's out-of-sample log loss, and its standard error by group.
 
-    0 and inf where there are too few images to tell.
+    None where there are too few groups of a class to tell.
     """
     import pandas as pd
 
     from brain_tumor.data.split import folds
 
     member, names = pd.factorize(np.asarray(groups))
-    count = min(_FOLDS, len(names))
+    count = min(_FOLDS, *(len(set(member[labels == index])) for index in range(logits.shape[1])))
     if count < 2:
-        return 0.0, np.inf
+        return None
     fold = folds(pd.DataFrame({"label": labels, "group": member}), count, seed=0)
     difference = np.zeros(len(labels))
-    for each in np.unique(fold):
+    for each in range(count):
         out = fold == each
         plain = _temperature(logits[~out], labels[~out])
-        if plain is None or set(labels[~out]) != set(range(logits.shape[1])):
-            return 0.0, np.inf
+        if plain is None:
+            return None
         vector = _vector(logits[~out], labels[~out], plain, "")
         difference[out] = nll(plain.apply(logits[out]), labels[out]) - nll(vector.apply(logits[out]), labels[out])
     gain = difference.mean()

@@ -1,6 +1,7 @@
 import gc
 import threading
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -138,3 +139,24 @@ def test_threads_draw_the_same_picture(simulate, tmp_path):
     alone = np.asarray(Image.open(tmp_path / "alone.png"))
     for index in range(3):
         assert np.array_equal(np.asarray(Image.open(tmp_path / f"{index}.png")), alone)
+
+
+def test_reliability_shows_the_calibration_and_what_was_before(make_evaluation):
+    after, before = [[0.75, 0.25, 0, 0]] * 4, [[0.95, 0.05, 0, 0]] * 4
+    evaluation = replace(make_evaluation([0, 0, 0, 1], after), uncalibrated=np.array(before))
+    upper = figures.reliability(evaluation).axes[0]
+    lines = {line.get_label(): line for line in upper.lines}
+    assert lines["mean of a bin"].get_xydata().tolist() == [[0.75, 0.75]]
+    assert lines["before calibration"].get_xydata() == pytest.approx(np.array([[0.95, 0.75]]))
+    # errors 0 and 0.2; Brier 0.25**2 * 2 and 0.75**2 * 2 averaged 3 to 1, before 0.05**2 * 2 and 0.95**2 * 2
+    assert "error 0.000, Brier score 0.375 (before calibration 0.200, 0.455)" in upper.get_title()
+
+
+def test_risk_coverage_marks_the_threshold(make_evaluation):
+    rows = [[0.9, 0.1, 0, 0], [0.8, 0.2, 0, 0], [0.6, 0.4, 0, 0], [0.5, 0.3, 0.2, 0]]
+    (axes,) = figures.risk_coverage(make_evaluation([0, 0, 1, 0], rows), 0.6).axes
+    curve, ideal, star = axes.lines
+    assert curve.get_xydata() == pytest.approx(np.array([[0.25, 0], [0.5, 0], [0.75, 1 / 3], [1, 0.25]]))
+    assert ideal.get_xydata().tolist() == [[0, 0], [0.75, 0], [1, 0.25]]
+    assert star.get_xydata() == pytest.approx(np.array([[0.75, 1 / 3]]))
+    assert len(figures.risk_coverage(make_evaluation([0, 0, 1, 0], rows), np.inf).axes[0].lines) == 2

@@ -60,6 +60,16 @@ def test_vector_scaling_is_taken_only_where_it_helps():
     assert scaling.fit(*tripled, np.repeat(np.arange(60), 20), "auto").kind == "temperature"
 
 
+@pytest.mark.parametrize(("per_class", "groups"), [(1, 4), (3, 12), (3, 4)])
+def test_of_few_images_the_temperature_is_taken(per_class, groups):
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(4), per_class)
+    logits = rng.normal(size=(len(labels), 4)) + np.eye(4)[labels]
+    logits[0, 1] = logits[0].max() + 0.1
+    found = scaling.fit(logits, labels, np.arange(len(labels)) % groups, "auto")
+    assert found.kind == "temperature"
+
+
 @pytest.mark.parametrize(
     ("logits", "labels", "why"),
     [
