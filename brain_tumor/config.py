@@ -69,6 +69,7 @@ class DataConfig:
     handle: str | None = None  # kaggle: owner/dataset/versions/N
     phantom: PhantomConfig | None = None
     subset: Fraction | None = None  # share of the training part that is used; None: all of it
+    patients: str | None = None  # CSV with the columns path, patient: images of one patient are never separated
 
 
 @dataclass(frozen=True, config=_STRICT_KEYS)
@@ -194,6 +195,14 @@ class EvaluateConfig:
     explain: ExplainConfig
     bootstrap: Annotated[int, Field(ge=100, le=100_000)]
     batch_size: PositiveInt
+
+
+@dataclass(frozen=True, config=_STRICT_KEYS)
+class AuditConfig:
+    data: DataConfig
+    tracking: TrackingConfig
+    report: str | None  # folder to write the report to, beside the run's artifacts; None: there alone
+    floor: bool  # measure how far trivial features go
 
 
 @dataclass(frozen=True, config=_STRICT_KEYS)

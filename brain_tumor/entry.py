@@ -22,6 +22,7 @@ from brain_tumor.errors import InputError
 LITERAL_KEYS = (
     "data.root",
     "data.cache",
+    "data.patients",
     "model.weights",
     "model_uri",
     "tracking.uri",
@@ -29,6 +30,7 @@ LITERAL_KEYS = (
     "sweep.storage",
     "sweep.study",
     "storage",
+    "report",
     "name",
 )
 ADDRESS_KEYS = ("sweep.storage", "sweep.study", "tracking.uri", "storage", "name")  # never searched

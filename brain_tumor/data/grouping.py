@@ -1,0 +1,62 @@
+"""Which images must not be separated: twins of one slice, and images of one patient."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+
+from brain_tumor.errors import InputError
+from brain_tumor.paths import existing_path
+
+logger = logging.getLogger(__name__)
+
+
+def read_patients(file: str, paths: "pd.Series[str]") -> "pd.Series[str]":
+    """The patient of each path, "" where none is known, from a CSV with the columns `path` and `patient`.
+
+    Raises:
+        InputError: the file cannot be read, lacks a column, names a path twice, or none of `paths`.
+    """
+    place = existing_path(file)
+    try:
+        table = pd.read_csv(place, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise InputError(f"data.patients={file} cannot be read as CSV: {_reason(error)}") from error
+    absent = [column for column in ("path", "patient") if column not in table.columns]
+    if absent:
+        raise InputError(f"data.patients={file} lacks the column(s) {', '.join(absent)}: it needs path and patient")
+    table["path"] = table["path"].str.replace("\\", "/").str.removeprefix("./")
+    several = table.groupby("path")["patient"].nunique()
+    if (several > 1).any():
+        raise InputError(f"data.patients={file} gives {several.index[several > 1][0]} more than one patient")
+    patient = paths.map(table.drop_duplicates("path").set_index("path")["patient"]).fillna("").astype(str)
+    found = int((patient != "").sum())
+    if not found:
+        example = table["path"].iloc[0] if len(table) else "none"
+        raise InputError(
+            f"data.patients={file} names none of the images: its paths ({example} …) must be those below data.root "
+            f"({paths.iloc[0]} …)"
+        )
+    logger.info("%d patients known, of %d of %d images", patient[patient != ""].nunique(), found, len(paths))
+    return patient
+
+
+def joined(first: "pd.Series[str]", second: "pd.Series[str]") -> "pd.Series[str]":
+    """Join two groupings: rows alike in either are in one group, which is named by its least name in `first`.
+
+    An empty name in `second` belongs to no other row.
+    """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    left, right = (np.asarray(pd.factorize(names)[0]) for names in (first, second.where(second != "")))
+    known = right >= 0
+    size = int(left.max()) + 1
+    links = left[known], size + right[known]
+    nodes = size + int(right.max()) + 1
+    component = connected_components(coo_matrix((np.ones(known.sum()), links), (nodes, nodes)), directed=False)[1]
+    return first.groupby(component[left]).transform("min")
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).splitlines()[0]
