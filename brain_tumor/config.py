@@ -4,6 +4,7 @@ Field comments give the meaning, unit and range; `conf/` gives the values. Every
 plain typed values.
 """
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -13,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeFloat,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     TypeAdapter,
@@ -69,6 +71,7 @@ class DataConfig:
     handle: str | None = None  # kaggle: owner/dataset/versions/N
     phantom: PhantomConfig | None = None
     subset: Fraction | None = None  # share of the training part that is used; None: all of it
+    calibration_fraction: Fraction | None = None  # of the training part, set apart for prediction sets; None: none
     patients: str | None = None  # CSV with the columns path, patient: images of one patient are never separated
 
 
@@ -142,7 +145,19 @@ class PhaseConfig:
 
 @dataclass(frozen=True, config=_STRICT_KEYS)
 class ProtocolConfig:
-    name: Literal["official"]  # the parts as the data's own folders say
+    # How the images are divided, see data/protocol.py. auto: grouped, or official for the phantom, which does not leak.
+    name: Literal["auto", "official", "clean", "grouped", "leave_one_site_out"]
+    folds: Annotated[int, Field(ge=2, le=100)] | None = None  # grouped: cross-validation, a run a fold
+    fold: NonNegativeInt | None = None  # the one fold that is the test part; None: all, one after the other
+    site: str | None = None  # leave_one_site_out: the site that is the test part; None: each in turn
+
+    def __post_init__(self) -> None:
+        if self.folds is not None and self.name not in ("auto", "grouped"):
+            raise ValueError(f"folds={self.folds} needs protocol=grouped")
+        if self.fold is not None and self.fold >= (self.folds or 0):
+            raise ValueError(f"fold={self.fold} is none of the {self.folds or 0} folds: count from 0")
+        if self.site is not None and self.name != "leave_one_site_out":
+            raise ValueError(f"site={self.site} needs protocol=leave_one_site_out")
 
 
 @dataclass(frozen=True, config=_STRICT_KEYS)
@@ -184,7 +199,16 @@ class TrainConfig:
     test: bool  # measure the test part once, after training; never in a multirun
     bootstrap: Annotated[int, Field(ge=100, le=100_000)]  # resamples behind each interval
     resume: str | None  # id of an interrupted run
+    seeds: Annotated[tuple[SplitSeed, ...], Field(min_length=2)] | None = None  # a run for each, below one parent
     hardware: HardwareConfig = Field(default_factory=HardwareConfig)  # runs logged before there was one have none
+
+    def __post_init__(self) -> None:
+        if len(set(self.seeds or ())) < len(self.seeds or ()):
+            raise ValueError(f"seeds={list(self.seeds or ())} has a seed twice")
+        if self.protocol.name == "auto":  # known by its name ever after
+            name: Literal["official", "grouped"]
+            name = "official" if self.data.source is Source.phantom and self.protocol.folds is None else "grouped"
+            object.__setattr__(self, "protocol", replace(self.protocol, name=name))
 
 
 @dataclass(frozen=True, config=_STRICT_KEYS)
@@ -245,5 +269,6 @@ def _problems(error: ValidationError) -> list[str]:
         elif item["type"] == "missing":
             clauses.setdefault(key, f"{key} is missing")
         else:
-            clauses.setdefault(key, f"{key}: {item['msg'].lower()} (got {item['input']!r})")
+            message = item["msg"].removeprefix("Value error, ")
+            clauses.setdefault(key, f"{key}: {message[:1].lower()}{message[1:]} (got {item['input']!r})")
     return list(clauses.values())

@@ -84,11 +84,10 @@ def _quote(value: str) -> str:
     return f"'{value}'"
 
 
-def command(name: str) -> str:
-    """How this Python runs an entry."""
-    return (
-        f"{'python' if shutil.which('python') == sys.executable else shlex.quote(sys.executable)} -m brain_tumor.{name}"
-    )
+def command(name: str, *arguments: str) -> str:
+    """How this Python runs an entry, ready to paste."""
+    python = "python" if shutil.which("python") == sys.executable else shlex.quote(sys.executable)
+    return " ".join([python, "-m", f"brain_tumor.{name}", *map(shlex.quote, arguments)])
 
 
 def run(task: Callable[[DictConfig], Any], config_name: str) -> None:

@@ -55,7 +55,7 @@ def evaluate(raw: DictConfig) -> None:
         table = report.log_evaluation(evaluation, "test", resamples=config.bootstrap)
         line = report.log_pictures(dataset, "test", evaluation, explain)
     lines = [f"model     {registered.uri}", *([f"test      {line}"] if line else [])]
-    print(report.summary([(evaluation, table)], store, run_id, lines))
+    print(report.summary([(evaluation, table)], dataset.split, store, run_id, lines))
 
 
 def main() -> None:

@@ -47,11 +47,12 @@ def train(raw: DictConfig) -> float | list[float]:
 
         return resume(config, overrides)
 
-    from brain_tumor.training import job
+    from brain_tumor.training import job, several
 
     if hydra.mode == RunMode.MULTIRUN:  # of another sweeper
+        several.refuse(config)
         request = replace(request, config=replace(config, test=False))
-    return job.run(request)
+    return several.run(request) if several.members(config) else job.run(request)
 
 
 def _request(raw: DictConfig) -> Any:

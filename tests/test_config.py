@@ -33,12 +33,23 @@ def stems(group: str) -> list[str]:
     return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
 
 
-@pytest.mark.parametrize("group", ["model", "augment", "schedule", "protocol", "tracking", "hardware"])
+@pytest.mark.parametrize("group", ["model", "augment", "schedule", "tracking", "hardware"])
 def test_every_choice_of_a_group_is_typed(group: str) -> None:
     for stem in stems(group):
         config = typed(TrainConfig, task(f"{group}={stem}"))
         name = getattr(getattr(config, group), "name", stem)
         assert name == stem
+
+
+@pytest.mark.parametrize(("source", "default"), [("phantom", "official"), ("folder", "grouped"), ("kaggle", "grouped")])
+def test_every_protocol_is_typed_and_the_default_depends_on_the_data(source: str, default: str) -> None:
+    for stem in stems("protocol"):
+        config = typed(TrainConfig, task(f"data={source}", "data.root=x", f"protocol={stem}"))
+        assert config.protocol.name == (default if stem == "auto" else stem)
+
+
+def test_folds_of_the_phantom_are_drawn_over_its_subjects() -> None:
+    assert typed(TrainConfig, task("protocol.folds=5")).protocol.name == "grouped"
 
 
 @pytest.mark.parametrize("source", ["phantom", "folder", "kaggle"])
@@ -106,13 +117,19 @@ def test_every_file_opens_with_what_it_is_and_a_command() -> None:
         ("hardware.threads=0", "hardware.threads: input should be greater than 0 (got 0)"),
         ("hardware.strategy=horovod", "hardware.strategy: input should be 'none' or 'mirrored' (got 'horovod')"),
         ("monitor=test/accuracy", "monitor: input should be 'val/accuracy'"),
-        ("protocol.name=clean", "protocol.name: input should be 'official'"),
+        ("protocol.name=fair", "protocol.name: input should be 'auto', 'official', 'clean', 'grouped'"),
+        ("protocol=clean & protocol.folds=5", "protocol: folds=5 needs protocol=grouped"),
+        ("protocol.folds=5 & protocol.fold=5", "protocol: fold=5 is none of the 5 folds: count from 0"),
+        ("protocol.fold=0", "fold=0 is none of the 0 folds"),
+        ("protocol.site=A", "site=A needs protocol=leave_one_site_out"),
+        ("seeds=[1,1]", "seeds=[1, 1] has a seed twice"),
+        ("seeds=[1]", "seeds: tuple should have at least 2 items"),
         ("~schedule.all.epochs", "schedule.all.epochs is missing"),
     ],
 )
 def test_what_is_wrong_is_one_line(override: str, message: str) -> None:
     with pytest.raises(InputError) as caught:
-        typed(TrainConfig, task(override))
+        typed(TrainConfig, task(*override.split(" & ")))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 

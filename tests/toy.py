@@ -8,6 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from brain_tumor.config import ProtocolConfig
+
+OFFICIAL = ProtocolConfig(name="official")
 # A run of seconds: a small network on small images.
 TINY = (
     "model=cnn_baseline",

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from hydra import compose, initialize_config_dir
+from toy import OFFICIAL
 
 from brain_tumor.config import TrainConfig, plain, typed
 from brain_tumor.entry import conf_dir
@@ -39,7 +40,7 @@ def prepared(images: Path, *overrides: str) -> Any:
     from brain_tumor.training.run import prepare
 
     config = configured(images, *overrides)
-    return prepare(config, load(config.data, image_size=32, protocol="official"), None)
+    return prepare(config, load(config.data, image_size=32, protocol=OFFICIAL), None)
 
 
 def warm(ready: Any, folder: Path, store: Path, **hooks: Any) -> int:

@@ -16,9 +16,8 @@ from brain_tumor.data.cache import cache_folder
 from brain_tumor.data.grouping import joined, read_patients
 from brain_tumor.data.listing import Listing, find_roots, read_images
 from brain_tumor.data.twins import THRESHOLD, TwinGraph, find_twins
+from brain_tumor.data.twins.graph import SIZE
 from brain_tumor.errors import InputError
-
-SIZE = 128  # pixels a side that pictures are decoded to, where data.image_size says nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +40,7 @@ def examine(data: DataConfig, *, floor: bool) -> Audit:
             cannot be decoded are findings.
     """
     roots = find_roots(data)
-    listing = read_images(data, roots, data.image_size or SIZE)
+    listing = read_images(data, roots, data.image_size or SIZE)  # the twins' own size: decoded once
     graph = _group(listing, data)
     images = listing.table
     measures = measure(listing.contents, data.workers)
@@ -65,7 +64,7 @@ def _group(listing: Listing, data: DataConfig) -> TwinGraph:
     sound = images["error"] == ""
     if not sound.any():
         raise InputError(f"none of the {len(images)} images can be decoded ({images['path'][0]}: {images['error'][0]})")
-    files = {sha: file for sha, file, good in zip(images["sha256"], listing.files, sound, strict=True) if good}
+    files = {sha: file for sha, file in zip(images["sha256"], listing.files, strict=True) if sha}
     graph = find_twins(files, cache=cache_folder(data.cache), workers=data.workers)
     twin = pd.Series(graph.groups(images.loc[sound, "sha256"].tolist()), index=images.index[sound], dtype=object)
     patient = images["group"] if data.patients is None else read_patients(data.patients, images["path"])

@@ -1,14 +1,34 @@
 """Which images must not be separated: twins of one slice, and images of one patient."""
 
 import logging
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from brain_tumor.data.cache import cache_folder
+from brain_tumor.data.twins import find_twins
 from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path
 
 logger = logging.getLogger(__name__)
+
+
+def with_groups(images: pd.DataFrame, root: Path, *, patients: str | None, cache: str | None, workers: int) -> None:
+    """Fill the columns `twin` (images of one slice) and `group` (of one slice or one patient) of `images`.
+
+    A source that knows its groups (`group` is filled) keeps them, and its twins are the pixel-identical images
+    (`digest`). Otherwise twins are searched for, and joined with the patients that the file `patients` names.
+    """
+    if (images["group"] != "").all() and patients is None:
+        images["twin"] = images["digest"].str[:16]
+        return
+    files = {sha: root / path for sha, path in zip(images["sha256"], images["path"], strict=True)}
+    images["twin"] = find_twins(files, cache=cache_folder(cache), workers=workers).groups(images["sha256"].tolist())
+    images["group"] = images["twin"]
+    if patients is not None:
+        known = read_patients(patients, images["path"])
+        images["group"] = joined(images["twin"], known)
 
 
 def read_patients(file: str, paths: "pd.Series[str]") -> "pd.Series[str]":

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from brain_tumor import CLASSES
-from brain_tumor.config import DataConfig, OnCorrupt, Source
+from brain_tumor.config import DataConfig, OnCorrupt, ProtocolConfig, Source
 from brain_tumor.data import folder
 from brain_tumor.data.cache import Contents, cache_folder, decoded, hash_files
 from brain_tumor.data.decode import letterbox
+from brain_tumor.data.grouping import with_groups
 from brain_tumor.data.listing import find_roots, read_images, read_phantom
+from brain_tumor.data.protocol import divide, leak, require_whole_groups
 from brain_tumor.data.split import Split, carve
 from brain_tumor.errors import InputError
 
@@ -62,26 +64,23 @@ class Dataset:
         return masks
 
 
-def load(data: DataConfig, *, image_size: int, protocol: str) -> Dataset:
-    """The data set that the configuration names, split by `protocol`.
+def load(data: DataConfig, *, image_size: int, protocol: ProtocolConfig) -> Dataset:
+    """The data set that the configuration names, divided by `protocol` (see `protocol.divide`).
 
-    "official": the parts are the folders' own. Where there is no test part, it is carved from all images;
-    where there is no val part, it is carved from the training part only. Groups are never cut. With `data.subset`
-    the split holds that share of the training part; val and test are as without it.
+    With `data.subset` the split holds that share of the training part; the other parts are as without it.
 
     Raises:
         InputError: the images cannot be found, read, decoded (see `data.on_corrupt`) or divided.
     """
-    if protocol != "official":
-        raise InputError(f"protocol={protocol} is unknown: choose official")
-    dataset = _load(data, image_size, whole=False)
+    dataset = _load(data, image_size, protocol)
+    require_whole_groups(dataset.split, protocol.name)
     _report(dataset.split)
     return dataset
 
 
 def load_whole(data: DataConfig, *, image_size: int) -> Dataset:
     """All images of the source as one test part, whatever folders they stand in: another site, say."""
-    dataset = _load(data, image_size, whole=True)
+    dataset = _load(data, image_size, None)
     _report(dataset.split)
     return dataset
 
@@ -126,18 +125,20 @@ def find_by_content(
     return Dataset(moved, contents.pixels, _pixel_rows(table["sha256"], contents), _phantom_masks(moved))
 
 
-def _load(data: DataConfig, image_size: int, whole: bool) -> Dataset:
+def _load(data: DataConfig, image_size: int, protocol: ProtocolConfig | None) -> Dataset:
     roots = find_roots(data)
     root = _only(roots)
     listing = read_images(data, roots, image_size)
     images, contents = listing.table, listing.contents
     images = _without_corrupt(images, root, data.on_corrupt)
-    # Pixel-identical images are one group, unless the source knows who the images are of.
-    images["group"] = images["group"].where(images["group"] != "", images["digest"].str[:16])
-    images["part"] = "test" if whole else _parts(images, data)
-    if data.subset is not None and not whole:
-        images = _reduced(images, data.subset, data.split_seed)
-    _warn_of_twins(images)
+    with_groups(images, root, patients=data.patients, cache=data.cache, workers=data.workers)
+    if protocol is None:
+        images["part"] = "test"
+    else:
+        images = divide(images, protocol, data)
+        if data.subset is not None:
+            images = _reduced(images, data.subset, data.split_seed)
+    _warn_of_conflicts(images)
     synthetic = data.source is Source.phantom
     split = Split(images, root=root, source=data.source.value, synthetic=synthetic)
     masks = tuple(images["mask"]) if synthetic else None
@@ -177,20 +178,6 @@ def _without_corrupt(images: pd.DataFrame, root: Path, on_corrupt: OnCorrupt) ->
     return rest
 
 
-def _parts(images: pd.DataFrame, data: DataConfig) -> "pd.Series[str]":
-    part = images["part"].replace("", "train")
-    given = set(part)
-    if "train" not in given:
-        raise InputError(f"the images have no training part, only {', '.join(sorted(given))}: add a folder Training/")
-    for name, fraction in (("test", data.test_fraction), ("val", data.val_fraction)):
-        if name in given:
-            continue
-        rows = images[part == "train"]
-        chosen = carve(rows, fraction, key=f"data.{name}_fraction", seed=data.split_seed)
-        part[rows.index[chosen]] = name
-    return part
-
-
 def _reduced(images: pd.DataFrame, subset: float, seed: int) -> pd.DataFrame:
     """The images without the training rows that `subset` leaves out."""
     shares = [subset]
@@ -206,18 +193,11 @@ def _reduced(images: pd.DataFrame, subset: float, seed: int) -> pd.DataFrame:
     return images[kept].reset_index(drop=True)
 
 
-def _warn_of_twins(images: pd.DataFrame) -> None:
-    for name, others in (("val", ["train"]), ("test", ["train", "val"])):
-        digests = images.loc[images["part"] == name, "digest"]
-        twins = int(digests.isin(set(images.loc[images["part"].isin(others), "digest"])).sum())
-        if twins:
-            logger.warning(
-                "%d of %d %s images have a pixel-identical copy in %s: scores on them flatter the model",
-                *(twins, len(digests), name, " or ".join(others)),
-            )
-    two_labels = images.groupby("digest")["label"].nunique() > 1
-    if two_labels.any():
-        logger.warning("%d pictures stand under two classes, pixel for pixel", int(two_labels.sum()))
+def _warn_of_conflicts(images: pd.DataFrame) -> None:
+    labels = images.groupby("twin")["label"].nunique()
+    if (labels > 1).any():
+        paths = images.loc[images["twin"].isin(labels.index[labels > 1]), "path"]
+        logger.warning("%d slices stand under two classes (%s): the audit lists them", (labels > 1).sum(), _some(paths))
 
 
 def warn_of_known(split: Split, trained_on: Split) -> None:
@@ -239,6 +219,9 @@ def _report(split: Split) -> None:
     counts = ", ".join(f"{part} {sum(classes.values())}" for part, classes in split.counts.items())
     kind = "synthetic images" if split.synthetic else "images"
     logger.info("%d %s in %s (%s), split %s", len(split), kind, split.root, counts, split.digest[:12])
+    found = leak(split)
+    if found:
+        logger.warning("%s: scores on them flatter every model", found)
 
 
 def _some(names: Iterable[str]) -> str:

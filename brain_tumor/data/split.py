@@ -15,17 +15,18 @@ from numpy.typing import NDArray
 from brain_tumor import CLASSES
 from brain_tumor.errors import InputError
 
-COLUMNS = ("path", "label", "part", "group", "site", "sha256")
-PARTS = ("train", "val", "test")
+COLUMNS = ("path", "label", "part", "group", "twin", "site", "sha256")
+PARTS = ("train", "val", "calibration", "test")
 
 
 @dataclass(frozen=True, eq=False, init=False)
 class Split:
     """One row per image, and where the images are.
 
-    Columns of `table`, all text: `path` (posix, relative to `root`), `label` (one of CLASSES), `part`
-    ("train" | "val" | "test"), `group` (images that must not be separated: a patient where one is known,
-    else all pixel-identical images), `site`, `sha256` (hex, of the file's bytes).
+    Columns of `table`, all text: `path` (posix, relative to `root`), `label` (one of CLASSES), `part` (one of
+    PARTS; "val" chooses the epoch, "calibration" nothing but what is said with a prediction), `group` (images that
+    must not be separated: of one patient or one slice), `twin` (images of one slice), `site`, `sha256` (hex, of the
+    file's bytes).
     """
 
     root: Path
@@ -34,6 +35,8 @@ class Split:
     _table: pd.DataFrame
 
     def __init__(self, table: pd.DataFrame, *, root: Path, source: str, synthetic: bool) -> None:
+        if "twin" not in table.columns and "group" in table.columns:  # logged before twins were told from groups
+            table = table.assign(twin=table["group"])
         absent = [column for column in COLUMNS if column not in table.columns]
         if absent:
             raise InputError(f"the split table lacks the column(s) {', '.join(absent)}")
@@ -148,23 +151,27 @@ def carve(table: pd.DataFrame, fraction: float, *, key: str, seed: int) -> NDArr
         raise InputError(f"class {label!r} has only {what}, which cannot be divided: add images of that class")
     wanted = Fraction(fraction).limit_denominator(20)
     wanted = min(max(wanted, Fraction(1, 20)), Fraction(19, 20))
-    for folds in dict.fromkeys((min(wanted.denominator, int(groups.max())), fewest)):
-        taken = min(max(1, round(fraction * folds)), folds - 1)
-        fold_of_row = _folds(table, folds, seed)
-        for first in range(folds):
-            chosen = np.isin(fold_of_row, [(first + step) % folds for step in range(taken)])
+    for count in dict.fromkeys((min(wanted.denominator, int(groups.max())), fewest)):
+        taken = min(max(1, round(fraction * count)), count - 1)
+        fold_of_row = folds(table, count, seed)
+        for first in range(count):
+            chosen = np.isin(fold_of_row, [(first + step) % count for step in range(taken)])
             if all(table.loc[side, "label"].nunique() == len(groups) for side in (chosen, ~chosen)):
                 return chosen
     raise InputError(f"{key}={fraction} leaves a part without {label!r}, of which there are only {fewest} groups")
 
 
-def _folds(table: pd.DataFrame, folds: int, seed: int) -> NDArray[np.intp]:
+def folds(table: pd.DataFrame, count: int, seed: int) -> NDArray[np.intp]:
+    """The fold (len(table),), 0..count - 1, of each row: whole groups, stratified by label, shuffled by `seed`.
+
+    scikit-learn's StratifiedGroupKFold over the columns `label` and `group`.
+    """
     import warnings
 
     from sklearn.model_selection import StratifiedGroupKFold
 
     fold_of_row = np.zeros(len(table), dtype=np.intp)
-    cutter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    cutter = StratifiedGroupKFold(n_splits=count, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
         cuts = cutter.split(np.zeros(len(table)), table["label"].to_numpy(), table["group"].to_numpy())

@@ -7,6 +7,7 @@ group was drawn, and all metrics are computed for many weightings at once.
 """
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -46,6 +47,30 @@ def intervals(evaluation: Evaluation, resamples: int = 1000, seed: int = 0, leve
         [(name, value, float(bounds[name][0]), float(bounds[name][1])) for name, value in values.items()],
         columns=["metric", "value", "low", "high"],
     )
+
+
+def mean_intervals(evaluations: Sequence[Evaluation], resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """The mean of each metric over several evaluations of the same images, with 95 % intervals and the spread.
+
+    Every resample draws the same groups for all of them, so the interval is that of the mean over these very models on
+    other patients; `sd` (n - 1 in the denominator) is the spread over the models, NaN of a single one.
+
+    Returns:
+        Columns `metric`, `value`, `low`, `high`, `sd`; see `intervals`.
+    """
+    values = pd.DataFrame([score(each) for each in evaluations])
+    member, names = pd.factorize(evaluations[0].rows["group"], use_na_sentinel=False)
+    table = pd.DataFrame({"metric": values.columns, "value": values.mean().to_numpy()})
+    table["low"] = table["high"] = np.nan
+    if len(names) > 1:
+        drawn = [_replicates(each, np.asarray(member), len(names), resamples, seed) for each in evaluations]
+        means = {name: np.mean([each[name] for each in drawn], axis=0) for name in values.columns}
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="All-NaN slice", category=RuntimeWarning)
+            table["low"], table["high"] = np.transpose(
+                [np.nanquantile(means[n], [0.025, 0.975]) for n in table["metric"]]
+            )
+    return table.assign(sd=values.std(ddof=1).to_numpy())
 
 
 def _replicates(

@@ -4,6 +4,7 @@ from typing import Any
 
 from brain_tumor import CLASSES
 from brain_tumor.data.load import Dataset
+from brain_tumor.data.protocol import leak
 from brain_tumor.evaluation.metrics import Evaluation
 from brain_tumor.evaluation.prediction import EVALUATION_BATCH, predict
 
@@ -17,7 +18,7 @@ def measure(
     batch_size: int = EVALUATION_BATCH,
     quiet: bool = False,
 ) -> Evaluation:
-    """Score every image of a part; `protocol` stands in the title, as does that the data is synthetic."""
+    """Score every image of a part; `protocol` stands in the title, as does that the data is synthetic, or leaks."""
     rows = dataset.rows(part)
     probabilities = predict(
         model,
@@ -26,5 +27,6 @@ def measure(
         batch_size=batch_size,
         title=None if quiet else f"measuring {part}",
     )
-    title = f"{part} part, {dataset.split.name}, {protocol}"
+    leaks = " (LEAKS)" if part == "test" and leak(dataset.split) else ""
+    title = f"{part} part, {dataset.split.name}, {protocol}{leaks}"
     return Evaluation(dataset.split.table.iloc[rows], probabilities, CLASSES, title)

@@ -85,6 +85,19 @@ class Evaluation:
         return table
 
 
+def pooled(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """The out-of-fold predictions of several models as one evaluation.
+
+    Raises ValueError if an image was predicted twice, or the classes differ.
+    """
+    rows = pd.concat([each.rows for each in evaluations], ignore_index=True)
+    if rows["path"].duplicated().any() or len({each.classes for each in evaluations}) > 1:
+        raise ValueError("only predictions of different images, for the same classes, can be pooled")
+    probabilities = np.concatenate([each.probabilities for each in evaluations])
+    title = f"{evaluations[0].title}, pooled over {len(evaluations)} folds"
+    return Evaluation(rows, probabilities, evaluations[0].classes, title)
+
+
 @dataclass(frozen=True, eq=False)
 class Calibration:
     """Equal-width bins of the confidence, (low, high]; confidence and accuracy are NaN in an empty bin."""

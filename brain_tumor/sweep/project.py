@@ -15,6 +15,7 @@ from brain_tumor.sweep.settings import SweepConfig
 from brain_tumor.sweep.summary import best_trials, chosen_trial, train_overrides
 from brain_tumor.training.job import loaded
 from brain_tumor.training.preflight import image_size, preflight
+from brain_tumor.training.several import refuse
 
 
 class Project(Hooks):
@@ -35,6 +36,7 @@ class Project(Hooks):
         trial = typed(TrainConfig, config)
         if trial.resume:
             raise InputError("resume goes on with one run, by its own configuration: leave out -m")
+        refuse(trial)
         preflight(trial)
         self._checked.append((trial, config))
 
@@ -42,7 +44,7 @@ class Project(Hooks):
         """Read all images that the trials will read, once and before them; the fact is their digest."""
         splits = {}
         for trial, _ in self._checked:
-            source = (trial.data, image_size(trial), trial.protocol.name)
+            source = (trial.data, image_size(trial), trial.protocol)
             if source not in splits:
                 splits[source] = loaded(trial.data, image_size=source[1], protocol=source[2]).split
         self._synthetic = next(iter(splits.values())).synthetic

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from brain_tumor.config import TrainConfig
 from brain_tumor.data.load import Dataset
+from brain_tumor.data.protocol import leak
 from brain_tumor.data.split import Split
 from brain_tumor.evaluation.bootstrap import intervals
 from brain_tumor.evaluation.drawing import save
@@ -110,12 +111,14 @@ def log_figure(figure: Figure, name: str) -> None:
 
 
 def summary(
-    measured: Sequence[tuple[Evaluation, pd.DataFrame]], store: Store, run_id: str, lines: Sequence[str]
+    measured: Sequence[tuple[Evaluation, pd.DataFrame]], split: Split, store: Store, run_id: str, lines: Sequence[str]
 ) -> str:
-    """What a run prints at the end: each part's table with its intervals, then where everything is."""
+    """What a run prints at the end: each part's table with its intervals, the leak beside it, and where all is."""
     text = []
     for evaluation, table in measured:
         text.append(f"\n{evaluation.title}: {len(evaluation.rows)} images, 95 % intervals by group")
+        if "test" in set(evaluation.rows["part"]) and (found := leak(split)):
+            text.append(f"  {found}: these scores flatter the model")
         rows = table.set_index("metric").loc[list(PRINTED)]
         text += [f"  {name:<18} {row.value:.4f}  [{row.low:.4f}, {row.high:.4f}]" for name, row in rows.iterrows()]
     figures = mlflow.get_run(run_id).info.artifact_uri + "/figures"

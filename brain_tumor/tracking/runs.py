@@ -43,6 +43,7 @@ def started(
         tags=dict(tags or {}),
         parent_run_id=parent,
         log_system_metrics=system_metrics,
+        nested=mlflow.active_run() is not None,
     )
     try:
         yield run.info.run_id
@@ -105,12 +106,15 @@ def log_split(split: Split, context: str) -> None:
 
 
 def interrupted(run_id: str) -> Run:
-    """A training run that can be resumed; InputError if there is none of that id, or it has finished."""
+    """A training run, or the parent of several, that can be resumed.
+
+    Raises InputError if there is none of that id, or it has finished.
+    """
     try:
         run = mlflow.get_run(run_id)
     except MlflowException as error:
         raise InputError(f"resume={run_id}: {mlflow.get_tracking_uri()} has no run of that id") from error
-    if run.data.tags.get("job") != "train":
+    if run.data.tags.get("job") not in ("train", "several"):
         raise InputError(f"resume={run_id} is no training run of brain_tumor")
     if run.info.status == "FINISHED":
         raise InputError(f"resume={run_id} has finished: there is nothing to resume")

@@ -8,6 +8,7 @@ import mlflow
 import yaml
 
 from brain_tumor.config import TrainConfig
+from brain_tumor.data.protocol import leak
 from brain_tumor.data.split import Split
 from brain_tumor.tracking.registry import RegisteredModel
 from brain_tumor.tracking.runs import git_tags, log_environment, log_split
@@ -39,6 +40,7 @@ def tags(plan: Plan, split: Split) -> dict[str, str]:
         "data_kind": "synthetic" if split.synthetic else "real",
         "data_digest": split.digest,
         "protocol": plan.config.protocol.name,
+        "leaking": str(leak(split) is not None).lower(),
         **git_tags(),
     }
 
@@ -54,6 +56,7 @@ def evaluation_tags(registered: RegisteredModel, split: Split, protocol: str) ->
         "data_kind": "synthetic" if split.synthetic else "real",
         "data_digest": split.digest,
         "protocol": protocol,
+        "leaking": str(leak(split) is not None).lower(),
         **git_tags(),
     }
 

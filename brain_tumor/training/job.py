@@ -2,10 +2,9 @@
 
 import gc
 import logging
-import shlex
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -47,10 +46,17 @@ class Opened:
     checkpoints: Path
 
 
-def run(request: Request) -> float:
-    """Train a run of its own; returns the best epoch's `monitor` on the val part."""
-    job = _open(request, load)
-    with _started(job) as (run_id, folder), resumable(run_id, folder, request.overrides):
+def run(request: Request, *, parent: str | None = None, member: str | None = None) -> float:
+    """Train a run of its own, or the `member` of several below a `parent` run.
+
+    Returns the best epoch's `monitor` on the val part.
+    """
+    job = _open(request, load if parent is None else loaded)
+    if member is not None:
+        job = replace(job, name=f"{member}: {job.name}", tags={**job.tags, "member": member})
+    with _started(job, parent) as (run_id, folder), ExitStack() as stack:
+        if parent is None:  # several runs are gone on with by their parent
+            stack.enter_context(resumable(run_id, folder, request.overrides))
         return finish(job.prepared, job.store, job.tags, run_id, folder)
 
 
@@ -105,7 +111,7 @@ def finish(prepared: "Prepared", store: Any, tags: dict[str, str], run_id: str, 
     # The test part is opened once, by a single run that has finished; nothing is decided by it.
     measured, more = _measure(prepared, trained, ("val", "test") if config.test else ("val",))
     checkpoint.discard(folder)
-    print(report.summary(measured, store, run_id, [*lines, *more]))
+    print(report.summary(measured, prepared.dataset.split, store, run_id, [*lines, *more]))
     return score
 
 
@@ -209,7 +215,7 @@ def _open(request: Request, read: Any) -> Opened:
     from brain_tumor.training import checkpoint
     from brain_tumor.training.run import prepare
 
-    dataset = read(config.data, image_size=image_size(config), protocol=config.protocol.name)
+    dataset = read(config.data, image_size=image_size(config), protocol=config.protocol)
     prepared = prepare(config, dataset, weights)
     checkpoints = existing_path(config.tracking.checkpoints)
     checkpoint.check_writable(checkpoints)
@@ -239,7 +245,7 @@ def resumable(run_id: str, folder: Path, overrides: list[str]) -> Iterator[None]
     except BaseException:
         if folder.is_dir():
             kept = [text for text in overrides if text.startswith(("tracking.uri=", "tracking.checkpoints="))]
-            command = " ".join([entry.command("train"), f"resume={run_id}", *map(shlex.quote, kept)])
+            command = entry.command("train", f"resume={run_id}", *kept)
             print(f"stopped; to go on from the last finished epoch: {command}", file=sys.stderr)
         raise
 

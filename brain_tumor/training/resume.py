@@ -21,6 +21,10 @@ def resume(config: TrainConfig, overrides: list[str]) -> float:
     from brain_tumor.tracking import runs
 
     run = runs.interrupted(str(config.resume))
+    if run.data.tags["job"] == "several":
+        from brain_tumor.training import several
+
+        return several.resume(config, overrides)
     logged = typed(TrainConfig, runs.load_config(run.info.run_id))
     if _given(overrides, "hardware"):
         logged = replace(logged, hardware=config.hardware)

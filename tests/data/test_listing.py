@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from toy import OFFICIAL
 
 from brain_tumor.config import DataConfig
 from brain_tumor.data.listing import find_roots, read_images
@@ -46,13 +47,13 @@ def test_several_roots_are_sites_with_layouts_of_their_own(
     assert listing.files[0] == second / "glioma" / "0.png"
     assert set(listing.table.loc[listing.table["site"] == "first", "part"]) == {"train", "test"}
     with pytest.raises(InputError, match=r"names 2 folders \(second, first\)"):
-        load(data, image_size=16, protocol="official")
+        load(data, image_size=16, protocol=OFFICIAL)
 
 
 def test_logged_images_are_looked_for_in_one_folder(
     tmp_path: Path, make_folders: MakeFolders, data_config: MakeConfig
 ) -> None:
     data = data_config(make_folders(tmp_path / "data", count=8))
-    split = load(data, image_size=16, protocol="official").split
+    split = load(data, image_size=16, protocol=OFFICIAL).split
     with pytest.raises(InputError, match="give the one that holds the logged images"):
         load_logged(split, data, root=("a", "b"), image_size=16)

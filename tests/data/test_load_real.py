@@ -3,6 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from toy import OFFICIAL
 
 from brain_tumor.config import DataConfig
 from brain_tumor.data.load import load, load_whole
@@ -20,7 +21,7 @@ def real_data() -> Path:
 @pytest.mark.real_data
 def test_real_official_split(data_config: MakeConfig) -> None:
     data = data_config(real_data() / "brain-tumor-mri", val_fraction=0.1)
-    split = load(data, image_size=32, protocol="official").split
+    split = load(data, image_size=32, protocol=OFFICIAL).split
     counts = {part: sum(classes.values()) for part, classes in split.counts.items()}
     assert counts["train"] + counts["val"] == 5708
     assert counts["test"] == 1311

@@ -1,0 +1,156 @@
+"""Protocols: which images train, which select, which calibrate, and which are the test."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+
+from brain_tumor import CLASSES
+from brain_tumor.config import DataConfig, ProtocolConfig
+from brain_tumor.data.split import Split, carve, folds
+from brain_tumor.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+
+def divide(images: pd.DataFrame, protocol: ProtocolConfig, data: DataConfig) -> pd.DataFrame:
+    """The images that take part, with their `part`; the index is made anew.
+
+    - official: the parts of the data's own folders; a part that they lack is drawn.
+    - clean: as official, without the training images that share a group with a test or validation image.
+    - grouped: all parts are drawn, over whole groups, stratified by class; with `folds` the test part is one fold.
+    - leave_one_site_out: `site` is the test part, and what shares a group with it does not train.
+
+    Of a part that is drawn here one image a twin is kept, the one with the least SHA-256, since copies of a slice
+    are no further evidence. All copies train, and so do groups that stand under two labels.
+
+    Args:
+        images: columns path, label, part ("" where the folders do not say), group, twin, site, sha256.
+        protocol: its `name`, and with it `fold` of `folds`, or `site`.
+        data: the fractions to draw, and `split_seed`.
+
+    Raises:
+        InputError: the data does not have what the protocol needs, or a class does not suffice for all parts.
+    """
+    own = protocol.name in ("official", "clean")
+    images = images.reset_index(drop=True)
+    images["part"] = images["part"].replace("", "train") if own else "train"
+    given = set(images["part"])
+    if "train" not in given:
+        raise InputError(f"the images have no training part, only {', '.join(sorted(given))}: add a folder Training/")
+    if protocol.name == "clean":
+        images = _cleaned(images)
+    drawn = []
+    if protocol.name == "leave_one_site_out":
+        images = _one_site_out(images, protocol.site)
+        drawn.append("test")
+    elif protocol.folds is not None:
+        _draw_fold(images, protocol, data.split_seed)
+        drawn.append("test")
+    fractions = {"test": data.test_fraction, "val": data.val_fraction, "calibration": data.calibration_fraction}
+    for part, fraction in fractions.items():
+        if part in given or part in drawn or fraction is None:
+            continue
+        rows = images[_free(images)]
+        chosen = carve(rows, fraction, key=f"data.{part}_fraction", seed=data.split_seed)
+        images.loc[rows.index[chosen], "part"] = part
+        drawn.append(part)
+    return _one_a_twin(images, drawn)
+
+
+def require_whole_groups(split: Split, protocol: str) -> None:
+    """Refuse a split in which a group stands in several parts, unless `protocol` is official, which says so.
+
+    Raises:
+        InputError: naming how many groups, and of which image the first is.
+    """
+    parts = split.table.groupby("group")["part"].nunique()
+    cut = parts.index[parts > 1]
+    if protocol == "official" or not len(cut):
+        return
+    example = split.table.loc[split.table["group"] == cut[0], "path"].iloc[0]
+    raise InputError(
+        f"protocol={protocol}: {len(cut)} groups of twins or of a patient stand in several parts ({example} …): "
+        "use protocol=grouped, or protocol=official to accept the leak"
+    )
+
+
+def leak(split: Split) -> str | None:
+    """How many test images have a twin, or their patient, in a part that the model has seen; None where none has."""
+    test = split.part("test")
+    seen = split.table.loc[split.table["part"] != "test", ["group", "twin"]]
+    twins, groups = (int(test[column].isin(set(seen[column])).sum()) for column in ("twin", "group"))
+    if not groups:
+        return None
+    what = "a twin" if groups == twins else f"their patient or a twin ({twins} a twin)"
+    return f"LEAKS: {groups} of {len(test)} test images have {what} in training"
+
+
+def _cleaned(images: pd.DataFrame) -> pd.DataFrame:
+    if "test" not in set(images["part"]):
+        raise InputError("protocol=clean needs a test part of the data's own, and there is none: use protocol=grouped")
+    for part, others in (("test", ["train", "val"]), ("val", ["train"])):
+        held_out = set(images.loc[images["part"] == part, "group"])
+        removed = images["group"].isin(held_out) & images["part"].isin(others)
+        if removed.any():
+            logger.info("%d images that share a group with a %s image do not train", int(removed.sum()), part)
+        images = images[~removed].reset_index(drop=True)
+    absent = [label for label in CLASSES if label not in set(images.loc[images["part"] == "train", "label"])]
+    if absent:
+        raise InputError(
+            f"protocol=clean leaves no training image of {', '.join(absent)}, since all have a twin in the test part: "
+            "use protocol=grouped"
+        )
+    return images
+
+
+def _one_site_out(images: pd.DataFrame, site: str | None) -> pd.DataFrame:
+    sites = sorted(set(images["site"]))
+    if len(sites) < 2:
+        raise InputError(
+            f"protocol=leave_one_site_out needs several sites, and there is only {sites[0]!r}: give data.root=[A,B]"
+        )
+    if site not in sites:
+        raise InputError(f"protocol.site={site} is none of the sites {', '.join(sites)}")
+    out = images["site"] == site
+    shared = images["group"].isin(set(images.loc[out, "group"])) & ~out
+    if shared.any():
+        logger.warning("%d images of other sites are twins of images of %s and do not train", int(shared.sum()), site)
+    images.loc[out, "part"] = "test"
+    left = images[~shared].reset_index(drop=True)
+    absent = [label for label in CLASSES if label not in set(left.loc[left["part"] == "train", "label"])]
+    if absent:
+        raise InputError(
+            f"protocol.site={site}: without the twins of its images the other sites have none of {', '.join(absent)}: "
+            "it is no other site"
+        )
+    return left
+
+
+def _draw_fold(images: pd.DataFrame, protocol: ProtocolConfig, seed: int) -> None:
+    rows = images[_free(images)]
+    count = int(protocol.folds or 0)
+    fewest = rows.groupby("label")["group"].nunique().reindex(CLASSES, fill_value=0)
+    if fewest.min() < count:
+        raise InputError(
+            f"protocol.folds={count} needs as many groups of every class, and {fewest.idxmin()} has {fewest.min()}: "
+            "use fewer folds"
+        )
+    fold_of_row = folds(rows, count, seed)
+    images.loc[rows.index[fold_of_row == protocol.fold], "part"] = "test"
+
+
+def _free(images: pd.DataFrame) -> "pd.Series[bool]":
+    """The training rows that may be drawn for another part: their group has one label, and trains as a whole."""
+    labels = images.groupby("group")["label"].transform("nunique")
+    return (images["part"] == "train") & (labels == 1)
+
+
+def _one_a_twin(images: pd.DataFrame, parts: list[str]) -> pd.DataFrame:
+    order = np.argsort(images["sha256"].to_numpy(), kind="stable")
+    copy = images.iloc[order].duplicated(["part", "twin"]).reindex(images.index)
+    surplus = copy & images["part"].isin(parts)
+    if surplus.any():
+        counts = ", ".join(f"{int((surplus & (images['part'] == part)).sum())} of {part}" for part in parts)
+        logger.info("counted once a slice: %d copies are left out (%s)", int(surplus.sum()), counts)
+    return images[~surplus].reset_index(drop=True)

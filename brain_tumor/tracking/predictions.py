@@ -1,0 +1,28 @@
+"""The predictions that a run has logged, read back."""
+
+import tempfile
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+
+from brain_tumor.evaluation.metrics import Evaluation
+from brain_tumor.tracking.runs import download
+
+
+def read_predictions(run_id: str, part: str) -> Evaluation:
+    """The evaluation of a part, from `tables/<part>_predictions.csv`.
+
+    Raises InputError if the run has no such table.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(download(run_id, f"tables/{part}_predictions.csv", folder))
+        table = pd.read_csv(path, keep_default_na=False, dtype={"group": str, "twin": str, "sha256": str, "site": str})
+    columns = [name for name in table.columns if name.startswith("probability_")]
+    probabilities = table[columns].to_numpy(float)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)  # as written, to the last digit but one
+    rows = table.drop(columns=[*columns, "prediction", "correct"])
+    tags = mlflow.get_run(run_id).data.tags
+    data = f"{'SYNTHETIC ' if tags.get('data_kind') == 'synthetic' else ''}{tags.get('data')}"
+    title = f"{part} part, {data}, {tags.get('protocol')}"
+    return Evaluation(rows, probabilities, tuple(name.removeprefix("probability_") for name in columns), title)

@@ -1,0 +1,95 @@
+"""The parent run of several trainings: what it needs to be gone on with, and what they come to together."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import mlflow
+import pandas as pd
+import yaml
+from mlflow.entities import Run
+
+from brain_tumor.config import TrainConfig, typed
+from brain_tumor.evaluation.bootstrap import mean_intervals
+from brain_tumor.evaluation.figures import confusion, reliability, roc
+from brain_tumor.evaluation.metrics import HEADLINE, Evaluation, pooled, score
+from brain_tumor.tracking import runs
+from brain_tumor.tracking.predictions import read_predictions
+from brain_tumor.tracking.report import PRINTED, log_figure
+from brain_tumor.tracking.store import Store
+from brain_tumor.training.job import Request
+
+
+@contextmanager
+def opened(store: Store, request: Request, *, run_id: str | None = None) -> Iterator[str]:
+    """The parent run, made with the configuration in it, or with `run_id` the same one again; yields its id."""
+    config = request.config
+    name = f"{config.model.name} {request.choices['schedule']}, {config.protocol.name}, several runs"
+    tags = {"job": "several", "model": config.model.name, "protocol": config.protocol.name, **runs.git_tags()}
+    with runs.started(store, name=name, tags=tags, run_id=run_id, system_metrics=False) as parent:
+        if run_id is None:
+            mlflow.log_text(yaml.safe_dump(request.composed, sort_keys=False, allow_unicode=True), "config/config.yaml")
+            mlflow.log_text("".join(f"{text}\n" for text in request.overrides), "config/overrides.txt")
+            mlflow.log_dict(dict(request.choices), "config/choices.json")
+        yield parent
+
+
+def request_of(parent: str) -> Request:
+    """What the parent run was asked for."""
+    composed = runs.load_config(parent)
+    uri = mlflow.get_run(parent).info.artifact_uri
+    overrides = mlflow.artifacts.load_text(f"{uri}/config/overrides.txt").splitlines()
+    choices = mlflow.artifacts.load_dict(f"{uri}/config/choices.json")
+    return Request(typed(TrainConfig, composed), composed, overrides, choices)
+
+
+def child(parent: str, member: str) -> Run | None:
+    """The last run of a member; None if it has none yet."""
+    experiment = mlflow.get_run(parent).info.experiment_id
+    query = f"tags.`mlflow.parentRunId` = '{parent}' and tags.member = '{member}'"
+    found = mlflow.MlflowClient().search_runs([experiment], query, order_by=["attributes.start_time DESC"])
+    return found[0] if found else None
+
+
+def conclude(store: Store, parent: str, members: Sequence[str], config: TrainConfig) -> str:
+    """Log to the current run what its members come to, and return it in lines.
+
+    Of each part: mean and standard deviation over the members as metrics (`test/accuracy`, `test/accuracy_sd`), a row a
+    member in `tables/test_runs.csv`. Folds are one evaluation, of their pooled predictions: the mean and deviation are
+    then over the seeds, if there are several.
+    """
+    found = [run for run in (child(parent, member) for member in members) if run is not None]
+    lines = [""]
+    for part in ("val", "test") if config.test else ("val",):
+        evaluations = [read_predictions(run.info.run_id, part) for run in found]
+        of_members = pd.DataFrame([score(each) for each in evaluations]).assign(member=list(members))
+        runs.log_table(of_members, f"tables/{part}_runs.csv")
+        if part == "test" and config.protocol.folds is not None:
+            evaluations = _pooled_by_seed(evaluations, len(config.seeds or (0,)))
+        lines += _log_part(evaluations, part, config, len(found))
+    lines += ["", f"run       {store.run_address(parent)}", f"MLflow    {store.ui_command}"]
+    return "\n".join(lines)
+
+
+def _pooled_by_seed(evaluations: list[Evaluation], seeds: int) -> list[Evaluation]:
+    folds = len(evaluations) // seeds
+    return [pooled(evaluations[start : start + folds]) for start in range(0, len(evaluations), folds)]
+
+
+def _log_part(evaluations: list[Evaluation], part: str, config: TrainConfig, count: int) -> list[str]:
+    table = mean_intervals(evaluations, resamples=config.bootstrap).set_index("metric")
+    names = [*HEADLINE, *(name for name in table.index if name.startswith("recall_"))]
+    values: dict[str, float] = {f"{part}/{name}": float(table.loc[name, "value"]) for name in names}
+    if len(evaluations) > 1:
+        values |= {f"{part}/{name}_sd": float(table.loc[name, "sd"]) for name in names}
+    mlflow.log_metrics(values)
+    runs.log_table(table.reset_index(), f"tables/{part}_metrics.csv")
+    if len(evaluations) == 1:
+        runs.log_table(evaluations[0].table(), f"tables/{part}_predictions.csv")
+        for name, draw in (("confusion", confusion), ("reliability", reliability), ("roc", roc)):
+            log_figure(draw(evaluations[0]), f"{part}/{name}")
+    same = f"mean of {len(evaluations)}, " if len(evaluations) > 1 else ""
+    title = f"{evaluations[0].title}: {same}{count} runs, {len(evaluations[0].rows)} images, 95 % intervals by group"
+    rows: list[Any] = list(table.loc[list(PRINTED)].iterrows())
+    spread = "  (sd {:.4f})" if len(evaluations) > 1 else ""
+    return [title, *(f"  {n:<18} {r.value:.4f}  [{r.low:.4f}, {r.high:.4f}]{spread.format(r.sd)}" for n, r in rows)]

@@ -1,0 +1,125 @@
+"""Several runs as one command: seeds, folds of a cross-validation, or both, below one parent run."""
+
+import copy
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from brain_tumor import entry
+from brain_tumor.config import TrainConfig, typed
+from brain_tumor.errors import InputError
+from brain_tumor.paths import existing_path
+from brain_tumor.training import job
+from brain_tumor.training.preflight import preflight
+
+
+@dataclass(frozen=True)
+class Member:
+    """One of the runs: the keys of the configuration that are its own, "seed" and "protocol.fold" say."""
+
+    changes: Mapping[str, Any]
+
+    @property
+    def label(self) -> str:
+        """How the run is called beside its siblings: "seed 0, fold 2"."""
+        return ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in self.changes.items())
+
+
+def members(config: TrainConfig) -> list[Member]:
+    """The runs that a configuration asks for; none if it asks for a single one, as it stands."""
+    seeds: list[dict[str, Any]] = [{"seed": seed} for seed in config.seeds or ()]
+    parts: list[dict[str, Any]] = []
+    if config.protocol.folds is not None and config.protocol.fold is None:
+        parts = [{"protocol.fold": fold} for fold in range(config.protocol.folds)]
+    return [Member({**seed, **part}) for seed in seeds or [{}] for part in parts or [{}] if seed or part]
+
+
+def run(request: job.Request) -> float:
+    """Train all members, one after the other; returns the mean of their best `monitor` on the val part.
+
+    Each opens its test part once it has finished; the parent run holds the mean and the spread, and of folds the
+    pooled predictions.
+    """
+    preflight(request.config)
+
+    from brain_tumor.tracking import several_run
+    from brain_tumor.tracking.store import open_store
+
+    store = open_store(request.config.tracking)
+    with several_run.opened(store, request) as parent:
+        return _train(request, parent, store, [], request.config)
+
+
+def resume(config: TrainConfig, overrides: list[str]) -> float:
+    """Go on with the parent run `config.resume`: its finished members stay, an interrupted one goes on in itself."""
+    from brain_tumor.tracking import several_run
+    from brain_tumor.tracking.store import open_store
+
+    store = open_store(config.tracking)
+    parent = str(config.resume)
+    request = several_run.request_of(parent)
+    given = [text for text in overrides if not text.startswith("resume=")]
+    with several_run.opened(store, request, run_id=parent):
+        return _train(request, parent, store, given, config)
+
+
+def _train(request: job.Request, parent: str, store: Any, given: list[str], places: TrainConfig) -> float:
+    """Train what has not finished below `parent`. `given` and `places`: what stood beside `resume`."""
+    from brain_tumor.tracking import several_run
+    from brain_tumor.training.resume import resume as resume_one
+
+    found = members(request.config)
+    scores = []
+    try:
+        for number, member in enumerate(found, start=1):
+            print(f"{member.label} ({number} of {len(found)})", file=sys.stderr)
+            known = several_run.child(parent, member.label)
+            if known is not None and known.info.status == "FINISHED":
+                scores.append(float(known.data.metrics[request.config.monitor]))  # its last value is the kept epoch's
+            elif known is not None and _has_checkpoint(known.info.run_id, request.config, places, given):
+                scores.append(resume_one(replace(places, resume=known.info.run_id), given))
+            else:
+                scores.append(job.run(_request_of(member, request), parent=parent, member=member.label))
+            job.forget()
+    except BaseException:
+        kept = [
+            text for text in given or request.overrides if text.startswith(("tracking.uri=", "tracking.checkpoints="))
+        ]
+        print(
+            f"stopped; to go on with all of them: {entry.command('train', f'resume={parent}', *kept)}", file=sys.stderr
+        )
+        raise
+    print(several_run.conclude(store, parent, [member.label for member in found], request.config))
+    return sum(scores) / len(scores)
+
+
+def refuse(config: TrainConfig) -> None:
+    """Raise InputError for a trial, or a job of a multirun, that asks for several runs."""
+    if members(config):
+        key = "seeds=[…]" if config.seeds else "protocol.folds=… without protocol.fold"
+        raise InputError(
+            f"{key} asks for several runs, and -m for several of these: use seed=0,1,2 and the like with -m"
+        )
+
+
+def _has_checkpoint(run_id: str, logged: TrainConfig, places: TrainConfig, given: list[str]) -> bool:
+    there = places if any(text.startswith("tracking.checkpoints=") for text in given) else logged
+    return (existing_path(there.tracking.checkpoints) / run_id).is_dir()
+
+
+def _request_of(member: Member, request: job.Request) -> job.Request:
+    """The request for one member, whose configuration stands on its own. A fold's model is not registered."""
+    composed = copy.deepcopy(request.composed)
+    composed["seeds"] = None
+    if member.changes.keys() - {"seed"}:
+        composed["tracking"]["register"] = None
+    for key, value in member.changes.items():
+        *path, name = key.split(".")
+        place = composed
+        for each in path:
+            place = place[each]
+        place[name] = value
+    own = [f"{key}={value}" for key, value in member.changes.items()]
+    overrides = [text for text in request.overrides if not text.startswith("seeds=")]
+    return job.Request(typed(TrainConfig, composed), composed, [*overrides, *own], request.choices)
