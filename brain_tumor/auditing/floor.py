@@ -49,7 +49,7 @@ def _logistic(seed: int, workers: int) -> Any:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
+    return make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300))
 
 
 def _neighbour(seed: int, workers: int) -> Any:
