@@ -80,11 +80,11 @@ def _draw(
     drawn = {"counts": figures.counts(found.count_images, title)}
     for table, key, what in ((found.across_parts, "part", "part"), (found.across_sites, "site", "site")):
         for (name, other), rows in table.groupby([key, "other"], sort=False):
-            head = f"{name} images with a twin in {other}: {title}"
+            head = f"{name} images with a twin in {other}" + (f": {title}" if what == "part" else "")
             drawn[f"twins_{what}_{name}_{other}".replace("/", "_")] = figures.across(rows, head)
     if floor is not None and len(floor):
         drawn["floor"] = figures.floor_bars(floor, title)
-    drawn["scores"] = figures.scores(graph.candidates, THRESHOLD, title)
-    names = dict(zip(reversed(found.images["sha256"].tolist()), reversed(found.images["path"].tolist()), strict=True))
-    drawn["pairs"] = figures.pairs(graph.candidates, THRESHOLD, listing.contents, names, title)
+    known = found.images[found.images["twin"] != ""].drop_duplicates("sha256").set_index("sha256")
+    drawn["scores"] = figures.scores(graph.candidates, known["twin"], THRESHOLD, title)
+    drawn["pairs"] = figures.pairs(graph.candidates, known, THRESHOLD, listing.contents, title)
     return drawn

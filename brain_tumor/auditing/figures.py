@@ -1,6 +1,6 @@
 """The figures of an audit."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -91,43 +91,61 @@ def floor_bars(table: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def scores(candidates: pd.DataFrame, threshold: float, title: str) -> Figure:
-    """How similar the candidate pairs are, and where twins begin; `candidates` and `threshold` as in `twins`."""
-    figure = new_figure(8, 4, f"Scores of candidate pairs: {title}")
+def scores(candidates: pd.DataFrame, slices: "pd.Series[str]", threshold: float, title: str) -> Figure:
+    """How similar the candidate pairs are, and where twins begin.
+
+    Args:
+        candidates: columns a, b (SHA-256), score.
+        slices: SHA-256 -> the slice that the file shows.
+        threshold: the least score of twins.
+        title: of the data.
+    """
+    figure = new_figure(8, 4.2, f"Scores of candidate pairs: {title}")
     axes = figure.add_subplot()
     values = candidates["score"].to_numpy(dtype=float)
     low = min(float(values.min()) if len(values) else 0.0, threshold - 0.05)
-    step = (1 - threshold) / 30
-    bins = (threshold + step * np.arange(-np.ceil((threshold - low) / step), 31)).tolist()
-    for kept, colour, name in ((values >= threshold, ACCENT, "twins"), (values < threshold, FAINT, "no twins")):
-        axes.hist(values[kept], bins=bins, color=colour, label=f"{name}: {int(kept.sum()):,} pairs")
+    step = (1 - threshold) / 20
+    bins = (threshold + step * np.arange(-np.ceil((threshold - low) / step), 21)).tolist()
+    above, joined = values >= threshold, (candidates["a"].map(slices) == candidates["b"].map(slices)).to_numpy()
+    kinds = {
+        "twins": above,
+        "the same slice, through other images": joined & ~above,
+        "different slices": ~joined & ~above,
+    }
+    axes.hist(
+        [values[kind] for kind in kinds.values()],
+        bins=bins,
+        stacked=True,
+        color=[ACCENT, KIND_COLOURS["turned"], FAINT],
+        label=[f"{name}: {int(kind.sum()):,} pairs" for name, kind in kinds.items()],
+    )
     axes.axvline(threshold, color=ALARM, linewidth=1.5, label=f"threshold {threshold:g}")
-    axes.set_yscale("symlog", linthresh=10)
     axes.set_xlabel("score")
     axes.set_ylabel("pairs")
+    axes.set_yscale("symlog", linthresh=10)
     tidy(axes)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return figure
 
 
-def pairs(
-    candidates: pd.DataFrame, threshold: float, contents: Contents, names: Mapping[str, str], title: str
-) -> Figure:
-    """The pairs nearest to the threshold on either side, no image twice: whether it stands where it should.
+def pairs(candidates: pd.DataFrame, known: pd.DataFrame, threshold: float, contents: Contents, title: str) -> Figure:
+    """The pairs nearest to the threshold on either side, no slice twice: whether it stands where it should.
+
+    Below stand only pairs that are not joined through other images either.
 
     Args:
         candidates: columns a, b (SHA-256), transform, score.
-        threshold: of the score.
+        known: of every SHA-256 (the index) a path and the slice (twin) that it shows.
+        threshold: the least score of twins.
         contents: the pictures.
-        names: SHA-256 -> path.
         title: of the data.
     """
-    shown = list(_around(candidates, threshold))
+    shown = list(_around(candidates, known["twin"], threshold))
     lines = [-(-len(side) // COLUMNS) for side in shown]
     height = 0.8 + sum(0.45 + LINE * count for count in lines)
     figure = new_figure(11, height, f"Pairs around the threshold {threshold:g}: {title}", arranged=False)
     top = height - 0.6
-    heads = ("just above: taken for twins", "just below: not taken for twins")
+    heads = ("just above: taken for the same slice", "just below: taken for different slices")
     for side, count, head in zip(shown, lines, heads, strict=True):
         text = head if len(side) else f"{head}: none"
         figure.text(0.02, top / height, text, fontsize=11, weight="bold", color=INK, va="top")
@@ -139,31 +157,36 @@ def pairs(
             )  # fmt: skip
             for place, row in enumerate(side):
                 axes = figure.add_subplot(grid[place // COLUMNS, place % COLUMNS])
-                _draw_pair(axes, row, contents, names)
+                _draw_pair(axes, row, contents, known["path"])
         top -= LINE * count + 0.25
     return figure
 
 
-def _around(candidates: pd.DataFrame, threshold: float) -> Iterator[list[dict[str, Any]]]:
-    ordered = candidates.sort_values(["score", "a", "b"], kind="stable")
-    above = ordered[ordered["score"] >= threshold]
-    for side in (above, ordered[ordered["score"] < threshold].iloc[::-1]):
+def _around(
+    candidates: pd.DataFrame, slices: "pd.Series[str]", threshold: float
+) -> Iterator[list[dict[Hashable, Any]]]:
+    ordered = candidates.assign(first=candidates["a"].map(slices), second=candidates["b"].map(slices))
+    ordered = ordered.sort_values(["score", "a", "b"], kind="stable")
+    below = ordered[(ordered["score"] < threshold) & (ordered["first"] != ordered["second"])]
+    for side in (ordered[ordered["score"] >= threshold], below.iloc[::-1]):
         seen: set[str] = set()
-        taken: list[dict[str, Any]] = []
+        taken: list[dict[Hashable, Any]] = []
         for row in side.to_dict("records"):
-            if len(taken) < SHOWN and not {row["a"], row["b"]} & seen:
-                seen |= {row["a"], row["b"]}
-                taken.append({str(key): value for key, value in row.items()})
+            if len(taken) == SHOWN:
+                break
+            if not {row["first"], row["second"]} & seen:
+                seen |= {row["first"], row["second"]}
+                taken.append(row)
         yield taken
 
 
-def _draw_pair(axes: Axes, row: Mapping[str, Any], contents: Contents, names: Mapping[str, str]) -> None:
+def _draw_pair(axes: Axes, row: Mapping[Hashable, Any], contents: Contents, paths: "pd.Series[str]") -> None:
     a, b = row["a"], row["b"]
     gap = np.full((THUMBNAIL, 4, 3), 255, np.uint8)
     axes.imshow(np.concatenate([_thumbnail(contents, a), gap, _thumbnail(contents, b)], axis=1))
     axes.set_axis_off()
     axes.set_title(f"{row['transform']}  {row['score']:.4f}", fontsize=9, color=INK, pad=3)
-    text = "\n".join(shorten(names.get(sha, ""), 44) for sha in (a, b))
+    text = "\n".join(shorten(str(paths[sha]), 44) for sha in (a, b))
     axes.text(
         0.5, -0.03, text, transform=axes.transAxes, ha="center", va="top", fontsize=7, color=FAINT, parse_math=False
     )

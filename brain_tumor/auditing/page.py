@@ -44,13 +44,16 @@ def page(audit: Audit, folder: Path) -> str:
     drawn = {name: _image(folder / f"{name}.png", name) for name in audit.figures}
     crossing = "".join(drawn[name] for name in drawn if name.startswith("twins_part_"))
     sites = "".join(drawn[name] for name in drawn if name.startswith("twins_site_"))
+    sizes = _table(found.slice_sizes, "slice_sizes", rows=8)
     sections = [
         _section("Images", drawn["counts"], _table(found.count_images, "counts")),
         _section("Twins across the parts", crossing, _table(found.across_parts, "twins_across_parts"), note=_PARTS),
         _section(
             "Twins by kind", _table(found.count_twins, "twins"), "<p>Each pair: <code>tables/pairs.csv</code>.</p>"
         ),
-        _section("Distinct slices", _table(found.count_slices, "slices"), _table(found.slice_sizes, "slice_sizes")),
+        _section(
+            "Distinct slices", _table(found.count_slices, "slices"), _table(found.slice_sizes, "slice_sizes", rows=8)
+        ),
         _section("Label conflicts", _table(found.conflicts, "label_conflicts"), note=_CONFLICTS),
         _floor(audit, drawn.get("floor", "")),
         _section("Modes and sizes", _table(found.formats, "formats"), note="One that goes with a class is a shortcut."),
@@ -87,7 +90,7 @@ def _section(title: str, *content: str, note: str = "") -> str:
     return f"<h2>{escape(title)}</h2>{about}{''.join(content)}\n"
 
 
-def _table(table: pd.DataFrame, name: str) -> str:
+def _table(table: pd.DataFrame, name: str, rows: int = LISTED) -> str:
     """The first rows of a table, and where all are."""
     if table.empty:
         return "<p>None.</p>"
@@ -98,10 +101,10 @@ def _table(table: pd.DataFrame, name: str) -> str:
         return f"<tr>{inner}</tr>"
 
     head = line([str(column).replace("_", " ") for column in table.columns], "th")
-    rows = [line([_shown(value) for value in row], "td") for row in table.head(LISTED).itertuples(index=False)]
-    left = len(table) - LISTED
+    body = "".join(line([_shown(value) for value in row], "td") for row in table.head(rows).itertuples(index=False))
+    left = len(table) - rows
     more = f"<p>… and {left:,} more in <code>tables/{name}.csv</code>.</p>" if left > 0 else ""
-    return f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>{more}"
+    return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>{more}"
 
 
 def _shown(value: object) -> str:

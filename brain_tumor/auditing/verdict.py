@@ -47,11 +47,17 @@ def _share(row: dict[Hashable, Any], what: str) -> str:
 
 
 def _patients(table: pd.DataFrame) -> list[str]:
-    return [
-        f"{row['shared']:,} of the {row['known']:,} {PART_NAMES[row['part']]} images whose patient is known have that "
-        f"patient in the {PART_NAMES[row['other']]} part."
-        for row in table.to_dict("records")
-    ]
+    lines = []
+    for row in table.to_dict("records"):
+        part, other = PART_NAMES[row["part"]], PART_NAMES[row["other"]]
+        if not row["shared"]:
+            lines.append(f"No patient who is known stands in both the {part} and the {other} part.")
+            continue
+        share = "All" if row["shared"] == row["known"] else f"{row['shared']:,} of the"
+        lines.append(
+            f"{share} {row['known']:,} {part} images whose patient is known have that patient in the {other} part."
+        )
+    return lines
 
 
 def _sites(table: pd.DataFrame) -> list[str]:

@@ -27,19 +27,27 @@ def test_bars_of_twins_add_up_to_the_share() -> None:
 
 
 def test_the_histogram_counts_each_pair_once_and_cuts_at_the_threshold() -> None:
-    candidates = pd.DataFrame({"score": [0.5, 0.7, 0.86, 0.87, 0.9, 1.0]})
-    figure = figures.scores(candidates, 0.87, "made up")
+    slices = pd.Series({"a": "t1", "b": "t1", "c": "t1", "d": "t2"})
+    candidates = pd.DataFrame(
+        [("a", "b", 1.0), ("b", "c", 0.87), ("a", "c", 0.86), ("a", "d", 0.7), ("b", "d", 0.5)],
+        columns=["a", "b", "score"],
+    )
+    figure = figures.scores(candidates, slices, 0.87, "made up")
     bars = figure.axes[0].patches
-    assert sum(bar.get_height() for bar in bars) == 6
-    assert sum(bar.get_height() for bar in bars if bar.get_x() >= 0.87 - 1e-9) == 3
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
-        "twins: 3 pairs", "no twins: 3 pairs", "threshold 0.87",
-    ]  # fmt: skip
+    assert sum(bar.get_height() for bar in bars) == 5
+    assert sum(bar.get_height() for bar in bars if bar.get_x() >= 0.87 - 1e-9) == 2
+    assert sorted(text.get_text() for text in figure.legends[0].get_texts()) == [
+        "different slices: 2 pairs",
+        "the same slice, through other images: 1 pairs",
+        "threshold 0.87",
+        "twins: 2 pairs",
+    ]
 
 
-def test_the_sheet_shows_the_nearest_pairs_and_no_image_twice() -> None:
-    shas = [f"s{index}" for index in range(8)]
-    contents = Contents(np.zeros((8, 16, 16, 3), np.uint8), pd.DataFrame({"sha256": shas}))
+def test_the_sheet_shows_the_nearest_pairs_and_no_slice_twice() -> None:
+    shas = [f"s{index}" for index in range(9)]
+    contents = Contents(np.zeros((9, 16, 16, 3), np.uint8), pd.DataFrame({"sha256": shas}))
+    known = pd.DataFrame({"path": [f"dir/{sha}.png" for sha in shas], "twin": list("aaabbcdea")}, index=shas)
     candidates = pd.DataFrame(
         [
             ("s0", "s1", "same", 0.88),
@@ -47,22 +55,26 @@ def test_the_sheet_shows_the_nearest_pairs_and_no_image_twice() -> None:
             ("s3", "s4", "mirrored left-right", 0.95),
             ("s5", "s6", "turned by 90", 0.85),
             ("s6", "s7", "turned by 90", 0.86),
+            ("s0", "s8", "same", 0.8699),
         ],
         columns=["a", "b", "transform", "score"],
     )
-    figure = figures.pairs(candidates, 0.87, contents, {sha: f"dir/{sha}.png" for sha in shas}, "made up")
+    figure = figures.pairs(candidates, known, 0.87, contents, "made up")
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == ["same  0.8800", "mirrored left-right  0.9500", "turned by 90  0.8600"]
     assert figure.axes[0].texts[0].get_text() == "dir/s0.png\ndir/s1.png"
 
 
-def test_the_sheet_of_no_pairs_says_so() -> None:
+def test_the_figures_of_no_pairs_say_so() -> None:
     empty = pd.DataFrame(columns=["a", "b", "transform", "score"]).astype({"score": float})
     contents = Contents(np.zeros((0, 16, 16, 3), np.uint8), pd.DataFrame({"sha256": []}))
-    figure = figures.pairs(empty, 0.87, contents, {}, "made up")
+    known = pd.DataFrame({"path": [], "twin": []}, dtype=str)
+    figure = figures.pairs(empty, known, 0.87, contents, "made up")
     assert not figure.axes
-    assert any("none" in text.get_text() for text in figure.texts)
-    figures.scores(empty, 0.87, "made up")
+    assert sum("none" in text.get_text() for text in figure.texts) == 2
+    assert "twins: 0 pairs" in [
+        text.get_text() for text in figures.scores(empty, known["twin"], 0.87, "made up").legends[0].get_texts()
+    ]
 
 
 def test_bars_of_the_floor_show_the_accuracies() -> None:

@@ -59,3 +59,14 @@ def test_the_floor_is_named_with_the_majority_beside_it() -> None:
     assert said[-1] == (
         "Shortcut floor on the official test part: 0.900 (a forest); the most frequent class alone: 0.250."
     )
+
+
+def test_patients_who_all_cross_the_parts_and_none() -> None:
+    shared = IMAGES.iloc[[0, 2]].assign(site="A")
+    assert verdict(find(shared, EDGES), None)[1:] == [
+        "All 1 test images whose patient is known have that patient in the training part."
+    ]
+    shared.loc[shared.index[0], "patient"] = "S"
+    assert verdict(find(shared, EDGES), None)[1:] == [
+        "No patient who is known stands in both the test and the training part."
+    ]
