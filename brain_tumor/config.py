@@ -72,6 +72,8 @@ class DataConfig:
     phantom: PhantomConfig | None = None
     subset: Fraction | None = None  # share of the training part that is used; None: all of it
     calibration_fraction: Fraction | None = None  # of the training part, set apart for prediction sets; None: none
+    # How sites share the training: none (each image counts alike) or balanced (each site does).
+    site_weights: Literal["none", "balanced"] = "none"
     patients: str | None = None  # CSV with the columns path, patient: images of one patient are never separated
 
 
@@ -215,6 +217,7 @@ class TrainConfig:
 class EvaluateConfig:
     model_uri: str
     data: Annotated[LoggedData | DataConfig, Field(union_mode="left_to_right")]
+    trained_root: str | None  # where the model's training images are now, for other data to be compared with
     tracking: TrackingConfig
     explain: ExplainConfig
     bootstrap: Annotated[int, Field(ge=100, le=100_000)]
@@ -227,6 +230,15 @@ class AuditConfig:
     tracking: TrackingConfig
     report: str | None  # folder to write the report to, beside the run's artifacts; None: there alone
     floor: bool  # measure how far trivial features go
+
+
+@dataclass(frozen=True, config=_STRICT_KEYS)
+class CompareConfig:
+    run_a: str  # id of a run, its beginning, or models:/NAME@ALIAS, models:/NAME/VERSION
+    run_b: str
+    part: Literal["test", "val"]  # whose predictions are compared
+    tracking: TrackingConfig
+    bootstrap: Annotated[int, Field(ge=100, le=100_000)]
 
 
 @dataclass(frozen=True, config=_STRICT_KEYS)

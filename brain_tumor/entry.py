@@ -23,8 +23,11 @@ LITERAL_KEYS = (
     "data.root",
     "data.cache",
     "data.patients",
+    "trained_root",
     "model.weights",
     "model_uri",
+    "run_a",
+    "run_b",
     "tracking.uri",
     "tracking.checkpoints",
     "sweep.storage",
@@ -33,7 +36,7 @@ LITERAL_KEYS = (
     "report",
     "name",
 )
-ADDRESS_KEYS = ("sweep.storage", "sweep.study", "tracking.uri", "storage", "name")  # never searched
+ADDRESS_KEYS = ("sweep.storage", "sweep.study", "tracking.uri", "storage", "name", "run_a", "run_b")  # never searched
 _LITERAL = re.compile(r"(\+{0,2}(?:" + "|".join(map(re.escape, LITERAL_KEYS)) + r"))=(.*)", re.DOTALL)
 _ITEM = re.compile(r"""\s*(?:'(?:\\.|[^'])*'|"(?:\\.|[^"])*")\s*(?=,|$)|[^,]*[^,\s][^,]*""")  # of a list
 

@@ -6,6 +6,7 @@ from omegaconf import DictConfig
 
 from brain_tumor import entry
 from brain_tumor.config import EvaluateConfig, LoggedData, TrainConfig, typed
+from brain_tumor.paths import existing_path
 
 
 def evaluate(raw: DictConfig) -> None:
@@ -23,8 +24,10 @@ def evaluate(raw: DictConfig) -> None:
 
     start_tensorflow()
 
-    from brain_tumor.data.load import load_whole, warn_of_known
+    from brain_tumor.data.contamination import seen_in_training
+    from brain_tumor.data.load import load_whole
     from brain_tumor.data.logged import load_logged
+    from brain_tumor.evaluation import site
     from brain_tumor.evaluation.gradcam import output_of
     from brain_tumor.evaluation.measure import measure
     from brain_tumor.evaluation.pictures import explainer
@@ -35,6 +38,7 @@ def evaluate(raw: DictConfig) -> None:
     trained = typed(TrainConfig, registered.config)
     explain = explainer(registered.model, trained.model.name, config.explain)
     output_of(explain.model, explain.layer)  # a wrong layer, known now
+    seen = None
     size = int(registered.model.input_shape[1])
     if isinstance(config.data, LoggedData):
         data = replace(trained.data, cache=config.data.cache or trained.data.cache)
@@ -44,18 +48,24 @@ def evaluate(raw: DictConfig) -> None:
         check_source(config.data)
         dataset = load_whole(config.data, image_size=size)
         protocol = "all images"
-        warn_of_known(dataset.split, registered.split)
-    tags = setup.evaluation_tags(registered, dataset.split, protocol)
+        where = existing_path(config.trained_root) if config.trained_root else registered.split.root
+        seen = seen_in_training(dataset.split, registered.split, where, config.data.cache, config.data.workers)
+    tags = setup.evaluation_tags(registered, dataset.split, protocol, seen is not None and bool(seen.any()))
     name = f"evaluate {trained.model.name} on {dataset.split.name}"
     with runs.started(
         store, name=name, tags=tags, parent=registered.run_id, system_metrics=config.tracking.system_metrics
     ) as run_id:
         runs.log_split(dataset.split, "evaluation")
         evaluation = measure(registered.model, dataset, "test", protocol, batch_size=config.batch_size)
-        table = report.log_evaluation(evaluation, "test", resamples=config.bootstrap)
-        line = report.log_pictures(dataset, "test", evaluation, explain)
+        measured = site.by_contamination(evaluation, seen)
+        tables = {
+            part: report.log_evaluation(each, part, resamples=config.bootstrap) for part, each in measured.items()
+        }
+        line = report.log_pictures(dataset, "test", measured["test"], explain)
     lines = [f"model     {registered.uri}", *([f"test      {line}"] if line else [])]
-    print(report.summary([(evaluation, table)], dataset.split, store, run_id, lines))
+    if seen is not None and seen.all():
+        lines.append("unseen    none: every image has a twin in training, and nothing is measured of another site")
+    print(report.summary([(measured[part], tables[part]) for part in measured], dataset.split, store, run_id, lines))
 
 
 def main() -> None:

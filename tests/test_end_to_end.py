@@ -46,7 +46,7 @@ def test_train_then_evaluate_in_a_fresh_process(run: Run, bars: Callable[..., Pa
     data = bars("Scans (2019), a=b é")
     done = run("train", "data=folder", f"data.root={data}", *TINY, cwd=work)
     assert done.returncode == 0, done.stderr
-    assert "test part, folder, official: 24 images" in done.stdout
+    assert "test part, folder, grouped: 24 images" in done.stdout
     assert "brain-tumor version 1 (real) is now champion" in done.stdout
     trained = run_id(done.stdout)
     first = metrics(work, trained)
@@ -63,7 +63,7 @@ def test_train_then_evaluate_in_a_fresh_process(run: Run, bars: Callable[..., Pa
 
     tags = in_store(work, f"c.get_run({trained!r}).data.tags")
     assert isinstance(tags, dict)
-    assert (tags["data_kind"], tags["protocol"], tags["model"]) == ("real", "official", "cnn_baseline")
+    assert (tags["data_kind"], tags["protocol"], tags["model"]) == ("real", "grouped", "cnn_baseline")
     datasets = in_store(work, f"[d.dataset.digest for d in c.get_run({trained!r}).inputs.dataset_inputs]")
     assert datasets == [tags["data_digest"][:12]]
 
@@ -90,6 +90,39 @@ def test_train_then_evaluate_in_a_fresh_process(run: Run, bars: Callable[..., Pa
     done = run("evaluate", f"model_uri=runs:/{trained}/model", "data=folder", f"data.root={other}", cwd=work)
     assert done.returncode == 2
     assert "gliosis" in done.stderr or "glioma" in done.stderr
+
+
+def test_another_site_is_first_compared_with_the_training_images(
+    run: Run, bars: Callable[..., Path], work: Path
+) -> None:
+    home, site = bars("home"), bars("Site B", train=3, test=2, seed=5)
+    train_run = run_id(run("train", "data=folder", f"data.root={home}", *TINY, cwd=work).stdout)
+    split = pd.read_csv(next(work.glob(f"mlruns/artifacts/{train_run}/artifacts/data/split.csv")))
+    for path in split.loc[split["part"] == "train", "path"].iloc[:3]:  # mirrored copies of glioma turn up there
+        with Image.open(home / path) as image:
+            image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(
+                site / "Testing" / "glioma" / f"new {Path(path).name}"
+            )
+    arguments = (f"model_uri=runs:/{train_run}/model", "data=folder", f"data.root={site}", "bootstrap=100")
+    done = run("evaluate", *arguments, cwd=work)
+    assert done.returncode == 0, done.stderr
+    assert "all images (CONTAMINATED: 3 of 23 have a twin in training): 23 images" in done.stdout
+    assert "without those that have a twin in training: 20 images" in done.stdout
+    found = metrics(work, run_id(done.stdout))
+    assert {"test/accuracy", "unseen/accuracy"} <= found.keys()
+    tags = in_store(work, f"c.get_run({run_id(done.stdout)!r}).data.tags")
+    assert isinstance(tags, dict)
+    assert (tags["site"], tags["contaminated"]) == ("Site B", "true")
+
+    moved = home.rename(home.with_name("moved"))
+    done = run("evaluate", *arguments, cwd=work)
+    assert "only byte-identical copies are found: say where they are with trained_root=DIR" in done.stderr
+    assert "CONTAMINATED" not in done.stdout  # none is byte-identical
+    done = run("evaluate", *arguments, f"trained_root={moved}", cwd=work)
+    assert "CONTAMINATED: 3 of 23" in done.stdout
+
+    done = run("evaluate", *arguments[:1], "data=folder", f"data.root={moved}", f"trained_root={moved}", cwd=work)
+    assert "(CONTAMINATED: 96 of 120 have a twin in training)" in done.stdout
 
 
 def first_checkpoint(folder: Path, process: "subprocess.Popen[str]", seconds: float = 240) -> Path:

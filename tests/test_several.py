@@ -58,7 +58,7 @@ def test_folds_are_pooled_into_one_prediction_a_slice(run: Run, tmp_path: Path) 
     assert len(pooled) == 96
     assert pooled["path"].is_unique
     assert in_store(work, f"{PARENT}.data.metrics")["test/accuracy"] == pytest.approx(pooled["correct"].mean())  # type: ignore[index]
-    assert "pooled over 3 folds: 3 runs, 96 images" in done.stdout
+    assert "pooled over 3 models: 3 runs, 96 images" in done.stdout
     assert artifact(work, parent, "figures/test/confusion.png").is_file()
     # A fold's model is one of several halves of an answer: none is registered.
     assert in_store(work, "[m.name for m in c.search_registered_models()]") == []

@@ -45,9 +45,9 @@ def examine(data: DataConfig, *, floor: bool) -> Audit:
     images = listing.table
     measures = measure(listing.contents, data.workers)
     rows = pd.Index(listing.contents.table["sha256"]).get_indexer(images["sha256"].tolist())
-    images["contrast"] = np.where(rows >= 0, measures.contrast[rows], np.nan)
-    found = find(images, graph.edges)
     sound = (images["error"] == "").to_numpy()
+    images["contrast"] = np.where(sound, measures.contrast[rows], np.nan)
+    found = find(images, graph.edges)
     bars = None
     if floor:
         table = images[sound].reset_index(drop=True)

@@ -51,9 +51,7 @@ def page(audit: Audit, folder: Path) -> str:
         _section(
             "Twins by kind", _table(found.count_twins, "twins"), "<p>Each pair: <code>tables/pairs.csv</code>.</p>"
         ),
-        _section(
-            "Distinct slices", _table(found.count_slices, "slices"), _table(found.slice_sizes, "slice_sizes", rows=8)
-        ),
+        _section("Distinct slices", _table(found.count_slices, "slices"), sizes),
         _section("Label conflicts", _table(found.conflicts, "label_conflicts"), note=_CONFLICTS),
         _floor(audit, drawn.get("floor", "")),
         _section("Modes and sizes", _table(found.formats, "formats"), note="One that goes with a class is a shortcut."),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from brain_tumor.data.augment import Augment
 
-Batch = tuple[NDArray[np.uint8], NDArray[np.int32]]
+Batch = tuple[NDArray[np.uint8], NDArray[np.int32]] | tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.float32]]
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
@@ -28,6 +28,7 @@ def train_batches(
     augment: Augment,
     workers: int,
     first_epoch: int = 0,
+    weights: NDArray[np.float32] | None = None,
 ) -> Generator[Batch, None, None]:
     """Shuffled, augmented batches, epoch after epoch without end.
 
@@ -43,14 +44,17 @@ def train_batches(
         augment: called with a picture, the epoch and the image's position in `rows`.
         workers: threads; each makes whole batches, two batches a thread ahead of the consumer.
         first_epoch: 0 for a new stream.
+        weights: (n,): of each image in the loss; None: all alike.
 
     Yields:
-        images uint8 (B, S, S, 3) and labels int32 (B,), B = batch_size but for an epoch's last batch.
+        images uint8 (B, S, S, 3), labels int32 (B,) and, where `weights` are given, those (B,); B = batch_size but for
+        an epoch's last batch.
     """
 
     def make(epoch: int, indices: NDArray[np.int64]) -> Batch:
         images = np.stack([augment(np.array(pixels[rows[index]]), epoch, int(index)) for index in indices])
-        return images, labels[indices].astype(np.int32)
+        classes = labels[indices].astype(np.int32)
+        return (images, classes) if weights is None else (images, classes, weights[indices].astype(np.float32))
 
     def tasks() -> Iterator[tuple[int, NDArray[np.int64]]]:
         for epoch in count(first_epoch):

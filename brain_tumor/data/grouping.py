@@ -14,8 +14,10 @@ from brain_tumor.paths import existing_path
 logger = logging.getLogger(__name__)
 
 
-def with_groups(images: pd.DataFrame, root: Path, *, patients: str | None, cache: str | None, workers: int) -> None:
+def with_groups(images: pd.DataFrame, *, patients: str | None, cache: str | None, workers: int) -> None:
     """Fill the columns `twin` (images of one slice) and `group` (of one slice or one patient) of `images`.
+
+    Read are `path` (below its root, with several roots `site/path`), `file`, `sha256`, `digest` and `group`.
 
     A source that knows its groups (`group` is filled) keeps them, and its twins are the pixel-identical images
     (`digest`). Otherwise twins are searched for, and joined with the patients that the file `patients` names.
@@ -23,7 +25,7 @@ def with_groups(images: pd.DataFrame, root: Path, *, patients: str | None, cache
     if (images["group"] != "").all() and patients is None:
         images["twin"] = images["digest"].str[:16]
         return
-    files = {sha: root / path for sha, path in zip(images["sha256"], images["path"], strict=True)}
+    files = {sha: Path(file) for sha, file in zip(images["sha256"], images["file"], strict=True)}
     images["twin"] = find_twins(files, cache=cache_folder(cache), workers=workers).groups(images["sha256"].tolist())
     images["group"] = images["twin"]
     if patients is not None:

@@ -1,7 +1,8 @@
 """From the configuration to a data set: the split, and every image's pixels."""
 
 import logging
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,8 +87,8 @@ def load_whole(data: DataConfig, *, image_size: int) -> Dataset:
 
 
 def find_root(data: DataConfig) -> Path:
-    """The source's one folder, see `listing.find_roots`."""
-    return _only(find_roots(data))
+    """The folder that holds all of the source's images."""
+    return Path(os.path.commonpath(list(find_roots(data).values())))
 
 
 def find_by_content(
@@ -127,11 +128,11 @@ def find_by_content(
 
 def _load(data: DataConfig, image_size: int, protocol: ProtocolConfig | None) -> Dataset:
     roots = find_roots(data)
-    root = _only(roots)
     listing = read_images(data, roots, image_size)
-    images, contents = listing.table, listing.contents
-    images = _without_corrupt(images, root, data.on_corrupt)
-    with_groups(images, root, patients=data.patients, cache=data.cache, workers=data.workers)
+    contents = listing.contents
+    images = listing.table.assign(file=[str(file) for file in listing.files])
+    images = _without_corrupt(images, ", ".join(map(str, roots.values())), data.on_corrupt)
+    with_groups(images, patients=data.patients, cache=data.cache, workers=data.workers)
     if protocol is None:
         images["part"] = "test"
     else:
@@ -139,18 +140,12 @@ def _load(data: DataConfig, image_size: int, protocol: ProtocolConfig | None) ->
         if data.subset is not None:
             images = _reduced(images, data.subset, data.split_seed)
     _warn_of_conflicts(images)
+    root = Path(os.path.commonpath(list(roots.values())))
+    images["path"] = [Path(file).relative_to(root).as_posix() for file in images["file"]]
     synthetic = data.source is Source.phantom
     split = Split(images, root=root, source=data.source.value, synthetic=synthetic)
     masks = tuple(images["mask"]) if synthetic else None
     return Dataset(split, contents.pixels, _pixel_rows(images["sha256"], contents), masks)
-
-
-def _only(roots: Mapping[str, Path]) -> Path:
-    if len(roots) > 1:
-        raise InputError(
-            f"data.root names {len(roots)} folders ({_some(roots)}), and only the audit reads several: give one"
-        )
-    return next(iter(roots.values()))
 
 
 def _phantom_masks(split: Split) -> tuple[str, ...] | None:
@@ -161,12 +156,12 @@ def _phantom_masks(split: Split) -> tuple[str, ...] | None:
     return tuple(masks.get(path, "") for path in split.table["path"])
 
 
-def _without_corrupt(images: pd.DataFrame, root: Path, on_corrupt: OnCorrupt) -> pd.DataFrame:
+def _without_corrupt(images: pd.DataFrame, where: str, on_corrupt: OnCorrupt) -> pd.DataFrame:
     corrupt = images[images["error"] != ""]
     if corrupt.empty:
         return images
     named = [f"{path} ({error})" for path, error in zip(corrupt["path"], corrupt["error"], strict=True)]
-    what = f"{len(corrupt)} of {len(images)} images in {root} cannot be decoded: {_some(named)}"
+    what = f"{len(corrupt)} of {len(images)} images in {where} cannot be decoded: {_some(named)}"
     if on_corrupt is OnCorrupt.error:
         raise InputError(f"{what}; repair or remove them, or leave them out with data.on_corrupt=skip")
     logger.warning("%s; left out (data.on_corrupt=skip)", what)
@@ -174,7 +169,7 @@ def _without_corrupt(images: pd.DataFrame, root: Path, on_corrupt: OnCorrupt) ->
     left = set(zip(rest["part"], rest["label"], strict=True))
     for part, label in sorted(set(zip(images["part"], images["label"], strict=True)) - left):
         where = f"{label}, {part} part" if part else label
-        raise InputError(f"{root}: none of the images of {where} can be decoded: repair or replace them")
+        raise InputError(f"{where}: none of the images of {where} can be decoded: repair or replace them")
     return rest
 
 
@@ -198,17 +193,6 @@ def _warn_of_conflicts(images: pd.DataFrame) -> None:
     if (labels > 1).any():
         paths = images.loc[images["twin"].isin(labels.index[labels > 1]), "path"]
         logger.warning("%d slices stand under two classes (%s): the audit lists them", (labels > 1).sum(), _some(paths))
-
-
-def warn_of_known(split: Split, trained_on: Split) -> None:
-    """Log how many images a model has seen in training or selection, byte for byte."""
-    seen = trained_on.table
-    known = int(split.table["sha256"].isin(set(seen.loc[seen["part"] != "test", "sha256"])).sum())
-    if known:
-        logger.warning(
-            "%d of %d images were in the model's own train or val part: scores on them flatter the model",
-            *(known, len(split)),
-        )
 
 
 def _pixel_rows(shas: "pd.Series[str]", contents: Contents) -> NDArray[np.int64]:

@@ -1,6 +1,11 @@
 """The images of a split that a run logged, wherever they are now."""
 
+import tempfile
+from collections.abc import Collection
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from brain_tumor.config import DataConfig, Source
 from brain_tumor.data.load import Dataset, find_by_content, find_root
@@ -25,3 +30,18 @@ def load_logged(split: Split, data: DataConfig, *, root: str | tuple[str, ...] |
     else:
         place = find_root(data)
     return find_by_content(split, place, image_size=image_size, cache=data.cache, workers=data.workers)
+
+
+def load_pictures(split: Split, shas: Collection[str], *, image_size: int) -> dict[str, NDArray[np.uint8]]:
+    """Some images of `split`, by SHA-256, as uint8 (image_size, image_size, 3) RGB 0..255; found as they were logged.
+
+    Raises InputError if one of them is no longer there, wherever under the split's root.
+    """
+    table = split.table
+    chosen = table[table["sha256"].isin(set(shas))].drop_duplicates("sha256")
+    if chosen.empty:
+        return {}
+    part = Split(chosen, root=split.root, source=split.source, synthetic=split.synthetic)
+    with tempfile.TemporaryDirectory() as cache:
+        dataset = find_by_content(part, split.root, image_size=image_size, cache=cache)
+        return dict(zip(chosen["sha256"], dataset.images(np.arange(len(part))), strict=True))

@@ -88,6 +88,34 @@ def _replicates(
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
+def paired_intervals(a: Evaluation, b: Evaluation, resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """The difference of each metric, `b` less `a`, with 95 % percentile intervals, resampled by group.
+
+    Every resample draws the same groups for both, so what makes an image hard for both cancels out.
+
+    Args:
+        a: its rows' `group` says which images are drawn together.
+        b: of the same images, row by row.
+        resamples: number of bootstrap resamples, at least 1.
+        seed: the same seed gives the same intervals.
+
+    Returns:
+        One row per metric of `score`, in its order: `metric`, `a`, `b`, `difference`, `low`, `high`. Undefined metrics
+        and a single group are treated as in `intervals`.
+    """
+    values = pd.DataFrame({"a": score(a), "b": score(b)})
+    table = values.assign(difference=values["b"] - values["a"], low=np.nan, high=np.nan)
+    member, names = pd.factorize(a.rows["group"], use_na_sentinel=False)
+    if len(names) > 1:
+        # The draws depend on the seed and the number of groups alone.
+        of_a, of_b = (_replicates(each, np.asarray(member), len(names), resamples, seed) for each in (a, b))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="All-NaN slice", category=RuntimeWarning)
+            for name in table.index:
+                table.loc[name, ["low", "high"]] = np.nanquantile(of_b[name] - of_a[name], [0.025, 0.975])
+    return table.rename_axis("metric").reset_index()
+
+
 def weighted_scores(evaluation: Evaluation, weights: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     """All of `score`'s metrics, each (R,), for R weightings (R, N) of the images.
 

@@ -22,6 +22,7 @@ HEADLINE: tuple[str, ...] = (
     "brier",
     "ece",
 )
+LOSSES: tuple[str, ...] = ("log_loss", "brier", "ece")  # of these: lower is better
 PER_CLASS: tuple[str, ...] = ("precision", "recall", "f1", "roc_auc", "pr_auc")
 CALIBRATION_BINS = 15  # as in Guo et al. 2017, "On calibration of modern neural networks"
 
@@ -86,7 +87,7 @@ class Evaluation:
 
 
 def pooled(evaluations: Sequence[Evaluation]) -> Evaluation:
-    """The out-of-fold predictions of several models as one evaluation.
+    """The predictions of several models, each of other images, as one evaluation.
 
     Raises ValueError if an image was predicted twice, or the classes differ.
     """
@@ -94,7 +95,7 @@ def pooled(evaluations: Sequence[Evaluation]) -> Evaluation:
     if rows["path"].duplicated().any() or len({each.classes for each in evaluations}) > 1:
         raise ValueError("only predictions of different images, for the same classes, can be pooled")
     probabilities = np.concatenate([each.probabilities for each in evaluations])
-    title = f"{evaluations[0].title}, pooled over {len(evaluations)} folds"
+    title = f"{evaluations[0].title}, pooled over {len(evaluations)} models"
     return Evaluation(rows, probabilities, evaluations[0].classes, title)
 
 

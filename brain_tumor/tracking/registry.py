@@ -140,6 +140,21 @@ def load_model(uri: str) -> RegisteredModel:
     return RegisteredModel(model, exact, info.run_id, name, version, load_config(info.run_id), load_split(info.run_id))
 
 
+def trained_by(uri: str) -> str:
+    """Id of the run that logged the model `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
+
+    Raises InputError if there is no such model.
+    """
+    try:
+        name, version = _resolve(uri)
+        found = mlflow.MlflowClient().get_model_version(name, version) if name and version else None
+    except MlflowException as error:
+        raise InputError(f"{uri}: there is no such model in {mlflow.get_tracking_uri()}") from error
+    if found is None or not found.run_id:
+        raise InputError(f"{uri} names no model of a run: give models:/NAME@ALIAS or models:/NAME/VERSION")
+    return str(found.run_id)
+
+
 def _resolve(uri: str) -> tuple[str | None, str | None]:
     """Name and version that a registry URI means today, so that the log says which version was meant."""
     if not uri.startswith("models:/") or uri.startswith("models:/m-"):

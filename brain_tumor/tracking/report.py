@@ -121,14 +121,16 @@ def summary(
             text.append(f"  {found}: these scores flatter the model")
         rows = table.set_index("metric").loc[list(PRINTED)]
         text += [f"  {name:<18} {row.value:.4f}  [{row.low:.4f}, {row.high:.4f}]" for name, row in rows.iterrows()]
+    return "\n".join([*text, "", *lines, *places(store, run_id)])
+
+
+def places(store: Store, run_id: str) -> list[str]:
+    """The last lines of every command that makes a run: where its pictures are, and how to look at it."""
     figures = mlflow.get_run(run_id).info.artifact_uri + "/figures"
     if figures.startswith("file:"):
         figures = url2pathname(urlparse(figures).path)
-    text += [
-        "",
-        *lines,
+    return [
         f"pictures  {figures}",
         f"run       {store.run_address(run_id)}",
         f"MLflow    {store.ui_command}",
     ]
-    return "\n".join(text)

@@ -45,7 +45,9 @@ def tags(plan: Plan, split: Split) -> dict[str, str]:
     }
 
 
-def evaluation_tags(registered: RegisteredModel, split: Split, protocol: str) -> dict[str, str]:
+def evaluation_tags(
+    registered: RegisteredModel, split: Split, protocol: str, contaminated: bool = False
+) -> dict[str, str]:
     """Tags of a run of `evaluate`, which lead back to the model and to the run that trained it."""
     return {
         "job": "evaluate",
@@ -56,6 +58,8 @@ def evaluation_tags(registered: RegisteredModel, split: Split, protocol: str) ->
         "data_kind": "synthetic" if split.synthetic else "real",
         "data_digest": split.digest,
         "protocol": protocol,
+        "site": ", ".join(sorted(set(split.table["site"]))),
+        "contaminated": str(contaminated).lower(),
         "leaking": str(leak(split) is not None).lower(),
         **git_tags(),
     }

@@ -59,12 +59,14 @@ def conclude(store: Store, parent: str, members: Sequence[str], config: TrainCon
     then over the seeds, if there are several.
     """
     found = [run for run in (child(parent, member) for member in members) if run is not None]
+    shared = {name: found[0].data.tags[name] for name in ("data", "data_kind", "leaking")}
+    mlflow.set_tags(shared)
     lines = [""]
     for part in ("val", "test") if config.test else ("val",):
         evaluations = [read_predictions(run.info.run_id, part) for run in found]
         of_members = pd.DataFrame([score(each) for each in evaluations]).assign(member=list(members))
         runs.log_table(of_members, f"tables/{part}_runs.csv")
-        if part == "test" and config.protocol.folds is not None:
+        if part == "test" and (config.protocol.folds or config.protocol.name == "leave_one_site_out"):
             evaluations = _pooled_by_seed(evaluations, len(config.seeds or (0,)))
         lines += _log_part(evaluations, part, config, len(found))
     lines += ["", f"run       {store.run_address(parent)}", f"MLflow    {store.ui_command}"]

@@ -31,6 +31,7 @@ class TrainingSet:
     labels: NDArray[np.int32]
     augment: Mapping[str, Augment]  # of every phase
     workers: int
+    weights: NDArray[np.float32] | None = None  # of each image in the loss; None: all alike
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,9 +142,13 @@ def _fit_phase(
 
 
 def _stream(training: TrainingSet, name: str, phase: PhaseConfig, seed: int, first_epoch: int) -> Stream:
-    """A phase's batches, where classes are balanced with a weight per image: Keras takes no others for a stream."""
-    weights = class_weights(training.labels) if phase.class_weights == "balanced" else None
-    batches = train_batches(
+    """A phase's batches, with a weight per image where classes or sites are balanced."""
+    weights = training.weights
+    if phase.class_weights == "balanced":
+        of_class = class_weights(training.labels)
+        balanced = np.array([of_class[int(label)] for label in training.labels], np.float32)
+        weights = balanced if weights is None else balanced * weights
+    return train_batches(
         training.pixels,
         training.rows,
         training.labels,
@@ -152,15 +157,8 @@ def _stream(training: TrainingSet, name: str, phase: PhaseConfig, seed: int, fir
         augment=training.augment[name],
         workers=training.workers,
         first_epoch=first_epoch,  # counted over all phases, so that no two see the same augmentation
+        weights=weights,
     )
-    try:
-        for images, labels in batches:
-            if weights is None:
-                yield images, labels
-            else:
-                yield images, labels, np.array([weights[int(label)] for label in labels], np.float32)
-    finally:
-        batches.close()
 
 
 def _callbacks(

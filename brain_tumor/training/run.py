@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
+from sklearn.utils.class_weight import compute_sample_weight
 
 from brain_tumor import CLASSES
 from brain_tumor.config import TrainConfig
@@ -57,8 +60,21 @@ def prepare(config: TrainConfig, dataset: Dataset, weights: Path | None) -> Prep
     strengths = {name: phase.augment_strength for name, phase in config.schedule.items()}
     built = {strength: build(config.augment, config.seed, strength) for strength in set(strengths.values())}
     augment = {name: built[strength] for name, strength in strengths.items()}
-    training = TrainingSet(dataset.pixels, dataset.pixel_rows[rows], dataset.labels(rows), augment, config.data.workers)
+    sites = dataset.split.table["site"].to_numpy()[rows]
+    training = TrainingSet(
+        dataset.pixels,
+        dataset.pixel_rows[rows],
+        dataset.labels(rows),
+        augment,
+        config.data.workers,
+        weights=site_weights(sites) if config.data.site_weights == "balanced" else None,
+    )
     return Prepared(config, dataset, model, training)
+
+
+def site_weights(sites: NDArray[np.object_]) -> NDArray[np.float32]:
+    """A weight (n,) for each image by its site (n,), so that all sites weigh alike; the mean is 1."""
+    return np.asarray(compute_sample_weight("balanced", sites), np.float32)
 
 
 def train_model(

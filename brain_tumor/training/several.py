@@ -1,4 +1,4 @@
-"""Several runs as one command: seeds, folds of a cross-validation, or both, below one parent run."""
+"""Several runs as one command: seeds, folds of a cross-validation, or sites left out, below one parent run."""
 
 import copy
 import sys
@@ -8,6 +8,7 @@ from typing import Any
 
 from brain_tumor import entry
 from brain_tumor.config import TrainConfig, typed
+from brain_tumor.data.folder import find_roots
 from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path
 from brain_tumor.training import job
@@ -32,6 +33,8 @@ def members(config: TrainConfig) -> list[Member]:
     parts: list[dict[str, Any]] = []
     if config.protocol.folds is not None and config.protocol.fold is None:
         parts = [{"protocol.fold": fold} for fold in range(config.protocol.folds)]
+    elif config.protocol.name == "leave_one_site_out" and config.protocol.site is None:
+        parts = [{"protocol.site": site} for site in find_roots(config.data.root)]
     return [Member({**seed, **part}) for seed in seeds or [{}] for part in parts or [{}] if seed or part]
 
 
@@ -97,7 +100,9 @@ def _train(request: job.Request, parent: str, store: Any, given: list[str], plac
 def refuse(config: TrainConfig) -> None:
     """Raise InputError for a trial, or a job of a multirun, that asks for several runs."""
     if members(config):
-        key = "seeds=[…]" if config.seeds else "protocol.folds=… without protocol.fold"
+        folds = "protocol.folds=… without protocol.fold"
+        sites = "protocol=leave_one_site_out without protocol.site"
+        key = "seeds=[…]" if config.seeds else folds if config.protocol.folds else sites
         raise InputError(
             f"{key} asks for several runs, and -m for several of these: use seed=0,1,2 and the like with -m"
         )

@@ -110,6 +110,7 @@ def warm_key(prepared: Prepared, phases: list[str], weights: Path | None) -> str
         "seed": config.seed,
         "monitor": config.monitor,
         "protocol": asdict(config.protocol),
+        "site_weights": config.data.site_weights,
         "versions": [_version(), tf.__version__, keras.__version__],
     }
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]

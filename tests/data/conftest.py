@@ -17,9 +17,13 @@ def make_folders() -> Callable[..., Path]:
     """Fill `root/part/class/` with `count` images, no two alike; parts=("",) makes plain class folders."""
 
     def make(
-        root: Path, parts: tuple[str, ...] = ("Training", "Testing"), count: int = 6, names: Any = CLASSES
+        root: Path,
+        parts: tuple[str, ...] = ("Training", "Testing"),
+        count: int = 6,
+        names: Any = CLASSES,
+        seed: int = 0,
     ) -> Path:
-        rng = np.random.default_rng(0)
+        rng = np.random.default_rng(seed)
         for part in parts:
             for name in names:
                 folder = root / part / name

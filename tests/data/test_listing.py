@@ -1,18 +1,20 @@
 """What a source holds, before anything is divided."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from toy import OFFICIAL
 
-from brain_tumor.config import DataConfig
+from brain_tumor.config import DataConfig, ProtocolConfig
 from brain_tumor.data.listing import find_roots, read_images
 from brain_tumor.data.load import load
 from brain_tumor.data.logged import load_logged
 from brain_tumor.errors import InputError
 
+GROUPED, ONE_OUT = ProtocolConfig(name="grouped"), ProtocolConfig(name="leave_one_site_out")
 MakeFolders = Callable[..., Path]
 MakeConfig = Callable[..., DataConfig]
 
@@ -46,8 +48,25 @@ def test_several_roots_are_sites_with_layouts_of_their_own(
     assert listing.table["path"].iloc[0] == "second/glioma/0.png"
     assert listing.files[0] == second / "glioma" / "0.png"
     assert set(listing.table.loc[listing.table["site"] == "first", "part"]) == {"train", "test"}
-    with pytest.raises(InputError, match=r"names 2 folders \(second, first\)"):
-        load(data, image_size=16, protocol=OFFICIAL)
+    split = load(data_config([str(second), str(first)], val_fraction=0.5), image_size=16, protocol=GROUPED).split
+    assert split.root == tmp_path
+    assert set(split.table["path"].str.split("/").str[0]) == {"first", "second"}
+    assert (split.root / split.table["path"][0]).is_file()
+
+
+def test_each_site_is_left_out_in_turn(tmp_path: Path, make_folders: MakeFolders, data_config: MakeConfig) -> None:
+    make_folders(tmp_path / "A", count=6)
+    make_folders(tmp_path / "B", ("",), count=3, seed=1)
+    people = tmp_path / "people.csv"
+    people.write_text("path,patient\nA/Training/glioma/0.png,p\nB/glioma/1.png,p\n")
+    roots = [str(tmp_path / "A"), str(tmp_path / "B")]
+    data = data_config(roots, patients=str(people))
+    for site, count in (("A", 48), ("B", 12)):
+        split = load(data, image_size=16, protocol=replace(ONE_OUT, site=site)).split
+        assert set(split.part("test")["site"]) == {site}
+        assert len(split.part("test")) == count
+        assert len(split) == 60 - 1  # the patient's image at the other site does not train
+        assert {"train", "val", "test"} == set(split.table["part"])
 
 
 def test_logged_images_are_looked_for_in_one_folder(

@@ -1,0 +1,158 @@
+"""The run that holds a comparison of two others: which two were meant, what it logs, and what it prints."""
+
+import re
+from collections.abc import Mapping
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow.entities import Run
+from numpy.typing import NDArray
+
+from brain_tumor.errors import InputError
+from brain_tumor.evaluation.comparison import BETTER, WORSE, Comparison, McNemar
+from brain_tumor.evaluation.comparison_figures import changed_sheet, forest
+from brain_tumor.evaluation.metrics import HEADLINE, Evaluation
+from brain_tumor.tracking import registry
+from brain_tumor.tracking.predictions import read_predictions
+from brain_tumor.tracking.report import log_figure
+from brain_tumor.tracking.runs import git_tags, log_table
+
+
+def find(meant: str, key: str) -> Run:
+    """The run of an id, of its first characters, or the one that trained `models:/NAME@ALIAS` or `/NAME/VERSION`.
+
+    Raises InputError, which opens with `key`, if there is none, or several.
+    """
+    if meant.startswith("models:/"):
+        try:
+            return mlflow.get_run(registry.trained_by(meant))
+        except InputError as error:
+            raise InputError(f"{key}={error}") from error
+    client = mlflow.MlflowClient()
+    found: list[Run] = []
+    if re.fullmatch("[0-9a-f]+", meant):
+        experiments = [each.experiment_id for each in client.search_experiments()]
+        found = list(client.search_runs(experiments, f"attributes.run_id LIKE '{meant}%'", max_results=2))
+    if not found:
+        raise InputError(
+            f"{key}={meant}: {mlflow.get_tracking_uri()} has no run whose id begins so: "
+            "give a run's id, models:/NAME@ALIAS or models:/NAME/VERSION; tracking.uri names another store"
+        )
+    if len(found) > 1:
+        raise InputError(f"{key}={meant}: the ids of several runs begin so: give more of it")
+    return found[0]
+
+
+def predictions(run: Run, part: str, key: str) -> Evaluation:
+    """What a run predicted for a part; InputError, which says what to do, if it has no such table."""
+    files = mlflow.MlflowClient().list_artifacts(run.info.run_id, "tables")
+    if f"tables/{part}_predictions.csv" not in {file.path for file in files}:
+        raise InputError(f"{key}={run.info.run_id} has no predictions of its {part} part: {_remedy(run, part)}")
+    return read_predictions(run.info.run_id, part)
+
+
+def _remedy(run: Run, part: str) -> str:
+    """Why a run has no table of predictions, and what to do."""
+    tags, run_id = run.data.tags, run.info.run_id
+    job = tags.get("job")
+    if job not in ("train", "evaluate"):
+        what = {"sweep": "it is a study", "several": "it stands for several", "compare": "it is a comparison"}
+        return f"{what.get(job, 'brain_tumor has not logged it')}; give the run of a training or an evaluation"
+    if "study" in tags:
+        return (
+            "it is a sweep's trial, which opens no test part, and keeps its val predictions only if it led its study; "
+            "train it again by itself, with the keys in its config/overrides.txt"
+        )
+    if job == "evaluate" and part == "val":
+        return f"evaluate measures the test part alone; give the run that trained, {tags.get('trained_by')}"
+    if run.info.status != "FINISHED":
+        again = f"go on with python -m brain_tumor.train resume={run_id}" if job == "train" else "evaluate again"
+        return f"it has not finished ({run.info.status}); wait, or {again}"
+    if f"{part}/accuracy" in run.data.metrics:
+        return "it has scored them, so was its artifact folder moved or deleted?"
+    return (
+        "it was never opened; open it with python -m brain_tumor.evaluate "
+        f"model_uri=runs:/{run_id}/model and give that run, or compare part=val"
+    )
+
+
+def name(a: Run, b: Run) -> str:
+    return f"compare {a.info.run_name} with {b.info.run_name}"
+
+
+def tags(a: Run, b: Run, part: str) -> dict[str, str]:
+    """Tags of the comparison's run; its description links to both runs."""
+    both = (a.data.tags, b.data.tags)
+    shared = {key: both[0][key] for key in ("data", "data_kind", "protocol") if both[0].get(key, "") != ""}
+    shared = {key: ", ".join(dict.fromkeys([value, both[1].get(key, value)])) for key, value in shared.items()}
+    links = [
+        f"{letter}: [{run.info.run_name}](#/experiments/{run.info.experiment_id}/runs/{run.info.run_id})"
+        for letter, run in (("A", a), ("B", b))
+    ]
+    note = {"mlflow.note.content": "\n\n".join([f"B less A, {part} part.", *links])}
+    return {
+        "job": "compare",
+        "run_a": a.info.run_id,
+        "run_b": b.info.run_id,
+        "part": part,
+        **shared,
+        **note,
+        **git_tags(),
+    }
+
+
+def log(found: Comparison, names: tuple[str, str], images: Mapping[str, NDArray[np.uint8]] | None) -> None:
+    """Log a comparison to the current run: metrics, `tables/` and `figures/`.
+
+    `images` are those that the sheet of changed images shows; without them there is no sheet.
+    """
+    differences = found.differences.set_index("metric")["difference"]
+    mlflow.log_metrics({f"difference/{metric}": float(differences[metric]) for metric in HEADLINE})
+    counts = {
+        "compared": len(found.pair.a.rows),
+        "left_out_of_a": found.pair.only_a,
+        "left_out_of_b": found.pair.only_b,
+        "only_a_right": found.test.only_a_right,
+        "only_b_right": found.test.only_b_right,
+    }
+    mlflow.log_metrics({f"images/{what}": count for what, count in counts.items()})
+    mlflow.log_metric("mcnemar/p_value", found.test.p_value)
+    log_table(found.differences, "tables/differences.csv")
+    log_table(_two_by_two(found.test).reset_index(), "tables/right_and_wrong.csv")
+    log_table(found.changed, "tables/changed.csv")
+    log_figure(forest(found.differences, found.title, names), "differences")
+    if images is not None:
+        log_figure(changed_sheet(found.changed, images, found.title), "changed")
+
+
+def summary(found: Comparison, a: Run, b: Run) -> list[str]:
+    """The lines that say what came of it."""
+    rows = found.pair.a.rows
+    runs = {"A": a, "B": b}
+    text = [f"\n{found.title}: {len(rows)} images that both runs predicted, in {rows['group'].nunique()} groups"]
+    text += [f"  {letter}  {run.info.run_name} ({run.info.run_id})" for letter, run in runs.items()]
+    if found.pair.only_a or found.pair.only_b:
+        text.append(f"  left out: {found.pair.only_a} images that A alone predicted, {found.pair.only_b} of B alone")
+    leaking = [letter for letter, run in runs.items() if run.data.tags.get("leaking") == "true"]
+    if leaking:
+        text.append(f"  LEAKS: {' and '.join(leaking)} had twins of test images in training, which flatters the scores")
+    text += ["", f"  {'':<18} {'A':>8} {'B':>8} {'B - A':>9}  95 % interval by group"]
+    text += [
+        f"  {row.metric!s:<18} {row.a:8.4f} {row.b:8.4f} {row.difference:+9.4f}  [{row.low:+.4f}, {row.high:+.4f}]"
+        for row in found.differences.itertuples()
+        if row.metric in HEADLINE
+    ]
+    test = found.test
+    text += ["", *(f"  {line}" for line in _two_by_two(test).rename_axis(None).to_string().splitlines())]
+    return [
+        *text,
+        f"  exact McNemar test: p = {test.p_value:.2g}; it ignores the groups, the accuracy's interval does not",
+        "",
+        f"changed   {test.only_a_right} {WORSE}, {test.only_b_right} {BETTER}: tables/changed.csv of the run",
+    ]
+
+
+def _two_by_two(test: McNemar) -> pd.DataFrame:
+    cells = [[test.both_right, test.only_a_right], [test.only_b_right, test.both_wrong]]
+    return pd.DataFrame(cells, index=pd.Index(["A right", "A wrong"], name="images"), columns=["B right", "B wrong"])

@@ -1,0 +1,235 @@
+"""`python -m brain_tumor.compare RUN_A RUN_B`: which runs are meant, what is refused, what is logged and printed."""
+
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from toy import TINY, in_store
+
+from brain_tumor import CLASSES
+from brain_tumor.compare import overrides
+from brain_tumor.config import TrackingConfig
+from brain_tumor.data.cache import hash_files
+from brain_tumor.data.logged import load_pictures
+from brain_tumor.data.split import Split
+from brain_tumor.errors import InputError
+from brain_tumor.evaluation.metrics import Evaluation
+from brain_tumor.tracking import comparison_run, report, runs
+from brain_tumor.tracking.store import Store, open_store
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+LABELS = np.array([0, 0, 0, 1, 1, 2, 2, 3])
+RIGHT_A = np.array([1, 1, 1, 1, 1, 1, 0, 0], bool)
+RIGHT_B = np.array([0, 0, 0, 1, 1, 1, 1, 0], bool)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A working folder for all tests here, since a new store takes seconds to make, as do matplotlib's fonts."""
+    folder = tmp_path_factory.mktemp("work")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MPLCONFIGDIR", str(folder / "matplotlib"))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def store(work: Path) -> Store:
+    """Where a command that runs in `work` keeps its runs."""
+    return open_store(TrackingConfig(f"sqlite:///{work}/mlruns/mlflow.db", "brain-tumor", None, "c", False))
+
+
+@pytest.fixture
+def split(tmp_path: Path) -> Split:
+    """Eight images, each gray and a group of its own."""
+    root = tmp_path / "images"
+    root.mkdir()
+    paths = [f"{index}.png" for index in range(len(LABELS))]
+    for index, path in enumerate(paths):
+        Image.fromarray(np.full((50, 40, 3), 20 * index, np.uint8)).save(root / path)
+    table = pd.DataFrame({"path": paths, "label": np.asarray(CLASSES)[LABELS], "part": "test", "site": ""})
+    shas, _ = hash_files([root / path for path in paths], 1)
+    rows = table.assign(group=paths, twin=paths, sha256=shas)
+    return Split(rows, root=root, source="folder", synthetic=False)
+
+
+def make(store: Store, split: Split, right: np.ndarray | None, job: str = "train", **tags: str) -> str:
+    """A run that predicted the test part, right where `right` says so; None: nothing. Returns its id."""
+    own = {"job": job, "data": "folder", "data_kind": "real", "protocol": "official", **tags}
+    with runs.started(store, name=f"{job} of a test", tags=own, system_metrics=False) as run_id:
+        runs.log_split(split, "training")
+        if right is not None:
+            rows = split.table.assign(later_column="x")  # whatever may come to stand in the tables
+            said = np.where(right, LABELS, (LABELS + 1) % 4)
+            evaluation = Evaluation(rows, 0.6 * np.eye(4)[said] + 0.1, CLASSES, "test part, folder, official")
+            report.log_evaluation(evaluation, "test", resamples=100)
+    return run_id
+
+
+def test_positional_runs_become_keys() -> None:
+    assert overrides(["a1", "models:/x@champion", "part=val"]) == ["run_a=a1", "run_b=models:/x@champion", "part=val"]
+    assert overrides(["part=val", "run_a=x", "b2"]) == ["part=val", "run_a=x", "run_b=b2"]
+    assert overrides(["--cfg", "job", "a", "b"]) == ["--cfg", "job", "run_a=a", "run_b=b"]
+    assert overrides(["--help"]) == ["--help"]
+    with pytest.raises(InputError, match="c: only two runs can be compared"):
+        overrides(["a", "b", "c"])
+
+
+def test_a_comparison_from_the_command_line(run: Run, store: Store, split: Split, work: Path) -> None:
+    a, b = make(store, split, RIGHT_A), make(store, split, RIGHT_B, job="evaluate", leaking="true")
+    done = run("compare", a, b, "bootstrap=100", cwd=work)
+    assert done.returncode == 0, done.stderr
+    out = done.stdout
+    assert "test part, folder, official: 8 images that both runs predicted, in 8 groups" in out
+    assert f"  A  train of a test ({a})\n  B  evaluate of a test ({b})\n" in out
+    assert "left out" not in out
+    assert "LEAKS: B had twins of test images in training" in out
+    assert re.search(r"accuracy +0\.7500 +0\.5000 +-0\.2500  \[-", out)
+    # 3 and 1 of 4 that differ: 2 (C(4, 0) + C(4, 1)) / 2^4
+    assert "exact McNemar test: p = 0.62; it ignores the groups" in out
+    assert re.search(r"A right +3 +3\n +A wrong +1 +1\n", out)
+    assert "changed   3 right -> wrong, 1 wrong -> right" in out
+
+    made = re.findall(r"/runs/([0-9a-f]{32})", out)[0]
+    tags, metrics = mlflow.get_run(made).data.tags, mlflow.get_run(made).data.metrics
+    assert (tags["job"], tags["run_a"], tags["run_b"], tags["part"]) == ("compare", a, b, "test")
+    assert (tags["data_kind"], tags["protocol"]) == ("real", "official")
+    assert f"/runs/{a})" in tags["mlflow.note.content"]
+    assert f"/runs/{b})" in tags["mlflow.note.content"]
+    assert metrics["difference/accuracy"] == pytest.approx(-0.25)
+    assert metrics["mcnemar/p_value"] == pytest.approx(0.625)
+    assert (metrics["images/compared"], metrics["images/only_a_right"]) == (8, 3)
+    artifacts = work / "mlruns" / "artifacts" / made / "artifacts"
+    changed = pd.read_csv(artifacts / "tables" / "changed.csv")
+    assert changed["path_a"].tolist() == ["0.png", "1.png", "2.png", "6.png"]
+    assert pd.read_csv(artifacts / "tables" / "differences.csv")["metric"].tolist()[0] == "accuracy"
+    two = pd.read_csv(artifacts / "tables" / "right_and_wrong.csv", index_col=0)
+    assert two.to_numpy().tolist() == [[3, 3], [1, 1]]
+    for name in ("differences", "changed"):
+        with Image.open(artifacts / "figures" / f"{name}.png") as picture:
+            assert min(picture.size) > 500
+
+
+def test_without_the_images_there_is_no_sheet(run: Run, store: Store, split: Split, work: Path) -> None:
+    a, b = make(store, split, RIGHT_A), make(store, split, RIGHT_B)
+    split.root.rename(split.root.with_name("moved"))
+    done = run("compare", a[:20], f"run_b={b}", "bootstrap=100", cwd=work)
+    assert done.returncode == 0, done.stderr
+    assert "no sheet  of the changed images: the images are no longer in" in done.stdout
+    made = re.findall(r"/runs/([0-9a-f]{32})", done.stdout)[0]
+    figures = work / "mlruns" / "artifacts" / made / "artifacts" / "figures"
+    assert [path.name for path in figures.iterdir()] == ["differences.png"]
+
+
+def test_pictures_are_found_by_content(split: Split) -> None:
+    shas = split.table["sha256"].tolist()
+    (split.root / "deeper").mkdir()
+    (split.root / "5.png").rename(split.root / "deeper" / "other.png")
+    found = load_pictures(split, [shas[5], shas[2]], image_size=32)
+    assert {sha: (image.shape, int(image[16, 16, 0])) for sha, image in found.items()} == {
+        shas[2]: ((32, 32, 3), 40),
+        shas[5]: ((32, 32, 3), 100),
+    }
+    assert load_pictures(split, [], image_size=32) == {}
+    (split.root / "2.png").write_bytes(b"another file")
+    with pytest.raises(InputError, match=r"1 of the split's 2 images are not under .* \(2.png\)"):
+        load_pictures(split, [shas[5], shas[2]], image_size=32)
+
+
+def test_a_run_is_found_by_its_beginning(store: Store, split: Split) -> None:
+    a = make(store, split, None)
+    client = mlflow.MlflowClient()
+    others = [client.create_run(store.experiment_id).info.run_id for _ in range(17)]  # two of them begin alike
+    assert comparison_run.find(a, "run_a").info.run_id == a
+    assert comparison_run.find(a[:25], "run_a").info.run_id == a
+    firsts = [each[0] for each in others]
+    twice = next(first for first in firsts if firsts.count(first) > 1)
+    with pytest.raises(InputError, match=f"run_a={twice}: the ids of several runs begin so"):
+        comparison_run.find(twice, "run_a")
+    for meant in ("0" * 32, "%", "a' or '1", "runs:/x", ""):
+        with pytest.raises(InputError, match=f"^run_b={re.escape(meant)}: sqlite:.* has no run whose id begins so"):
+            comparison_run.find(meant, "run_b")
+
+
+def test_a_model_means_the_run_that_trained_it(store: Store, split: Split) -> None:
+    a = make(store, split, None)
+    client = mlflow.MlflowClient()
+    client.create_registered_model("brain-tumor")
+    client.create_model_version("brain-tumor", f"runs:/{a}/model", run_id=a)
+    client.create_model_version("brain-tumor", "file:///somewhere")
+    client.set_registered_model_alias("brain-tumor", "champion", "1")
+    for meant in ("models:/brain-tumor@champion", "models:/brain-tumor/1"):
+        assert comparison_run.find(meant, "run_a").info.run_id == a
+    for meant in ("models:/brain-tumor/77", "models:/brain-tumor@nobody", "models:/nothing/1"):
+        with pytest.raises(InputError, match=f"^run_a={meant}: there is no such model in sqlite:"):
+            comparison_run.find(meant, "run_a")
+    for meant in ("models:/brain-tumor/2", "models:/", "models:/brain-tumor"):
+        with pytest.raises(InputError, match=f"^run_a={meant}(:|) "):
+            comparison_run.find(meant, "run_a")
+
+
+@pytest.mark.parametrize(
+    ("job", "status", "metrics", "part", "remedy"),
+    [
+        ("train", "FINISHED", {}, "test", "it was never opened; open it with .* model_uri=runs:/.*/model"),
+        ("train", "RUNNING", {}, "test", r"it has not finished \(RUNNING\); wait, or go on with .* resume="),
+        ("train", "FINISHED", {"test/accuracy": 1.0}, "test", "it has scored them, so was its artifact folder moved"),
+        ("evaluate", "FINISHED", {}, "val", "evaluate measures the test part alone; give the run that trained, abc"),
+        ("evaluate", "FAILED", {}, "test", r"it has not finished \(FAILED\); wait, or evaluate again"),
+        ("sweep", "FINISHED", {}, "test", "it is a study; give the run of a training"),
+        ("trial", "FINISHED", {"val/accuracy": 1.0}, "val", "it is a sweep's trial, .* train it again by itself"),
+        ("other", "FINISHED", {}, "test", "brain_tumor has not logged it; give the run"),
+    ],
+)
+def test_a_run_without_predictions_says_what_to_do(
+    job: str, status: str, metrics: dict[str, float], part: str, remedy: str, store: Store, split: Split
+) -> None:
+    own = {"job": "train", "study": "s"} if job == "trial" else {"job": job}
+    run_id = make(store, split, None, **own, trained_by="abc")
+    client = mlflow.MlflowClient()
+    for name, value in metrics.items():
+        client.log_metric(run_id, name, value)
+    client.update_run(run_id, status)
+    with pytest.raises(InputError, match=f"^run_a={run_id} has no predictions of its {part} part: {remedy}"):
+        comparison_run.predictions(client.get_run(run_id), part, "run_a")
+
+
+def test_a_mistake_is_one_line(run: Run, store: Store, split: Split, work: Path) -> None:
+    a = make(store, split, RIGHT_A)
+    for arguments, message in (
+        ([a], "error: run_b missing: "),
+        ([a, "b", "c"], "error: c: only two runs can be compared: "),
+        ([a, "models:/nothing@champion"], "error: run_b=models:/nothing@champion: there is no such model"),
+        ([a, a, "part=val"], f"error: run_a={a} has no predictions of its val part: "),
+    ):
+        done = run("compare", *arguments, cwd=work)
+        assert done.returncode == 2
+        assert [line[: len(message)] for line in done.stderr.splitlines() if "rror" in line] == [message]
+
+
+@pytest.mark.slow
+def test_two_trainings_are_compared(run: Run, bars: Callable[..., Path], tmp_path: Path) -> None:
+    data = bars()
+    arguments = ["data=folder", f"data.root={data}", *TINY, "schedule.scratch.epochs=1"]
+    for seed in (0, 1):
+        done = run("train", *arguments, f"seed={seed}")
+        assert done.returncode == 0, done.stderr
+    for part in ("test", "val"):
+        done = run("compare", "models:/brain-tumor/1", "models:/brain-tumor/2", f"part={part}", "bootstrap=100")
+        assert done.returncode == 0, done.stderr
+        made = re.findall(r"/runs/([0-9a-f]{32})", done.stdout)[0]
+        found: Any = in_store(
+            tmp_path / "work",
+            f"(lambda r: [r.data.metrics, *(c.get_run(r.data.tags[k]).data.metrics for k in ('run_a', 'run_b'))])"
+            f"(c.get_run({made!r}))",
+        )
+        difference, a, b = found
+        for name in ("accuracy", "macro_f1", "roc_auc", "log_loss", "brier", "ece"):
+            expected = b[f"{part}/{name}"] - a[f"{part}/{name}"]
+            assert difference[f"difference/{name}"] == pytest.approx(expected, abs=1e-9)
