@@ -64,10 +64,10 @@ def _group(listing: Listing, data: DataConfig) -> TwinGraph:
     sound = images["error"] == ""
     if not sound.any():
         raise InputError(f"none of the {len(images)} images can be decoded ({images['path'][0]}: {images['error'][0]})")
+    patient = images["group"] if data.patients is None else read_patients(data.patients, images["path"])
     files = {sha: file for sha, file in zip(images["sha256"], listing.files, strict=True) if sha}
     graph = find_twins(files, cache=cache_folder(data.cache), workers=data.workers)
     twin = pd.Series(graph.groups(images.loc[sound, "sha256"].tolist()), index=images.index[sound], dtype=object)
-    patient = images["group"] if data.patients is None else read_patients(data.patients, images["path"])
     images["twin"] = twin.reindex(images.index, fill_value="")
     images["patient"] = patient
     images["group"] = joined(twin, patient[sound]).reindex(images.index, fill_value="")
