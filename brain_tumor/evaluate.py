@@ -53,8 +53,11 @@ def evaluate(raw: DictConfig) -> None:
         runs.log_split(dataset.split, "evaluation")
         evaluation = measure(registered.model, dataset, "test", protocol, batch_size=config.batch_size)
         table = report.log_evaluation(evaluation, "test", resamples=config.bootstrap)
-        line = report.log_pictures(dataset, "test", evaluation, explain)
-    lines = [f"model     {registered.uri}", *([f"test      {line}"] if line else [])]
+        found = [report.log_pictures(dataset, "test", evaluation, explain)]
+        if config.robustness:
+            sizes = {"batch_size": config.batch_size, "resamples": config.bootstrap}
+            found.append(report.log_robustness(registered.model, dataset, "test", evaluation, **sizes))
+    lines = [f"model     {registered.uri}", *(f"test      {line}" for line in found if line)]
     print(report.summary([(evaluation, table)], dataset.split, store, run_id, lines))
 
 
