@@ -222,6 +222,7 @@ class EvaluateConfig:
     explain: ExplainConfig
     bootstrap: Annotated[int, Field(ge=100, le=100_000)]
     batch_size: PositiveInt
+    robustness: bool  # measure the images again under each corruption of evaluation/corruptions.py: 45 passes
 
 
 @dataclass(frozen=True, config=_STRICT_KEYS)

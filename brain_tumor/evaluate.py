@@ -61,8 +61,11 @@ def evaluate(raw: DictConfig) -> None:
         tables = {
             part: report.log_evaluation(each, part, resamples=config.bootstrap) for part, each in measured.items()
         }
-        line = report.log_pictures(dataset, "test", measured["test"], explain)
-    lines = [f"model     {registered.uri}", *([f"test      {line}"] if line else [])]
+        found = [report.log_pictures(dataset, "test", measured["test"], explain)]
+        if config.robustness:
+            sizes = {"batch_size": config.batch_size, "resamples": config.bootstrap}
+            found.append(report.log_robustness(registered.model, dataset, "test", measured["test"], **sizes))
+    lines = [f"model     {registered.uri}", *(f"test      {line}" for line in found if line)]
     if seen is not None and seen.all():
         lines.append("unseen    none: every image has a twin in training, and nothing is measured of another site")
     print(report.summary([(measured[part], tables[part]) for part in measured], dataset.split, store, run_id, lines))

@@ -125,6 +125,27 @@ def test_another_site_is_first_compared_with_the_training_images(
     assert "(CONTAMINATED: 96 of 120 have a twin in training)" in done.stdout
 
 
+def test_evaluate_under_corruption(run: Run, tmp_path: Path) -> None:
+    small = ["data.phantom.subjects=32", "data.phantom.slices_per_subject=2", "data.phantom.size=64"]
+    done = run("train", "data=phantom", *small, *TINY)
+    assert done.returncode == 0, done.stderr
+    done = run("evaluate", "model_uri=models:/brain-tumor@champion", "bootstrap=100", "robustness=true")
+    assert done.returncode == 0, done.stderr
+    work, measured = tmp_path / "work", run_id(done.stdout)
+    found = metrics(work, measured)
+    artifacts = next(work.glob(f"mlruns/artifacts/{measured}/artifacts"))
+    table = pd.read_csv(artifacts / "tables" / "test_robustness.csv")
+    assert len(table) == 1 + 9 * 5
+    assert table["accuracy"][0] == pytest.approx(found["test/accuracy"])
+    assert table["accuracy"][1:].mean() == pytest.approx(found["test/robustness"])
+    for name, rows in table[1:].groupby("corruption"):
+        assert rows["accuracy"].mean() == pytest.approx(found[f"test/robustness_{name}"])
+    assert f"{found['test/robustness']:.3f} [" in done.stdout
+    for name in ("robustness", "robustness_examples"):
+        with Image.open(artifacts / "figures" / "test" / f"{name}.png") as picture:
+            assert min(picture.size) > 700
+
+
 def first_checkpoint(folder: Path, process: "subprocess.Popen[str]", seconds: float = 240) -> Path:
     """Wait until a run has finished its first epoch; its checkpoint folder."""
     until = time.monotonic() + seconds
