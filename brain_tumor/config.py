@@ -72,6 +72,7 @@ class DataConfig:
     subset: Fraction | None = None  # share of the training part that is used; None: all of it
     calibration_fraction: Fraction | None = None  # of the training part, set apart for prediction sets; None: none
     patients: str | None = None  # CSV with the columns path, patient: images of one patient are never separated
+    masks: str | None = None  # folder of lesion masks, with the images' tree and names, .png; None: none are known
 
 
 @dataclass(frozen=True, config=_STRICT_KEYS)
@@ -81,6 +82,7 @@ class LoggedData:
     source: Literal["logged"]
     root: str | None  # where the images are now, if they have moved; found there by content
     cache: str | None  # folder of decoded pixels; None: as in training
+    masks: str | None = None  # folder of lesion masks; None: as in training
 
 
 @dataclass(frozen=True, config=_STRICT_KEYS)
@@ -171,8 +173,13 @@ class TrackingConfig:
 
 @dataclass(frozen=True, config=_STRICT_KEYS)
 class ExplainConfig:
-    method: Literal["gradcam", "gradcam++", "hirescam", "layercam"]
-    layer: str | None  # None: the backbone's `cam_layer`
+    """How maps are made. auto: what points best at the known lesions of the validation part."""
+
+    method: Literal["gradcam", "gradcam++", "hirescam", "layercam", "auto"]
+    layer: str | None  # a name, several with * between them (their product), or auto; None: the backbone's `cam_layer`
+    # With defaults, so that configurations logged before there were these keys still load.
+    views: Annotated[int, Field(ge=1, le=64)] = 1  # shifted and mirrored views that a map is averaged over
+    sanity: bool = False  # score the maps of randomised weights, too
 
 
 @dataclass(frozen=True, config=_STRICT_KEYS)

@@ -23,6 +23,7 @@ LITERAL_KEYS = (
     "data.root",
     "data.cache",
     "data.patients",
+    "data.masks",
     "model.weights",
     "model_uri",
     "tracking.uri",

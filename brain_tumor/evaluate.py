@@ -25,26 +25,25 @@ def evaluate(raw: DictConfig) -> None:
 
     from brain_tumor.data.load import load_whole, warn_of_known
     from brain_tumor.data.logged import load_logged
-    from brain_tumor.evaluation.gradcam import output_of
+    from brain_tumor.evaluation.explaining import check
     from brain_tumor.evaluation.measure import measure
-    from brain_tumor.evaluation.pictures import explainer
     from brain_tumor.tracking import registry, report, runs, setup
+    from brain_tumor.tracking.explanations import log_explanations
     from brain_tumor.training.preflight import check_source
 
     registered = registry.load_model(config.model_uri)
     trained = typed(TrainConfig, registered.config)
-    explain = explainer(registered.model, trained.model.name, config.explain)
-    output_of(explain.model, explain.layer)  # a wrong layer, known now
     size = int(registered.model.input_shape[1])
     if isinstance(config.data, LoggedData):
         data = replace(trained.data, cache=config.data.cache or trained.data.cache)
-        dataset = load_logged(registered.split, data, root=config.data.root, image_size=size)
+        dataset = load_logged(registered.split, data, root=config.data.root, image_size=size, masks=config.data.masks)
         protocol: str = trained.protocol.name
     else:
         check_source(config.data)
         dataset = load_whole(config.data, image_size=size)
         protocol = "all images"
         warn_of_known(dataset.split, registered.split)
+    check(config.explain, registered.model, trained.model.name, dataset)
     tags = setup.evaluation_tags(registered, dataset.split, protocol)
     name = f"evaluate {trained.model.name} on {dataset.split.name}"
     with runs.started(
@@ -53,8 +52,19 @@ def evaluate(raw: DictConfig) -> None:
         runs.log_split(dataset.split, "evaluation")
         evaluation = measure(registered.model, dataset, "test", protocol, batch_size=config.batch_size)
         table = report.log_evaluation(evaluation, "test", resamples=config.bootstrap)
-        line = report.log_pictures(dataset, "test", evaluation, explain)
-    lines = [f"model     {registered.uri}", *([f"test      {line}"] if line else [])]
+        measured = {"test": evaluation}
+        if dataset.mask_paths is not None and len(dataset.rows("val")):  # what scoring maps needs is chosen there
+            measured["val"] = measure(registered.model, dataset, "val", protocol, batch_size=config.batch_size)
+        found = log_explanations(
+            registered.model,
+            trained.model.name,
+            dataset,
+            measured,
+            config.explain,
+            parts=["test"],
+            resamples=config.bootstrap,
+        )
+    lines = [f"model     {registered.uri}", *found]
     print(report.summary([(evaluation, table)], dataset.split, store, run_id, lines))
 
 
