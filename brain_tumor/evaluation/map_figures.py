@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from brain_tumor.evaluation.drawing import ACCENT, ALARM, BEST, FAINT, INK, class_colour, new_figure, shorten, tidy
 from brain_tumor.evaluation.localisation import SCORES, Maps, Masks
 from brain_tumor.evaluation.maps import PRODUCT
+from brain_tumor.evaluation.sanity import VERDICTS, verdict
 from brain_tumor.evaluation.sheets import mark, outline, write
 
 RANKS = ("best", "median", "worst")
@@ -24,7 +25,7 @@ def kinds(table: pd.DataFrame, title: str) -> Figure:
     axes.imshow(grid.to_numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
     axes.set_xticks(range(len(grid.columns)), grid.columns)
     axes.set_yticks(range(len(grid)), [" x ".join(name.split(PRODUCT)) for name in grid.index], fontsize=8)
-    axes.set_xlabel("share of maps that peak in the lesion, validation part")
+    axes.set_xlabel("share that peaks in the lesion", loc="right")
     for (row, column), value in np.ndenumerate(grid.to_numpy()):
         axes.text(column, row, f"{value:.2f}", ha="center", va="center", color="white" if value > 0.5 else INK)
     best = list(grid.columns).index(table["method"].iloc[0]), list(grid.index).index(table["layer"].iloc[0])
@@ -101,10 +102,9 @@ def cases(
     return figure
 
 
-def randomisation(table: pd.DataFrame, *, failed: bool, title: str) -> Figure:
-    """Scores against the depth of randomisation, from `sanity.randomise`, with 95 % intervals."""
-    verdict = "INSENSITIVE to the weights: maps point as well without the model" if failed else "maps need the model"
-    figure = new_figure(9, 4.6, f"{verdict}\n{title}")
+def randomisation(table: pd.DataFrame, title: str) -> Figure:
+    """Scores against the depth of randomisation, from `sanity.randomise`, with 95 % intervals under the verdict."""
+    figure = new_figure(9.6, 4.8, f"{VERDICTS[verdict(table)]}\n{title}")
     axes = figure.add_subplot()
     for score, colour in (("pointing", ACCENT), ("energy", BEST)):
         axes.plot(table["depth"], table[score], marker="o", color=colour, label=score)

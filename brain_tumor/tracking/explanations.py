@@ -131,18 +131,13 @@ def _log_cases(lesions: Lesions, part: str, evaluation: Evaluation, explainer: E
 
 def _log_sanity(explainer: Explainer, backbone: str, lesions: Lesions, evaluation: Evaluation, resamples: int) -> str:
     table = sanity.randomise(explainer, backbone, lesions, resamples=resamples)
-    part, failed = evaluation.rows["part"].iloc[0], sanity.insensitive(table)
+    part, found = evaluation.rows["part"].iloc[0], sanity.verdict(table)
     log_table(table, f"tables/{part}_map_sanity.csv")
-    title = f"{explainer.name}: {evaluation.title}"
-    log_figure(map_figures.randomisation(table, failed=failed, title=title), f"{part}/map_sanity")
-    verdict = "insensitive" if failed else "sensitive"
-    tag(explanations=verdict)
-    trained, random = table.iloc[0], table.iloc[-1]
-    return (
-        f"sanity    maps are {verdict} to the weights: {trained.pointing:.1%} "
-        f"[{trained.pointing_low:.1%}, {trained.pointing_high:.1%}] peak in the lesion, with all weights random "
-        f"{random.pointing:.1%} [{random.pointing_low:.1%}, {random.pointing_high:.1%}]"
-    )
+    log_figure(map_figures.randomisation(table, f"{explainer.name}: {evaluation.title}"), f"{part}/map_sanity")
+    tag(explanations=found)
+    states = zip(("trained", "logits random", "all random"), table.iloc[[0, 1, -1]].itertuples(), strict=True)
+    shares = [f"{state} {row.pointing:.1%} [{row.pointing_low:.1%}, {row.pointing_high:.1%}]" for state, row in states]
+    return f"sanity    {sanity.VERDICTS[found]} (peaks in the lesion: {', '.join(shares)})"
 
 
 def _line(overall: Mapping[tuple[str, str], Mapping[Any, Any]], images: int) -> str:
