@@ -20,12 +20,12 @@ def kinds(table: pd.DataFrame, title: str) -> Figure:
     grid = table.pivot(index="layer", columns="method", values="pointing")
     order = table.groupby("layer")["pointing"].max().sort_values(ascending=False).index
     grid = grid.loc[order, list(dict.fromkeys(table["method"]))]
-    figure = new_figure(3.6 + 1.15 * len(grid.columns), 1.5 + 0.42 * len(grid), title)
+    figure = new_figure(3 + 1.2 * len(grid.columns), 1.6 + 0.5 * len(grid), f"Which kind of map points best\n{title}")
     axes = figure.add_subplot()
     axes.imshow(grid.to_numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
     axes.set_xticks(range(len(grid.columns)), grid.columns)
-    axes.set_yticks(range(len(grid)), [" x ".join(name.split(PRODUCT)) for name in grid.index], fontsize=8)
-    axes.set_xlabel("share that peaks in the lesion", loc="right")
+    axes.set_yticks(range(len(grid)), ["\nx ".join(name.split(PRODUCT)) for name in grid.index], fontsize=7.5)
+    axes.set_xlabel("share of maps that peak in the lesion")
     for (row, column), value in np.ndenumerate(grid.to_numpy()):
         axes.text(column, row, f"{value:.2f}", ha="center", va="center", color="white" if value > 0.5 else INK)
     best = list(grid.columns).index(table["method"].iloc[0]), list(grid.index).index(table["layer"].iloc[0])

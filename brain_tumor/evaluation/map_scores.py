@@ -23,7 +23,7 @@ from brain_tumor.progress import progress
 
 # The maps that a row of scores is of.
 MODEL, CENTRE, CLASS_MEAN = "model", "centre", "class_mean"
-BATCH = 32
+BATCH = 16
 
 Mapper = Callable[[NDArray[np.uint8], NDArray[np.int64]], list[Maps]]
 

@@ -71,7 +71,7 @@ def explain(
     images: NDArray[np.uint8],
     classes: NDArray[np.int64],
     *,
-    batch_size: int = 32,
+    batch_size: int = 16,
     title: str | None = None,
 ) -> Maps:
     """Explain a class of each image.

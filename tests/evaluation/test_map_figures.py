@@ -65,7 +65,7 @@ def test_kinds_are_a_grid_with_the_best_framed(tmp_path):
     rows = [("layercam", "a*b", 0.7), ("layercam", "a", 0.6), ("gradcam", "a", 0.2), ("gradcam", "a*b", 0.1)]
     figure = kinds(pd.DataFrame(rows, columns=["method", "layer", "pointing"]), "val part")
     axes = figure.axes[0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["a x b", "a"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a\nx b", "a"]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["layercam", "gradcam"]
     assert texts(axes) == ["0.70", "0.10", "0.60", "0.20"]
     (frame,) = axes.patches
