@@ -290,11 +290,12 @@ def test_maps_are_scored_by_masks(run: Run, bars: Callable[..., Path], tmp_path:
     done = run("train", *here, f"data.masks={masks}", *auto, "explain.sanity=true", "schedule.scratch.epochs=4")
     assert done.returncode == 0, done.stderr
     assert re.search(r"test +\S+ at \S.*, 2 views: .* peak in the lesion \(the centre .*class's mean map", done.stdout)
+    assert re.search(r"test +with the lesion painted over, [\d.]+% \[.*\] of these predictions stay", done.stdout)
     assert re.search(r"sanity +maps need|sanity +INSENSITIVE", done.stdout)
     trained = run_id(done.stdout)
     first = metrics(work, trained)
-    scores = {name: value for name, value in first.items() if name.startswith("test/map_")}
-    assert len(scores) == 9
+    scores = {name: value for name, value in first.items() if name.startswith(("test/map_", "test/removal_"))}
+    assert len(scores) >= 9 + 4
     assert all(0 <= value <= 1 for value in scores.values())
     artifacts = next(work.glob(f"mlruns/artifacts/{trained}/artifacts"))
     kinds = pd.read_csv(artifacts / "tables" / "val_map_kinds.csv")

@@ -7,9 +7,10 @@ from typing import Any
 import mlflow
 import numpy as np
 
+from brain_tumor import CLASSES
 from brain_tumor.config import ExplainConfig
 from brain_tumor.data.load import Dataset
-from brain_tumor.evaluation import map_figures, sanity
+from brain_tumor.evaluation import map_figures, removal, sanity
 from brain_tumor.evaluation.explaining import candidates, fallback
 from brain_tumor.evaluation.localisation import SCORES
 from brain_tumor.evaluation.map_scores import (
@@ -58,7 +59,7 @@ def log_explanations(
         if part in lesions:
             found = surveyed if part == "val" else None
             line = _log_scores(lesions[part], part, evaluations[part], explainer, reference, found, resamples)
-            lines.append(f"{part:<9} {line}")
+            lines += [f"{part:<9} {line}", f"{part:<9} {_log_removal(model, lesions[part], part, resamples)}"]
     scored = [part for part in parts if part in lesions]
     if config.sanity and scored:
         lines.append(_log_sanity(explainer, backbone, lesions[scored[-1]], evaluations[scored[-1]], resamples))
@@ -110,6 +111,19 @@ def _log_scores(
             mlflow.log_metric(f"{part}/map_{metric}{suffix}", row["value"], step=0)
     _log_cases(lesions, part, evaluation, explainer, scores[MODEL])
     return f"{explainer.name}: {_line(overall, len(lesions))}"
+
+
+def _log_removal(model: Any, lesions: Lesions, part: str, resamples: int) -> str:
+    table = removal.remove(model, lesions, CLASSES.index("notumor"), resamples=resamples)
+    log_table(table, f"tables/{part}_removal.csv")
+    overall = {row["metric"]: row for row in table[table["class"] == "all"].to_dict("records")}
+    mlflow.log_metrics({f"{part}/removal_{name}": row["value"] for name, row in overall.items()}, step=0)
+    kept, control = overall["kept"], overall.get(removal.CONTROL)
+    text = (
+        f"with the lesion painted over, {kept['value']:.1%} [{kept['low']:.1%}, {kept['high']:.1%}] of these "
+        f"predictions stay, and {overall['to_notumor']['value']:.1%} become notumor"
+    )
+    return text + (f" (its mirror image painted over: {control['value']:.1%} stay)" if control else "")
 
 
 def _log_cases(lesions: Lesions, part: str, evaluation: Evaluation, explainer: Explainer, scores: Any) -> None:
