@@ -24,6 +24,7 @@ LITERAL_KEYS = (
     "data.cache",
     "data.patients",
     "trained_root",
+    "data.masks",
     "model.weights",
     "model_uri",
     "run_a",

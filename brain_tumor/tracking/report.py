@@ -20,8 +20,9 @@ from brain_tumor.data.split import Split
 from brain_tumor.evaluation import robustness_figures
 from brain_tumor.evaluation.bootstrap import intervals
 from brain_tumor.evaluation.drawing import save
+from brain_tumor.evaluation.maps import Explainer
 from brain_tumor.evaluation.metrics import HEADLINE, Evaluation, score
-from brain_tumor.evaluation.pictures import Explainer, localise, pictures
+from brain_tumor.evaluation.pictures import pictures
 from brain_tumor.evaluation.robustness import ALL, measure_robustness, seeds_of
 from brain_tumor.evaluation.sheets import select_cases
 from brain_tumor.tracking.runs import log_epoch, log_table
@@ -85,23 +86,10 @@ def log_evaluation(
     return table
 
 
-def log_pictures(dataset: Dataset, part: str, evaluation: Evaluation, explain: Explainer) -> str | None:
-    """Log a part's figures to `figures/part/`; where lesions are known, also how many of the maps peak in them.
-
-    Returns that finding in one line, or None.
-    """
-    for name, figure in pictures(dataset, part, evaluation, explain):
+def log_pictures(dataset: Dataset, part: str, evaluation: Evaluation, explainer: Explainer) -> None:
+    """Log a part's figures to `figures/part/`."""
+    for name, figure in pictures(dataset, part, evaluation, explainer):
         log_figure(figure, f"{part}/{name}")
-    found = localise(dataset, part, evaluation, explain)
-    if found is None:
-        return None
-    shares = {"peak_in_lesion": found.hits, "centre_in_lesion": found.centre_hits, "lesion_share": found.covered}
-    mlflow.log_metrics({f"{part}/cam_{name}": value for name, value in shares.items()})
-    return (
-        f"{explain.method} at {explain.layer} ({dataset.split.name}): {found.hits:.1%} of the {found.images} maps of "
-        f"correctly classified lesions peak in the lesion (the image's centre: {found.centre_hits:.1%}, "
-        f"a random point: {found.covered:.1%})"
-    )
 
 
 def log_robustness(

@@ -182,8 +182,8 @@ def _measure(prepared: "Prepared", trained: Any, parts: tuple[str, ...]) -> tupl
     """Measure and draw the parts; returns each one's evaluation with its table, and what the maps found, in lines."""
     from brain_tumor.evaluation.figures import curves
     from brain_tumor.evaluation.measure import measure
-    from brain_tumor.evaluation.pictures import explainer
     from brain_tumor.tracking import report
+    from brain_tumor.tracking.explanations import log_explanations
 
     config, dataset = prepared.config, prepared.dataset
     measured = {}
@@ -193,11 +193,15 @@ def _measure(prepared: "Prepared", trained: Any, parts: tuple[str, ...]) -> tupl
         measured[part] = (evaluation, table)
     title = f"{config.model.name}, {dataset.split.name}, {config.protocol.name}"
     report.log_figure(curves(trained.history, best_step=trained.best_step, title=title), "curves")
-    explain = explainer(trained.model, config.model.name, config.explain)
-    lines = []
-    for part, (evaluation, _) in measured.items():
-        line = report.log_pictures(dataset, part, evaluation, explain)
-        lines += [f"{part:<9} {line}"] if line else []
+    lines = log_explanations(
+        trained.model,
+        config.model.name,
+        dataset,
+        {part: evaluation for part, (evaluation, _) in measured.items()},
+        config.explain,
+        parts=parts,
+        resamples=config.bootstrap,
+    )
     return list(measured.values()), lines
 
 
