@@ -210,6 +210,10 @@ class TrainConfig:
     resume: str | None  # id of an interrupted run
     seeds: Annotated[tuple[SplitSeed, ...], Field(min_length=2)] | None = None  # a run for each, below one parent
     hardware: HardwareConfig = Field(default_factory=HardwareConfig)  # runs logged before there was one have none
+    # What is said with a prediction, fitted after training.
+    calibrate: Literal["auto", "temperature", "vector", "none"] = "auto"  # of the logits, on the val part
+    coverage: Annotated[tuple[Fraction, ...], Field(min_length=1)] = (0.9, 0.95)  # of prediction sets, class by class
+    selective_accuracy: Fraction = 0.98  # wanted on the val part of the images that are not answered with "not sure"
 
     def __post_init__(self) -> None:
         if len(set(self.seeds or ())) < len(self.seeds or ()):

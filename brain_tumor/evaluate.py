@@ -29,8 +29,9 @@ def evaluate(raw: DictConfig) -> None:
     from brain_tumor.data.logged import load_logged
     from brain_tumor.evaluation import site
     from brain_tumor.evaluation.explaining import check
-    from brain_tumor.evaluation.measure import measure
-    from brain_tumor.tracking import registry, report, runs, setup
+    from brain_tumor.evaluation.measure import measure, measure_all
+    from brain_tumor.evaluation.prediction import observing
+    from brain_tumor.tracking import decisions, registry, report, runs, setup
     from brain_tumor.tracking.explanations import log_explanations
     from brain_tumor.training.preflight import check_source
 
@@ -55,11 +56,15 @@ def evaluate(raw: DictConfig) -> None:
         store, name=name, tags=tags, parent=registered.run_id, system_metrics=config.tracking.system_metrics
     ) as run_id:
         runs.log_split(dataset.split, "evaluation")
-        evaluation = measure(registered.model, dataset, "test", protocol, batch_size=config.batch_size)
+        decision = registered.decision
+        evaluation, outputs = measure_all(
+            observing(registered.model), dataset, "test", protocol, decision, batch_size=config.batch_size
+        )
         measured = site.by_contamination(evaluation, seen)
         tables = {
             part: report.log_evaluation(each, part, resamples=config.bootstrap) for part, each in measured.items()
         }
+        more = decisions.log_worth(decision, measured["test"], outputs, "test")
         explained = {"test": measured["test"]}
         if dataset.mask_paths is not None and len(dataset.rows("val")):  # what scoring maps needs is chosen there
             explained["val"] = measure(registered.model, dataset, "val", protocol, batch_size=config.batch_size)
@@ -76,7 +81,7 @@ def evaluate(raw: DictConfig) -> None:
             sizes = {"batch_size": config.batch_size, "resamples": config.bootstrap}
             line = report.log_robustness(registered.model, dataset, "test", measured["test"], **sizes)
             found = [*found, f"test      {line}"]
-    lines = [f"model     {registered.uri}", *found]
+    lines = [f"model     {registered.uri}", *more, *found]
     if seen is not None and seen.all():
         lines.append("unseen    none: every image has a twin in training, and nothing is measured of another site")
     print(report.summary([(measured[part], tables[part]) for part in measured], dataset.split, store, run_id, lines))

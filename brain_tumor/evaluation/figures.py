@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
+from brain_tumor.evaluation import abstention
 from brain_tumor.evaluation.drawing import (
     ACCENT,
     BEST,
@@ -23,7 +24,7 @@ from brain_tumor.evaluation.drawing import (
 from brain_tumor.evaluation.metrics import Evaluation, calibration, score
 from brain_tumor.evaluation.sheets import gradcam_sheet, mistakes
 
-__all__ = ["confusion", "curves", "gradcam_sheet", "mistakes", "reliability", "roc", "save"]
+__all__ = ["confusion", "curves", "gradcam_sheet", "mistakes", "reliability", "risk_coverage", "roc", "save"]
 
 
 def curves(history: Sequence[Mapping[str, Any]], *, best_step: int, title: str) -> Figure:
@@ -104,10 +105,16 @@ def _matrix(
 
 
 def reliability(evaluation: Evaluation) -> Figure:
-    """Accuracy against confidence (top label, in 15 bins), and below how many images have that confidence."""
+    """Accuracy against confidence (top label, in 15 bins), and below how many images have that confidence.
+
+    Of a calibrated model also the accuracy of the bins before.
+    """
     bins = calibration(evaluation)
     scores = score(evaluation)
     facts = f"expected calibration error {scores['ece']:.3f}, Brier score {scores['brier']:.3f}"
+    before = evaluation.before
+    if before is not None:
+        facts += f" (before calibration {score(before)['ece']:.3f}, {score(before)['brier']:.3f})"
     figure = new_figure(6.2, 6.8, f"Reliability: {evaluation.title}")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     filled = bins.counts > 0
@@ -115,6 +122,12 @@ def reliability(evaluation: Evaluation) -> Figure:
     upper.bar(bins.edges[:-1], np.nan_to_num(bins.accuracy), width, align="edge", color="#A6CBE3", edgecolor="white")
     upper.plot([0, 1], [0, 1], color=FAINT, linestyle="--", linewidth=1, label="perfect calibration")
     upper.plot(bins.confidence[filled], bins.accuracy[filled], "o", color=ACCENT, label="mean of a bin")
+    if before is not None:
+        old = calibration(before)
+        there = old.counts > 0
+        upper.plot(
+            old.confidence[there], old.accuracy[there], "o--", color=BEST, mfc="none", label="before calibration"
+        )
     upper.set_ylim(0, 1.02)
     upper.set_ylabel("accuracy")
     upper.set_title(facts, fontsize=9, color=INK)
@@ -126,6 +139,31 @@ def reliability(evaluation: Evaluation) -> Figure:
     lower.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     for axes in (upper, lower):
         tidy(axes)
+    return figure
+
+
+def risk_coverage(evaluation: Evaluation, threshold: float) -> Figure:
+    """Share of wrong answers against the share of images answered, from the most confident on; a star at the threshold.
+
+    A dotted line shows what an ideal confidence would do, that ranks every wrong answer last.
+    """
+    curve = abstention.risk_coverage(evaluation.confidences, evaluation.correct)
+    ideal = abstention.risk_coverage(evaluation.correct.astype(np.float64), evaluation.correct)
+    figure = new_figure(6.2, 4.6, f"Risk and coverage: {evaluation.title}")
+    axes = figure.subplots()
+    axes.plot(curve.coverage, curve.risk, color=ACCENT, linewidth=1.8, label=f"AURC {curve.area:.4f}")
+    axes.plot([0, *ideal.coverage], [0, *ideal.risk], ":", color=FAINT, label="an ideal confidence")
+    answered, accuracy = abstention.selective(evaluation.confidences, evaluation.correct, threshold)
+    if answered:
+        label = f"from a confidence of {threshold:.3f}: {answered:.1%} answered, {accuracy:.1%} rightly"
+        axes.plot([answered], [1 - accuracy], "*", color=BEST, markersize=12, label=label, zorder=4)
+    axes.set(xlabel="coverage: share of images answered", ylabel="risk: share of the answers that are wrong")
+    axes.set_xlim(0, 1.01)
+    axes.set_ylim(bottom=0)
+    axes.legend(fontsize=8, loc="upper left")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, decimals=None))
+    tidy(axes)
     return figure
 
 

@@ -1,12 +1,17 @@
 """From a model and a part of a data set to an Evaluation."""
 
+from dataclasses import replace
 from typing import Any
+
+from numpy.typing import NDArray
 
 from brain_tumor import CLASSES
 from brain_tumor.data.load import Dataset
 from brain_tumor.data.protocol import leak
+from brain_tumor.evaluation.decision import Decision
 from brain_tumor.evaluation.metrics import Evaluation
-from brain_tumor.evaluation.prediction import EVALUATION_BATCH, predict
+from brain_tumor.evaluation.prediction import EVALUATION_BATCH, Outputs, observe, predict
+from brain_tumor.evaluation.scaling import softmax
 
 
 def measure(
@@ -19,14 +24,31 @@ def measure(
     quiet: bool = False,
 ) -> Evaluation:
     """Score every image of a part; `protocol` stands in the title, as does that the data is synthetic, or leaks."""
-    rows = dataset.rows(part)
-    probabilities = predict(
-        model,
-        dataset.pixels,
-        dataset.pixel_rows[rows],
-        batch_size=batch_size,
-        title=None if quiet else f"measuring {part}",
-    )
+    rows = dataset.pixel_rows[dataset.rows(part)]
+    title = None if quiet else f"measuring {part}"
+    probabilities = predict(model, dataset.pixels, rows, batch_size=batch_size, title=title)
+    return _evaluation(probabilities, dataset, part, protocol)
+
+
+def measure_all(
+    observed: Any,
+    dataset: Dataset,
+    part: str,
+    protocol: str,
+    decision: Decision | None,
+    *,
+    batch_size: int = EVALUATION_BATCH,
+) -> tuple[Evaluation, Outputs]:
+    """The same, with all that an `observing` model puts out; with a decision also as before its calibration."""
+    rows = dataset.pixel_rows[dataset.rows(part)]
+    outputs = observe(observed, dataset.pixels, rows, batch_size=batch_size, title=f"measuring {part}")
+    evaluation = _evaluation(outputs.probabilities, dataset, part, protocol)
+    if decision is not None and decision.scaling.kind != "none":
+        evaluation = replace(evaluation, uncalibrated=softmax(decision.scaling.undo(outputs.logits)))
+    return evaluation, outputs
+
+
+def _evaluation(probabilities: NDArray[Any], dataset: Dataset, part: str, protocol: str) -> Evaluation:
     leaks = " (LEAKS)" if part == "test" and leak(dataset.split) else ""
     title = f"{part} part, {dataset.split.name}, {protocol}{leaks}"
-    return Evaluation(dataset.split.table.iloc[rows], probabilities, CLASSES, title)
+    return Evaluation(dataset.split.table.iloc[dataset.rows(part)], probabilities, CLASSES, title)

@@ -38,6 +38,7 @@ class Evaluation:
     probabilities: NDArray[np.float64]  # (N, C), each row sums to 1
     classes: tuple[str, ...]  # C names, in the order of the columns of `probabilities`
     title: str  # in every figure's title: what was measured ("test, official", "test, SYNTHETIC phantom")
+    uncalibrated: NDArray[np.float64] | None = None  # (N, C) before calibration; None: the same, or unknown
 
     def __post_init__(self) -> None:
         shape = (len(self.rows), len(self.classes))
@@ -71,10 +72,18 @@ class Evaluation:
         """Whether (N,) the prediction is the label."""
         return np.asarray(self.predictions == self.labels, dtype=np.bool_)
 
+    @property
+    def before(self) -> "Evaluation | None":
+        """The same without the calibration; None where that is the same, or unknown."""
+        if self.uncalibrated is None:
+            return None
+        return replace(self, probabilities=self.uncalibrated, uncalibrated=None)
+
     def take(self, indices: Sequence[int] | NDArray[np.int64]) -> "Evaluation":
         """The same for some of the rows, by position, in the order given."""
         chosen = np.asarray(indices, dtype=np.int64)
-        return replace(self, rows=self.rows.iloc[chosen], probabilities=self.probabilities[chosen])
+        before = None if self.uncalibrated is None else self.uncalibrated[chosen]
+        return replace(self, rows=self.rows.iloc[chosen], probabilities=self.probabilities[chosen], uncalibrated=before)
 
     def table(self) -> pd.DataFrame:
         """The rows with `prediction`, `correct` and a column `probability_<class>` per class."""

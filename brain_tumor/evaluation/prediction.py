@@ -1,6 +1,7 @@
 """The one place where a model meets images for measuring: validation, test and `evaluate` all call it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,16 @@ from numpy.typing import NDArray
 from brain_tumor.progress import progress
 
 EVALUATION_BATCH = 64
+Change = Callable[[NDArray[np.uint8], slice], NDArray[np.uint8]]  # a batch and its place in the rows -> a batch
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """What a classifier says of N images, and what it says it by."""
+
+    probabilities: NDArray[np.float64]  # (N, C), each row sums to 1
+    logits: NDArray[np.float64]  # (N, C)
+    features: NDArray[np.float32]  # (N, D) pooled, before the head
 
 
 def predict(
@@ -18,7 +29,7 @@ def predict(
     *,
     batch_size: int = EVALUATION_BATCH,
     title: str | None = None,
-    change: Callable[[NDArray[np.uint8], slice], NDArray[np.uint8]] | None = None,
+    change: Change | None = None,
 ) -> NDArray[np.float64]:
     """Class probabilities (len(rows), C), each row summing to 1, of `pixels[rows]`.
 
@@ -26,17 +37,56 @@ def predict(
     progress bar; None draws none. `change` makes of each batch, and the slice of `rows` that it holds, what the model
     sees instead.
     """
+    return _normalised(np.concatenate(list(_batches(model, pixels, rows, batch_size, title, change))))
+
+
+def observing(model: Any) -> Any:
+    """A classifier with its logits and pooled features as further outputs, of the same layers; for `observe`.
+
+    Made once for several parts: TensorFlow traces each such model anew.
+    """
+    import keras
+
+    return keras.Model(model.inputs, [model.get_layer(name).output for name in ("probabilities", "logits", "avg_pool")])
+
+
+def observe(
+    observed: Any,
+    pixels: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+    *,
+    batch_size: int = EVALUATION_BATCH,
+    title: str | None = None,
+) -> Outputs:
+    """As `predict`, with all outputs of an `observing` model; `rows` may be empty."""
+    batches = _batches(observed, pixels, rows, batch_size, title)
+    chunks = [tuple(np.asarray(each) for each in outputs) for outputs in batches]
+    chunks.append(tuple(np.empty((0, output.shape[-1]), np.float32) for output in observed.outputs))
+    probabilities, logits, features = (np.concatenate(column) for column in zip(*chunks, strict=True))
+    return Outputs(_normalised(probabilities), logits.astype(np.float64), features.astype(np.float32))
+
+
+def _batches(
+    model: Any,
+    pixels: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+    batch_size: int,
+    title: str | None,
+    change: Change | None = None,
+) -> Iterator[Any]:
     if not getattr(model, "compiled", False):
         model.jit_compile = False  # measured 7 times slower on a CPU
-    chunks = []
     with progress(len(rows), title or "", disable=title is None) as bar:
         for start in range(0, len(rows), batch_size):
             taken = slice(start, start + batch_size)
             batch = np.asarray(pixels[rows[taken]])
             if change is not None:
                 batch = change(batch, taken)
-            chunks.append(np.asarray(model.predict_on_batch(batch), dtype=np.float64))
+            yield model.predict_on_batch(batch)
             bar.update(len(batch))
-    probabilities = np.concatenate(chunks)
+
+
+def _normalised(probabilities: NDArray[Any]) -> NDArray[np.float64]:
     # float32 softmax sums to 1 within 1e-7; the metrics in float64 check it more strictly.
-    return np.asarray(probabilities / probabilities.sum(axis=1, keepdims=True))
+    exact = probabilities.astype(np.float64)
+    return np.asarray(exact / exact.sum(axis=1, keepdims=True))

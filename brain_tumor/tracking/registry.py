@@ -16,6 +16,8 @@ from brain_tumor import NOTICE
 from brain_tumor.config import LOWER_IS_BETTER
 from brain_tumor.data.split import Split
 from brain_tumor.errors import InputError
+from brain_tumor.evaluation.decision import Decision
+from brain_tumor.tracking.decisions import load_decision
 from brain_tumor.tracking.runs import load_config, load_split
 
 CHAMPION = "champion"
@@ -32,6 +34,7 @@ class RegisteredModel:
     version: str | None
     config: dict[str, Any]
     split: Split
+    decision: Decision | None  # None: logged before there were any, or by a sweep's trial
 
 
 def log_model(model: Any, *, register: str | None, tags: Mapping[str, str]) -> tuple[str, str | None]:
@@ -137,7 +140,8 @@ def load_model(uri: str) -> RegisteredModel:
         ) from error
     if not info.run_id:
         raise InputError(f"model_uri={uri} belongs to no run, so its split is unknown: train it with brain_tumor.train")
-    return RegisteredModel(model, exact, info.run_id, name, version, load_config(info.run_id), load_split(info.run_id))
+    made_by = load_config(info.run_id), load_split(info.run_id), load_decision(info.run_id)
+    return RegisteredModel(model, exact, info.run_id, name, version, *made_by)
 
 
 def trained_by(uri: str) -> str:

@@ -77,6 +77,9 @@ def log_evaluation(
     values = score(evaluation)
     names = [*HEADLINE, *(name for name in values if name.startswith("recall_"))]
     final = {f"{part}/{name}": values[name] for name in names} | {f"{part}/loss": values["log_loss"]}
+    if evaluation.before is not None:
+        before = score(evaluation.before)
+        final |= {f"{part}/{name}_uncalibrated": before[name] for name in ("ece", "log_loss", "brier")}
     curves = {name for row in history for name in row} & final.keys()
     mlflow.log_metrics({name: final[name] for name in curves}, step=len(history) + 1)
     mlflow.log_metrics({name: value for name, value in final.items() if name not in {*curves, f"{part}/loss"}}, step=0)

@@ -93,7 +93,9 @@ def forget() -> None:
 
 def finish(prepared: "Prepared", store: Any, tags: dict[str, str], run_id: str, folder: Path) -> float:
     """Train the current run from what `folder` holds, register, then measure and draw; returns the best `monitor`."""
-    from brain_tumor.tracking import registry, report, runs
+    from brain_tumor.evaluation.decision import settle
+    from brain_tumor.evaluation.prediction import observing
+    from brain_tumor.tracking import decisions, registry, report, runs
     from brain_tumor.training import checkpoint
     from brain_tumor.training.run import train_model
 
@@ -102,6 +104,15 @@ def finish(prepared: "Prepared", store: Any, tags: dict[str, str], run_id: str, 
     trained = train_model(prepared, folder, on_epoch=on_epoch, logged=runs.logged_epochs(run_id))
     score = float(trained.history[trained.best_step - 1][config.monitor])
     report.log_cost(trained.history)
+    runs.tag(monitor=config.monitor, score=repr(score))  # of the kept epoch, before it is calibrated
+    decision = settle(
+        observing(trained.model),
+        prepared.dataset,
+        calibrate=config.calibrate,
+        levels=config.coverage,
+        accuracy=config.selective_accuracy,
+    )
+    decisions.log_decision(decision)
     # Registered before any figure is drawn: what goes wrong from here on loses no weights.
     model_tags = {**tags, "monitor": config.monitor, "score": repr(score)}
     uri, version = registry.log_model(trained.model, register=config.tracking.register, tags=model_tags)
@@ -109,7 +120,7 @@ def finish(prepared: "Prepared", store: Any, tags: dict[str, str], run_id: str, 
     if config.tracking.register and version:
         lines.append(registry.crown(config.tracking.register, version))
     # The test part is opened once, by a single run that has finished; nothing is decided by it.
-    measured, more = _measure(prepared, trained, ("val", "test") if config.test else ("val",))
+    measured, more = _measure(prepared, trained, ("val", "test") if config.test else ("val",), decision)
     checkpoint.discard(folder)
     print(report.summary(measured, prepared.dataset.split, store, run_id, [*lines, *more]))
     return score
@@ -157,7 +168,7 @@ def _train_trial(job: Opened, trial: "JobTrial", run_id: str, folder: Path) -> l
     if trial.leads(values):  # the last of these is the study's best; the others' pictures would not be looked at
         registry.log_model(trained.model, register=None, tags={})
         runs.tag(monitor=config.monitor, score=repr(float(best[config.monitor])))
-        _measure(prepared, trained, ("val",))
+        _measure(prepared, trained, ("val",), None)
     checkpoint.discard(folder)
     return values
 
@@ -178,22 +189,28 @@ def _warm_start(job: Opened, trial: "JobTrial", folder: Path, phases: list[str])
     )
 
 
-def _measure(prepared: "Prepared", trained: Any, parts: tuple[str, ...]) -> tuple[list[Any], list[str]]:
-    """Measure and draw the parts; returns each one's evaluation with its table, and what the maps found, in lines."""
+def _measure(prepared: "Prepared", trained: Any, parts: tuple[str, ...], decision: Any) -> tuple[list[Any], list[str]]:
+    """Measure and draw the parts; returns each one's evaluation with its table, and in lines what else was found.
+
+    The decision was fitted on val, so it is weighed on test alone.
+    """
     from brain_tumor.evaluation.figures import curves
-    from brain_tumor.evaluation.measure import measure
-    from brain_tumor.tracking import report
+    from brain_tumor.evaluation.measure import measure_all
+    from brain_tumor.evaluation.prediction import observing
+    from brain_tumor.tracking import decisions, report
     from brain_tumor.tracking.explanations import log_explanations
 
     config, dataset = prepared.config, prepared.dataset
-    measured = {}
+    measured, lines, observed = {}, [], observing(trained.model)
     for part in parts:
-        evaluation = measure(trained.model, dataset, part, config.protocol.name)
+        evaluation, outputs = measure_all(observed, dataset, part, config.protocol.name, decision)
         table = report.log_evaluation(evaluation, part, resamples=config.bootstrap, history=trained.history)
         measured[part] = (evaluation, table)
+        if part == "test":
+            lines += decisions.log_worth(decision, evaluation, outputs, part)
     title = f"{config.model.name}, {dataset.split.name}, {config.protocol.name}"
     report.log_figure(curves(trained.history, best_step=trained.best_step, title=title), "curves")
-    lines = log_explanations(
+    lines += log_explanations(
         trained.model,
         config.model.name,
         dataset,

@@ -79,7 +79,7 @@ def _train(request: job.Request, parent: str, store: Any, given: list[str], plac
             print(f"{member.label} ({number} of {len(found)})", file=sys.stderr)
             known = several_run.child(parent, member.label)
             if known is not None and known.info.status == "FINISHED":
-                scores.append(float(known.data.metrics[request.config.monitor]))  # its last value is the kept epoch's
+                scores.append(float(known.data.tags["score"]))
             elif known is not None and _has_checkpoint(known.info.run_id, request.config, places, given):
                 scores.append(resume_one(replace(places, resume=known.info.run_id), given))
             else:

@@ -1,0 +1,120 @@
+"""What a prediction is turned into an answer by: calibration, prediction sets, "not sure" and "no brain MRI"."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brain_tumor import CLASSES
+from brain_tumor.data.load import Dataset
+from brain_tumor.evaluation import abstention, conformal, outliers, scaling
+from brain_tumor.evaluation.conformal import Sets
+from brain_tumor.evaluation.prediction import Outputs, observe
+from brain_tumor.evaluation.scaling import Calibrate, Scaling, softmax
+
+IN_DISTRIBUTION = 0.99  # share of held-out images of the training distribution that shall pass as brain MRI
+
+
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """All thresholds of one trained model, fitted once; its `scaling` is folded into the model's weights already."""
+
+    classes: tuple[str, ...]  # C names
+    scaling: Scaling  # fitted on the val part
+    sets: Sets  # calibrated on the calibration part
+    accuracy: float  # wanted of the answers that are given
+    confidence: float  # least confidence that is answered: it gave that accuracy on the val part; inf: none did
+    gaussians: outliers.Gaussians  # fitted on the train part
+    distance: float  # greatest distance that passes as brain MRI: IN_DISTRIBUTION of the calibration (or val) part
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is said of one image."""
+
+    label: str  # the most probable class
+    confidence: float  # its probability, calibrated
+    sets: Mapping[float, tuple[str, ...]]  # level -> the classes that the image may be of, as CLASSES are ordered
+    not_sure: bool  # the confidence is too low to answer
+    not_brain_mri: bool  # the image is too far from what was trained on
+
+
+def settle(
+    observed: Any, dataset: Dataset, *, calibrate: Calibrate, levels: Sequence[float], accuracy: float
+) -> Decision:
+    """Fit everything that is said with a prediction to a trained model, and fold the calibration into its weights.
+
+    The scaling and the abstention threshold are fitted on the val part, the prediction sets on the calibration part,
+    which has chosen nothing, the distance on (at most FIT_IMAGES of) the train part. The test part is not read.
+
+    Args:
+        observed: `observing` a trained classifier that is not calibrated yet; its weights are changed.
+        dataset: with or without a calibration part.
+        calibrate: see `scaling.fit`.
+        levels: coverages of the prediction sets.
+        accuracy: wanted of the answers that are given, in (0, 1).
+    """
+    rows = {part: dataset.rows(part) for part in ("train", "val", "calibration")}
+    if len(rows["train"]) > outliers.FIT_IMAGES:
+        drawn = np.random.default_rng(0).choice(rows["train"], outliers.FIT_IMAGES, replace=False)
+        rows["train"] = np.sort(drawn)
+    outputs, labels = _outputs(observed, dataset, rows["train"], "features of train")
+    gaussians = outliers.fit(outputs.features, labels, len(CLASSES))
+    val, labels = _outputs(observed, dataset, rows["val"], "calibrating on val")
+    groups = dataset.split.table["group"].to_numpy()[rows["val"]]
+    scaled = scaling.fit(val.logits, labels, groups, calibrate)
+    scaling.fold_in(observed, scaled)
+    probabilities = softmax(scaled.apply(val.logits))
+    right = probabilities.argmax(axis=1) == labels
+    confidence = abstention.threshold(probabilities.max(axis=1), right, accuracy)
+    held_out, labels = _outputs(observed, dataset, rows["calibration"], "sets on calibration")
+    groups = dataset.split.table["group"].to_numpy()[rows["calibration"]]
+    sets = conformal.calibrate(held_out.probabilities, labels, groups, levels)
+    distances = gaussians.distance((held_out if len(labels) else val).features)
+    limit = float(np.quantile(distances, IN_DISTRIBUTION, method="higher"))
+    return Decision(CLASSES, scaled, sets, accuracy, confidence, gaussians, limit)
+
+
+def decide(decision: Decision, outputs: Outputs) -> list[Answer]:
+    """An answer for each image, by what the model that the decision was fitted to put out for it."""
+    probabilities = outputs.probabilities
+    names = np.asarray(decision.classes, dtype=object)
+    sets = [conformal.prediction_sets(probabilities, limits) for limits in decision.sets.limits]
+    far = decision.gaussians.distance(outputs.features) > decision.distance
+    return [
+        Answer(
+            label=str(names[row.argmax()]),
+            confidence=float(row.max()),
+            sets={level: tuple(names[chosen[index]]) for level, chosen in zip(decision.sets.levels, sets, strict=True)},
+            not_sure=bool(row.max() < decision.confidence),
+            not_brain_mri=bool(far[index]),
+        )
+        for index, row in enumerate(probabilities)
+    ]
+
+
+def warnings(decision: Decision) -> list[str]:
+    """What could not be fitted, one line each, with what to do."""
+    found = []
+    if not decision.sets.levels:
+        found.append("no prediction sets: there is no calibration part (data.calibration_fraction=0.1 sets one apart)")
+    for level, limits in zip(decision.sets.levels, decision.sets.limits, strict=True):
+        for index in np.flatnonzero(np.isinf(limits)):
+            needed = next(n for n in range(1, 100_000) if conformal.rank(n, level) <= n)
+            found.append(
+                f"{decision.classes[index]} stands in every {level:.0%} set: it has {decision.sets.images[index]} "
+                f"calibration images, and {needed} are needed (raise data.calibration_fraction)"
+            )
+    if np.isinf(decision.confidence):
+        found.append(
+            f"every image is answered with not sure: no confidence gives an accuracy of {decision.accuracy:.1%} "
+            "on the val part (lower selective_accuracy)"
+        )
+    return found
+
+
+def _outputs(observed: Any, dataset: Dataset, rows: NDArray[np.int64], title: str) -> tuple[Outputs, NDArray[np.int64]]:
+    outputs = observe(observed, dataset.pixels, dataset.pixel_rows[rows], title=title)
+    return outputs, dataset.labels(rows).astype(np.int64)

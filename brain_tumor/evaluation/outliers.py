@@ -1,0 +1,42 @@
+"""How far an image lies from what the model was trained on: Mahalanobis distance of the pooled features.
+
+Lee et al. 2018, "A simple unified framework for detecting out-of-distribution samples and adversarial attacks", without
+the input perturbation: the distance to the nearest class mean, by one covariance that all classes share, here with
+Ledoit & Wolf's (2004) shrinkage. Against the energy of the logits (Liu et al. 2020) it was chosen by measurement
+(benchmarks/outliers.py).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FIT_IMAGES = 5000  # of the training part, at most: more do not pay for the pass over them
+
+
+@dataclass(frozen=True, eq=False)
+class Gaussians:
+    """One normal distribution per class over the features, of equal covariance."""
+
+    means: NDArray[np.float32]  # (C, D)
+    precision: NDArray[np.float32]  # (D, D), symmetric
+
+    def distance(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Squared Mahalanobis distance (N,) of each image's features (N, D) to the nearest class, per feature.
+
+        Divided by D, so that an image of the training distribution has about 1.
+        """
+        squares = []
+        for mean in self.means.astype(np.float64):
+            offset = features - mean
+            squares.append(np.einsum("nd,nd->n", offset @ self.precision.astype(np.float64), offset))
+        return np.asarray(np.min(squares, axis=0) / features.shape[1])
+
+
+def fit(features: NDArray[np.float32], labels: NDArray[np.int64], classes: int) -> Gaussians:
+    """Means and shared covariance of training features (N, D) by class (N,); every class has an image."""
+    from sklearn.covariance import LedoitWolf
+
+    means = np.stack([features[labels == index].mean(axis=0, dtype=np.float64) for index in range(classes)])
+    covariance = LedoitWolf(assume_centered=True).fit(features - means[labels])
+    return Gaussians(means.astype(np.float32), covariance.precision_.astype(np.float32))

@@ -1,0 +1,147 @@
+"""A model's decision as artifacts of its run, and what it is worth on a part."""
+
+import json
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+
+from brain_tumor.data.split import write_text
+from brain_tumor.errors import InputError
+from brain_tumor.evaluation import abstention, conformal
+from brain_tumor.evaluation.conformal import Sets
+from brain_tumor.evaluation.decision import Decision, warnings
+from brain_tumor.evaluation.figures import risk_coverage
+from brain_tumor.evaluation.metrics import Evaluation, score
+from brain_tumor.evaluation.outliers import Gaussians
+from brain_tumor.evaluation.prediction import Outputs
+from brain_tumor.evaluation.scaling import Scaling
+from brain_tumor.tracking.report import log_figure
+from brain_tumor.tracking.runs import download, log_table
+
+CHANGED = {"ece": "ECE", "log_loss": "log loss", "brier": "Brier"}
+FOLDER = "decision"  # decision.json holds every threshold, outliers.npz the arrays of the distance
+
+
+def log_decision(decision: Decision) -> None:
+    """Log a decision to the current run: `decision/`, the fitted numbers as metrics, and the scaling's kind as tags."""
+    scaling, sets, infinite = decision.scaling, decision.sets, np.isinf(decision.confidence)
+    facts = {
+        "classes": decision.classes,
+        "scaling": {
+            "kind": scaling.kind,
+            "scale": scaling.scale.tolist(),  # the weights of the layer `logits` are multiplied by it
+            "shift": scaling.shift.tolist(),
+            "why": scaling.why,
+        },
+        "sets": {
+            "levels": sets.levels,
+            # null: infinite, which JSON does not know
+            "limits": [[None if np.isinf(limit) else limit for limit in row] for row in sets.limits.tolist()],
+            "images": sets.images,
+            "groups": sets.groups,
+        },
+        "accuracy": decision.accuracy,
+        "confidence": None if infinite else decision.confidence,
+        "distance": decision.distance,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        arrays = Path(folder) / "outliers.npz"
+        np.savez(arrays, means=decision.gaussians.means, precision=decision.gaussians.precision)
+        mlflow.log_artifact(str(arrays), FOLDER)
+        text = Path(folder) / "decision.json"
+        write_text(text, json.dumps(facts, indent=2, allow_nan=False) + "\n")
+        mlflow.log_artifact(str(text), FOLDER)  # last: where it is, all is
+    mlflow.set_tags({"calibration": scaling.kind, "calibration_reason": scaling.why})
+    values = {"calibration/temperature": scaling.temperature, "decision/distance": decision.distance}
+    mlflow.log_metrics(values if infinite else {**values, "decision/confidence": decision.confidence})
+
+
+def load_decision(run_id: str) -> Decision | None:
+    """The decision that a run logged; None of a run that has none.
+
+    Raises InputError if it is there and cannot be read.
+    """
+    if f"{FOLDER}/decision.json" not in {file.path for file in mlflow.MlflowClient().list_artifacts(run_id, FOLDER)}:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(download(run_id, FOLDER, folder))
+        try:
+            facts: dict[str, Any] = json.loads((place / "decision.json").read_text(encoding="utf-8"))
+            with np.load(place / "outliers.npz", allow_pickle=False) as arrays:
+                gaussians = Gaussians(arrays["means"], arrays["precision"])
+            scaling, sets = facts["scaling"], facts["sets"]
+            limits = np.array(sets["limits"], dtype=float).reshape(-1, len(facts["classes"]))
+            limits = np.where(np.isnan(limits), np.inf, limits)
+            return Decision(
+                tuple(facts["classes"]),
+                Scaling(scaling["kind"], np.array(scaling["scale"]), np.array(scaling["shift"]), scaling["why"]),
+                Sets(tuple(sets["levels"]), limits, tuple(sets["images"]), tuple(sets["groups"])),
+                facts["accuracy"],
+                np.inf if facts["confidence"] is None else facts["confidence"],
+                gaussians,
+                facts["distance"],
+            )
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            raise InputError(f"the decision of run {run_id} cannot be read: {error}") from error
+
+
+def log_worth(decision: Decision | None, evaluation: Evaluation, outputs: Outputs, part: str) -> list[str]:
+    """Log what a decision's thresholds, as they are, come to on a part, and return it in lines.
+
+    Metrics: `coverage_90`, `set_size_90`, `single_90` for each level, `aurc`, `answered` (share), `answered_accuracy`,
+    `not_brain_mri` (share). The table `tables/<part>_conformal.csv` has the sets by class, with the range that finite
+    parts allow. A model without a decision has nothing to log.
+    """
+    if decision is None:
+        return []
+    confidences, correct = evaluation.confidences, evaluation.correct
+    curve = abstention.risk_coverage(confidences, correct)
+    answered, accuracy = abstention.selective(confidences, correct, decision.confidence)
+    far = float((decision.gaussians.distance(outputs.features) > decision.distance).mean())
+    values = {"aurc": curve.area, "answered": answered, "not_brain_mri": far}
+    lines = [_scaling_line(decision, evaluation)]
+    if decision.sets.levels:
+        more, told = _sets(decision, evaluation, part)
+        values |= more
+        lines += told
+    said = (
+        f"{answered:.1%} of the images are answered, {accuracy:.1%} of them rightly" if answered else "none is answered"
+    )
+    lines += [
+        f"not sure below a confidence of {decision.confidence:.3f} ({decision.accuracy:.1%} wanted): {said}",
+        f"not a brain MRI: said of {far:.1%} of the images",
+    ]
+    if answered:
+        values["answered_accuracy"] = accuracy
+    mlflow.log_metrics({f"{part}/{name}": value for name, value in values.items()})
+    log_figure(risk_coverage(evaluation, decision.confidence), f"{part}/risk_coverage")
+    return [f"{part:<9} {line}" for line in lines] + [f"warning   {line}" for line in warnings(decision)]
+
+
+def _scaling_line(decision: Decision, evaluation: Evaluation) -> str:
+    scaling = decision.scaling
+    if evaluation.before is None:
+        return f"not calibrated: {scaling.why}"
+    after, before = score(evaluation), score(evaluation.before)
+    changes = (f"{text} {before[name]:.4f} to {after[name]:.4f}" for name, text in CHANGED.items())
+    what = f"temperature {scaling.temperature:.3f}" if scaling.kind == "temperature" else "vector scaling"
+    return f"calibrated by {what}: {', '.join(changes)}"
+
+
+def _sets(decision: Decision, evaluation: Evaluation, part: str) -> tuple[dict[str, float], list[str]]:
+    table = conformal.coverage(decision.sets, evaluation)
+    log_table(table, f"tables/{part}_conformal.csv")
+    values: dict[str, float] = {}
+    lines = []
+    for row in table[table["class"] == "all"].to_dict("records"):
+        values |= {f"{name}_{row['level'] * 100:g}": row[name] for name in ("coverage", "set_size", "single", "empty")}
+        lines.append(
+            f"{row['level']:.1%} sets: {row['coverage']:.1%} hold the truth (95 % of draws of images: {row['low']:.1%} "
+            f"to {row['high']:.1%}, of groups: {row['low_groups']:.1%} to {row['high_groups']:.1%}), "
+            f"{row['set_size']:.2f} classes, {row['single']:.1%} of one class, {row['empty']:.1%} empty"
+        )
+    return values, lines
