@@ -127,6 +127,23 @@ def test_kinds_are_told(planted: tuple[TwinGraph, pd.DataFrame]) -> None:
     assert (found.edges["a"] < found.edges["b"]).all()
 
 
+def test_the_transform_takes_the_first_to_the_second(planted: tuple[TwinGraph, pd.DataFrame]) -> None:
+    """A quarter turn there is the other quarter turn back, so it matters which of two images is `a`."""
+    found, table = planted
+    what = dict(zip(table["sha"], table["what"], strict=True))
+    source = dict(zip(table["sha"], table["slice"], strict=True))
+    pairs = found.candidates[found.candidates["score"] >= THRESHOLD]
+    pairs = pairs[pairs["a"].map(source) == pairs["b"].map(source)]
+    first, second = pairs["a"].map(what), pairs["b"].map(what)
+    plain = {"as it is", "in another mode"}
+    there = {"turned by 90": "turned by 90", "turned by 270": "turned by 270"}
+    back = {"turned by 90": "turned by 270", "turned by 270": "turned by 90"}
+    for from_plain, turned, expected in ((first, second, there), (second, first, back)):
+        chosen = from_plain.isin(plain) & turned.isin(there)
+        assert chosen.sum() >= 5
+        assert (pairs["transform"][chosen] == turned[chosen].map(expected)).all()
+
+
 def test_blank_and_broken_images_have_no_twin(tmp_path: Path) -> None:
     for number, level in enumerate((0, 0, 40, 41)):
         Image.new("L", (50 + number, 50 + number), level).save(tmp_path / f"{number}.png")
