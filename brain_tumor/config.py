@@ -75,6 +75,7 @@ class DataConfig:
     # How sites share the training: none (each image counts alike) or balanced (each site does).
     site_weights: Literal["none", "balanced"] = "none"
     patients: str | None = None  # CSV with the columns path, patient: images of one patient are never separated
+    masks: str | None = None  # folder of lesion masks, with the images' tree and names, .png; None: none are known
 
 
 @dataclass(frozen=True, config=_STRICT_KEYS)
@@ -84,6 +85,7 @@ class LoggedData:
     source: Literal["logged"]
     root: str | None  # where the images are now, if they have moved; found there by content
     cache: str | None  # folder of decoded pixels; None: as in training
+    masks: str | None = None  # folder of lesion masks; None: as in training
 
 
 @dataclass(frozen=True, config=_STRICT_KEYS)
@@ -174,8 +176,13 @@ class TrackingConfig:
 
 @dataclass(frozen=True, config=_STRICT_KEYS)
 class ExplainConfig:
-    method: Literal["gradcam", "gradcam++", "hirescam", "layercam"]
-    layer: str | None  # None: the backbone's `cam_layer`
+    """How maps are made. auto: what points best at the known lesions of the validation part."""
+
+    method: Literal["gradcam", "gradcam++", "hirescam", "layercam", "auto"]
+    layer: str | None  # a name, several with * between them (their product), or auto; None: the backbone's `cam_layer`
+    # With defaults, so that configurations logged before there were these keys still load.
+    views: Annotated[int, Field(ge=1, le=64)] = 1  # shifted and mirrored views that a map is averaged over
+    sanity: bool = False  # score the maps of randomised weights, too
 
 
 @dataclass(frozen=True, config=_STRICT_KEYS)
@@ -226,6 +233,15 @@ class EvaluateConfig:
     explain: ExplainConfig
     bootstrap: Annotated[int, Field(ge=100, le=100_000)]
     batch_size: PositiveInt
+    robustness: bool  # measure the images again under each corruption of evaluation/corruptions.py: 45 passes
+
+
+@dataclass(frozen=True, config=_STRICT_KEYS)
+class AuditConfig:
+    data: DataConfig
+    tracking: TrackingConfig
+    report: str | None  # folder to write the report to, beside the run's artifacts; None: there alone
+    floor: bool  # measure how far trivial features go
 
 
 @dataclass(frozen=True, config=_STRICT_KEYS)

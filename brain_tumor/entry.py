@@ -24,6 +24,7 @@ LITERAL_KEYS = (
     "data.cache",
     "data.patients",
     "trained_root",
+    "data.masks",
     "model.weights",
     "model_uri",
     "run_a",
@@ -33,6 +34,7 @@ LITERAL_KEYS = (
     "sweep.storage",
     "sweep.study",
     "storage",
+    "report",
     "name",
 )
 ADDRESS_KEYS = ("sweep.storage", "sweep.study", "tracking.uri", "storage", "name", "run_a", "run_b")  # never searched

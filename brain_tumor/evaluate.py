@@ -28,22 +28,20 @@ def evaluate(raw: DictConfig) -> None:
     from brain_tumor.data.load import load_whole
     from brain_tumor.data.logged import load_logged
     from brain_tumor.evaluation import site
-    from brain_tumor.evaluation.gradcam import output_of
-    from brain_tumor.evaluation.measure import measure_all
-    from brain_tumor.evaluation.pictures import explainer
+    from brain_tumor.evaluation.explaining import check
+    from brain_tumor.evaluation.measure import measure, measure_all
     from brain_tumor.evaluation.prediction import observing
     from brain_tumor.tracking import decisions, registry, report, runs, setup
+    from brain_tumor.tracking.explanations import log_explanations
     from brain_tumor.training.preflight import check_source
 
     registered = registry.load_model(config.model_uri)
     trained = typed(TrainConfig, registered.config)
-    explain = explainer(registered.model, trained.model.name, config.explain)
-    output_of(explain.model, explain.layer)  # a wrong layer, known now
     seen = None
     size = int(registered.model.input_shape[1])
     if isinstance(config.data, LoggedData):
         data = replace(trained.data, cache=config.data.cache or trained.data.cache)
-        dataset = load_logged(registered.split, data, root=config.data.root, image_size=size)
+        dataset = load_logged(registered.split, data, root=config.data.root, image_size=size, masks=config.data.masks)
         protocol: str = trained.protocol.name
     else:
         check_source(config.data)
@@ -51,6 +49,7 @@ def evaluate(raw: DictConfig) -> None:
         protocol = "all images"
         where = existing_path(config.trained_root) if config.trained_root else registered.split.root
         seen = seen_in_training(dataset.split, registered.split, where, config.data.cache, config.data.workers)
+    check(config.explain, registered.model, trained.model.name, dataset)
     tags = setup.evaluation_tags(registered, dataset.split, protocol, seen is not None and bool(seen.any()))
     name = f"evaluate {trained.model.name} on {dataset.split.name}"
     with runs.started(
@@ -66,8 +65,23 @@ def evaluate(raw: DictConfig) -> None:
             part: report.log_evaluation(each, part, resamples=config.bootstrap) for part, each in measured.items()
         }
         more = decisions.log_worth(decision, measured["test"], outputs, "test")
-        line = report.log_pictures(dataset, "test", measured["test"], explain)
-    lines = [f"model     {registered.uri}", *more, *([f"test      {line}"] if line else [])]
+        explained = {"test": measured["test"]}
+        if dataset.mask_paths is not None and len(dataset.rows("val")):  # what scoring maps needs is chosen there
+            explained["val"] = measure(registered.model, dataset, "val", protocol, batch_size=config.batch_size)
+        found = log_explanations(
+            registered.model,
+            trained.model.name,
+            dataset,
+            explained,
+            config.explain,
+            parts=["test"],
+            resamples=config.bootstrap,
+        )
+        if config.robustness:
+            sizes = {"batch_size": config.batch_size, "resamples": config.bootstrap}
+            line = report.log_robustness(registered.model, dataset, "test", measured["test"], **sizes)
+            found = [*found, f"test      {line}"]
+    lines = [f"model     {registered.uri}", *more, *found]
     if seen is not None and seen.all():
         lines.append("unseen    none: every image has a twin in training, and nothing is measured of another site")
     print(report.summary([(measured[part], tables[part]) for part in measured], dataset.split, store, run_id, lines))

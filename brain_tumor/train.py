@@ -23,6 +23,7 @@ KEYS_BESIDE_RESUME = (
     "resume",
     "data.root",
     "data.cache",
+    "data.masks",
     "tracking.uri",
     "tracking.checkpoints",
     "hardware",

@@ -69,14 +69,19 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 def letterbox(image: Image.Image, size: int, resample: Image.Resampling) -> Image.Image:
     """Fit `image`, undistorted and centred, into a black square of `size` pixels a side."""
-    scale = size / max(image.size)
-    fitted = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    fitted = fitted_size(image.width, image.height, size)
     inner = image if fitted == image.size else image.resize(fitted, resample)
     if fitted == (size, size):
         return inner
     square = Image.new(image.mode, (size, size), 0)
     square.paste(inner, ((size - fitted[0]) // 2, (size - fitted[1]) // 2))
     return square
+
+
+def fitted_size(width: int, height: int, size: int) -> tuple[int, int]:
+    """Width and height, in pixels, that `letterbox` gives a picture inside its square."""
+    scale = size / max(width, height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _to_8_bit(values: NDArray[np.float64]) -> NDArray[np.uint8]:

@@ -9,15 +9,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
 
 from brain_tumor import CLASSES
 from brain_tumor.config import DataConfig, OnCorrupt, ProtocolConfig, Source
 from brain_tumor.data import folder
 from brain_tumor.data.cache import Contents, cache_folder, decoded, hash_files
-from brain_tumor.data.decode import letterbox
 from brain_tumor.data.grouping import with_groups
 from brain_tumor.data.listing import find_roots, read_images, read_phantom
+from brain_tumor.data.masks import find_masks, read_mask
 from brain_tumor.data.protocol import divide, leak, require_whole_groups
 from brain_tumor.data.split import Split, carve
 from brain_tumor.errors import InputError
@@ -32,7 +31,7 @@ class Dataset:
     split: Split
     pixels: NDArray[np.uint8]  # (U, S, S, 3) RGB 0..255, mapped from disk: one picture per distinct content
     pixel_rows: NDArray[np.int64]  # (len(split),): where in `pixels` each row's picture is
-    mask_paths: tuple[str, ...] | None  # per row, relative to split.root, "" without a lesion; None: no masks
+    mask_paths: tuple[str, ...] | None  # per row, absolute or below split.root, "" where none is known; None: no masks
 
     @property
     def image_size(self) -> int:
@@ -53,15 +52,13 @@ class Dataset:
         return np.asarray(self.pixels[self.pixel_rows[rows]])
 
     def mask_of(self, rows: NDArray[np.int64]) -> NDArray[np.bool_] | None:
-        """bool (len(rows), S, S): the lesion, fitted as its image; all False without one; None: no masks."""
+        """bool (len(rows), S, S): the lesion, fitted as its image; all False where none is known; None: no masks."""
         if self.mask_paths is None:
             return None
         masks = np.zeros((len(rows), self.image_size, self.image_size), np.bool_)
         for mask, row in zip(masks, rows, strict=True):
             if self.mask_paths[row]:
-                with Image.open(self.split.root / self.mask_paths[row]) as image:
-                    fitted = letterbox(image.convert("L"), self.image_size, Image.Resampling.NEAREST)
-                mask[:] = np.asarray(fitted) > 0
+                mask[:] = read_mask(self.split.root / self.mask_paths[row], self.image_size)
         return masks
 
 
@@ -92,15 +89,22 @@ def find_root(data: DataConfig) -> Path:
 
 
 def find_by_content(
-    split: Split, root: Path, *, image_size: int, cache: str | None = None, workers: int = 2
+    split: Split,
+    root: Path,
+    *,
+    image_size: int,
+    masks: str | None = None,
+    cache: str | None = None,
+    workers: int = 2,
 ) -> Dataset:
     """The very images of a logged split, by the SHA-256 of their files, wherever under `root` they stand now.
 
     Returns:
-        Dataset whose split has `root` and the paths found there; its digest is that of `split`.
+        Dataset whose split has `root` and the paths found there; its digest is that of `split`. Its masks are those
+        of the folder `masks`, see `find_masks`; a phantom brings its own.
 
     Raises:
-        InputError: `root` is no folder, or some images are not there.
+        InputError: `root` is no folder, some images are not there, or the masks do not fit them.
     """
     if not root.is_dir():
         raise InputError(f"the images are no longer in {root}: say where they are with data.root=DIR")
@@ -123,7 +127,7 @@ def find_by_content(
     moved_to = table["sha256"].map(lambda sha: found[sha].relative_to(root).as_posix())
     table["path"] = table["path"].where(table["sha256"] == there, moved_to)
     moved = Split(table, root=root, source=split.source, synthetic=split.synthetic)
-    return Dataset(moved, contents.pixels, _pixel_rows(table["sha256"], contents), _phantom_masks(moved))
+    return _with_masks(moved, contents, masks, workers)
 
 
 def _load(data: DataConfig, image_size: int, protocol: ProtocolConfig | None) -> Dataset:
@@ -144,8 +148,18 @@ def _load(data: DataConfig, image_size: int, protocol: ProtocolConfig | None) ->
     images["path"] = [Path(file).relative_to(root).as_posix() for file in images["file"]]
     synthetic = data.source is Source.phantom
     split = Split(images, root=root, source=data.source.value, synthetic=synthetic)
-    masks = tuple(images["mask"]) if synthetic else None
-    return Dataset(split, contents.pixels, _pixel_rows(images["sha256"], contents), masks)
+    return _with_masks(split, contents, data.masks, data.workers)
+
+
+def _with_masks(split: Split, contents: Contents, masks: str | None, workers: int) -> Dataset:
+    shas = split.table["sha256"]
+    found = _phantom_masks(split)
+    if masks is not None:
+        if split.synthetic:
+            raise InputError(f"data.masks={masks} is not read with data=phantom, which brings its own: leave it out")
+        sizes = contents.table.set_index("sha256").loc[shas, ["width", "height"]].itertuples(index=False, name=None)
+        found = find_masks(masks, split.table["path"].tolist(), list(sizes), workers)
+    return Dataset(split, contents.pixels, _pixel_rows(shas, contents), found)
 
 
 def _phantom_masks(split: Split) -> tuple[str, ...] | None:

@@ -1,5 +1,6 @@
 """The images of a split that a run logged, wherever they are now."""
 
+import logging
 import tempfile
 from collections.abc import Collection
 from pathlib import Path
@@ -13,13 +14,23 @@ from brain_tumor.data.split import Split
 from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path
 
+logger = logging.getLogger(__name__)
 
-def load_logged(split: Split, data: DataConfig, *, root: str | tuple[str, ...] | None, image_size: int) -> Dataset:
+
+def load_logged(
+    split: Split,
+    data: DataConfig,
+    *,
+    root: str | tuple[str, ...] | None,
+    image_size: int,
+    masks: str | None = None,
+) -> Dataset:
     """The very images of `split`, found by content.
 
     Looked for in `root` if given, else where they were; a phantom or Kaggle set that is gone from there is
-    generated or downloaded again, as `data` (the configuration logged with the split) says. Raises InputError if any
-    image is missing.
+    generated or downloaded again, as `data` (the configuration logged with the split) says. Lesion masks are those of
+    the folder `masks`, by default the one in `data`, which may be gone. Raises InputError if any image is missing, or
+    masks do not fit the images.
     """
     if isinstance(root, tuple):
         raise InputError(f"data.root names {len(root)} folders: give the one that holds the logged images")
@@ -29,7 +40,12 @@ def load_logged(split: Split, data: DataConfig, *, root: str | tuple[str, ...] |
         place = split.root
     else:
         place = find_root(data)
-    return find_by_content(split, place, image_size=image_size, cache=data.cache, workers=data.workers)
+    if masks is None and data.masks is not None:
+        if existing_path(data.masks).is_dir():
+            masks = data.masks
+        else:
+            logger.warning("the masks are no longer in %s: no map is scored without data.masks=DIR", data.masks)
+    return find_by_content(split, place, image_size=image_size, masks=masks, cache=data.cache, workers=data.workers)
 
 
 def load_pictures(split: Split, shas: Collection[str], *, image_size: int) -> dict[str, NDArray[np.uint8]]:

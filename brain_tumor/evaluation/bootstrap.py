@@ -7,7 +7,7 @@ group was drawn, and all metrics are computed for many weightings at once.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -76,16 +76,24 @@ def mean_intervals(evaluations: Sequence[Evaluation], resamples: int = 1000, see
 def _replicates(
     evaluation: Evaluation, member: NDArray[np.int64], groups: int, resamples: int, seed: int
 ) -> dict[str, NDArray[np.float64]]:
-    """Each metric (resamples,). The draws do not depend on how they are cut into chunks."""
+    """Each metric (resamples,)."""
+    parts = [
+        weighted_scores(evaluation, counts[:, member].astype(np.float64))
+        for counts in drawn_groups(groups, resamples, seed, chunk=max(1, _CHUNK // len(member)))
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def drawn_groups(groups: int, resamples: int, seed: int, *, chunk: int) -> Iterator[NDArray[np.int64]]:
+    """How often each group is in each resample, (at most `chunk`, groups) at a time.
+
+    The draws do not depend on how they are cut into chunks.
+    """
     rng = np.random.default_rng(seed)
-    chunk = max(1, _CHUNK // len(member))
-    parts = []
     for start in range(0, resamples, chunk):
         drawn = rng.integers(groups, size=(min(chunk, resamples - start), groups))
         offsets = groups * np.arange(len(drawn))[:, None]
-        counts = np.bincount((drawn + offsets).ravel(), minlength=drawn.size).reshape(drawn.shape)
-        parts.append(weighted_scores(evaluation, counts[:, member].astype(np.float64)))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        yield np.bincount((drawn + offsets).ravel(), minlength=drawn.size).reshape(drawn.shape)
 
 
 def paired_intervals(a: Evaluation, b: Evaluation, resamples: int = 1000, seed: int = 0) -> pd.DataFrame:

@@ -26,10 +26,15 @@ def class_colour(index: int) -> str:
 
 
 def new_figure(width: float, height: float, title: str, *, arranged: bool = True) -> Figure:
-    """An empty figure, in inches, on its own canvas; if `arranged`, axes and texts make room for each other."""
+    """An empty figure, in inches, on its own canvas; if `arranged`, axes and texts make room for each other.
+
+    A title that would be wider than the figure is set smaller.
+    """
     figure = Figure(figsize=(width, height), facecolor="white")
     FigureCanvasAgg(figure)
-    style: dict[str, Any] = {"fontsize": 12, "color": INK, "parse_math": False}
+    longest = max(map(len, title.splitlines()), default=1)
+    points = min(12.0, 72 * width / (0.6 * longest))  # a character is about 0.6 of its size wide
+    style: dict[str, Any] = {"fontsize": points, "color": INK, "parse_math": False}
     if arranged:
         figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.08)  # inches
         figure.suptitle(title, **style)

@@ -1,11 +1,11 @@
 """Class activation maps: where in an image a class's logit comes from, by one convolutional layer.
 
 With A_k the layer's k-th channel (h, w) and G_k the gradient by it of the class's logit (before softmax),
-each method is a plain function of A and G. All maps are then cut off at 0 and divided by their maximum.
+each method is a plain function of A and G. All maps are then cut off at 0.
 """
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from brain_tumor.errors import InputError
 
 Array = NDArray[np.float32]
+Kind = tuple[str, str]  # method, layer
 
 
 def _gradcam(A: Array, G: Array) -> Array:
@@ -48,68 +49,49 @@ METHODS: Mapping[str, Callable[[Array, Array], Array]] = MappingProxyType(
 )
 
 
-def gradcam(
-    model: Any,
-    images: NDArray[np.uint8],
-    classes: NDArray[np.int64],
-    *,
-    layer: str,
-    method: str = "gradcam",
-    batch_size: int = 32,
-) -> NDArray[np.float32]:
-    """Explain a class of each image by a map of the size of `layer`'s output.
+def layer_maps(model: Any, kinds: Sequence[Kind]) -> Callable[[NDArray[Any], NDArray[np.int64]], list[Array]]:
+    """What explains a class of each image of a batch, at the layers' own resolution.
 
     Args:
-        model: functional Keras model with a linear layer `logits`; built here or reloaded.
-        images: (N, H, W, 3) RGB 0..255.
-        classes: (N,) index of the class to explain, usually the predicted one.
-        layer: name of a layer with output (B, h, w, K), usually the last convolution's activation.
-        method: a key of METHODS.
-        batch_size: images at a time; it does not change the maps.
+        model: functional Keras model with a linear layer `logits`; built here or reloaded. Weights that change later
+            are followed.
+        kinds: (method, layer) of each map: a key of METHODS, and a layer with output (B, h, w, K).
 
     Returns:
-        (N, h, w) float32 in [0, 1], with 1 at each map's maximum; all 0 where nothing speaks for the class.
+        Function of images (B, H, W, 3) RGB 0..255 and classes (B,), usually the predicted ones; it gives a map
+        (B, h, w) float32, at least 0, for each of `kinds`; all 0 where nothing speaks for the class.
 
     Raises:
-        InputError: the layer or the method is unknown, or the layer's output is no map that feeds the logits.
+        InputError: a layer or a method is unknown, or a layer's output is no map that feeds the logits.
     """
-    if method not in METHODS:
-        raise InputError(f"explain.method={method} is unknown: choose one of {', '.join(METHODS)}")
-    differentiate = _differentiate(model, layer)
-    outputs = model.get_layer("logits").output.shape[-1]
-    if len(images) != len(classes) or not np.all((classes >= 0) & (classes < outputs)):
-        raise ValueError(f"each of the {len(images)} images needs a class from 0 to {outputs - 1}")
-    maps = np.empty((len(images), *model.get_layer(layer).output.shape[1:3]), dtype=np.float32)
-    for start in range(0, len(images), batch_size):
-        part = slice(start, start + batch_size)
-        activations, gradients = differentiate(np.asarray(images[part]), classes[part])
-        maps[part] = _normalise(METHODS[method](activations, gradients))
-    return maps
+    layers = list(dict.fromkeys(layer for _, layer in kinds))
+    unknown = [method for method, _ in kinds if method not in METHODS]
+    if unknown:
+        raise InputError(f"explain.method={unknown[0]} is unknown: choose one of {', '.join(METHODS)}")
+    differentiate = _differentiate(model, layers)
+
+    def explain(images: NDArray[Any], classes: NDArray[np.int64]) -> list[Array]:
+        found = dict(zip(layers, differentiate(images, classes), strict=True))
+        return [np.maximum(METHODS[method](*found[layer]), 0).astype(np.float32) for method, layer in kinds]
+
+    return explain
 
 
-def upsample(maps: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Enlarge maps (N, h, w) to `size` (H, W), bilinear, each value standing at the centre of its cell."""
-    import cv2
-
-    enlarged = np.empty((len(maps), *size), dtype=np.float32)
-    for index, values in enumerate(maps):
-        cv2.resize(values.astype(np.float32), size[::-1], dst=enlarged[index], interpolation=cv2.INTER_LINEAR)
-    return enlarged
-
-
-def _differentiate(model: Any, layer: str) -> Callable[[NDArray[Any], NDArray[Any]], tuple[Array, Array]]:
-    """One graph for any batch: (images, classes) -> the layer's output, the logits' gradients by it."""
+def _differentiate(
+    model: Any, layers: Sequence[str]
+) -> Callable[[NDArray[Any], NDArray[Any]], list[tuple[Array, Array]]]:
+    """One graph for any batch: (images, classes) -> each layer's output, and the logits' gradients by it."""
     import keras
     import tensorflow as tf
 
-    target = output_of(model, layer)
-    observed = keras.Model(model.inputs, [target, model.get_layer("logits").output])
+    targets = [output_of(model, layer) for layer in layers]
+    observed = keras.Model(model.inputs, [*targets, model.get_layer("logits").output])
     dtype = model.inputs[0].dtype
 
     def run(images: Any, classes: Any) -> Any:
         with tf.GradientTape() as tape:
             tape.watch(images)  # so that a frozen model is recorded, too
-            activations, logits = observed(images, training=False)
+            *activations, logits = observed(images, training=False)
             explained = tf.gather(logits, classes, batch_dims=1)
         return activations, tape.gradient(explained, activations)
 
@@ -118,11 +100,13 @@ def _differentiate(model: Any, layer: str) -> Callable[[NDArray[Any], NDArray[An
         tf.TensorSpec((None, *model.inputs[0].shape[1:]), dtype), tf.TensorSpec((None,), tf.int32)
     )
 
-    def differentiate(images: NDArray[Any], classes: NDArray[Any]) -> tuple[Array, Array]:
+    def differentiate(images: NDArray[Any], classes: NDArray[Any]) -> list[tuple[Array, Array]]:
         activations, gradients = graph(tf.constant(images, dtype), tf.constant(classes, tf.int32))
-        if gradients is None:
-            raise InputError(f"explain.layer={layer} does not feed the logits: {_choices(model, layer)}")
-        return activations.numpy().astype(np.float32), gradients.numpy().astype(np.float32)
+        for layer, gradient in zip(layers, gradients, strict=True):
+            if gradient is None:
+                raise InputError(f"explain.layer={layer} does not feed the logits: {_choices(model, layer)}")
+        pairs = zip(activations, gradients, strict=True)
+        return [(each.numpy().astype(np.float32), by.numpy().astype(np.float32)) for each, by in pairs]
 
     return differentiate
 
@@ -151,9 +135,3 @@ def _choices(model: Any, layer: str) -> str:
     # The last layers see the most context, and a B7 has some 800 of them.
     names = dict.fromkeys([*near, *reversed(maps[-6:])])
     return f"choose a convolutional layer of {model.name}, such as {', '.join(names)}"
-
-
-def _normalise(maps: Array) -> Array:
-    positive = np.maximum(maps, 0)
-    peak = positive.max(axis=(1, 2), keepdims=True)
-    return np.asarray(np.divide(positive, peak, out=np.zeros_like(positive), where=peak > 0))

@@ -1,6 +1,6 @@
 """The one place where a model meets images for measuring: validation, test and `evaluate` all call it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from brain_tumor.progress import progress
 
 EVALUATION_BATCH = 64
+Change = Callable[[NDArray[np.uint8], slice], NDArray[np.uint8]]  # a batch and its place in the rows -> a batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,13 +29,15 @@ def predict(
     *,
     batch_size: int = EVALUATION_BATCH,
     title: str | None = None,
+    change: Change | None = None,
 ) -> NDArray[np.float64]:
     """Class probabilities (len(rows), C), each row summing to 1, of `pixels[rows]`.
 
     `pixels` is (N, H, W, 3) uint8 RGB, memory-mapped or not; only one batch is held at a time. `title` names a
-    progress bar; None draws none.
+    progress bar; None draws none. `change` makes of each batch, and the slice of `rows` that it holds, what the model
+    sees instead.
     """
-    return _normalised(np.concatenate(list(_batches(model, pixels, rows, batch_size, title))))
+    return _normalised(np.concatenate(list(_batches(model, pixels, rows, batch_size, title, change))))
 
 
 def observing(model: Any) -> Any:
@@ -64,13 +67,21 @@ def observe(
 
 
 def _batches(
-    model: Any, pixels: NDArray[np.uint8], rows: NDArray[np.int64], batch_size: int, title: str | None
+    model: Any,
+    pixels: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+    batch_size: int,
+    title: str | None,
+    change: Change | None = None,
 ) -> Iterator[Any]:
     if not getattr(model, "compiled", False):
         model.jit_compile = False  # measured 7 times slower on a CPU
     with progress(len(rows), title or "", disable=title is None) as bar:
         for start in range(0, len(rows), batch_size):
-            batch = np.asarray(pixels[rows[start : start + batch_size]])
+            taken = slice(start, start + batch_size)
+            batch = np.asarray(pixels[rows[taken]])
+            if change is not None:
+                batch = change(batch, taken)
             yield model.predict_on_batch(batch)
             bar.update(len(batch))
 

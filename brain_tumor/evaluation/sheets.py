@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from brain_tumor.evaluation.drawing import ALARM, FAINT, INK, class_colour, new_figure, shorten
-from brain_tumor.evaluation.gradcam import upsample
 from brain_tumor.evaluation.metrics import Evaluation
 
 COLUMNS = 4  # of the sheet of mistakes
@@ -77,9 +76,9 @@ def mistakes(
         axes.imshow(np.asarray(images[position]))
         axes.set_axis_off()
         truth, said = evaluation.labels[position], evaluation.predictions[position]
-        _write(axes, 28, f"true {_name(evaluation, truth)}", color=class_colour(truth), weight="bold")
-        _write(axes, 15, f"predicted {_said(evaluation, position)}", color=class_colour(said))
-        _write(axes, 4, _path(evaluation, position, 44), color=FAINT, fontsize=6.5)
+        write(axes, 28, f"true {_name(evaluation, truth)}", color=class_colour(truth), weight="bold")
+        write(axes, 15, f"predicted {_said(evaluation, position)}", color=class_colour(said))
+        write(axes, 4, _path(evaluation, position, 44), color=FAINT, fontsize=6.5)
     return figure
 
 
@@ -89,25 +88,23 @@ def gradcam_sheet(
     maps: NDArray[np.float32],
     masks: NDArray[np.bool_] | None = None,
     *,
-    layer: str,
-    method: str,
+    how: str,
 ) -> Figure:
     """Image, map and overlay of the rows of `select_cases`, with truth, prediction and probability.
 
     Args:
         evaluation: N rows.
         images: (N, H, W, 3) RGB 0..255, of the same rows.
-        maps: (N, h, w) 0..1, of the predicted class; enlarged here.
+        maps: (N, H, W) 0..1, of the predicted class.
         masks: (N, H, W), outlined where they are not empty.
-        layer: where the maps were taken, for the title.
-        method: how they were made, for the title.
+        how: the maps were made, for the title.
     """
     chosen = select_cases(evaluation)
     labels = evaluation.labels[chosen]
     blocks = [chosen[labels == index] for index in range(len(evaluation.classes))]
     lines = sum(-(-len(block) // 2) for block in blocks)
     height = 1.3 + 2.05 * lines
-    figure = new_figure(11.2, height, f"{method} at {layer}: {evaluation.title}", arranged=False)
+    figure = new_figure(11.2, height, f"{how}: {evaluation.title}", arranged=False)
     outlined = "" if masks is None else "; outlined: the lesion's mask"
     note = f"each image, the map of its predicted class, and both in one{outlined}"
     figure.text(0.5, 1 - 0.5 / height, note, ha="center", va="top", fontsize=9, color=FAINT)
@@ -124,35 +121,38 @@ def gradcam_sheet(
             _explain(panels, np.asarray(images[position]), maps[position], mask)
             right = evaluation.correct[position]
             verdict = f"{'right' if right else 'WRONG'}: predicted {_said(evaluation, position)}"
-            _write(panels[0], 13, verdict, color=INK if right else ALARM, weight="bold")
-            _write(panels[0], 3, _path(evaluation, position, 80), color=FAINT, fontsize=6.5)
+            write(panels[0], 13, verdict, color=INK if right else ALARM, weight="bold")
+            write(panels[0], 3, _path(evaluation, position, 80), color=FAINT, fontsize=6.5)
             if place % 2 == 0:
-                _mark(panels[0], f"true {_name(evaluation, index)}", class_colour(index))
+                mark(panels[0], f"true {_name(evaluation, index)}", class_colour(index))
         line += -(-len(block) // 2)
     return figure
 
 
 def _explain(panels: list[Axes], image: NDArray[np.uint8], values: Any, mask: NDArray[np.bool_] | None) -> None:
     """The image, the map, and both in one: the map covers the image the more, the greater it is."""
-    size = (image.shape[0], image.shape[1])
-    enlarged = upsample(np.asarray(values, dtype=np.float32)[None], size)[0]
     panels[0].imshow(image)
-    panels[1].imshow(enlarged, cmap="inferno", vmin=0, vmax=1)
+    panels[1].imshow(values, cmap="inferno", vmin=0, vmax=1)
     panels[2].imshow(image)
-    panels[2].imshow(enlarged, cmap="inferno", vmin=0, vmax=1, alpha=0.65 * enlarged)
+    panels[2].imshow(values, cmap="inferno", vmin=0, vmax=1, alpha=0.65 * values)
+    outline(panels, mask)
+
+
+def outline(panels: list[Axes], mask: NDArray[np.bool_] | None) -> None:
+    """Take the axes away, and draw a mask's outline into each panel where there is one."""
     for axes in panels:
         axes.set_axis_off()
         if mask is not None and mask.any() and not mask.all():
             axes.contour(mask, levels=[0.5], colors="#56E0FF", linewidths=1.2)
 
 
-def _write(axes: Axes, points: float, text: str, **style: Any) -> None:
+def write(axes: Axes, points: float, text: str, **style: Any) -> None:
     """Write above an image, from its left edge, `points` above it."""
     style = {"fontsize": 8.5, "parse_math": False, "annotation_clip": False} | style
     axes.annotate(text, (0, 1), (0, points), xycoords="axes fraction", textcoords="offset points", **style)
 
 
-def _mark(axes: Axes, text: str, colour: str) -> None:
+def mark(axes: Axes, text: str, colour: str) -> None:
     """Write upwards along the left edge of an image."""
     style: dict[str, Any] = {
         "rotation": 90,

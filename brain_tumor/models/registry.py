@@ -26,7 +26,7 @@ class Backbone:
     family: Family
     variant: str  # within the family: "b0" … "b7", "s", "lite0"; empty where there is only one
     native_size: int  # pixels a side that it was designed and, with ImageNet weights, trained for
-    cam_layer: str  # the last activation at a 16th of the input's side, (B, h, w, C): what LayerCAM looks at
+    cam_layer: str  # the last activations at an 8th and a 16th of the input's side, whose maps are multiplied
 
 
 _ROWS = (
@@ -49,10 +49,12 @@ _ROWS = (
     ("effnet_lite2", Family.efficientnet_lite, "lite2", 260),
 )
 
+_EFFICIENTNET_CAM = "block4a_expand_activation*block6a_expand_activation"
+
 BACKBONES: Mapping[str, Backbone] = MappingProxyType(
     {
         name: Backbone(
-            name, family, variant, size, "block4_relu" if family is Family.cnn else "block6a_expand_activation"
+            name, family, variant, size, "block3_relu*block4_relu" if family is Family.cnn else _EFFICIENTNET_CAM
         )
         for name, family, variant, size in _ROWS
     }

@@ -17,10 +17,14 @@ from brain_tumor.config import TrainConfig
 from brain_tumor.data.load import Dataset
 from brain_tumor.data.protocol import leak
 from brain_tumor.data.split import Split
+from brain_tumor.evaluation import robustness_figures
 from brain_tumor.evaluation.bootstrap import intervals
 from brain_tumor.evaluation.drawing import save
+from brain_tumor.evaluation.maps import Explainer
 from brain_tumor.evaluation.metrics import HEADLINE, Evaluation, score
-from brain_tumor.evaluation.pictures import Explainer, localise, pictures
+from brain_tumor.evaluation.pictures import pictures
+from brain_tumor.evaluation.robustness import ALL, measure_robustness, seeds_of
+from brain_tumor.evaluation.sheets import select_cases
 from brain_tumor.tracking.runs import log_epoch, log_table
 from brain_tumor.tracking.store import Store
 
@@ -85,22 +89,35 @@ def log_evaluation(
     return table
 
 
-def log_pictures(dataset: Dataset, part: str, evaluation: Evaluation, explain: Explainer) -> str | None:
-    """Log a part's figures to `figures/part/`; where lesions are known, also how many of the maps peak in them.
-
-    Returns that finding in one line, or None.
-    """
-    for name, figure in pictures(dataset, part, evaluation, explain):
+def log_pictures(dataset: Dataset, part: str, evaluation: Evaluation, explainer: Explainer) -> None:
+    """Log a part's figures to `figures/part/`."""
+    for name, figure in pictures(dataset, part, evaluation, explainer):
         log_figure(figure, f"{part}/{name}")
-    found = localise(dataset, part, evaluation, explain)
-    if found is None:
-        return None
-    shares = {"peak_in_lesion": found.hits, "centre_in_lesion": found.centre_hits, "lesion_share": found.covered}
-    mlflow.log_metrics({f"{part}/cam_{name}": value for name, value in shares.items()})
+
+
+def log_robustness(
+    model: Any, dataset: Dataset, part: str, evaluation: Evaluation, *, batch_size: int, resamples: int
+) -> str:
+    """Measure a part under corruption (see `measure_robustness`) and log it; returns the finding in one line.
+
+    Metrics `part/robustness` (the mean) and `part/robustness_<corruption>`, `tables/part_robustness.csv`, and the
+    figures `part/robustness` and `part/robustness_examples`, of the first usual case.
+    """
+    found = measure_robustness(model, dataset, part, evaluation, batch_size=batch_size, resamples=resamples)
+    log_table(found.table, f"tables/{part}_robustness.csv")
+    means = found.means.set_index("corruption")
+    each, overall = means["accuracy"].drop(ALL), means.loc[ALL]
+    scores = {f"robustness_{name}": value for name, value in each.items()} | {"robustness": overall["accuracy"]}
+    mlflow.log_metrics({f"{part}/{name}": float(value) for name, value in scores.items()})
+    log_figure(robustness_figures.robustness(found), f"{part}/robustness")
+    shown = select_cases(evaluation)[:1]
+    image, [seed] = dataset.images(dataset.rows(part)[shown])[0], seeds_of(evaluation.take(shown).rows)
+    sheet = robustness_figures.examples(image, seed, f"Corruptions: {evaluation.title}")
+    log_figure(sheet, f"{part}/robustness_examples")
     return (
-        f"{explain.method} at {explain.layer} ({dataset.split.name}): {found.hits:.1%} of the {found.images} maps of "
-        f"correctly classified lesions peak in the lesion (the image's centre: {found.centre_hits:.1%}, "
-        f"a random point: {found.covered:.1%})"
+        f"{overall['accuracy']:.3f} [{overall['low']:.3f}, {overall['high']:.3f}] is the mean accuracy under "
+        f"{len(each)} corruptions ({dataset.split.name}), clean {found.clean:.3f}; "
+        f"lowest: {each.idxmin()} {each.min():.3f}"
     )
 
 

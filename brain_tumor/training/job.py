@@ -196,9 +196,9 @@ def _measure(prepared: "Prepared", trained: Any, parts: tuple[str, ...], decisio
     """
     from brain_tumor.evaluation.figures import curves
     from brain_tumor.evaluation.measure import measure_all
-    from brain_tumor.evaluation.pictures import explainer
     from brain_tumor.evaluation.prediction import observing
     from brain_tumor.tracking import decisions, report
+    from brain_tumor.tracking.explanations import log_explanations
 
     config, dataset = prepared.config, prepared.dataset
     measured, lines, observed = {}, [], observing(trained.model)
@@ -210,10 +210,15 @@ def _measure(prepared: "Prepared", trained: Any, parts: tuple[str, ...], decisio
             lines += decisions.log_worth(decision, evaluation, outputs, part)
     title = f"{config.model.name}, {dataset.split.name}, {config.protocol.name}"
     report.log_figure(curves(trained.history, best_step=trained.best_step, title=title), "curves")
-    explain = explainer(trained.model, config.model.name, config.explain)
-    for part, (evaluation, _) in measured.items():
-        line = report.log_pictures(dataset, part, evaluation, explain)
-        lines += [f"{part:<9} {line}"] if line else []
+    lines += log_explanations(
+        trained.model,
+        config.model.name,
+        dataset,
+        {part: evaluation for part, (evaluation, _) in measured.items()},
+        config.explain,
+        parts=parts,
+        resamples=config.bootstrap,
+    )
     return list(measured.values()), lines
 
 

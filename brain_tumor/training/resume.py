@@ -55,7 +55,8 @@ def resume(config: TrainConfig, overrides: list[str]) -> float:
         cache = config.data.cache or logged.data.cache
         data = replace(logged.data, cache=cache)
         split = runs.load_split(run_id)
-        dataset = load_logged(split, data, root=config.data.root, image_size=image_size(logged))
+        size = image_size(logged)
+        dataset = load_logged(split, data, root=config.data.root, image_size=size, masks=config.data.masks)
         prepared = prepare(logged, dataset, weights)
         with (
             runs.started(store, run_id=run_id, system_metrics=logged.tracking.system_metrics),

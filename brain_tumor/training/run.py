@@ -15,11 +15,10 @@ from brain_tumor import CLASSES
 from brain_tumor.config import TrainConfig
 from brain_tumor.data.augment import build
 from brain_tumor.data.load import Dataset
-from brain_tumor.evaluation.gradcam import output_of
+from brain_tumor.evaluation.explaining import check
 from brain_tumor.evaluation.measure import measure
 from brain_tumor.evaluation.metrics import score
 from brain_tumor.models.classifier import build_classifier
-from brain_tumor.models.registry import get_backbone
 from brain_tumor.training.distribute import make_strategy
 from brain_tumor.training.fit import TrainedRun, TrainingSet, fit
 from brain_tumor.training.freezing import unfrozen_blocks
@@ -53,7 +52,7 @@ def prepare(config: TrainConfig, dataset: Dataset, weights: Path | None) -> Prep
             dropout=config.model.dropout,
             seed=config.seed,
         )
-    output_of(model, config.explain.layer or get_backbone(config.model.name).cam_layer)
+    check(config.explain, model, config.model.name, dataset)
     for name, phase in config.schedule.items():
         unfrozen_blocks(model, phase, name)
     rows = dataset.rows("train")

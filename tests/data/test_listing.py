@@ -40,7 +40,7 @@ def test_a_row_says_what_its_file_is(tmp_path: Path, make_folders: MakeFolders, 
 def test_several_roots_are_sites_with_layouts_of_their_own(
     tmp_path: Path, make_folders: MakeFolders, data_config: MakeConfig
 ) -> None:
-    first = make_folders(tmp_path / "first", count=1)
+    first = make_folders(tmp_path / "first", count=1, seed=1)
     second = make_folders(tmp_path / "second", ("",), count=1)
     data = data_config([str(second), str(first)])
     listing = read_images(data, find_roots(data), 16)

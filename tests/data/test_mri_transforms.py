@@ -1,7 +1,9 @@
+import albumentations
 import numpy as np
 import pytest
+from scipy.stats import rice
 
-from brain_tumor.data.mri_transforms import BiasField, Ghosting
+from brain_tumor.data.mri_transforms import BiasField, Ghosting, RicianNoise
 
 SIZE = 64
 
@@ -70,3 +72,24 @@ def test_ghosting_draws_within_its_ranges() -> None:
     assert {parameters["ghosts"] for parameters in drawn} == set(range(3, 9))
     assert {parameters["axis"] for parameters in drawn} == {0, 1}
     assert all(0.2 <= parameters["intensity"] <= 0.6 for parameters in drawn)
+
+
+@pytest.mark.parametrize("gray", [0, 20, 100])
+def test_rician_noise_has_the_distribution_of_rice(gray: int) -> None:
+    deviation = 0.06 * 255
+    transform = albumentations.Compose([RicianNoise(std_range=(0.06, 0.06), p=1.0)], seed=0)
+    noisy = transform(image=np.full((300, 200, 3), gray, np.uint8))["image"]
+    assert noisy.shape == (300, 200, 3)
+    assert (noisy == noisy[..., :1]).all()
+    expected = rice(gray / deviation, scale=deviation)
+    error = expected.std() / np.sqrt(300 * 200)
+    assert noisy[..., 0].mean() == pytest.approx(expected.mean(), abs=4 * error)
+    assert noisy[..., 0].std() == pytest.approx(expected.std(), abs=4 * error)
+
+
+def test_rician_noise_does_not_wrap_around() -> None:
+    noise = np.zeros((2, 4, 4, 1), np.float32)
+    noise[0, 0, 0], noise[1, 0, 1] = 100, 255
+    noisy = RicianNoise().apply(np.full((4, 4, 3), 250, np.uint8), noise=noise)
+    assert noisy[0, 0].tolist() == noisy[0, 1].tolist() == [255, 255, 255]
+    assert (noisy[1:] == 250).all()

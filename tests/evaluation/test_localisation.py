@@ -1,79 +1,121 @@
+"""Scores of maps against masks, each by hand."""
+
 import numpy as np
+import pandas as pd
 import pytest
 
-from brain_tumor.evaluation.localisation import Localisation, peak_in_mask
+from brain_tumor.evaluation.localisation import (
+    QUANTILES,
+    best_quantile,
+    centred_gaussian,
+    energy,
+    iou,
+    mean_intervals,
+    pointing,
+    raw_scores,
+    settled,
+    summarise,
+)
 
 
-def one_hot_map(row: int, column: int) -> np.ndarray:
-    values = np.zeros((1, 4, 4), dtype=np.float32)
-    values[0, row, column] = 1
-    return values
-
-
-def point_mask(y: int, x: int) -> np.ndarray:
-    mask = np.zeros((1, 32, 32), dtype=bool)
-    mask[0, y, x] = True
+def masks(*pixels: tuple[int, int], size: tuple[int, int] = (4, 4)) -> np.ndarray:
+    mask = np.zeros((1, *size), bool)
+    for y, x in pixels:
+        mask[0, y, x] = True
     return mask
 
 
-def test_by_hand():
-    """A 4 x 4 map on 32 x 32 pixels: cells of 8 pixels, so each mask pixel grows to 8 x 8."""
-    mask = point_mask(20, 20)  # in the cell (2, 2), dilated to rows and columns 17..24, beside the centre (16, 16)
-    found = peak_in_mask(one_hot_map(2, 2), mask)
-    assert found == Localisation(images=1, hits=1.0, centre_hits=0.0, covered=64 / 1024)
-    assert peak_in_mask(one_hot_map(2, 3), mask).hits == 0  # its centre is (20, 28)
+def maps(values: list[list[float]]) -> np.ndarray:
+    return np.array([values], np.float32)
 
 
-@pytest.mark.parametrize(("y", "hit"), [(7, False), (8, True), (15, True), (16, False)])
-def test_a_peak_hits_if_its_cell_touches_the_mask(y, hit):
-    # The cell (1, 1) covers rows and columns 8..15.
-    assert peak_in_mask(one_hot_map(1, 1), point_mask(y, 12)).hits == hit
+RAMP = maps([[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11], [12, 13, 14, 15]])  # sums to 120
 
 
-def test_dilation_stops_at_the_border():
-    found = peak_in_mask(one_hot_map(3, 3), point_mask(0, 0))
-    assert found.hits == 0
-    assert found.covered == 25 / 1024  # rows and columns -3..4
+def test_a_map_points_where_its_greatest_pixel_is():
+    assert pointing(RAMP, masks((3, 3))).tolist() == [1]
+    assert pointing(RAMP, masks((3, 2), (2, 3), (2, 2))).tolist() == [0]  # all around it
+    tie = maps([[0, 1], [1, 0]])
+    assert pointing(tie, masks((0, 1), size=(2, 2))).tolist() == [1]  # the first of equals
+    assert pointing(tie, masks((1, 0), size=(2, 2))).tolist() == [0]
 
 
-def test_averages_over_images():
-    maps = np.concatenate([one_hot_map(0, 0), one_hot_map(2, 2), one_hot_map(0, 3), one_hot_map(3, 3)])
-    masks = np.concatenate([point_mask(4, 4), point_mask(16, 16), point_mask(28, 4), point_mask(28, 28)])
-    found = peak_in_mask(maps, masks)
-    assert found.hits == 3 / 4
-    assert found.centre_hits == 1 / 4
-    # 28 grows to 25..32, of which 32 is outside
-    assert found.covered == pytest.approx((64 + 64 + 56 + 49) / 4 / 1024)
+def test_energy_is_the_share_of_the_sum():
+    assert energy(RAMP, masks((3, 3), (0, 3))).tolist() == pytest.approx([18 / 120])
 
 
-def test_empty_map_misses_wherever_the_mask_is():
-    maps, masks = np.zeros((1, 4, 4), np.float32), np.ones((1, 32, 32), bool)
-    assert peak_in_mask(maps, masks).hits == 0
+def test_iou_cuts_the_map_at_its_own_quantile():
+    # Above the median of 7.5: the 8 pixels of the lower half. Above the quantile 0.75 (11.25): the last row.
+    mask = masks((3, 0), (3, 1), (2, 0), (0, 0))
+    found = iou(RAMP, mask, (0.5, 0.75))
+    assert found.tolist() == [[3 / 9, 2 / 6]]
 
 
-def test_oblong_images_and_cells():
-    maps = np.zeros((1, 2, 3), np.float32)
-    maps[0, 1, 2] = 0.5  # cells of 10 x 20 pixels; centre (15, 50)
-    mask = np.zeros((1, 20, 60), bool)
-    mask[0, 10, 40] = True  # in the corner of that cell
-    found = peak_in_mask(maps, mask)
-    assert found.hits == 1
-    assert found.covered == 10 * 20 / 1200
+def test_an_empty_map_points_nowhere():
+    nothing, mask = np.zeros((1, 4, 4), np.float32), np.ones((1, 4, 4), bool)
+    assert raw_scores(nothing, mask).tolist() == [[0] * (2 + len(QUANTILES))]
+
+
+def test_the_quantile_with_the_greatest_mean_is_taken():
+    raw = np.zeros((2, 2 + len(QUANTILES)))
+    raw[:, :2] = [[1, 0.3], [0, 0.1]]
+    raw[:, 2 + 4] = [0.2, 0.6]
+    raw[:, 2 + 7] = [0.7, 0.0]
+    assert best_quantile(raw) == 4
+    assert settled(raw, 4).tolist() == [[1, 0.3, 0.2], [0, 0.1, 0.6]]
+    assert np.isnan(settled(raw, None)[:, 2]).all()
+
+
+def test_the_gaussian_stands_in_the_centre():
+    values = centred_gaussian((8, 4))
+    assert values.shape == (8, 4)
+    assert np.array_equal(values, values[::-1, ::-1])
+    # Pixel centres are 3.5, 2.5 … from the middle: 3.5 pixels are 1.75 deviations of 2 pixels.
+    assert values[0, 1] == pytest.approx(np.exp(-0.5 * (1.75**2 + 0.5**2)))
 
 
 @pytest.mark.parametrize(
-    ("maps", "masks", "message"),
-    [((2, 4, 4), (1, 8, 8), "must be"), ((0, 4, 4), (0, 8, 8), "must be"), ((1, 4, 4), (1, 8, 8), "empty")],
+    ("shape", "mask", "message"),
+    [((2, 4, 4), (1, 4, 4), "must both be"), ((0, 4, 4), (0, 4, 4), "must both be"), ((1, 4, 4), (1, 4, 4), "empty")],
 )
-def test_refuses_what_cannot_be_scored(maps, masks, message):
+def test_refuses_what_cannot_be_scored(shape, mask, message):
     with pytest.raises(ValueError, match=message):
-        peak_in_mask(np.ones(maps, np.float32), np.zeros(masks, bool))
+        raw_scores(np.ones(shape, np.float32), np.zeros(mask, bool))
 
 
-def test_odd_cells():
-    maps = np.zeros((1, 3, 3), np.float32)
-    maps[0, 1, 1] = 1  # cells of 7 pixels: rows and columns 7..13
-    for y, hit in {6: 0, 7: 1, 13: 1, 14: 0}.items():
-        mask = np.zeros((1, 21, 21), bool)
-        mask[0, y, 10] = True
-        assert peak_in_mask(maps, mask).hits == hit
+def test_intervals_draw_whole_groups():
+    """Two groups: a resample holds the first 2, 1 or 0 times, with probability 1/4, 1/2 and 1/4."""
+    values = np.array([[1.0], [1.0], [1.0], [0.0]])
+    mean, low, high = mean_intervals(values, np.array(["a", "a", "a", "b"]), resamples=4000)
+    assert (mean.tolist(), low.tolist(), high.tolist()) == ([0.75], [0], [1])
+    # Each for itself, 0.75 is 3 of 4: the lowest 2.5 % hold 1 or 0 of 4 (binomial: 0.0508), so the bound is 1/4.
+    assert mean_intervals(values, np.array(list("abcd")), resamples=4000)[1].tolist() == [0.25]
+
+
+def test_intervals_of_many_groups_are_the_normal_ones():
+    values = np.random.default_rng(0).normal(2, 3, size=(400, 1))
+    mean, low, high = mean_intervals(values, np.arange(400).astype(str), resamples=4000)
+    half = 1.96 * values.std(ddof=1) / 20
+    assert [low[0], high[0]] == pytest.approx([mean[0] - half, mean[0] + half], abs=0.02)
+
+
+def test_one_group_says_nothing_of_others():
+    mean, low, high = mean_intervals(np.array([[1.0], [0.0]]), np.array(["a", "a"]))
+    assert mean.tolist() == [0.5]
+    assert np.isnan([low, high]).all()
+
+
+def test_the_table_has_all_and_each_class():
+    scores = {"model": np.array([[1, 0.5, 0.1], [0, 0.1, 0.3], [1, 0.0, 0.2]]), "centre": np.zeros((3, 3))}
+    names, groups = np.array(["b", "a", "b"]), np.array(["1", "2", "3"])
+    table = summarise(scores, names, groups, resamples=200)
+    assert list(dict.fromkeys(table["class"])) == ["all", "a", "b"]
+    values = table.set_index(["class", "map", "metric"])
+    assert values.loc[("all", "model", "pointing"), "value"] == pytest.approx(2 / 3)
+    assert values.loc[("b", "model", "energy"), "value"] == pytest.approx(0.25)
+    assert values.loc[("b", "model", "energy"), "images"] == 2
+    assert values.loc[("b", "model", "energy"), ["low", "high"]].tolist() == [0, 0.5]
+    assert values.loc[("a", "model", "iou"), "value"] == pytest.approx(0.3)
+    assert np.isnan(values.loc[("a", "model", "iou"), "low"])
+    assert values.loc[("all", "centre", "pointing"), ["value", "low", "high"]].tolist() == [0, 0, 0]
+    assert isinstance(table, pd.DataFrame)

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from brain_tumor.errors import InputError
+from brain_tumor.evaluation.maps import stages
 from brain_tumor.models.classifier import blocks, build_classifier
 from brain_tumor.models.registry import BACKBONES, get_backbone
 
@@ -102,9 +103,10 @@ def test_blocks_hold_the_backbone_in_order(name, count):
     outside = [layer.name for layer in model.layers if layer not in inside]
     assert sorted(outside) == sorted(["image", "avg_pool", "dropout", "logits", "probabilities"])
     assert len(inside) == len(set(map(id, inside)))
-    cam_layer = model.get_layer(get_backbone(name).cam_layer)
-    assert cam_layer in inside
-    assert cam_layer.output.shape[1] == model.input_shape[1] // 16
+    cam_layers = [model.get_layer(layer) for layer in get_backbone(name).cam_layer.split("*")]
+    assert all(layer in inside for layer in cam_layers)
+    assert [layer.output.shape[1] for layer in cam_layers] == [model.input_shape[1] // step for step in (8, 16)]
+    assert [layer.name for layer in cam_layers] == stages(model)[1:3]
     depth = {layer: index for index, layer in enumerate(model.layers)}
     starts = [min(depth[layer] for layer in group) for group in groups]
     assert starts == sorted(starts)

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from brain_tumor.data.cache import Contents, decoded
 from brain_tumor.data.twins.candidates import candidates
-from brain_tumor.data.twins.signature import ORIENTATIONS, SIDE, kind_of, views
+from brain_tumor.data.twins.signature import ORIENTATIONS, SIDE, inverse, kind_of, views
 from brain_tumor.progress import progress
 
 logger = logging.getLogger(__name__)
 
 THRESHOLD = 0.87  # least score of twins: different slices of a patient score up to 0.86 (experiments/twins)
 SIZE = 224  # pixels a side that images are decoded to
-VERSION = 1  # part of the cache's key: to be raised with whatever changes what is found
+VERSION = 2  # part of the cache's key: to be raised with whatever changes what is found
 _SHIFT = 3  # of SIDE pixels, by which twins may be shifted
 _COLUMNS = {"a": str, "b": str, "transform": str, "score": float}
 
@@ -31,7 +31,8 @@ _COLUMNS = {"a": str, "b": str, "transform": str, "score": float}
 class TwinGraph:
     """Pairs of images, by the SHA-256 (hex) of their files, and what they are to each other."""
 
-    candidates: pd.DataFrame  # all pairs that were compared: a < b, transform ("identical" or of ORIENTATIONS), score
+    # All pairs that were compared: a < b; transform: "identical", or of ORIENTATIONS the one that takes a to b; score.
+    candidates: pd.DataFrame
 
     @property
     def edges(self) -> pd.DataFrame:
@@ -84,16 +85,16 @@ def _find(contents: Contents, workers: int) -> pd.DataFrame:
     pairs = candidates(pictures, threads=workers)
     scores = _scores(pictures, pairs, workers)
     shas = table["sha256"].to_numpy()
-    names = np.array(list(ORIENTATIONS))
+    named = np.array([(name, inverse(name)) for name in ORIENTATIONS])
+    swapped = pairs[:, 0] > pairs[:, 1]  # rows are in the order of the SHA-256
     found = pd.DataFrame(
         {
-            "a": shas[rows[pairs[:, 0]]],
-            "b": shas[rows[pairs[:, 1]]],
-            "transform": names[pairs[:, 2]],
+            "a": shas[rows[pairs[:, :2].min(axis=1)]],
+            "b": shas[rows[pairs[:, :2].max(axis=1)]],
+            "transform": named[pairs[:, 2], swapped.astype(int)],
             "score": scores.round(4),
         }
     )
-    found[["a", "b"]] = np.sort(found[["a", "b"]].to_numpy(str), axis=1)
     alike = table.loc[readable, ["sha256", "digest"]].merge(table.loc[distinct, ["sha256", "digest"]], on="digest")
     alike = alike[alike["sha256_x"] != alike["sha256_y"]]
     identical = pd.DataFrame(np.sort(alike[["sha256_x", "sha256_y"]].to_numpy(str), axis=1), columns=["a", "b"])

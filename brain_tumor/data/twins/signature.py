@@ -34,6 +34,11 @@ def kind_of(orientation: str) -> str:
     return orientation.split()[0]
 
 
+def inverse(orientation: str) -> str:
+    """The orientation that undoes this one: itself, but for quarter turns."""
+    return {"turned by 90": "turned by 270", "turned by 270": "turned by 90"}.get(orientation, orientation)
+
+
 def views(pixels: Image) -> NDArray[np.uint8] | None:
     """The two pictures of an image that are compared with those of others; None of a blank one.
 

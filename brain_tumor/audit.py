@@ -1,0 +1,39 @@
+"""Look at a data set before anything is trained on it: `python -m brain_tumor.audit data=folder data.root=DIR`."""
+
+from omegaconf import DictConfig
+
+from brain_tumor import entry
+from brain_tumor.config import AuditConfig, plain, typed
+
+
+def audit(raw: DictConfig) -> None:
+    """Find twins, label conflicts, broken images and shortcuts; print a summary, log a run, write the report."""
+    config = typed(AuditConfig, raw)
+
+    from brain_tumor.auditing.examine import examine
+    from brain_tumor.auditing.report import PAGE, check_place, summary, write
+    from brain_tumor.tracking import audit_run, runs
+    from brain_tumor.tracking.store import open_store
+    from brain_tumor.training.preflight import check_source
+
+    check_source(config.data)
+    place = check_place(config.report)
+    store = open_store(config.tracking)
+    tags = audit_run.tags(config.data)
+    name = f"audit {config.data.source}"
+    with runs.started(store, name=name, tags=tags, system_metrics=config.tracking.system_metrics) as run_id:
+        found = examine(config.data, floor=config.floor)
+        page = audit_run.log(found, plain(raw), run_id)
+        if place is not None:
+            write(found, place)
+            page = str(place / PAGE)
+    print(summary(found))
+    print(f"\nreport    {page}\nrun       {store.run_address(run_id)}\nMLflow    {store.ui_command}")
+
+
+def main() -> None:
+    entry.run(audit, "audit")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""The shortcut floor: how far features go that know nothing of tumours, on the very protocol that models are scored on.
+
+A model that does not clearly beat the floor has not been shown to have learned more (DeGrave, Janizek & Lee 2021,
+"AI for radiographic COVID-19 detection selects shortcuts over signal", doi 10.1038/s42256-021-00338-7).
+"""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from brain_tumor.auditing.measures import Measures
+from brain_tumor.progress import progress
+
+FOLDS = 5
+TREES = 100
+OFFICIAL, GROUPED = "official", "grouped"
+Features = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """A trivial classifier: what it sees, and what learns from that."""
+
+    name: str  # as in metrics
+    title: str
+    see: Callable[[pd.DataFrame, Measures, NDArray[np.int64]], Features]  # images, measures, their rows there
+    model: Callable[[int, int], Any]  # seed, workers
+
+
+def _forest(seed: int, workers: int) -> Any:
+    from sklearn.ensemble import RandomForestClassifier
+
+    return RandomForestClassifier(TREES, random_state=seed, n_jobs=workers)
+
+
+def _tree(seed: int, workers: int) -> Any:
+    from sklearn.tree import DecisionTreeClassifier
+
+    return DecisionTreeClassifier(random_state=seed)
+
+
+def _logistic(seed: int, workers: int) -> Any:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300))
+
+
+def _neighbour(seed: int, workers: int) -> Any:
+    from sklearn.neighbors import KNeighborsClassifier
+
+    return KNeighborsClassifier(1, n_jobs=workers)
+
+
+def _majority(seed: int, workers: int) -> Any:
+    from sklearn.dummy import DummyClassifier
+
+    return DummyClassifier(strategy="most_frequent")
+
+
+def _nothing(images: pd.DataFrame, measures: Measures, rows: NDArray[np.int64]) -> Features:
+    return np.zeros((len(rows), 1), np.float32)
+
+
+def _mode(images: pd.DataFrame, measures: Measures, rows: NDArray[np.int64]) -> Features:
+    return np.asarray(pd.get_dummies(images["mode"]).to_numpy(np.float32))
+
+
+def _size(images: pd.DataFrame, measures: Measures, rows: NDArray[np.int64]) -> Features:
+    return np.asarray(images[["width", "height"]].to_numpy(np.float32))
+
+
+def _border(images: pd.DataFrame, measures: Measures, rows: NDArray[np.int64]) -> Features:
+    return measures.border[rows]
+
+
+def _statistics(images: pd.DataFrame, measures: Measures, rows: NDArray[np.int64]) -> Features:
+    return measures.statistics[rows]
+
+
+def _thumbnail(images: pd.DataFrame, measures: Measures, rows: NDArray[np.int64]) -> Features:
+    return measures.thumbnails[rows].reshape(len(rows), -1).astype(np.float32)
+
+
+SHORTCUTS = (
+    Shortcut("majority", "the most frequent class", _nothing, _majority),
+    Shortcut("mode", "image mode (L, RGB …) alone", _mode, _tree),
+    Shortcut("size", "width and height alone", _size, _tree),
+    Shortcut("border", "black border and rim alone, random forest", _border, _forest),
+    Shortcut("statistics", "five global statistics, random forest", _statistics, _forest),
+    Shortcut("thumbnail_logistic", "16 x 16 thumbnail, logistic regression", _thumbnail, _logistic),
+    Shortcut("thumbnail_forest", "16 x 16 thumbnail, random forest", _thumbnail, _forest),
+    Shortcut("thumbnail_neighbour", "16 x 16 thumbnail, one nearest neighbour", _thumbnail, _neighbour),
+)
+
+
+def shortcut_floor(
+    images: pd.DataFrame, measures: Measures, rows: NDArray[np.int64], *, seed: int, workers: int
+) -> pd.DataFrame:
+    """Accuracy of every shortcut on the official test part, and pooled over grouped folds, with progress.
+
+    Args:
+        images: columns label, part, group, mode, width, height; corrupt ones left out.
+        measures: of the pictures.
+        rows: where each image's picture is in `measures`.
+        seed: of the forests and of the folds.
+        workers: threads.
+
+    Returns:
+        Columns protocol (official: test scored by what learns from train and val, if there is a test part; grouped:
+        out-of-fold answers of up to 5 stratified folds that never cut a group, if every class has 2 groups), shortcut,
+        title, images, accuracy, low, high (95 %, see `accuracy`).
+    """
+    from threadpoolctl import threadpool_limits
+
+    protocols = {OFFICIAL: _official(images), GROUPED: _folds(images, seed)}
+    protocols = {name: cuts for name, cuts in protocols.items() if cuts}
+    labels, groups = images["label"].to_numpy(), images["group"].to_numpy()
+    found = []
+    # BLAS threads that compete with other processes for a core make a logistic regression 100 times slower.
+    with (
+        threadpool_limits(1, "blas"),
+        progress(len(SHORTCUTS) * sum(map(len, protocols.values())), "shortcut floor", "fit") as bar,
+    ):
+        for name, cuts in protocols.items():
+            scored = np.concatenate([test for _, test in cuts])
+            for shortcut in SHORTCUTS:
+                features = shortcut.see(images, measures, rows)
+                right = []
+                for train, test in cuts:
+                    model = shortcut.model(seed, workers)
+                    with warnings.catch_warnings():
+                        warnings.filterwarnings("ignore", message="(?s).*failed to converge")
+                        model.fit(features[train], labels[train])
+                    right.append(model.predict(features[test]) == labels[test])
+                    bar.update()
+                score = accuracy(np.concatenate(right), groups[scored])
+                found.append((name, shortcut.name, shortcut.title, len(scored), *score))
+    return pd.DataFrame(found, columns=["protocol", "shortcut", "title", "images", "accuracy", "low", "high"])
+
+
+def accuracy(right: NDArray[np.bool_], groups: NDArray[Any]) -> tuple[float, float, float]:
+    """Share of right answers and its 95 % interval, groups being what is drawn.
+
+    The ratio estimator of cluster sampling, linearised (Cochran 1977, "Sampling techniques", chapter 9A); NaN bounds
+    with fewer than two groups.
+    """
+    share = float(right.mean())
+    member = pd.factorize(groups)[0]
+    count = int(member.max()) + 1
+    if count < 2:
+        return share, float("nan"), float("nan")
+    deviations = np.bincount(member, weights=right - share)
+    error = float(np.sqrt(count / (count - 1) * (deviations**2).sum()) / len(right))
+    return share, max(0.0, share - 1.96 * error), min(1.0, share + 1.96 * error)
+
+
+def _official(images: pd.DataFrame) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    part = images["part"].to_numpy()
+    test = np.flatnonzero(part == "test")
+    train = np.flatnonzero(np.isin(part, ("train", "val")))
+    return [(train, test)] if len(test) and len(train) else []
+
+
+def _folds(images: pd.DataFrame, seed: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    folds = min(FOLDS, int(images.groupby("label")["group"].nunique().min()))
+    if folds < 2 or images["label"].nunique() < 2:
+        return []
+    cutter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+        cuts = cutter.split(np.zeros(len(images)), images["label"].to_numpy(), images["group"].to_numpy())
+        return [(np.asarray(train), np.asarray(test)) for train, test in cuts]

@@ -1,0 +1,94 @@
+"""An audit as a folder (one page that opens offline, the tables as CSV, the figures as PNG) and in the terminal."""
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+import pandas as pd
+
+from brain_tumor.auditing.examine import Audit
+from brain_tumor.auditing.page import page
+from brain_tumor.errors import InputError
+from brain_tumor.evaluation.drawing import save
+from brain_tumor.paths import existing_path
+
+PAGE = "audit.html"
+PRINTED = 20  # label conflicts in the terminal
+
+
+def check_place(report: str | None) -> Path | None:
+    """Where the report goes: a folder that is not there yet or is empty; InputError otherwise."""
+    if report is None:
+        return None
+    place = existing_path(report).absolute()
+    if place.exists() and not (place.is_dir() and not any(place.iterdir())):
+        raise InputError(f"report={report} is there already: name a new folder, or remove it first")
+    return place
+
+
+def tables(audit: Audit) -> dict[str, pd.DataFrame]:
+    """Every table of the audit, by the name of its CSV file."""
+    found = audit.found
+    every = {
+        "images": found.images.drop(columns=["mask", "group"], errors="ignore"),
+        "counts": found.count_images,
+        "twins": found.count_twins,
+        "pairs": found.pairs,
+        "slices": found.count_slices,
+        "slice_sizes": found.slice_sizes,
+        "twins_across_parts": found.across_parts,
+        "twins_across_sites": found.across_sites,
+        "patients_across_parts": found.patients,
+        "label_conflicts": found.conflicts,
+        "corrupt": found.corrupt,
+        "blank": found.blank,
+        "formats": found.formats,
+    }
+    return every if audit.floor is None else every | {"floor": audit.floor}
+
+
+def write(audit: Audit, place: Path) -> None:
+    """Make the folder `place` with the page, `tables/` and `figures/`; it has its name only once it is complete.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    temporary = place.with_name(f".{place.name}-{uuid.uuid4().hex[:8]}")
+    try:
+        (temporary / "tables").mkdir(parents=True)
+        (temporary / "figures").mkdir()
+        for name, table in tables(audit).items():
+            table.to_csv(temporary / "tables" / f"{name}.csv", index=False, lineterminator="\n")
+        for name, figure in audit.figures.items():
+            save(figure, temporary / "figures" / f"{name}.png")
+        (temporary / PAGE).write_text(page(audit, temporary / "figures"), encoding="utf-8")
+        os.rename(temporary, place)
+    except OSError as error:
+        raise InputError(f"the report cannot be written to {place}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def summary(audit: Audit) -> str:
+    """What is printed: the verdict, then the counts, the twins and the floor as short tables."""
+    found = audit.found
+    text = [f"Audit of {audit.title}", "", *audit.verdict]
+    conflicts = found.conflicts.drop(columns=["twin"])
+    more = f" ({PRINTED} of {len(conflicts):,})" if len(conflicts) > PRINTED else ""
+    shown = {
+        "Images": found.count_images,
+        "Twins": found.count_twins,
+        "Slices": found.count_slices,
+        "Twins across the parts, by the closest kind": found.across_parts,
+        "Twins across the sites, by the closest kind": found.across_sites,
+        f"Label conflicts, the minority first{more}": conflicts.head(PRINTED),
+    }
+    if audit.floor is not None and len(audit.floor):
+        floor = audit.floor.pivot(index="title", columns="protocol", values="accuracy")
+        order = list(dict.fromkeys(audit.floor["title"]))
+        shown["Shortcut floor, accuracy"] = floor.loc[order].rename_axis(columns=None).reset_index(names="")
+    for title, table in shown.items():
+        if len(table):
+            text += ["", title, table.to_string(index=False, float_format="{:.3f}".format)]
+    return "\n".join(text)

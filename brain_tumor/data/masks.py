@@ -1,0 +1,82 @@
+"""Lesion masks of real images: a folder with the images' own tree and names, `.png`."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from brain_tumor.data.decode import letterbox, to_rgb
+from brain_tumor.errors import InputError
+from brain_tumor.paths import existing_path
+
+logger = logging.getLogger(__name__)
+
+
+def find_masks(
+    folder: str, paths: Sequence[str], sizes: Sequence[tuple[int, int]], workers: int = 2
+) -> tuple[str, ...]:
+    """The mask of each image of `paths`, an absolute path, "" where the folder has none of that name.
+
+    Every mask found is decoded once, so that a broken one shows before there is a run.
+
+    Args:
+        folder: as typed for `data.masks`.
+        paths: (N,) of images, posix, relative to their root; the mask of `a/b.jpg` is `folder/a/b.png`.
+        sizes: (N,) width and height of each image, in pixels; a mask may have another size of the same shape.
+        workers: threads that decode.
+
+    Raises:
+        InputError: no such folder, a mask of none of the images or of two of them, one that cannot be decoded, or
+            one whose sides are not in the image's proportion.
+    """
+    root = existing_path(folder).absolute()
+    if not root.is_dir():
+        raise InputError(f"data.masks={folder} is no folder: give the one whose tree and names are those of the images")
+    names = [PurePosixPath(path).with_suffix(".png").as_posix() for path in paths]
+    there = [(root / name).is_file() for name in names]
+    if not any(there):
+        example = f"{names[0]} for {paths[0]}" if names else "no image"
+        raise InputError(f"data.masks={folder} has a mask of none of the {len(paths)} images (looked for {example})")
+    counts = Counter(name for name, found in zip(names, there, strict=True) if found)
+    name, count = counts.most_common(1)[0]
+    if count > 1:
+        both = " and ".join(path for path, own in zip(paths, names, strict=True) if own == name)
+        raise InputError(f"data.masks={folder}: {name} could be the mask of {both}: give the images names of their own")
+
+    def check(row: int) -> str | None:
+        return _complaint(root / names[row], sizes[row]) if there[row] else None
+
+    with ThreadPoolExecutor(workers) as pool:
+        results = pool.map(check, range(len(names)))
+        complaints = list(tqdm(results, total=len(names), desc="reading masks", disable=None, leave=False))
+    for name, complaint in zip(names, complaints, strict=True):
+        if complaint:
+            raise InputError(f"data.masks={folder}: {name} {complaint}: repair it, or remove it to go without")
+    logger.info("masks known of %d of %d images (%s)", len(counts), len(paths), root)
+    return tuple(str(root / name) if found else "" for name, found in zip(names, there, strict=True))
+
+
+def read_mask(path: Path, size: int) -> NDArray[np.bool_]:
+    """bool (size, size): where a mask is not black, fitted as `decode` fits its image."""
+    with Image.open(path) as image:
+        fitted = letterbox(to_rgb(image), size, Image.Resampling.NEAREST)
+    return np.asarray(np.asarray(fitted).any(axis=-1), dtype=np.bool_)
+
+
+def _complaint(path: Path, size: tuple[int, int]) -> str | None:
+    try:
+        with Image.open(path) as image:
+            image.load()
+            width, height = image.size
+    except Exception as error:  # as in `decode`: Pillow lets errors of every kind through
+        return f"cannot be decoded ({' '.join(str(error).split()) or type(error).__name__})"
+    # Half a pixel of the smaller one is what rounding a side may cost.
+    if abs(width * size[1] - height * size[0]) > max(width, height, *size) / 2:
+        return f"is {width} x {height} pixels, which is not the shape of its image ({size[0]} x {size[1]})"
+    return None

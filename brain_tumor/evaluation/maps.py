@@ -1,0 +1,178 @@
+"""Maps at the resolution of the image: averaged over shifted and mirrored views of it, multiplied over layers.
+
+One map of a layer that has a cell for 16 x 16 pixels can neither say where in its cell something lies nor is it the
+same when the image moves by half a cell. The mean over views that move within a cell says it (as test-time
+augmentation does for predictions; Smilkov et al. 2017, "SmoothGrad", average over noise, which these classifiers do not
+bear). A layer further up knows what, one further down where: their product keeps what both see.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brain_tumor.evaluation.gradcam import Kind, layer_maps, output_of
+from brain_tumor.progress import progress
+
+Maps = NDArray[np.float32]
+Pixels = NDArray[Any]
+
+REACH = 8  # pixels that a view is moved by at most: half a cell of a layer at a 16th of the image's side
+PRODUCT = "*"  # between the names of layers whose maps are multiplied
+
+
+class View(NamedTuple):
+    """An image moved by (down, right) pixels, what comes in being black, and then mirrored left to right or not."""
+
+    down: int
+    right: int
+    mirrored: bool
+
+    def of(self, images: Pixels) -> Pixels:
+        """The view of images (N, H, W, ...)."""
+        moved = _moved(images, self.down, self.right)
+        return np.ascontiguousarray(moved[:, :, ::-1]) if self.mirrored else moved
+
+    def back(self, maps: Pixels) -> Pixels:
+        """What was made of the view, where it belongs in the image."""
+        return _moved(maps[:, :, ::-1] if self.mirrored else maps, -self.down, -self.right)
+
+
+def views(count: int) -> list[View]:
+    """The first `count` of a fixed, even sequence (Halton's) of moves within a cell; the first is the image itself."""
+    from scipy.stats.qmc import Halton
+
+    points = Halton(3, scramble=False).random(count)
+    moves = np.rint((np.mod(points[:, :2] + 0.5, 1) - 0.5) * 2 * REACH).astype(int)
+    mirrored = points[:, 2] >= 0.5
+    return [View(int(down), int(right), bool(flip)) for (down, right), flip in zip(moves, mirrored, strict=True)]
+
+
+@dataclass(frozen=True, eq=False)
+class Explainer:
+    """A model and how its maps are made."""
+
+    model: Any  # keras.Model
+    method: str  # a key of METHODS
+    layer: str  # one name, or several with PRODUCT between them
+    views: int
+
+    @property
+    def name(self) -> str:
+        """For titles: method, layers and views."""
+        layers = " x ".join(self.layer.split(PRODUCT))
+        return f"{self.method} at {layers}" + (f", {self.views} views" if self.views > 1 else "")
+
+
+def explain(
+    explainer: Explainer,
+    images: NDArray[np.uint8],
+    classes: NDArray[np.int64],
+    *,
+    batch_size: int = 16,
+    title: str | None = None,
+) -> Maps:
+    """Explain a class of each image.
+
+    Args:
+        explainer: what explains.
+        images: (N, H, W, 3) RGB 0..255.
+        classes: (N,) index of the class to explain, usually the predicted one.
+        batch_size: images at a time; it does not change the maps.
+        title: names a progress bar; None draws none.
+
+    Returns:
+        (N, H, W) float32 in [0, 1], with 1 at each map's maximum; all 0 where nothing speaks for the class.
+
+    Raises:
+        InputError: the layer or the method is unknown, or the layer's output is no map that feeds the logits.
+    """
+    make = mapper(explainer.model, [(explainer.method, explainer.layer)], explainer.views)
+    maps = np.empty(images.shape[:3], dtype=np.float32)
+    with progress(len(images), title or "", disable=title is None) as bar:
+        for start in range(0, len(images), batch_size):
+            part = slice(start, start + batch_size)
+            maps[part] = make(np.asarray(images[part]), classes[part])[0]
+            bar.update(len(maps[part]))
+    return maps
+
+
+def mapper(
+    model: Any, kinds: Sequence[Kind], count: int
+) -> Callable[[NDArray[np.uint8], NDArray[np.int64]], list[Maps]]:
+    """Function of one batch of images and classes that gives the map of each kind, as `explain` does for one.
+
+    Layers that several kinds share, and all methods at them, come from the same pass through the model. Weights that
+    change later are followed.
+    """
+    single = list(dict.fromkeys((method, name) for method, layer in kinds for name in layer.split(PRODUCT)))
+    differentiate = layer_maps(model, single)
+    seen = views(count)
+    outputs = model.get_layer("logits").output.shape[-1]
+
+    def run(images: NDArray[np.uint8], classes: NDArray[np.int64]) -> list[Maps]:
+        if len(images) != len(classes) or not np.all((classes >= 0) & (classes < outputs)):
+            raise ValueError(f"each of the {len(images)} images needs a class from 0 to {outputs - 1}")
+        size = (images.shape[1], images.shape[2])
+        sums: dict[Kind, Maps] = {}
+        for view in seen:
+            for kind, small in zip(single, differentiate(view.of(images), classes), strict=True):
+                sums[kind] = sums.get(kind, np.float32(0)) + view.back(upsample(small, size))
+        whole = {kind: normalise(total) for kind, total in sums.items()}
+        return [
+            normalise(np.prod([whole[method, name] for name in layer.split(PRODUCT)], axis=0))
+            for method, layer in kinds
+        ]
+
+    return run
+
+
+def upsample(maps: Maps, size: tuple[int, int]) -> Maps:
+    """Enlarge maps (N, h, w) to `size` (H, W), bilinear, each value standing at the centre of its cell."""
+    import cv2
+
+    enlarged = np.empty((len(maps), *size), dtype=np.float32)
+    for index, values in enumerate(maps):
+        cv2.resize(values.astype(np.float32), size[::-1], dst=enlarged[index], interpolation=cv2.INTER_LINEAR)
+    return enlarged
+
+
+def normalise(maps: Maps) -> Maps:
+    """Each map (N, H, W) divided by its maximum; one that is 0 everywhere stays."""
+    peak = maps.max(axis=(1, 2), keepdims=True)
+    return np.asarray(np.divide(maps, peak, out=np.zeros_like(maps), where=peak > 0))
+
+
+def stages(model: Any) -> list[str]:
+    """The last activation at each resolution from a quarter of the image's side downwards, the finest first."""
+    import keras
+
+    height = model.input_shape[1]
+    last: dict[int, str] = {}
+    for layer in model.layers:
+        if isinstance(layer, (keras.layers.Activation, keras.layers.ReLU)) and len(layer.output.shape) == 4:
+            last[layer.output.shape[1]] = layer.name
+    return [last[side] for side in sorted(last, reverse=True) if 1 < side <= -(-height // 4)]
+
+
+def layer_choices(model: Any) -> list[str]:
+    """What `explain.layer=auto` chooses from: each stage, and the products of neighbours among all but the coarsest."""
+    every = stages(model)
+    fine = every[:-1]
+    runs = [fine[first:end] for first in range(len(fine)) for end in range(first + 2, len(fine) + 1)]
+    return [*every, *(PRODUCT.join(names) for names in runs)]
+
+
+def check_layer(model: Any, layer: str) -> None:
+    """Raise InputError unless every layer that is named there gives a map."""
+    for name in layer.split(PRODUCT):
+        output_of(model, name)
+
+
+def _moved(images: Pixels, down: int, right: int) -> Pixels:
+    height, width = images.shape[1:3]
+    pad = [(0, 0), (abs(down), abs(down)), (abs(right), abs(right)), *[(0, 0)] * (images.ndim - 3)]
+    top, left = abs(down) - down, abs(right) - right
+    return np.asarray(np.pad(images, pad)[:, top : top + height, left : left + width])

@@ -1,0 +1,82 @@
+"""Does the prediction rest on the lesion? It is painted over, and the model is asked again.
+
+A map may point at the lesion while the decision rests on something else, such as which scanner an image is from. What
+a prediction loses with the lesion says more, as deletion does for pixels (Petsiuk, Das & Saenko 2018, "RISE"); beside
+it stands what it loses where the lesion's mirror image, left to right, is painted over instead.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from brain_tumor.evaluation.localisation import Masks, mean_intervals
+from brain_tumor.evaluation.map_scores import Lesions
+
+MARGIN = 0.02  # of the image's side: how far beyond the mask is painted, since borders are drawn by hand
+RADIUS = 3  # pixels whose surroundings a painted pixel continues
+METRICS = ("kept", "to_notumor", "probability", "probability_removed")
+CONTROL = "kept_mirrored"
+
+
+def paint_over(images: NDArray[np.uint8], masks: Masks) -> NDArray[np.uint8]:
+    """Images (N, H, W, 3) whose masked regions (N, H, W) continue their surroundings.
+
+    By Bertalmio, Bertozzi & Sapiro 2001 ("Navier-Stokes, fluid dynamics, and image and video inpainting"), in OpenCV.
+    """
+    import cv2
+
+    painted = [
+        cv2.inpaint(np.ascontiguousarray(image), mask.astype(np.uint8), RADIUS, cv2.INPAINT_NS)
+        for image, mask in zip(images, widened(masks), strict=True)
+    ]
+    return np.stack(painted)
+
+
+def widened(masks: Masks) -> Masks:
+    """Masks (N, H, W) with a square margin of MARGIN of the side all around."""
+    from scipy.ndimage import maximum_filter
+
+    margin = 2 * round(MARGIN * masks.shape[1]) + 1
+    return np.asarray(maximum_filter(masks, size=(1, margin, margin), mode="constant"), dtype=np.bool_)
+
+
+def remove(model: Any, lesions: Lesions, notumor: int, *, resamples: int = 1000) -> pd.DataFrame:
+    """What becomes of the predictions of correctly classified lesions without the lesion.
+
+    Args:
+        model: from RGB 0..255 (B, S, S, 3) to probabilities (B, C).
+        lesions: of which.
+        notumor: index of the class that an image without its lesion should belong to.
+        resamples: behind each 95 % interval, by group.
+
+    Returns:
+        Columns `class` ("all", then each), `images`, `metric`, `value`, `low`, `high`. Metrics: `kept`: share of
+        predictions that stay; `to_notumor`: share that become no tumour; `probability` of the class before, and
+        `probability_removed` after; `kept_mirrored`: share that stay where the mirror image is painted over, of the
+        lesions that it does not touch.
+    """
+    found, apart = [], []
+    for part in lesions.batches():
+        images, masks, classes = lesions.dataset.images(lesions.rows[part]), lesions.masks(part), lesions.classes[part]
+        mirrored = masks[:, :, ::-1]
+        before, after, control = (
+            np.asarray(model.predict_on_batch(each), dtype=np.float64)
+            for each in (images, paint_over(images, masks), paint_over(images, mirrored))
+        )
+        rows = np.arange(len(classes))
+        kept, stays = after.argmax(axis=1) == classes, control.argmax(axis=1) == classes
+        gone = after.argmax(axis=1) == notumor
+        found.append(np.column_stack([kept, gone, before[rows, classes], after[rows, classes], stays]))
+        apart.append(~(widened(masks) & widened(mirrored)).any(axis=(1, 2)))
+    values, clear = np.concatenate(found), np.concatenate(apart)
+    table = []
+    for name in ("all", *sorted(set(lesions.names))):
+        chosen = (lesions.names == name) | (name == "all")
+        columns = {metric: (chosen, index) for index, metric in enumerate(METRICS)} | {CONTROL: (chosen & clear, 4)}
+        for metric, (rows, index) in columns.items():
+            if rows.any():
+                bounds = mean_intervals(values[rows, index : index + 1], lesions.groups[rows], resamples=resamples)
+                table.append((name, int(rows.sum()), metric, *(float(bound[0]) for bound in bounds)))
+    return pd.DataFrame(table, columns=["class", "images", "metric", "value", "low", "high"])

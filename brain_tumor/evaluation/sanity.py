@@ -1,0 +1,78 @@
+"""Do the maps depend on what the model has learned? Adebayo et al. 2018, "Sanity checks for saliency maps".
+
+The weights are replaced by random ones, in a cascade from the logits down to the stem, and the maps are scored again.
+Maps that point at lesions as well when nothing of the model is left show the image, not the model. Maps that do so
+when the logits alone are random show what the features respond to, not what the decision rests on.
+"""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from brain_tumor import CLASSES
+from brain_tumor.evaluation.localisation import mean_intervals
+from brain_tumor.evaluation.map_scores import Lesions, survey
+from brain_tumor.evaluation.maps import Explainer, mapper
+from brain_tumor.models.classifier import blocks, build_classifier
+from brain_tumor.progress import progress
+
+IMAGES = 200  # at most; of each class its share
+VERDICTS = {
+    "sensitive": "maps need what the whole model has learned",
+    "insensitive_to_head": "maps need the learned features, but NOT the classifier: random logits point as well",
+    "insensitive": "INSENSITIVE: maps point as well when all weights are random",
+}
+
+
+def randomise(explainer: Explainer, backbone: str, lesions: Lesions, *, resamples: int = 1000) -> pd.DataFrame:
+    """Score the maps at every depth of randomisation; the model has its own weights again at the end.
+
+    Args:
+        explainer: the trained model and how its maps are made.
+        backbone: its key in the registry: a second one with random weights is built from it.
+        lesions: of which at most IMAGES are used.
+        resamples: behind each 95 % interval.
+
+    Returns:
+        A row per depth, the trained model first: `depth` (blocks randomised, 0..), `block` (the last of them; "" at
+        0), `pointing`, `pointing_low`, `pointing_high`, `energy`, `energy_low`, `energy_high`.
+    """
+    model = explainer.model
+    chosen = lesions.take(_sample(len(lesions)))
+    make = mapper(model, [(explainer.method, explainer.layer)], explainer.views)
+    size = int(model.input_shape[1])
+    untrained = build_classifier(backbone, image_size=size, classes=len(CLASSES), weights=None, dropout=0.0, seed=0)
+    cascade = [("", []), ("logits", [model.get_layer("logits")])]
+    stem, *rest = blocks(model)
+    cascade += [*((group[0].name.split("_")[0], group) for group in reversed(rest)), ("stem", stem)]
+    trained = model.get_weights()
+    rows = []
+    try:
+        with progress(len(cascade), "randomising weights", "block") as bar:
+            for depth, (name, layers) in enumerate(cascade):
+                for layer in layers:
+                    layer.set_weights(untrained.get_layer(layer.name).get_weights())
+                raw = survey(chosen, make)[0].raw[:, :2]
+                bounds = np.transpose(mean_intervals(raw, chosen.groups, resamples=resamples))
+                rows.append((depth, name, *bounds.ravel()))
+                bar.update()
+    finally:
+        model.set_weights(trained)
+    columns = [f"{score}{bound}" for score in ("pointing", "energy") for bound in ("", "_low", "_high")]
+    return pd.DataFrame(rows, columns=["depth", "block", *columns])
+
+
+def verdict(table: pd.DataFrame) -> str:
+    """A key of VERDICTS: which weights the maps need to point at lesions.
+
+    A score counts as kept if its 95 % interval reaches that of the trained model.
+    """
+    kept = table["pointing_high"] >= table["pointing_low"].iloc[0]
+    if kept.iloc[-1]:
+        return "insensitive"
+    return "insensitive_to_head" if kept.iloc[1] else "sensitive"
+
+
+def _sample(count: int) -> NDArray[np.int64]:
+    drawn = np.random.default_rng(0).permutation(count)[:IMAGES]
+    return np.sort(drawn)

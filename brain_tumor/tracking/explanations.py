@@ -1,0 +1,171 @@
+"""What a run logs of its maps: pictures, how well they point at known lesions, whether they need the model for it."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import mlflow
+import numpy as np
+
+from brain_tumor import CLASSES
+from brain_tumor.config import ExplainConfig
+from brain_tumor.data.load import Dataset
+from brain_tumor.evaluation import map_figures, removal, sanity
+from brain_tumor.evaluation.explaining import candidates, fallback
+from brain_tumor.evaluation.localisation import SCORES
+from brain_tumor.evaluation.map_scores import (
+    CENTRE,
+    CLASS_MEAN,
+    MODEL,
+    Lesions,
+    Reference,
+    Survey,
+    compare_kinds,
+    known_lesions,
+    score_lesions,
+    settle,
+    survey,
+    tabulate,
+)
+from brain_tumor.evaluation.maps import Explainer, explain, mapper
+from brain_tumor.evaluation.metrics import Evaluation
+from brain_tumor.tracking.report import log_figure, log_pictures
+from brain_tumor.tracking.runs import log_table, tag
+
+logger = logging.getLogger(__name__)
+
+
+def log_explanations(
+    model: Any,
+    backbone: str,
+    dataset: Dataset,
+    evaluations: Mapping[str, Evaluation],
+    config: ExplainConfig,
+    *,
+    parts: Sequence[str],
+    resamples: int,
+) -> list[str]:
+    """Draw the parts, and score their maps where lesions are known; returns what was found, a line a part.
+
+    What is chosen (method and layer by `auto`, the quantile of the IoU, the mean map of each class) is chosen on the
+    part "val" of `evaluations`, if it is there.
+    """
+    known = {part: known_lesions(dataset, part, each) for part, each in evaluations.items()}
+    lesions = {part: found for part, found in known.items() if found is not None}
+    explainer, reference, surveyed = _validated(model, backbone, config, lesions.get("val"), evaluations)
+    lines = []
+    for part in parts:
+        log_pictures(dataset, part, evaluations[part], explainer)
+        if part in lesions:
+            found = surveyed if part == "val" else None
+            line = _log_scores(lesions[part], part, evaluations[part], explainer, reference, found, resamples)
+            lines += [f"{part:<9} {line}", f"{part:<9} {_log_removal(model, lesions[part], part, resamples)}"]
+    scored = [part for part in parts if part in lesions]
+    if config.sanity and scored:
+        lines.append(_log_sanity(explainer, backbone, lesions[scored[-1]], evaluations[scored[-1]], resamples))
+    return lines
+
+
+def _validated(
+    model: Any, backbone: str, config: ExplainConfig, lesions: Lesions | None, evaluations: Mapping[str, Evaluation]
+) -> tuple[Explainer, Reference | None, Survey | None]:
+    """The best kind of map on the validation part, and what else that part settles."""
+    kinds = candidates(config, model, backbone)
+    if lesions is None:
+        if len(kinds) > 1:
+            kinds = [fallback(config, backbone)]
+            logger.warning(
+                "explain: no correctly classified lesion of the validation part has a mask to choose by: %s at %s",
+                *kinds[0],
+            )
+        return Explainer(model, *kinds[0], config.views), None, None
+    found = survey(lesions, mapper(model, kinds, config.views), title="scoring maps of val")
+    table = compare_kinds(kinds, found)
+    best = int(table.index[0])
+    if len(kinds) > 1:
+        log_table(table, "tables/val_map_kinds.csv")
+        log_figure(map_figures.kinds(table, evaluations["val"].title), "val/map_kinds")
+        tag(explain_method=kinds[best][0], explain_layer=kinds[best][1])
+    return Explainer(model, *kinds[best], config.views), settle(lesions, found[best]), found[best]
+
+
+def _log_scores(
+    lesions: Lesions,
+    part: str,
+    evaluation: Evaluation,
+    explainer: Explainer,
+    reference: Reference | None,
+    found: Survey | None,
+    resamples: int,
+) -> str:
+    if found is None:
+        make = mapper(explainer.model, [(explainer.method, explainer.layer)], explainer.views)
+        found = survey(lesions, make, title=f"scoring maps of {part}")[0]
+    scores = score_lesions(lesions, found, reference)
+    table = tabulate(lesions, scores, resamples=resamples)
+    log_table(table, f"tables/{part}_maps.csv")
+    overall = {(row["map"], row["metric"]): row for row in table[table["class"] == "all"].to_dict("records")}
+    for (kind, metric), row in overall.items():
+        if np.isfinite(row["value"]):
+            suffix = "" if kind == MODEL else f"_{kind}"
+            mlflow.log_metric(f"{part}/map_{metric}{suffix}", row["value"], step=0)
+    _log_cases(lesions, part, evaluation, explainer, scores[MODEL])
+    return f"{explainer.name}: {_line(overall, len(lesions))}"
+
+
+def _log_removal(model: Any, lesions: Lesions, part: str, resamples: int) -> str:
+    table = removal.remove(model, lesions, CLASSES.index("notumor"), resamples=resamples)
+    log_table(table, f"tables/{part}_removal.csv")
+    overall = {row["metric"]: row for row in table[table["class"] == "all"].to_dict("records")}
+    mlflow.log_metrics({f"{part}/removal_{name}": row["value"] for name, row in overall.items()}, step=0)
+    kept, control = overall["kept"], overall.get(removal.CONTROL)
+    text = (
+        f"with the lesion painted over, {kept['value']:.1%} [{kept['low']:.1%}, {kept['high']:.1%}] of these "
+        f"predictions stay, and {overall['to_notumor']['value']:.1%} become notumor"
+    )
+    return text + (f" (its mirror image painted over: {control['value']:.1%} stay)" if control else "")
+
+
+def _log_cases(lesions: Lesions, part: str, evaluation: Evaluation, explainer: Explainer, scores: Any) -> None:
+    shown = map_figures.select_ranks(scores[:, 1], lesions.names)
+    chosen = lesions.take(np.array([position for _, _, position in shown]))
+    images = chosen.dataset.images(chosen.rows)
+    figure = map_figures.cases(
+        shown,
+        images,
+        explain(explainer, images, chosen.classes),
+        chosen.masks(),
+        scores[[position for _, _, position in shown]],
+        evaluation.rows["path"].iloc[chosen.positions].tolist(),
+        classes=evaluation.classes,
+        title=f"{explainer.name}: {evaluation.title}",
+    )
+    log_figure(figure, f"{part}/maps")
+
+
+def _log_sanity(explainer: Explainer, backbone: str, lesions: Lesions, evaluation: Evaluation, resamples: int) -> str:
+    table = sanity.randomise(explainer, backbone, lesions, resamples=resamples)
+    part, found = evaluation.rows["part"].iloc[0], sanity.verdict(table)
+    log_table(table, f"tables/{part}_map_sanity.csv")
+    log_figure(map_figures.randomisation(table, f"{explainer.name}: {evaluation.title}"), f"{part}/map_sanity")
+    tag(explanations=found)
+    states = zip(("trained", "logits random", "all random"), table.iloc[[0, 1, -1]].itertuples(), strict=True)
+    shares = [f"{state} {row.pointing:.1%} [{row.pointing_low:.1%}, {row.pointing_high:.1%}]" for state, row in states]
+    return f"sanity    {sanity.VERDICTS[found]} (peaks in the lesion: {', '.join(shares)})"
+
+
+def _line(overall: Mapping[tuple[str, str], Mapping[Any, Any]], images: int) -> str:
+    """One line of the scores of all classes, by (map, metric), the baselines in brackets."""
+    named = {CENTRE: "the centre", CLASS_MEAN: "the class's mean map"}
+    kinds = [kind for kind in named if (kind, "pointing") in overall]
+    peak = overall[MODEL, "pointing"]
+    others = ", ".join(f"{named[kind]} {overall[kind, 'pointing']['value']:.1%}" for kind in kinds)
+    text = (
+        f"{peak['value']:.1%} [{peak['low']:.1%}, {peak['high']:.1%}] of the {images} maps of correctly classified "
+        f"lesions peak in the lesion ({others})"
+    )
+    for score in SCORES[1:]:
+        own, *rest = [overall[kind, score]["value"] for kind in (MODEL, *kinds)]
+        if np.isfinite(own):
+            text += f", {score} {own:.3f} ({', '.join(f'{value:.3f}' for value in rest)})"
+    return text

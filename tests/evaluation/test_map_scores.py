@@ -1,0 +1,152 @@
+"""Scoring the maps of a part: which images, what validation settles, and the baselines."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from brain_tumor import CLASSES
+from brain_tumor.data.load import Dataset
+from brain_tumor.data.split import Split
+from brain_tumor.evaluation import map_scores
+from brain_tumor.evaluation.map_scores import (
+    CENTRE,
+    CLASS_MEAN,
+    MODEL,
+    Survey,
+    compare_kinds,
+    known_lesions,
+    score_lesions,
+    settle,
+    survey,
+    tabulate,
+)
+from brain_tumor.evaluation.metrics import Evaluation
+
+SIDE = 8
+LABELS = ["glioma", "glioma", "meningioma", "notumor", "pituitary", "glioma"]
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    """Six images in the test part, each flat and of its own gray; a mask of one pixel, (row, row), for the first
+    four tumours; that of the pituitary one is black, the last glioma has none."""
+    rows = []
+    masks = []
+    for row, label in enumerate(LABELS):
+        name = ""
+        if row in (0, 1, 2, 4):
+            name = f"{row}.png"
+            mask = np.zeros((SIDE, SIDE), bool)
+            mask[row, row] = row != 4
+            Image.fromarray(mask).save(tmp_path / name)
+        masks.append(name)
+        rows.append((f"{label}/{row}.jpg", label, "test", f"patient {row // 2}", "", f"{row}", f"{row}"))
+    columns = ["path", "label", "part", "group", "site", "sha256", "twin"]
+    split = Split(pd.DataFrame(rows, columns=columns), root=tmp_path, source="folder", synthetic=False)
+    pixels = np.broadcast_to(10 * np.arange(6, dtype=np.uint8)[:, None, None, None], (6, SIDE, SIDE, 3))
+    return Dataset(split, np.asarray(pixels), np.arange(6), tuple(masks))
+
+
+def evaluation(dataset: Dataset, wrong: tuple[int, ...] = ()) -> Evaluation:
+    predicted = [CLASSES.index(label) for label in LABELS]
+    for row in wrong:
+        predicted[row] = (predicted[row] + 1) % 4
+    return Evaluation(dataset.split.table, np.eye(4)[predicted], CLASSES, "test")
+
+
+def diagonal(images: np.ndarray, classes: np.ndarray) -> list[np.ndarray]:
+    """Two kinds of map: one peaks in (row, row), read from the gray; one in the lower right corner."""
+    rows = images[:, 0, 0, 0] // 10
+    right = np.full((len(images), SIDE, SIDE), 0.1, np.float32)
+    right[np.arange(len(images)), rows, rows] = 1
+    corner = np.zeros_like(right)
+    corner[:, -1, -1] = 1
+    assert classes.tolist() == [CLASSES.index(LABELS[row]) for row in rows]
+    return [corner, right]
+
+
+def test_only_right_answers_with_a_lesion_count(dataset):
+    found = known_lesions(dataset, "test", evaluation(dataset, wrong=(1,)))
+    assert found is not None
+    assert found.rows.tolist() == [0, 2]
+    assert found.names.tolist() == ["glioma", "meningioma"]
+    assert found.groups.tolist() == ["patient 0", "patient 1"]
+    assert known_lesions(dataset, "test", evaluation(dataset, wrong=(0, 1, 2))) is None
+    without = Dataset(dataset.split, dataset.pixels, dataset.pixel_rows, None)
+    assert known_lesions(without, "test", evaluation(dataset)) is None
+
+
+@pytest.mark.parametrize("batch", [1, 2, 32])
+def test_a_survey_scores_every_kind_in_one_pass(dataset, batch, monkeypatch):
+    monkeypatch.setattr(map_scores, "BATCH", batch)
+    lesions = known_lesions(dataset, "test", evaluation(dataset))
+    assert lesions is not None
+    assert len(lesions) == 3
+    corner, right = survey(lesions, diagonal)
+    assert corner.raw[:, 0].tolist() == [0, 0, 0]
+    assert right.raw[:, 0].tolist() == [1, 1, 1]
+    assert right.raw[:, 1] == pytest.approx(1 / (1 + 63 * 0.1))
+    # The two gliomas peak in (0, 0) and (1, 1).
+    assert sorted(right.class_maps) == ["glioma", "meningioma"]
+    assert right.class_maps["glioma"][0, 0] == pytest.approx(0.55)
+    assert right.class_maps["glioma"][5, 5] == pytest.approx(0.1)
+    table = compare_kinds([("gradcam", "a"), ("layercam", "b")], [corner, right])
+    assert table.index.tolist() == [1, 0]
+    assert table[["method", "layer", "pointing"]].to_numpy().tolist() == [["layercam", "b", 1.0], ["gradcam", "a", 0.0]]
+    assert table["iou"].tolist() == [1.0, 0.0]  # at the quantile 0.985 (of 64 pixels), one pixel is above
+
+
+def test_energy_decides_between_kinds_that_point_alike():
+    faint, strong = np.zeros((1, 2 + 17)), np.zeros((1, 2 + 17))
+    faint[:, :2], strong[:, :2] = (1, 0.1), (1, 0.2)
+    assert compare_kinds([("m", "a"), ("m", "b")], [Survey(faint, {}), Survey(strong, {})]).index.tolist() == [1, 0]
+
+
+def test_baselines_stand_beside_the_model(dataset):
+    lesions = known_lesions(dataset, "test", evaluation(dataset))
+    assert lesions is not None
+    found = survey(lesions, diagonal)[1]
+    scores = score_lesions(lesions, found, settle(lesions, found))
+    assert list(scores) == [MODEL, CENTRE, CLASS_MEAN]
+    assert scores[MODEL][:, 0].tolist() == [1, 1, 1]
+    assert scores[CENTRE][:, 0].tolist() == [0, 0, 0]
+    # The mean of the gliomas peaks in the first of two equals; there is one meningioma.
+    assert scores[CLASS_MEAN][:, 0].tolist() == [1, 0, 1]
+    assert scores[CENTRE][0, 1] < scores[CENTRE][2, 1]  # (2, 2) is nearer to the centre than (0, 0)
+    table = tabulate(lesions, scores, resamples=100).set_index(["class", "map", "metric"])
+    assert table.loc[("all", CLASS_MEAN, "pointing"), "value"] == pytest.approx(2 / 3)
+    assert table.loc[("glioma", CLASS_MEAN, "pointing"), "value"] == 0.5
+
+
+def test_without_validation_nothing_is_settled(dataset):
+    lesions = known_lesions(dataset, "test", evaluation(dataset))
+    assert lesions is not None
+    scores = score_lesions(lesions, survey(lesions, diagonal)[1], None)
+    assert list(scores) == [MODEL, CENTRE]
+    assert all(np.isnan(each[:, 2]).all() and not np.isnan(each[:, :2]).any() for each in scores.values())
+
+
+def test_a_class_that_validation_lacks_has_an_empty_mean_map(dataset):
+    lesions = known_lesions(dataset, "test", evaluation(dataset))
+    assert lesions is not None
+    found = survey(lesions, diagonal)[1]
+    gliomas = lesions.take(np.array([0, 1]))
+    reference = settle(gliomas, survey(gliomas, diagonal)[1])
+    assert score_lesions(lesions, found, reference)[CLASS_MEAN][2].tolist() == [0, 0, 0]
+
+
+def test_what_was_chosen_on_validation_is_used_elsewhere(dataset):
+    lesions = known_lesions(dataset, "test", evaluation(dataset))
+    assert lesions is not None
+    raw = np.zeros((3, 2 + 17))
+    raw[:, 2 + 3], raw[:, 2 + 5] = 0.4, 0.3
+    other = np.zeros((3, 2 + 17))
+    other[:, 2 + 3], other[:, 2 + 5] = 0.1, 0.9
+    maps = {"glioma": np.ones((SIDE, SIDE), np.float32)}
+    reference = settle(lesions, Survey(raw, maps))
+    assert reference.quantiles[MODEL] == 3
+    scores = score_lesions(lesions, Survey(other, {}), reference)
+    assert scores[MODEL][:, 2] == pytest.approx(0.1)

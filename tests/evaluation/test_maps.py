@@ -1,0 +1,185 @@
+"""Maps at the resolution of the image: views, products, and the layers to choose from."""
+
+import keras
+import numpy as np
+import pytest
+
+from brain_tumor.config import ExplainConfig
+from brain_tumor.errors import InputError
+from brain_tumor.evaluation.explaining import candidates, check, fallback
+from brain_tumor.evaluation.maps import (
+    REACH,
+    Explainer,
+    View,
+    explain,
+    layer_choices,
+    normalise,
+    stages,
+    upsample,
+    views,
+)
+from brain_tumor.models.classifier import build_classifier
+
+CLASSES = np.array([0, 1, 2, 3, 0])
+
+
+@pytest.fixture(scope="module")
+def model() -> keras.Model:
+    """Two convolutions, at half and at a quarter of the side, and a linear head on flattened maps."""
+    keras.utils.set_random_seed(0)
+    inputs = x = keras.Input((16, 16, 3))
+    for name in ("fine", "coarse"):
+        x = keras.layers.Conv2D(4, 3, 2, padding="same", activation="relu", name=name)(x)
+    x = keras.layers.Dense(4, name="logits")(keras.layers.Flatten()(x))
+    return keras.Model(inputs, x)
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return np.random.default_rng(1).integers(256, size=(5, 16, 16, 3), dtype=np.uint8)
+
+
+def test_the_first_view_is_the_image_itself():
+    assert views(1) == [View(0, 0, False)]
+    assert views(16)[:4] == views(4)
+
+
+def test_views_are_spread_over_a_cell():
+    """Sixteen moves are in each quarter of the cell, none is met twice, and both sides are mirrored about as often."""
+    seen = views(16)
+    moves = [(down, right) for down, right, _ in seen]
+    assert len(set(moves)) == 16
+    assert all(max(abs(down), abs(right)) <= REACH for down, right in moves)
+    quarters = [(down >= 0, right >= 0) for down, right in moves]
+    assert min(quarters.count((a, b)) for a in (True, False) for b in (True, False)) >= 3
+    assert 5 <= sum(view.mirrored for view in seen) <= 11
+    assert sum(view.mirrored for view in views(4)) in (1, 2)
+
+
+def test_a_view_by_hand():
+    image = np.arange(1, 10).reshape(1, 3, 3)
+    assert View(1, 0, False).of(image)[0].tolist() == [[0, 0, 0], [1, 2, 3], [4, 5, 6]]
+    assert View(0, -1, False).of(image)[0].tolist() == [[2, 3, 0], [5, 6, 0], [8, 9, 0]]
+    assert View(0, -1, True).of(image)[0].tolist() == [[0, 3, 2], [0, 6, 5], [0, 9, 8]]
+    assert View(-1, 1, False).of(np.repeat(image[..., None], 3, axis=-1))[0, ..., 0].tolist() == [
+        [0, 4, 5],
+        [0, 7, 8],
+        [0, 0, 0],
+    ]
+
+
+@pytest.mark.parametrize("view", views(6))
+def test_what_is_seen_in_a_view_goes_back_to_its_place(view):
+    image = np.zeros((1, 32, 32))
+    image[0, 10:20, 12:17] = np.random.default_rng(0).random((10, 5))
+    assert np.array_equal(view.back(view.of(image)), image)
+
+
+def layercam_by_hand(model: keras.Model, layer: str, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """sum over k of relu(G_k) A_k, by finite layers and TensorFlow's own gradient, at the image's resolution."""
+    import tensorflow as tf
+
+    observed = keras.Model(model.input, [model.get_layer(layer).output, model.output])
+    with tf.GradientTape() as tape:
+        values, logits = observed(images.astype(np.float32))
+        score = tf.reduce_sum(tf.one_hot(classes, 4) * logits)
+    gradient = tape.gradient(score, values)
+    return upsample(tf.reduce_sum(tf.nn.relu(gradient) * values, axis=-1).numpy(), (16, 16))
+
+
+def test_views_are_averaged_and_layers_multiplied(model, images):
+    expected = np.ones((5, 16, 16))
+    for layer in ("fine", "coarse"):
+        total = sum(view.back(layercam_by_hand(model, layer, view.of(images), CLASSES)) for view in views(3))
+        expected *= total / total.max(axis=(1, 2), keepdims=True)
+    expected /= expected.max(axis=(1, 2), keepdims=True)
+    maps = explain(Explainer(model, "layercam", "fine*coarse", views=3), images, CLASSES)
+    assert maps.dtype == np.float32
+    assert maps == pytest.approx(expected, abs=1e-5)
+    assert maps.max(axis=(1, 2)).tolist() == [1] * 5
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 100])
+def test_batch_size_changes_nothing(model, images, batch_size):
+    explainer = Explainer(model, "gradcam", "coarse", views=2)
+    whole = explain(explainer, images, CLASSES)
+    assert explain(explainer, images, CLASSES, batch_size=batch_size) == pytest.approx(whole, abs=1e-6)
+
+
+def test_no_images_no_maps(model):
+    none = explain(Explainer(model, "layercam", "fine", 1), np.empty((0, 16, 16, 3), np.uint8), np.empty(0, int))
+    assert none.shape == (0, 16, 16)
+
+
+@pytest.mark.parametrize("classes", [[0] * 4, [0] * 4 + [4], [0] * 4 + [-1]])
+def test_each_image_needs_a_class_of_the_model(model, images, classes):
+    with pytest.raises(ValueError, match="needs a class"):
+        explain(Explainer(model, "layercam", "fine", 1), images, np.array(classes))
+
+
+def test_upsample_is_bilinear_between_cell_centres():
+    maps = np.array([[[0, 1], [0, 1]]], dtype=np.float32)
+    enlarged = upsample(maps, (2, 8))
+    # Cells of 4 pixels with centres at 2 and 6; pixel x has its centre at x + 0.5.
+    ramp = [0, 0, 0.125, 0.375, 0.625, 0.875, 1, 1]
+    assert enlarged.shape == (1, 2, 8)
+    assert enlarged[0].tolist() == [pytest.approx(ramp)] * 2
+
+
+def test_an_empty_map_stays_empty():
+    maps = np.array([[[0, 0]], [[1, 4]]], np.float32)
+    assert normalise(maps).tolist() == [[[0, 0]], [[0.25, 1]]]
+
+
+def test_names_say_how_a_map_was_made(model):
+    assert Explainer(model, "layercam", "fine*coarse", 8).name == "layercam at fine x coarse, 8 views"
+    assert Explainer(model, "gradcam", "fine", 1).name == "gradcam at fine"
+
+
+def test_stages_are_the_last_activations_from_a_quarter_of_the_side():
+    lite = build_classifier("effnet_lite0", image_size=64, weights=None, dropout=0, seed=0)
+    four = ["block3a_expand_activation", "block4a_expand_activation", "block6a_expand_activation", "top_activation"]
+    assert stages(lite) == four
+    assert [lite.get_layer(name).output.shape[1] for name in four] == [16, 8, 4, 2]
+    cnn = build_classifier("cnn_baseline", image_size=64, weights=None, dropout=0, seed=0)
+    assert stages(cnn) == ["block2_relu", "block3_relu", "block4_relu"]
+    assert layer_choices(cnn) == ["block2_relu", "block3_relu", "block4_relu", "block2_relu*block3_relu"]
+    assert layer_choices(lite)[4:] == ["*".join(four[:2]), "*".join(four[:3]), "*".join(four[1:3])]
+
+
+class WithMasks:
+    mask_paths = ("a.png",)
+
+
+class WithoutMasks:
+    mask_paths = None
+
+
+def test_what_a_configuration_allows():
+    cnn = build_classifier("cnn_baseline", image_size=32, weights=None, dropout=0, seed=0)
+    own = "block3_relu*block4_relu"
+    assert candidates(ExplainConfig("layercam", None), cnn, "cnn_baseline") == [("layercam", own)]
+    four = candidates(ExplainConfig("auto", "block4_relu"), cnn, "cnn_baseline")
+    assert four == [(method, "block4_relu") for method in ("gradcam", "gradcam++", "hirescam", "layercam")]
+    assert len(candidates(ExplainConfig("auto", "auto"), cnn, "cnn_baseline")) == 4 * len(layer_choices(cnn))
+    assert fallback(ExplainConfig("auto", "auto"), "cnn_baseline") == ("layercam", own)
+    assert fallback(ExplainConfig("gradcam", "auto"), "cnn_baseline") == ("gradcam", own)
+    assert fallback(ExplainConfig("auto", "block4_relu"), "cnn_baseline") == ("layercam", "block4_relu")
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (ExplainConfig("auto", None), "explain.method=auto needs lesion masks"),
+        (ExplainConfig("gradcam", "auto"), "explain.layer=auto needs lesion masks"),
+        (ExplainConfig("gradcam", None, sanity=True), "explain.sanity=true needs lesion masks"),
+        (ExplainConfig("gradcam", "block4_relu*avg_pool"), r"explain.layer=avg_pool is no map"),
+        (ExplainConfig("gradcam", "block4_relu*block9"), r"explain.layer=block9 is unknown"),
+    ],
+)
+def test_what_cannot_be_explained_is_known_before_training(config, message):
+    cnn = build_classifier("cnn_baseline", image_size=32, weights=None, dropout=0, seed=0)
+    with pytest.raises(InputError, match=message):
+        check(config, cnn, "cnn_baseline", WithoutMasks())
+    if "masks" in message:
+        check(config, cnn, "cnn_baseline", WithMasks())

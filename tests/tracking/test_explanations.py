@@ -1,0 +1,54 @@
+"""What a run says of its maps in one line, and what it does where validation has nothing to choose by."""
+
+import logging
+
+import pytest
+
+from brain_tumor.config import ExplainConfig
+from brain_tumor.models.classifier import build_classifier
+from brain_tumor.tracking.explanations import _line, _validated
+
+
+def row(value: float, low: float = float("nan"), high: float = float("nan")) -> dict[str, float]:
+    return {"value": value, "low": low, "high": high}
+
+
+def test_scores_stand_beside_their_baselines() -> None:
+    scores = {
+        ("model", "pointing"): row(0.715, 0.629, 0.803),
+        ("model", "energy"): row(0.1194),
+        ("model", "iou"): row(0.344),
+        ("centre", "pointing"): row(0.165),
+        ("centre", "energy"): row(0.036),
+        ("centre", "iou"): row(0.115),
+        ("class_mean", "pointing"): row(0.166),
+        ("class_mean", "energy"): row(0.041),
+        ("class_mean", "iou"): row(0.098),
+    }
+    assert _line(scores, 884) == (
+        "71.5% [62.9%, 80.3%] of the 884 maps of correctly classified lesions peak in the lesion (the centre 16.5%, "
+        "the class's mean map 16.6%), energy 0.119 (0.036, 0.041), iou 0.344 (0.115, 0.098)"
+    )
+
+
+def test_without_validation_what_it_settles_is_left_out() -> None:
+    scores = {(kind, score): row(0.5) for kind in ("model", "centre") for score in ("pointing", "energy")}
+    scores |= {(kind, "iou"): row(float("nan")) for kind in ("model", "centre")}
+    assert _line(scores, 2) == (
+        "50.0% [nan%, nan%] of the 2 maps of correctly classified lesions peak in the lesion (the centre 50.0%), "
+        "energy 0.500 (0.500)"
+    )
+
+
+@pytest.mark.parametrize(("method", "layer", "warned"), [("auto", "auto", True), ("gradcam", "block4_relu", False)])
+def test_with_nothing_to_choose_by_the_default_is_taken_and_said(
+    method: str, layer: str, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = build_classifier("cnn_baseline", image_size=32, weights=None, dropout=0, seed=0)
+    config = ExplainConfig(method, layer, views=3)  # type: ignore[arg-type]
+    with caplog.at_level(logging.WARNING):
+        explainer, reference, survey = _validated(model, "cnn_baseline", config, None, {})
+    assert (reference, survey) == (None, None)
+    expected = ("layercam", "block3_relu*block4_relu") if warned else (method, layer)
+    assert (explainer.method, explainer.layer, explainer.views) == (*expected, 3)
+    assert ("has a mask to choose by: layercam at block3_relu*block4_relu" in caplog.text) == warned
