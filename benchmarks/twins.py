@@ -65,7 +65,9 @@ def contents(place: Path, slices: list[np.ndarray], count: int) -> Contents:
 
 def measure(count: int, phantom: Path, folder: Path) -> None:
     """Print seconds, MiB, and how many planted twins and other pairs were found."""
-    slices = [np.asarray(Image.open(phantom / path).convert("L")) for path in pd.read_csv(phantom / "table.csv")["path"]]
+    slices = [
+        np.asarray(Image.open(phantom / path).convert("L")) for path in pd.read_csv(phantom / "table.csv")["path"]
+    ]
     images = contents(folder / "images.npy", slices, count)
     process, most, done = psutil.Process(), 0, threading.Event()
 
