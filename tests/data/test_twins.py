@@ -34,6 +34,11 @@ def shifted(image: Picture, x: int, y: int) -> Picture:
     return image.transform(image.size, Image.Transform.AFFINE, (1, 0, x, 0, 1, y))
 
 
+def cropped(image: Picture, left: int, top: int) -> Picture:
+    """Without so many pixels on either side, whether that cuts into the head or not."""
+    return image.crop((left, top, image.width - left, image.height - top))
+
+
 def margin(image: Picture, pixels: int) -> Picture:
     wide = Image.new("L", (image.width + 2 * pixels, image.height + 2 * pixels))
     wide.paste(image, (pixels, pixels))
@@ -52,6 +57,8 @@ PLANTED: dict[str, tuple[Callable[[Picture], Picture], str]] = {
     "half the size": (lambda image: image.resize((112, 112), Image.Resampling.BICUBIC), "same"),
     "twice the size": (lambda image: image.resize((448, 448), Image.Resampling.BICUBIC), "same"),
     "a wider margin": (lambda image: margin(image, 30), "same"),
+    "cropped into the head": (lambda image: cropped(image, 4, 4), "same"),
+    "cropped and stretched": (lambda image: cropped(image, 6, 0).resize((224, 224)), "same"),
     "mirrored": (lambda image: image.transpose(TURNS.FLIP_LEFT_RIGHT), "mirrored"),
     "upside down": (lambda image: image.transpose(TURNS.FLIP_TOP_BOTTOM), "mirrored"),
     "transposed": (lambda image: image.transpose(TURNS.TRANSPOSE), "mirrored"),
@@ -121,7 +128,9 @@ def test_kinds_are_told(planted: tuple[TwinGraph, pd.DataFrame]) -> None:
             (edges["first"].isin(first) & edges["second"].isin(second))
             | (edges["first"].isin(second) & edges["second"].isin(first))
         ]
-        assert len(pairs) >= 19  # of 20; where three are alike pixel for pixel, one stands for the others
+        # Of 20; where three are alike pixel for pixel, one stands for the others, and what needs alignment is aligned
+        # with one twin alone.
+        assert len(pairs) >= (10 if "cropped" in name else 19), name
         assert (pairs["kind"] == kind).mean() >= 0.95, name  # a nearly symmetric slice is its own mirror image
     assert found.edges["score"].between(THRESHOLD, 1).all()
     assert (found.edges["a"] < found.edges["b"]).all()

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from brain_tumor.data.cache import Contents, decoded
+from brain_tumor.data.twins.alignment import realigned
 from brain_tumor.data.twins.candidates import candidates
 from brain_tumor.data.twins.signature import ORIENTATIONS, SIDE, inverse, kind_of, views
 from brain_tumor.progress import progress
@@ -22,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 THRESHOLD = 0.87  # least score of twins: different slices of a patient score up to 0.86 (experiments/twins)
 SIZE = 224  # pixels a side that images are decoded to
-VERSION = 2  # part of the cache's key: to be raised with whatever changes what is found
+VERSION = 3  # part of the cache's key: to be raised with whatever changes what is found
 _SHIFT = 3  # of SIDE pixels, by which twins may be shifted
 _COLUMNS = {"a": str, "b": str, "transform": str, "score": float}
 
@@ -59,7 +60,8 @@ def find_twins(files: Mapping[str, Path], *, cache: Path, workers: int) -> TwinG
 
     Images are normalised by local contrast, in the whole frame and in the head alone; nearest neighbours of small
     descriptors in all eight orientations are candidates, and the correlation of the two pictures, shifted by up to
-    3 % of the side, confirms them. What is found is kept in `cache`, by content.
+    3 % of the side, confirms them. A pair below THRESHOLD that correlates by `alignment.ALIGNED` or more once it is
+    aligned is one too, and has that score. What is found is kept in `cache`, by content.
 
     Args:
         files: as `cache.decoded` takes them; an image that cannot be decoded, or is blank, has no twin.
@@ -83,7 +85,7 @@ def _find(contents: Contents, workers: int) -> pd.DataFrame:
     distinct = readable[np.sort(first)]  # one image of each picture: the pixel-identical ones join it below
     rows, pictures = _pictures(contents, distinct, workers)
     pairs = candidates(pictures, threads=workers)
-    scores = _scores(pictures, pairs, workers)
+    scores = realigned(pictures, pairs, _scores(pictures, pairs, workers), THRESHOLD, workers)
     shas = table["sha256"].to_numpy()
     named = np.array([(name, inverse(name)) for name in ORIENTATIONS])
     swapped = pairs[:, 0] > pairs[:, 1]  # rows are in the order of the SHA-256

@@ -1,0 +1,94 @@
+"""Twins that no small shift brings to match, for one of them was stretched, or cropped into the head."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brain_tumor.data.twins.signature import ORIENTATIONS, Image
+from brain_tumor.progress import progress
+
+ALIGNED = 0.92  # least correlation of aligned twins: of known others the greatest is 0.89, of twins the least 0.94
+_WORTH = 0.45  # correlation before it, below which alignment is not tried
+_COARSE = 48  # pixels a side of the first try, four times as fast
+_HOPEFUL = 0.80  # correlation after it, below which there is no second; of twins the least that was measured is 0.85
+_STEPS, _PRECISION, _BLUR = 20, 1e-3, 5  # of the search: iterations, gain at which it ends, pixels of its filter
+_SCALE = 2.0  # by which an area may grow or shrink
+_OVERLAP = 0.6  # least share of the frame that both pictures must fill
+
+
+def realigned(
+    pictures: NDArray[np.uint8], pairs: NDArray[np.int64], scores: NDArray[np.float64], threshold: float, workers: int
+) -> NDArray[np.float64]:
+    """`scores`, in which a pair that matches once it is aligned has its correlation then, ALIGNED..1.
+
+    Tried are pairs below the threshold that would join what is not joined yet: of each two components the best pair.
+
+    Args:
+        pictures: uint8 (n, 2, SIDE, SIDE), of `signature.views`.
+        pairs: int64 (p, 3), of `candidates.candidates`.
+        scores: float (p,), correlations without alignment.
+        threshold: of `scores`, from which a pair is joined without alignment.
+        workers: threads.
+    """
+    tried = _open(pairs, scores, threshold, len(pictures))
+    turns = list(ORIENTATIONS.values())
+
+    def align(row: int) -> float:
+        first, second, turn = pairs[row]
+        return max(correlation(turns[turn](pictures[first, view]), pictures[second, view]) for view in range(2))
+
+    raised = scores.copy()
+    with ThreadPoolExecutor(workers) as pool, progress(len(tried), "aligning pairs") as bar:
+        for row, value in zip(tried, pool.map(align, tried, chunksize=64), strict=True):
+            if value >= ALIGNED:
+                raised[row] = value
+            bar.update(1)
+    return raised
+
+
+def correlation(first: Image, second: Image) -> float:
+    """The correlation, -1..1, of two pictures (S, S) that an affine map has aligned; -1 where none does.
+
+    The map has the greatest enhanced correlation coefficient (Evangelidis & Psarakis 2008, "Parametric image alignment
+    using enhanced correlation coefficient maximization"), as OpenCV finds it.
+    """
+    import cv2
+
+    small = (cv2.resize(each, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA) for each in (first, second))
+    hope = _correlation(*small)
+    return _correlation(np.ascontiguousarray(first), second) if hope >= _HOPEFUL else hope
+
+
+def _correlation(first: Image, second: Image) -> float:
+    import cv2
+
+    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, _STEPS, _PRECISION)
+    start = np.eye(2, 3, dtype=np.float32)
+    try:
+        _, affine = cv2.findTransformECC(second, first, start, cv2.MOTION_AFFINE, criteria, None, _BLUR)
+    except cv2.error:  # no way up from where it starts
+        return -1.0
+    if not 1 / _SCALE < np.linalg.det(affine[:, :2]) < _SCALE:
+        return -1.0
+    size = second.shape[::-1]
+    moved = cv2.warpAffine(first, affine, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    inside = cv2.warpAffine(np.ones_like(first), affine, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP) > 0
+    if inside.mean() < _OVERLAP:
+        return -1.0
+    return float(np.corrcoef(moved[inside], second[inside])[0, 1])
+
+
+def _open(pairs: NDArray[np.int64], scores: NDArray[np.float64], threshold: float, count: int) -> NDArray[np.int64]:
+    """Rows of `pairs` that are worth a try, by falling score."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    first, second = pairs[scores >= threshold, :2].T
+    matrix = coo_matrix((np.ones(len(first)), (first, second)), (count, count))
+    component = connected_components(matrix, directed=False)[1]
+    ends = np.sort(component[pairs[:, :2]], axis=1)
+    rows = np.flatnonzero((scores >= _WORTH) & (scores < threshold) & (ends[:, 0] != ends[:, 1]))
+    rows = rows[np.argsort(-scores[rows], kind="stable")]
+    _, best = np.unique(ends[rows], axis=0, return_index=True)
+    return rows[np.sort(best)]
