@@ -1,12 +1,14 @@
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from toy import OFFICIAL
 
-from brain_tumor.config import DataConfig
+from brain_tumor.config import DataConfig, ProtocolConfig
 from brain_tumor.data.load import load, load_whole
+from brain_tumor.data.protocol import leak
 
 MakeConfig = Callable[..., DataConfig]
 
@@ -19,19 +21,45 @@ def real_data() -> Path:
 
 
 @pytest.mark.real_data
-def test_real_official_split(data_config: MakeConfig) -> None:
-    data = data_config(real_data() / "brain-tumor-mri", val_fraction=0.1)
-    split = load(data, image_size=32, protocol=OFFICIAL).split
-    counts = {part: sum(classes.values()) for part, classes in split.counts.items()}
-    assert counts["train"] + counts["val"] == 5708
-    assert counts["test"] == 1311
-    assert counts["val"] == pytest.approx(571, abs=15)
-    sizes = split.table["group"].value_counts()
-    assert int((sizes * (sizes - 1) // 2).sum()) == 695  # pixel-identical pairs, counted independently
-    assert not set(split.part("val")["group"]) & set(split.part("train")["group"])
+@pytest.mark.slow
+def test_real_protocols(data_config: MakeConfig) -> None:
+    """Counts that the data's own description gives, found there by other means."""
+    data = data_config(
+        real_data() / "brain-tumor-mri",
+        val_fraction=0.1,
+        test_fraction=0.2,
+        calibration_fraction=0.1,
+        patients=str(real_data() / "patients.csv"),
+    )
+    splits = {
+        name: load(data, image_size=32, protocol=ProtocolConfig(name=name)).split  # type: ignore[arg-type]
+        for name in ("official", "grouped")
+    }
+    official, grouped = splits["official"], splits["grouped"]
+    assert len(official.part("test")) == 1311
+    twins = official.part("test")["twin"].isin(set(official.table.loc[official.table["part"] != "test", "twin"]))
+    assert twins.sum() >= 980
+    known = pd.read_csv(data.patients or "", dtype=str)
+    shared = official.part("test")["group"].isin(set(official.table.loc[official.table["part"] != "test", "group"]))
+    assert shared.sum() == pytest.approx(1301, abs=3)  # all but ten
+    assert str(leak(official)).startswith(f"LEAKS: {shared.sum()} of 1311 test images")
+    # Nobody, and no slice, stands in two parts; a slice counts once where it is measured.
+    table = grouped.table.merge(known[["path", "patient", "figshare_id"]], on="path", how="left")
+    assert (table.dropna(subset=["patient"]).groupby("patient")["part"].nunique() == 1).all()
+    assert (table.dropna(subset=["figshare_id"]).groupby("figshare_id")["part"].nunique() == 1).all()
+    held_out = table[table["part"] != "train"]
+    assert not held_out.dropna(subset=["figshare_id"])["figshare_id"].duplicated().any()
+    assert leak(grouped) is None
+    shares = table["group"].groupby(table["part"]).nunique() / table["group"].nunique()
+    assert shares["test"] == pytest.approx(0.2, abs=0.05)
+
+    without = load(replace(data, patients=None), image_size=32, protocol=ProtocolConfig(name="clean")).split
+    assert len(without.part("test")) == 1311
+    assert not set(without.part("test")["group"]) & set(without.table.loc[without.table["part"] != "test", "group"])
 
 
 @pytest.mark.real_data
+@pytest.mark.slow
 def test_real_other_site(data_config: MakeConfig) -> None:
     dataset = load_whole(data_config(real_data() / "sartaj"), image_size=32)
     # the set's own page: 2,870 training and 394 test images
