@@ -112,7 +112,7 @@ def test_after_a_kill_the_same_command_tries_the_lost_point_again(toy, toy_done,
 
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -15)])
 def test_an_interrupted_sweep_says_what_is_done_and_goes_on(toy, toy_done, study_of, how, code):
-    arguments = (SPACE, "sweep.n_trials=3", "sweep.study=s", "pause=0.4")
+    arguments = (SPACE, "sweep.n_trials=3", "sweep.study=s", "pause=1")
     first = toy(*arguments)
     line = ""
     while "s trial 1" not in line:
