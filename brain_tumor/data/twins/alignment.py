@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from brain_tumor.data.twins.signature import ORIENTATIONS, Image
@@ -10,6 +11,7 @@ from brain_tumor.progress import progress
 
 ALIGNED = 0.92  # least correlation of aligned twins: of known others the greatest is 0.89, of twins the least 0.94
 _WORTH = 0.45  # correlation before it, below which alignment is not tried
+_TRIES = 3  # pairs of a component that are tried, at either end; the twins measured are among the best 2 of one end
 _COARSE = 48  # pixels a side of the first try, four times as fast
 _HOPEFUL = 0.80  # correlation after it, below which there is no second; of twins the least that was measured is 0.85
 _STEPS, _PRECISION, _BLUR = 20, 1e-3, 5  # of the search: iterations, gain at which it ends, pixels of its filter
@@ -22,7 +24,8 @@ def realigned(
 ) -> NDArray[np.float64]:
     """`scores`, in which a pair that matches once it is aligned has its correlation then, ALIGNED..1.
 
-    Tried are pairs below the threshold that would join what is not joined yet: of each two components the best pair.
+    Tried are pairs below the threshold that would join what is not joined yet: of each component its best few, each
+    with another component. So the cost grows as the number of images, however many neighbours each has.
 
     Args:
         pictures: uint8 (n, 2, SIDE, SIDE), of `signature.views`.
@@ -91,4 +94,6 @@ def _open(pairs: NDArray[np.int64], scores: NDArray[np.float64], threshold: floa
     rows = np.flatnonzero((scores >= _WORTH) & (scores < threshold) & (ends[:, 0] != ends[:, 1]))
     rows = rows[np.argsort(-scores[rows], kind="stable")]
     _, best = np.unique(ends[rows], axis=0, return_index=True)
-    return rows[np.sort(best)]
+    rows = rows[np.sort(best)]
+    ranks = [pd.Series(end).groupby(end).cumcount().to_numpy() for end in ends[rows].T]
+    return np.asarray(rows[np.minimum(*ranks) < _TRIES])
