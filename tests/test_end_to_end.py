@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 from PIL import Image
-from toy import TINY, environment, in_store
+from toy import TINY, environment, hear_ctrl_c, in_store
 
 from brain_tumor import CLASSES
 
@@ -185,7 +185,7 @@ def test_an_interrupted_run_goes_on_in_itself(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job is started deaf to it
+        preexec_fn=hear_ctrl_c,
     )
     checkpoints = work / "mlruns" / "checkpoints"
     trained = first_checkpoint(checkpoints, process).name

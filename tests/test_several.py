@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from toy import TINY, environment, in_store
+from toy import TINY, environment, hear_ctrl_c, in_store
 
 pytestmark = pytest.mark.slow
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -71,7 +71,9 @@ def test_several_runs_go_on_where_they_were_stopped(run: Run, tmp_path: Path) ->
     work.mkdir()
     epochs = ("schedule.scratch.epochs=6", "schedule.scratch.warmup_epochs=0")
     command = [sys.executable, "-m", "brain_tumor.train", "seeds=[0,1,2]", *TINY, *epochs, *PHANTOM]
-    process = subprocess.Popen(command, cwd=work, env=environment(tmp_path), stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=work, env=environment(tmp_path), stderr=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c
+    )
     assert process.stderr is not None
     text = ""
     deadline = time.monotonic() + 300

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,11 @@ def environment(tmp_path: Path) -> dict[str, str]:
     repository = str(Path(__file__).parents[1])
     path = os.pathsep.join(filter(None, [repository, os.environ.get("PYTHONPATH")]))
     return {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "xdg"), "PYTHONPATH": path, "COLUMNS": "120"}
+
+
+def hear_ctrl_c() -> None:
+    """For `preexec_fn`: a shell starts its background jobs deaf to SIGINT, and their children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def in_store(folder: Path, expression: str) -> object:

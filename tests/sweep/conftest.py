@@ -9,7 +9,7 @@ from pathlib import Path
 import optuna
 import postgres
 import pytest
-from toy import environment
+from toy import environment, hear_ctrl_c
 
 APP = Path(__file__).parent / "toy_app.py"
 CONF = Path(__file__).parents[2] / "conf"
@@ -24,7 +24,8 @@ def toy(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
         place.mkdir(exist_ok=True)
         command = [sys.executable, str(APP), *arguments, *(["-m"] if multirun else [])]
         env = {**environment(tmp_path), "SWEEP_CONF": str(CONF), "PYTHONUNBUFFERED": "1"}
-        return subprocess.Popen(command, cwd=place, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(command, cwd=place, env=env, text=True, preexec_fn=hear_ctrl_c, **pipes)
 
     return start
 

@@ -21,7 +21,7 @@ from brain_tumor.progress import progress
 
 logger = logging.getLogger(__name__)
 
-THRESHOLD = 0.87  # least score of twins: different slices of a patient score up to 0.86 (experiments/twins)
+THRESHOLD = 0.87  # least score of twins: different slices of a patient score up to 0.86 (tests/data/test_twins.py)
 SIZE = 224  # pixels a side that images are decoded to
 VERSION = 4  # part of the cache's key: to be raised with whatever changes what is found
 _SHIFT = 3  # of SIDE pixels, by which twins may be shifted
