@@ -182,8 +182,8 @@ def _without_corrupt(images: pd.DataFrame, where: str, on_corrupt: OnCorrupt) ->
     rest = images[images["error"] == ""].reset_index(drop=True)
     left = set(zip(rest["part"], rest["label"], strict=True))
     for part, label in sorted(set(zip(images["part"], images["label"], strict=True)) - left):
-        where = f"{label}, {part} part" if part else label
-        raise InputError(f"{where}: none of the images of {where} can be decoded: repair or replace them")
+        which = f"{label}, {part} part" if part else label
+        raise InputError(f"{where}: none of the images of {which} can be decoded: repair or replace them")
     return rest
 
 

@@ -50,10 +50,11 @@ def intervals(evaluation: Evaluation, resamples: int = 1000, seed: int = 0, leve
 
 
 def mean_intervals(evaluations: Sequence[Evaluation], resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
-    """The mean of each metric over several evaluations of the same images, with 95 % intervals and the spread.
+    """The mean of each metric over several evaluations, with 95 % intervals and the spread.
 
     Every resample draws the same groups for all of them, so the interval is that of the mean over these very models on
-    other patients; `sd` (n - 1 in the denominator) is the spread over the models, NaN of a single one.
+    other patients; it is NaN where the evaluations are not of the same images, row by row. `sd` (n - 1 in the
+    denominator) is the spread over the models, NaN of a single one.
 
     Returns:
         Columns `metric`, `value`, `low`, `high`, `sd`; see `intervals`.
@@ -62,7 +63,8 @@ def mean_intervals(evaluations: Sequence[Evaluation], resamples: int = 1000, see
     member, names = pd.factorize(evaluations[0].rows["group"], use_na_sentinel=False)
     table = pd.DataFrame({"metric": values.columns, "value": values.mean().to_numpy()})
     table["low"] = table["high"] = np.nan
-    if len(names) > 1:
+    same = all(each.rows["path"].tolist() == evaluations[0].rows["path"].tolist() for each in evaluations)
+    if same and len(names) > 1:
         drawn = [_replicates(each, np.asarray(member), len(names), resamples, seed) for each in evaluations]
         means = {name: np.mean([each[name] for each in drawn], axis=0) for name in values.columns}
         with warnings.catch_warnings():

@@ -90,8 +90,10 @@ def _log_part(evaluations: list[Evaluation], part: str, config: TrainConfig, cou
         runs.log_table(evaluations[0].table(), f"tables/{part}_predictions.csv")
         for name, draw in (("confusion", confusion), ("reliability", reliability), ("roc", roc)):
             log_figure(draw(evaluations[0]), f"{part}/{name}")
-    same = f"mean of {len(evaluations)}, " if len(evaluations) > 1 else ""
-    title = f"{evaluations[0].title}: {same}{count} runs, {len(evaluations[0].rows)} images, 95 % intervals by group"
+    mean = f"mean of {len(evaluations)}, " if len(evaluations) > 1 else ""
+    sizes = sorted({len(each.rows) for each in evaluations})
+    images = " to ".join(str(size) for size in dict.fromkeys((sizes[0], sizes[-1])))
+    title = f"{evaluations[0].title}: {mean}{count} runs, {images} images, 95 % intervals by group"
     rows: list[Any] = list(table.loc[list(PRINTED)].iterrows())
     spread = "  (sd {:.4f})" if len(evaluations) > 1 else ""
     return [title, *(f"  {n:<18} {r.value:.4f}  [{r.low:.4f}, {r.high:.4f}]{spread.format(r.sd)}" for n, r in rows)]

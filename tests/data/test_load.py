@@ -170,7 +170,7 @@ def test_class_of_which_nothing_is_left(tmp_path: Path, make_folders: MakeFolder
     root = make_folders(tmp_path / "data", count=2)
     for path in (root / "Testing/notumor").iterdir():
         path.write_bytes(b"")
-    with pytest.raises(InputError, match="none of the images of notumor, test part can be decoded"):
+    with pytest.raises(InputError, match=f"^{root}: none of the images of notumor, test part can be decoded"):
         official(data_config(root, on_corrupt=OnCorrupt.skip))
 
 
