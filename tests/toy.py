@@ -34,10 +34,11 @@ def draw(label: int, rng: np.random.Generator, side: int = 40) -> np.ndarray:
 
 
 def environment(tmp_path: Path) -> dict[str, str]:
-    """This process's environment with caches inside the test's folder."""
+    """This process's environment with caches inside the test's folder, without the store that a test here opened."""
     repository = str(Path(__file__).parents[1])
     path = os.pathsep.join(filter(None, [repository, os.environ.get("PYTHONPATH")]))
-    return {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "xdg"), "PYTHONPATH": path, "COLUMNS": "120"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    return {**kept, "XDG_CACHE_HOME": str(tmp_path / "xdg"), "PYTHONPATH": path, "COLUMNS": "120"}
 
 
 def hear_ctrl_c() -> None:
@@ -48,7 +49,7 @@ def hear_ctrl_c() -> None:
 def in_store(folder: Path, expression: str) -> object:
     """Evaluate an expression over an MLflow client `c` of the store in `folder/mlruns`, in a process of its own."""
     uri = f"sqlite:///{folder}/mlruns/mlflow.db"
-    code = f"import json, mlflow\nmlflow.set_tracking_uri({uri!r})\nc = mlflow.MlflowClient()\n"
+    code = f"import json, mlflow\nc = mlflow.MlflowClient(tracking_uri={uri!r}, registry_uri={uri!r})\n"
     done = subprocess.run(
         [sys.executable, "-c", code + f"print('>' + json.dumps({expression}))"],
         capture_output=True,
