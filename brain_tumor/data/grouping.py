@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from brain_tumor.data.cache import cache_folder
+from brain_tumor.data.components import components
 from brain_tumor.data.twins import find_twins
 from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path
@@ -51,7 +52,8 @@ def read_patients(file: str, paths: "pd.Series[str]") -> "pd.Series[str]":
     several = table.groupby("path")["patient"].nunique()
     if (several > 1).any():
         raise InputError(f"data.patients={file} gives {several.index[several > 1][0]} more than one patient")
-    patient = paths.map(table.drop_duplicates("path").set_index("path")["patient"]).fillna("").astype(str)
+    known = dict(zip(table["path"], table["patient"], strict=True))
+    patient = paths.map(lambda path: known.get(path, "")).astype(str)
     found = int((patient != "").sum())
     if not found:
         example = table["path"].iloc[0] if len(table) else "none"

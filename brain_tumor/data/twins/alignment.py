@@ -1,13 +1,12 @@
 """Twins that no small shift brings to match, for one of them was stretched, or cropped into the head."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from brain_tumor.data.twins.signature import ORIENTATIONS, Image
-from brain_tumor.progress import progress
+from brain_tumor.data.components import components
+from brain_tumor.data.twins.comparing import compared
+from brain_tumor.data.twins.signature import Image
 
 ALIGNED = 0.92  # least correlation of aligned twins: of known others the greatest is 0.89, of twins the least 0.94
 _WORTH = 0.45  # correlation before it, below which alignment is not tried
@@ -35,18 +34,9 @@ def realigned(
         workers: threads.
     """
     tried = _open(pairs, scores, threshold, len(pictures))
-    turns = list(ORIENTATIONS.values())
-
-    def align(row: int) -> float:
-        first, second, turn = pairs[row]
-        return max(correlation(turns[turn](pictures[first, view]), pictures[second, view]) for view in range(2))
-
+    aligned = compared(pictures, pairs[tried], correlation, title="aligning pairs", workers=workers)
     raised = scores.copy()
-    with ThreadPoolExecutor(workers) as pool, progress(len(tried), "aligning pairs") as bar:
-        for row, value in zip(tried, pool.map(align, tried, chunksize=64), strict=True):
-            if value >= ALIGNED:
-                raised[row] = value
-            bar.update(1)
+    raised[tried[aligned >= ALIGNED]] = aligned[aligned >= ALIGNED]
     return raised
 
 
@@ -84,12 +74,8 @@ def _correlation(first: Image, second: Image) -> float:
 
 def _open(pairs: NDArray[np.int64], scores: NDArray[np.float64], threshold: float, count: int) -> NDArray[np.int64]:
     """Rows of `pairs` that are worth a try, by falling score."""
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
     first, second = pairs[scores >= threshold, :2].T
-    matrix = coo_matrix((np.ones(len(first)), (first, second)), (count, count))
-    component = connected_components(matrix, directed=False)[1]
+    component = components(first, second, count)
     ends = np.sort(component[pairs[:, :2]], axis=1)
     rows = np.flatnonzero((scores >= _WORTH) & (scores < threshold) & (ends[:, 0] != ends[:, 1]))
     rows = rows[np.argsort(-scores[rows], kind="stable")]

@@ -2,8 +2,6 @@
 
 import hashlib
 import logging
-import os
-import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,8 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from brain_tumor.data.cache import Contents, decoded
+from brain_tumor.data.components import components
+from brain_tumor.data.split import write_text
 from brain_tumor.data.twins.alignment import realigned
 from brain_tumor.data.twins.candidates import candidates
+from brain_tumor.data.twins.comparing import compared
 from brain_tumor.data.twins.signature import ORIENTATIONS, SIDE, inverse, kind_of, views
 from brain_tumor.progress import progress
 
@@ -43,14 +44,10 @@ class TwinGraph:
 
     def groups(self, shas: Sequence[str]) -> list[str]:
         """An id for each image, equal for those that are connected by twins: "t" and the least SHA-256's first 12."""
-        from scipy.sparse import coo_matrix
-        from scipy.sparse.csgraph import connected_components
-
         edges = self.edges
         names = pd.Index(sorted({*shas, *edges["a"], *edges["b"]}))
-        links = names.get_indexer(pd.Index(edges["a"])), names.get_indexer(pd.Index(edges["b"]))
-        matrix = coo_matrix((np.ones(len(edges)), links), (len(names), len(names)))
-        component = connected_components(matrix, directed=False)[1]
+        first, second = (names.get_indexer(pd.Index(edges[end])) for end in ("a", "b"))
+        component = components(first, second, len(names))
         least = pd.Series(names).groupby(component).min()
         return [f"t{least[component[place]][:12]}" for place in names.get_indexer(pd.Index(shas))]
 
@@ -85,7 +82,8 @@ def _find(contents: Contents, workers: int) -> pd.DataFrame:
     distinct = readable[np.sort(first)]  # one image of each picture: the pixel-identical ones join it below
     rows, pictures = _pictures(contents, distinct, workers)
     pairs = candidates(pictures, threads=workers)
-    scores = realigned(pictures, pairs, _scores(pictures, pairs, workers), THRESHOLD, workers)
+    scores = compared(pictures, pairs, _correlation, title="comparing pairs", workers=workers)
+    scores = realigned(pictures, pairs, scores, THRESHOLD, workers)
     shas = table["sha256"].to_numpy()
     named = np.array([(name, inverse(name)) for name in ORIENTATIONS])
     swapped = pairs[:, 0] > pairs[:, 1]  # rows are in the order of the SHA-256
@@ -122,22 +120,6 @@ def _pictures(contents: Contents, rows: NDArray[np.int64], workers: int) -> tupl
     return rows[shown], pictures[shown]
 
 
-def _scores(pictures: NDArray[np.uint8], pairs: NDArray[np.int64], workers: int) -> NDArray[np.float64]:
-    """The correlation (p,), -1..1, of each pair, turned alike: the better of the two views."""
-    turns = list(ORIENTATIONS.values())
-
-    def score(number: int) -> float:
-        first, second, turn = pairs[number]
-        return max(_correlation(turns[turn](pictures[first, view]), pictures[second, view]) for view in range(2))
-
-    found = np.zeros(len(pairs))
-    with ThreadPoolExecutor(workers) as pool, progress(len(pairs), "comparing pairs") as bar:
-        for number, value in enumerate(pool.map(score, range(len(pairs)), chunksize=256)):
-            found[number] = value
-            bar.update(1)
-    return found
-
-
 def _correlation(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
     """The greatest normalised cross-correlation over shifts by up to _SHIFT pixels."""
     import cv2
@@ -155,11 +137,8 @@ def _read(place: Path) -> pd.DataFrame | None:
 
 
 def _write(place: Path, table: pd.DataFrame) -> None:
-    new = place.with_name(f".{place.stem}-{uuid.uuid4().hex[:8]}")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        table.to_csv(new, index=False)
-        os.replace(new, place)
+        write_text(place, table.to_csv(index=False))
     except OSError as error:
         logger.warning("cannot keep the twins in %s (%s): they will be looked for again", place.parent, error.strerror)
-        new.unlink(missing_ok=True)
