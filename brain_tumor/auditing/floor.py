@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from brain_tumor.auditing.measures import Measures
+from brain_tumor.data.split import folds
 from brain_tumor.progress import progress
 
 FOLDS = 5
@@ -169,13 +170,8 @@ def _official(images: pd.DataFrame) -> list[tuple[NDArray[np.int64], NDArray[np.
 
 
 def _folds(images: pd.DataFrame, seed: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    folds = min(FOLDS, int(images.groupby("label")["group"].nunique().min()))
-    if folds < 2 or images["label"].nunique() < 2:
+    count = min(FOLDS, int(images.groupby("label")["group"].nunique().min()))
+    if count < 2 or images["label"].nunique() < 2:
         return []
-    cutter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
-        cuts = cutter.split(np.zeros(len(images)), images["label"].to_numpy(), images["group"].to_numpy())
-        return [(np.asarray(train), np.asarray(test)) for train, test in cuts]
+    fold = folds(images, count, seed)
+    return [(np.flatnonzero(fold != each), np.flatnonzero(fold == each)) for each in range(count)]

@@ -95,10 +95,10 @@ def _cleaned(images: pd.DataFrame) -> pd.DataFrame:
         if removed.any():
             logger.info("%d images that share a group with a %s image do not train", int(removed.sum()), part)
         images = images[~removed].reset_index(drop=True)
-    absent = [label for label in CLASSES if label not in set(images.loc[images["part"] == "train", "label"])]
+    absent = _untrained(images)
     if absent:
         raise InputError(
-            f"protocol=clean leaves no training image of {', '.join(absent)}, since all have a twin in the test part: "
+            f"protocol=clean leaves no training image of {absent}, since all have a twin in the test part: "
             "use protocol=grouped"
         )
     return images
@@ -118,13 +118,19 @@ def _one_site_out(images: pd.DataFrame, site: str | None) -> pd.DataFrame:
         logger.warning("%d images of other sites are twins of images of %s and do not train", int(shared.sum()), site)
     images.loc[out, "part"] = "test"
     left = images[~shared].reset_index(drop=True)
-    absent = [label for label in CLASSES if label not in set(left.loc[left["part"] == "train", "label"])]
+    absent = _untrained(left)
     if absent:
         raise InputError(
-            f"protocol.site={site}: without the twins of its images the other sites have none of {', '.join(absent)}: "
+            f"protocol.site={site}: without the twins of its images the other sites have none of {absent}: "
             "it is no other site"
         )
     return left
+
+
+def _untrained(images: pd.DataFrame) -> str:
+    """The classes without a training image, between commas."""
+    trained = set(images.loc[images["part"] == "train", "label"])
+    return ", ".join(label for label in CLASSES if label not in trained)
 
 
 def _draw_fold(images: pd.DataFrame, protocol: ProtocolConfig, seed: int) -> None:
