@@ -130,6 +130,15 @@ def log_figure(figure: Figure, name: str) -> None:
         mlflow.log_artifacts(folder, "figures")
 
 
+def score_lines(table: pd.DataFrame) -> list[str]:
+    """The PRINTED metrics of a table of intervals, and their spread where it has a column `sd`."""
+    rows = table.set_index("metric").loc[list(PRINTED)]
+    lines = [f"  {name:<18} {row.value:.4f}  [{row.low:.4f}, {row.high:.4f}]" for name, row in rows.iterrows()]
+    if "sd" not in rows:
+        return lines
+    return [f"{line}  (sd {sd:.4f})" for line, sd in zip(lines, rows["sd"], strict=True)]
+
+
 def summary(
     measured: Sequence[tuple[Evaluation, pd.DataFrame]], split: Split, store: Store, run_id: str, lines: Sequence[str]
 ) -> str:
@@ -139,8 +148,7 @@ def summary(
         text.append(f"\n{evaluation.title}: {len(evaluation.rows)} images, 95 % intervals by group")
         if "test" in set(evaluation.rows["part"]) and (found := leak(split)):
             text.append(f"  {found}: these scores flatter the model")
-        rows = table.set_index("metric").loc[list(PRINTED)]
-        text += [f"  {name:<18} {row.value:.4f}  [{row.low:.4f}, {row.high:.4f}]" for name, row in rows.iterrows()]
+        text += score_lines(table)
     return "\n".join([*text, "", *lines, *places(store, run_id)])
 
 

@@ -4,7 +4,7 @@ import importlib.metadata
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -141,6 +141,12 @@ def load_config(run_id: str) -> dict[str, Any]:
     # Plain YAML: OmegaConf would resolve a ${…} in a path, or in a configuration that somebody else has logged.
     config: dict[str, Any] = yaml.safe_load(text)
     return config
+
+
+def log_config(composed: dict[str, Any], overrides: Sequence[str]) -> None:
+    """What `load_config` reads back, and the command line's overrides, one a line."""
+    mlflow.log_text(yaml.safe_dump(composed, sort_keys=False, allow_unicode=True), "config/config.yaml")
+    mlflow.log_text("".join(f"{override}\n" for override in overrides), "config/overrides.txt")
 
 
 def download(run_id: str, path: str, folder: str) -> str:

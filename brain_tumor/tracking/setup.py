@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import mlflow
-import yaml
 
 from brain_tumor.config import TrainConfig
 from brain_tumor.data.protocol import leak
 from brain_tumor.data.split import Split
 from brain_tumor.tracking.registry import RegisteredModel
-from brain_tumor.tracking.runs import git_tags, log_environment, log_split
+from brain_tumor.tracking.runs import git_tags, log_config, log_environment, log_split
 from brain_tumor.training.preflight import image_size
 
 GROUPS = ("data", "model", "augment", "schedule", "hardware")
@@ -69,8 +68,7 @@ def log(plan: Plan, split: Split) -> None:
     """Log parameters, configuration, overrides, split and environment to the current run."""
     mlflow.log_params(parameters(plan))
     composed = {**plan.composed, "test": plan.config.test}
-    mlflow.log_text(yaml.safe_dump(composed, sort_keys=False, allow_unicode=True), "config/config.yaml")
-    mlflow.log_text("".join(f"{override}\n" for override in plan.overrides), "config/overrides.txt")
+    log_config(composed, plan.overrides)
     log_split(split, "training")
     log_environment()
 

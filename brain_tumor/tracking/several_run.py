@@ -2,11 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import mlflow
 import pandas as pd
-import yaml
 from mlflow.entities import Run
 
 from brain_tumor.config import TrainConfig, typed
@@ -15,7 +13,7 @@ from brain_tumor.evaluation.figures import confusion, reliability, roc
 from brain_tumor.evaluation.metrics import HEADLINE, Evaluation, pooled, score
 from brain_tumor.tracking import runs
 from brain_tumor.tracking.predictions import read_predictions
-from brain_tumor.tracking.report import PRINTED, log_figure
+from brain_tumor.tracking.report import log_figure, score_lines
 from brain_tumor.tracking.store import Store
 from brain_tumor.training.job import Request
 
@@ -28,8 +26,7 @@ def opened(store: Store, request: Request, *, run_id: str | None = None) -> Iter
     tags = {"job": "several", "model": config.model.name, "protocol": config.protocol.name, **runs.git_tags()}
     with runs.started(store, name=name, tags=tags, run_id=run_id, system_metrics=False) as parent:
         if run_id is None:
-            mlflow.log_text(yaml.safe_dump(request.composed, sort_keys=False, allow_unicode=True), "config/config.yaml")
-            mlflow.log_text("".join(f"{text}\n" for text in request.overrides), "config/overrides.txt")
+            runs.log_config(request.composed, request.overrides)
             mlflow.log_dict(dict(request.choices), "config/choices.json")
         yield parent
 
@@ -94,6 +91,5 @@ def _log_part(evaluations: list[Evaluation], part: str, config: TrainConfig, cou
     sizes = sorted({len(each.rows) for each in evaluations})
     images = " to ".join(str(size) for size in dict.fromkeys((sizes[0], sizes[-1])))
     title = f"{evaluations[0].title}: {mean}{count} runs, {images} images, 95 % intervals by group"
-    rows: list[Any] = list(table.loc[list(PRINTED)].iterrows())
-    spread = "  (sd {:.4f})" if len(evaluations) > 1 else ""
-    return [title, *(f"  {n:<18} {r.value:.4f}  [{r.low:.4f}, {r.high:.4f}]{spread.format(r.sd)}" for n, r in rows)]
+    shown = table.reset_index()
+    return [title, *score_lines(shown if len(evaluations) > 1 else shown.drop(columns="sd"))]
