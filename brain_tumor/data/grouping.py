@@ -70,15 +70,10 @@ def joined(first: "pd.Series[str]", second: "pd.Series[str]") -> "pd.Series[str]
 
     An empty name in `second` belongs to no other row.
     """
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
     left, right = (np.asarray(pd.factorize(names)[0]) for names in (first, second.where(second != "")))
     known = right >= 0
     size = int(left.max()) + 1
-    links = left[known], size + right[known]
-    nodes = size + int(right.max()) + 1
-    component = connected_components(coo_matrix((np.ones(known.sum()), links), (nodes, nodes)), directed=False)[1]
+    component = components(left[known], size + right[known], size + int(right.max()) + 1)
     return first.groupby(component[left]).transform("min")
 
 
