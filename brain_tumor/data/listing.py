@@ -39,6 +39,10 @@ def find_roots(data: DataConfig) -> dict[str, Path]:
         return {data.handle or "": kaggle.download(data.handle)}
     if data.phantom is None:
         raise InputError("data.source=phantom needs the block data.phantom: choose it with data=phantom")
+    if data.patients is not None:
+        raise InputError(
+            f"data.patients={data.patients} is not read with data=phantom, whose subjects are known: leave it out"
+        )
     from brain_tumor.data.phantom import ensure_phantom
 
     return {"phantom": ensure_phantom(data.phantom, cache_folder(data.cache), data.workers)}
