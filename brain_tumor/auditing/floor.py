@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from brain_tumor.auditing.measures import Measures
 from brain_tumor.data.split import folds
+from brain_tumor.evaluation.bootstrap import mean_intervals
 from brain_tumor.progress import progress
 
 FOLDS = 5
@@ -141,25 +142,9 @@ def shortcut_floor(
                         model.fit(features[train], labels[train])
                     right.append(model.predict(features[test]) == labels[test])
                     bar.update()
-                score = accuracy(np.concatenate(right), groups[scored])
-                found.append((name, shortcut.name, shortcut.title, len(scored), *score))
+                [share], [low], [high] = mean_intervals(np.concatenate(right)[:, None].astype(float), groups[scored])
+                found.append((name, shortcut.name, shortcut.title, len(scored), share, low, high))
     return pd.DataFrame(found, columns=["protocol", "shortcut", "title", "images", "accuracy", "low", "high"])
-
-
-def accuracy(right: NDArray[np.bool_], groups: NDArray[Any]) -> tuple[float, float, float]:
-    """Share of right answers and its 95 % interval, groups being what is drawn.
-
-    The ratio estimator of cluster sampling, linearised (Cochran 1977, "Sampling techniques", chapter 9A); NaN bounds
-    with fewer than two groups.
-    """
-    share = float(right.mean())
-    member = pd.factorize(groups)[0]
-    count = int(member.max()) + 1
-    if count < 2:
-        return share, float("nan"), float("nan")
-    deviations = np.bincount(member, weights=right - share)
-    error = float(np.sqrt(count / (count - 1) * (deviations**2).sum()) / len(right))
-    return share, max(0.0, share - 1.96 * error), min(1.0, share + 1.96 * error)
 
 
 def _official(images: pd.DataFrame) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:

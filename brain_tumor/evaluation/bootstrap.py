@@ -49,7 +49,7 @@ def intervals(evaluation: Evaluation, resamples: int = 1000, seed: int = 0, leve
     )
 
 
-def mean_intervals(evaluations: Sequence[Evaluation], resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
+def run_intervals(evaluations: Sequence[Evaluation], resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
     """The mean of each metric over several evaluations, with 95 % intervals and the spread.
 
     Every resample draws the same groups for all of them, so the interval is that of the mean over these very models on
@@ -212,3 +212,22 @@ def _mean_of_defined(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean (R,) of each row of (R, C) without its NaNs; NaN where nothing is left."""
     defined = ~np.isnan(values)
     return _ratio(np.where(defined, values, 0).sum(axis=1), defined.sum(axis=1).astype(np.float64))
+
+
+def mean_intervals(
+    values: NDArray[np.float64], groups: NDArray[np.str_], *, resamples: int = 1000, seed: int = 0, level: float = 0.95
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Mean, low and high (K,) of the columns of `values` (N, K): a percentile bootstrap over whole groups.
+
+    A resample's mean is the ratio of the sums over the groups drawn, as in `intervals`.
+    """
+    mean = values.mean(axis=0)
+    member, names = pd.factorize(groups)
+    if len(names) < 2:
+        return mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)
+    sums = np.zeros((len(names), values.shape[1]))
+    np.add.at(sums, member, values)
+    drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
+    means = drawn @ sums / (drawn @ np.bincount(member))[:, None]
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return mean, low, high

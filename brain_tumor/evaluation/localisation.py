@@ -16,6 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from brain_tumor.evaluation.bootstrap import mean_intervals
+
 SCORES = ("pointing", "energy", "iou")
 # Of which one is chosen on the validation part; closer where lesions of a few percent of the image are told apart.
 QUANTILES = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.975, 0.98, 0.985, 0.99, 0.995)
@@ -108,25 +110,6 @@ def summarise(
             table = mean_intervals(values[members], groups[members], resamples=resamples, seed=seed)
             rows += [(name, len(members), kind, *row) for row in zip(SCORES, *table, strict=True)]
     return pd.DataFrame(rows, columns=["class", "images", "map", "metric", "value", "low", "high"])
-
-
-def mean_intervals(
-    values: NDArray[np.float64], groups: NDArray[np.str_], *, resamples: int = 1000, seed: int = 0, level: float = 0.95
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Mean, low and high (K,) of the columns of `values` (N, K): a percentile bootstrap over whole groups.
-
-    A resample's mean is the ratio of the sums over the groups drawn, as in `bootstrap.intervals`.
-    """
-    mean = values.mean(axis=0)
-    member, names = pd.factorize(groups)
-    if len(names) < 2:
-        return mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)
-    sums = np.zeros((len(names), values.shape[1]))
-    np.add.at(sums, member, values)
-    drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
-    means = drawn @ sums / (drawn @ np.bincount(member))[:, None]
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return mean, low, high
 
 
 def _rows(maps: Maps, masks: Masks) -> tuple[Maps, Masks]:

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from brain_tumor.evaluation.localisation import Masks, mean_intervals
+from brain_tumor.evaluation.bootstrap import mean_intervals
+from brain_tumor.evaluation.localisation import Masks
 from brain_tumor.evaluation.map_scores import Lesions
 
 MARGIN = 0.02  # of the image's side: how far beyond the mask is painted, since borders are drawn by hand

@@ -8,7 +8,7 @@ import pandas as pd
 from mlflow.entities import Run
 
 from brain_tumor.config import TrainConfig, typed
-from brain_tumor.evaluation.bootstrap import mean_intervals
+from brain_tumor.evaluation.bootstrap import run_intervals
 from brain_tumor.evaluation.figures import confusion, reliability, roc
 from brain_tumor.evaluation.metrics import HEADLINE, Evaluation, pooled, score
 from brain_tumor.tracking import runs
@@ -76,7 +76,7 @@ def _pooled_by_seed(evaluations: list[Evaluation], seeds: int) -> list[Evaluatio
 
 
 def _log_part(evaluations: list[Evaluation], part: str, config: TrainConfig, count: int) -> list[str]:
-    table = mean_intervals(evaluations, resamples=config.bootstrap).set_index("metric")
+    table = run_intervals(evaluations, resamples=config.bootstrap).set_index("metric")
     names = [*HEADLINE, *(name for name in table.index if name.startswith("recall_"))]
     values: dict[str, float] = {f"{part}/{name}": float(table.loc[name, "value"]) for name in names}
     if len(evaluations) > 1:

@@ -8,7 +8,7 @@ from sklearn import metrics as reference
 
 from brain_tumor import CLASSES
 from brain_tumor.evaluation import bootstrap
-from brain_tumor.evaluation.bootstrap import intervals, mean_intervals, weighted_scores
+from brain_tumor.evaluation.bootstrap import intervals, run_intervals, weighted_scores
 from brain_tumor.evaluation.metrics import HEADLINE, calibration, score
 
 
@@ -138,7 +138,7 @@ def test_refuses_odd_settings(simulate, options):
 def test_the_mean_of_two_models_on_the_same_images(simulate):
     first, second = simulate(200, seed=1), simulate(200, seed=2)
     second = replace(first, probabilities=second.probabilities)
-    table = mean_intervals([first, second], resamples=4000).set_index("metric")
+    table = run_intervals([first, second], resamples=4000).set_index("metric")
     accuracies = [first.correct.mean(), second.correct.mean()]
     assert table.loc["accuracy", "value"] == pytest.approx(np.mean(accuracies))
     assert table.loc["accuracy", "sd"] == pytest.approx(abs(accuracies[0] - accuracies[1]) / math.sqrt(2))
@@ -152,6 +152,6 @@ def test_the_mean_of_two_models_on_the_same_images(simulate):
 def test_models_on_other_images_have_a_mean_and_no_interval(simulate):
     first = simulate(120, seed=1)
     other = first.take(np.arange(70))
-    table = mean_intervals([first, other], resamples=100).set_index("metric")
+    table = run_intervals([first, other], resamples=100).set_index("metric")
     assert table.loc["accuracy", "value"] == pytest.approx((first.correct.mean() + other.correct.mean()) / 2)
     assert table[["low", "high"]].isna().all(axis=None)

@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from brain_tumor.evaluation.bootstrap import mean_intervals
 from brain_tumor.evaluation.localisation import (
     QUANTILES,
     best_quantile,
     centred_gaussian,
     energy,
     iou,
-    mean_intervals,
     pointing,
     raw_scores,
     settled,
