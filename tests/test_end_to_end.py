@@ -1,7 +1,6 @@
 """The commands as a user types them, on small images: train, evaluate, interrupt, resume, mistakes."""
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -15,25 +14,11 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 from PIL import Image
-from toy import TINY, environment, hear_ctrl_c, in_store
-
-from brain_tumor import CLASSES
+from toy import TINY, environment, hear_ctrl_c, in_store, metrics_of, run_id, tags_of
 
 pytestmark = pytest.mark.slow
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 ALL_RUNS = "c.search_runs([e.experiment_id for e in c.search_experiments()])"
-
-
-def run_id(text: str) -> str:
-    found = re.search(r"/runs/([0-9a-f]{32})", text)
-    assert found, text
-    return found[1]
-
-
-def metrics(folder: Path, run: str) -> dict[str, float]:
-    found = in_store(folder, f"c.get_run({run!r}).data.metrics")
-    assert isinstance(found, dict)
-    return found
 
 
 def of_test(found: dict[str, float]) -> dict[str, float]:
@@ -56,7 +41,7 @@ def test_train_then_evaluate_in_a_fresh_process(run: Run, bars: Callable[..., Pa
     assert "test part, folder, grouped: 24 images" in done.stdout
     assert "brain-tumor version 1 (real) is now champion" in done.stdout
     trained = run_id(done.stdout)
-    first = metrics(work, trained)
+    first = metrics_of(work, trained)
     assert {"val/accuracy", "test/macro_f1", "train/loss", "cost/train_seconds", "test/ece"} <= first.keys()
 
     artifacts = next(work.glob(f"mlruns/artifacts/{trained}/artifacts"))
@@ -74,8 +59,7 @@ def test_train_then_evaluate_in_a_fresh_process(run: Run, bars: Callable[..., Pa
     assert "test      90.0% sets: " in done.stdout
     assert "glioma stands in every 90% set: it has" in done.stdout
 
-    tags = in_store(work, f"c.get_run({trained!r}).data.tags")
-    assert isinstance(tags, dict)
+    tags = tags_of(work, trained)
     assert (tags["data_kind"], tags["protocol"], tags["model"]) == ("real", "grouped", "cnn_baseline")
     datasets = in_store(work, f"[d.dataset.digest for d in c.get_run({trained!r}).inputs.dataset_inputs]")
     assert datasets == [tags["data_digest"][:12]]
@@ -87,75 +71,9 @@ def test_train_then_evaluate_in_a_fresh_process(run: Run, bars: Callable[..., Pa
     done = run("evaluate", "model_uri=models:/brain-tumor@champion", f"data.root={moved}", "bootstrap=100", cwd=work)
     assert done.returncode == 0, done.stderr
     second = run_id(done.stdout)
-    assert of_test(metrics(work, second)) == of_test(first)
-    tags = in_store(work, f"c.get_run({second!r}).data.tags")
-    assert isinstance(tags, dict)
+    assert of_test(metrics_of(work, second)) == of_test(first)
+    tags = tags_of(work, second)
     assert (tags["trained_by"], tags["mlflow.parentRunId"], tags["job"]) == (trained, trained, "evaluate")
-
-    other = bars("other", train=4, test=2, seed=5)
-    done = run(
-        "evaluate", f"model_uri=runs:/{trained}/model", "data=folder", f"data.root={other}", "bootstrap=100", cwd=work
-    )
-    assert done.returncode == 0, done.stderr
-    assert "test part, folder, all images: 24 images" in done.stdout  # both of its parts
-    (other / "Training" / "glioma").rename(other / "Training" / "gliosis")
-    done = run("evaluate", f"model_uri=runs:/{trained}/model", "data=folder", f"data.root={other}", cwd=work)
-    assert done.returncode == 2
-    assert "gliosis" in done.stderr or "glioma" in done.stderr
-
-
-def test_another_site_is_first_compared_with_the_training_images(
-    run: Run, bars: Callable[..., Path], work: Path
-) -> None:
-    home, site = bars("home"), bars("Site B", train=3, test=2, seed=5)
-    train_run = run_id(run("train", "data=folder", f"data.root={home}", *TINY, cwd=work).stdout)
-    split = pd.read_csv(next(work.glob(f"mlruns/artifacts/{train_run}/artifacts/data/split.csv")))
-    for path in split.loc[split["part"] == "train", "path"].iloc[:3]:  # mirrored copies of glioma turn up there
-        with Image.open(home / path) as image:
-            image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(
-                site / "Testing" / "glioma" / f"new {Path(path).name}"
-            )
-    arguments = (f"model_uri=runs:/{train_run}/model", "data=folder", f"data.root={site}", "bootstrap=100")
-    done = run("evaluate", *arguments, cwd=work)
-    assert done.returncode == 0, done.stderr
-    assert "all images (CONTAMINATED: 3 of 23 have a twin in training): 23 images" in done.stdout
-    assert "without those that have a twin in training: 20 images" in done.stdout
-    found = metrics(work, run_id(done.stdout))
-    assert {"test/accuracy", "unseen/accuracy"} <= found.keys()
-    tags = in_store(work, f"c.get_run({run_id(done.stdout)!r}).data.tags")
-    assert isinstance(tags, dict)
-    assert (tags["site"], tags["contaminated"]) == ("Site B", "true")
-
-    moved = home.rename(home.with_name("moved"))
-    done = run("evaluate", *arguments, cwd=work)
-    assert "only byte-identical copies are found: say where they are with trained_root=DIR" in done.stderr
-    assert "CONTAMINATED" not in done.stdout  # none is byte-identical
-    done = run("evaluate", *arguments, f"trained_root={moved}", cwd=work)
-    assert "CONTAMINATED: 3 of 23" in done.stdout
-
-    done = run("evaluate", *arguments[:1], "data=folder", f"data.root={moved}", f"trained_root={moved}", cwd=work)
-    assert "(CONTAMINATED: 96 of 120 have a twin in training)" in done.stdout
-
-
-def test_evaluate_under_corruption(run: Run, tmp_path: Path) -> None:
-    small = ["data.phantom.subjects=32", "data.phantom.slices_per_subject=2", "data.phantom.size=64"]
-    done = run("train", "data=phantom", *small, *TINY)
-    assert done.returncode == 0, done.stderr
-    done = run("evaluate", "model_uri=models:/brain-tumor@champion", "bootstrap=100", "robustness=true")
-    assert done.returncode == 0, done.stderr
-    work, measured = tmp_path / "work", run_id(done.stdout)
-    found = metrics(work, measured)
-    artifacts = next(work.glob(f"mlruns/artifacts/{measured}/artifacts"))
-    table = pd.read_csv(artifacts / "tables" / "test_robustness.csv")
-    assert len(table) == 1 + 9 * 5
-    assert table["accuracy"][0] == pytest.approx(found["test/accuracy"])
-    assert table["accuracy"][1:].mean() == pytest.approx(found["test/robustness"])
-    for name, rows in table[1:].groupby("corruption"):
-        assert rows["accuracy"].mean() == pytest.approx(found[f"test/robustness_{name}"])
-    assert f"{found['test/robustness']:.3f} [" in done.stdout
-    for name in ("robustness", "robustness_examples"):
-        with Image.open(artifacts / "figures" / "test" / f"{name}.png") as picture:
-            assert min(picture.size) > 700
 
 
 def first_checkpoint(folder: Path, process: "subprocess.Popen[str]", seconds: float = 240) -> Path:
@@ -320,67 +238,10 @@ def test_the_default_run_in_small(run: Run, tmp_path: Path) -> None:
     trained = run_id(done.stdout)
     name = in_store(work, f"c.get_run({trained!r}).info.run_name")
     assert name == "effnet_lite0 finetune on SYNTHETIC phantom, seed 0"
-    found = metrics(work, trained)
+    found = metrics_of(work, trained)
     assert 0 <= found["test/map_pointing"] <= 1
     assert np.isclose(found["phase"], 2)
     shutil.rmtree(tmp_path / "xdg")  # the cache is gone: the phantom is generated anew, with the same bytes
     done = run("evaluate", "model_uri=models:/brain-tumor@champion", "bootstrap=100")
     assert done.returncode == 0, done.stderr
-    assert of_test(metrics(work, run_id(done.stdout))) == of_test(found)
-
-
-def test_maps_are_scored_by_masks(run: Run, bars: Callable[..., Path], tmp_path: Path) -> None:
-    """Kind of map chosen on validation, scores with baselines, randomised weights; `evaluate` finds the same."""
-    work, data = tmp_path / "work", bars()
-    masks = tmp_path / "masks, of (bars)"
-    for path in data.rglob("*.png"):
-        if path.parent.name != "notumor":
-            start = 2 + CLASSES.index(path.parent.name) * 10  # as `toy.draw` draws its bar
-            mask = np.zeros((40, 40), bool)
-            mask[start : start + 8] = True
-            place = masks / path.relative_to(data)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(mask).save(place)
-    here = ["data=folder", f"data.root={data}", *TINY]
-    auto = ["explain.method=auto", "explain.layer=auto", "explain.views=2"]
-    for more, said in {
-        ("data.masks=nowhere",): "data.masks=nowhere is no folder",
-        (*auto,): "explain.method=auto needs lesion masks",
-    }.items():
-        done = run("train", *here, *more)
-        assert (done.returncode, len(done.stderr.strip().splitlines()[-1:])) == (2, 1)
-        assert said in done.stderr.strip().splitlines()[-1]
-    done = run("train", *here, f"data.masks={masks}", *auto, "explain.sanity=true", "schedule.scratch.epochs=4")
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"test +\S+ at \S.*, 2 views: .* peak in the lesion \(the centre .*class's mean map", done.stdout)
-    assert re.search(r"test +with the lesion painted over, [\d.]+% \[.*\] of these predictions stay", done.stdout)
-    assert re.search(r"sanity +maps need|sanity +INSENSITIVE", done.stdout)
-    trained = run_id(done.stdout)
-    first = metrics(work, trained)
-    scores = {name: value for name, value in first.items() if name.startswith(("test/map_", "test/removal_"))}
-    assert len(scores) >= 9 + 4
-    assert all(0 <= value <= 1 for value in scores.values())
-    artifacts = next(work.glob(f"mlruns/artifacts/{trained}/artifacts"))
-    kinds = pd.read_csv(artifacts / "tables" / "val_map_kinds.csv")
-    assert len(kinds) == 4 * 4  # three stages of the baseline and one product, by each method
-    assert kinds["pointing"].is_monotonic_decreasing
-    tags = in_store(work, f"c.get_run({trained!r}).data.tags")
-    assert isinstance(tags, dict)
-    assert (tags["explain_method"], tags["explain_layer"]) == tuple(kinds.iloc[0][["method", "layer"]])
-    assert tags["explanations"] in ("sensitive", "insensitive_to_head", "insensitive")
-    table = pd.read_csv(artifacts / "tables" / "test_maps.csv").set_index(["class", "map", "metric"])
-    assert table.loc[("all", "model", "energy"), "value"] == pytest.approx(scores["test/map_energy"])
-    assert table["images"].loc["all"].max() == table["images"].loc[["glioma", "meningioma", "pituitary"]].sum() / 9
-    for name in ("val/map_kinds", "val/maps", "test/maps", "test/map_sanity"):
-        with Image.open(artifacts / "figures" / f"{name}.png") as picture:
-            assert min(picture.size) > 200
-
-    moved = masks.rename(tmp_path / "moved masks")
-    again = ["model_uri=models:/brain-tumor@champion", "bootstrap=100", *auto]
-    done = run("evaluate", *again)
-    assert done.returncode == 2
-    assert "the masks are no longer in" in done.stderr
-    done = run("evaluate", *again, f"data.masks={moved}")
-    assert done.returncode == 0, done.stderr
-    second = metrics(work, run_id(done.stdout))
-    assert {name: second[name] for name in scores} == pytest.approx(scores)
+    assert of_test(metrics_of(work, run_id(done.stdout))) == of_test(found)

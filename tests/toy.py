@@ -2,13 +2,16 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
+from brain_tumor import CLASSES
 from brain_tumor.config import ProtocolConfig
 
 OFFICIAL = ProtocolConfig(name="official")
@@ -33,12 +36,39 @@ def draw(label: int, rng: np.random.Generator, side: int = 40) -> np.ndarray:
     return image
 
 
+def draw_folders(root: Path, train: int = 24, test: int = 6, seed: int = 0) -> Path:
+    """Make `root/{Training,Testing}/class/*.png`, whose classes a small network learns in two epochs."""
+    rng = np.random.default_rng(seed)
+    for part, count in (("Training", train), ("Testing", test)):
+        for label, class_name in enumerate(CLASSES):
+            folder = root / part / class_name
+            folder.mkdir(parents=True)
+            for index in range(count):
+                Image.fromarray(draw(label, rng)).save(folder / f"{index}.png")
+    return root
+
+
 def environment(tmp_path: Path) -> dict[str, str]:
     """This process's environment with caches inside the test's folder, without the store that a test here opened."""
     repository = str(Path(__file__).parents[1])
     path = os.pathsep.join(filter(None, [repository, os.environ.get("PYTHONPATH")]))
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     return {**kept, "XDG_CACHE_HOME": str(tmp_path / "xdg"), "PYTHONPATH": path, "COLUMNS": "120"}
+
+
+def call(tmp_path: Path, name: str, *arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    """Run `python -m brain_tumor.NAME …` in `tmp_path/work` or `cwd`, as a user would, and return what it printed."""
+    place = cwd or tmp_path / "work"
+    place.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", f"brain_tumor.{name}", *arguments]
+    return subprocess.run(command, cwd=place, env=environment(tmp_path), capture_output=True, text=True, timeout=600)
+
+
+def run_id(text: str) -> str:
+    """The id of the run that a command says it has made."""
+    found = re.search(r"/runs/([0-9a-f]{32})", text)
+    assert found, text
+    return found[1]
 
 
 def hear_ctrl_c() -> None:
@@ -57,3 +87,15 @@ def in_store(folder: Path, expression: str) -> object:
         check=True,
     )
     return json.loads(done.stdout.rsplit(">", 1)[1])
+
+
+def metrics_of(folder: Path, run: str) -> dict[str, float]:
+    found = in_store(folder, f"c.get_run({run!r}).data.metrics")
+    assert isinstance(found, dict)
+    return found
+
+
+def tags_of(folder: Path, run: str) -> dict[str, str]:
+    found = in_store(folder, f"c.get_run({run!r}).data.tags")
+    assert isinstance(found, dict)
+    return found
