@@ -26,7 +26,7 @@ from brain_tumor.config import TrackingConfig, TrainConfig, typed
 from brain_tumor.data.decode import letterbox
 from brain_tumor.data.load import Dataset
 from brain_tumor.data.logged import load_logged
-from brain_tumor.evaluation.decision import IN_DISTRIBUTION
+from brain_tumor.evaluation.certainty.decision import IN_DISTRIBUTION
 from brain_tumor.evaluation.prediction import Outputs, observe, observing
 from brain_tumor.models.backend import start_tensorflow
 from brain_tumor.tracking import registry

@@ -28,7 +28,7 @@ def evaluate(raw: DictConfig) -> None:
     from brain_tumor.data.load import load_whole
     from brain_tumor.data.logged import load_logged
     from brain_tumor.evaluation import site
-    from brain_tumor.evaluation.explaining import check
+    from brain_tumor.evaluation.explanation.kinds import check
     from brain_tumor.evaluation.measure import measure, measure_all
     from brain_tumor.evaluation.prediction import observing
     from brain_tumor.tracking import decisions, registry, report, runs, setup

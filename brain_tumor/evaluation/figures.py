@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from brain_tumor.evaluation import abstention
+from brain_tumor.evaluation.certainty import abstention
 from brain_tumor.evaluation.drawing import (
     ACCENT,
     BEST,

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from brain_tumor import CLASSES
 from brain_tumor.data.load import Dataset
 from brain_tumor.data.protocol import leak
-from brain_tumor.evaluation.decision import Decision
+from brain_tumor.evaluation.certainty.decision import Decision
+from brain_tumor.evaluation.certainty.scaling import softmax
 from brain_tumor.evaluation.metrics import Evaluation
 from brain_tumor.evaluation.prediction import EVALUATION_BATCH, Outputs, observe, predict
-from brain_tumor.evaluation.scaling import softmax
 
 
 def measure(

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from brain_tumor.data.load import Dataset
 from brain_tumor.evaluation import figures, sheets
-from brain_tumor.evaluation.maps import Explainer, explain
+from brain_tumor.evaluation.explanation.maps import Explainer, explain
 from brain_tumor.evaluation.metrics import Evaluation
 
 

@@ -11,14 +11,14 @@ import numpy as np
 
 from brain_tumor.data.split import write_text
 from brain_tumor.errors import InputError
-from brain_tumor.evaluation import abstention, conformal
-from brain_tumor.evaluation.conformal import Sets
-from brain_tumor.evaluation.decision import Decision, warnings
+from brain_tumor.evaluation.certainty import abstention, conformal
+from brain_tumor.evaluation.certainty.conformal import Sets
+from brain_tumor.evaluation.certainty.decision import Decision, warnings
+from brain_tumor.evaluation.certainty.outliers import Gaussians
+from brain_tumor.evaluation.certainty.scaling import Scaling
 from brain_tumor.evaluation.figures import risk_coverage
 from brain_tumor.evaluation.metrics import Evaluation, score
-from brain_tumor.evaluation.outliers import Gaussians
 from brain_tumor.evaluation.prediction import Outputs
-from brain_tumor.evaluation.scaling import Scaling
 from brain_tumor.tracking.report import log_figure
 from brain_tumor.tracking.runs import download, log_table
 

@@ -10,10 +10,11 @@ import numpy as np
 from brain_tumor import CLASSES
 from brain_tumor.config import ExplainConfig
 from brain_tumor.data.load import Dataset
-from brain_tumor.evaluation import map_figures, removal, sanity
-from brain_tumor.evaluation.explaining import candidates, fallback
-from brain_tumor.evaluation.localisation import SCORES
-from brain_tumor.evaluation.map_scores import (
+from brain_tumor.evaluation.explanation import figures, removal, sanity
+from brain_tumor.evaluation.explanation.kinds import candidates, fallback
+from brain_tumor.evaluation.explanation.localisation import SCORES
+from brain_tumor.evaluation.explanation.maps import Explainer, explain, mapper
+from brain_tumor.evaluation.explanation.scores import (
     CENTRE,
     CLASS_MEAN,
     MODEL,
@@ -27,7 +28,6 @@ from brain_tumor.evaluation.map_scores import (
     survey,
     tabulate,
 )
-from brain_tumor.evaluation.maps import Explainer, explain, mapper
 from brain_tumor.evaluation.metrics import Evaluation
 from brain_tumor.tracking.report import log_figure, log_pictures
 from brain_tumor.tracking.runs import log_table, tag
@@ -84,7 +84,7 @@ def _validated(
     best = int(table.index[0])
     if len(kinds) > 1:
         log_table(table, "tables/val_map_kinds.csv")
-        log_figure(map_figures.kinds(table, evaluations["val"].title), "val/map_kinds")
+        log_figure(figures.kinds(table, evaluations["val"].title), "val/map_kinds")
         tag(explain_method=kinds[best][0], explain_layer=kinds[best][1])
     return Explainer(model, *kinds[best], config.views), settle(lesions, found[best]), found[best]
 
@@ -127,10 +127,10 @@ def _log_removal(model: Any, lesions: Lesions, part: str, resamples: int) -> str
 
 
 def _log_cases(lesions: Lesions, part: str, evaluation: Evaluation, explainer: Explainer, scores: Any) -> None:
-    shown = map_figures.select_ranks(scores[:, 1], lesions.names)
+    shown = figures.select_ranks(scores[:, 1], lesions.names)
     chosen = lesions.take(np.array([position for _, _, position in shown]))
     images = chosen.dataset.images(chosen.rows)
-    figure = map_figures.cases(
+    figure = figures.cases(
         shown,
         images,
         explain(explainer, images, chosen.classes),
@@ -147,7 +147,7 @@ def _log_sanity(explainer: Explainer, backbone: str, lesions: Lesions, evaluatio
     table = sanity.randomise(explainer, backbone, lesions, resamples=resamples)
     part, found = evaluation.rows["part"].iloc[0], sanity.verdict(table)
     log_table(table, f"tables/{part}_map_sanity.csv")
-    log_figure(map_figures.randomisation(table, f"{explainer.name}: {evaluation.title}"), f"{part}/map_sanity")
+    log_figure(figures.randomisation(table, f"{explainer.name}: {evaluation.title}"), f"{part}/map_sanity")
     tag(explanations=found)
     states = zip(("trained", "logits random", "all random"), table.iloc[[0, 1, -1]].itertuples(), strict=True)
     shares = [f"{state} {row.pointing:.1%} [{row.pointing_low:.1%}, {row.pointing_high:.1%}]" for state, row in states]

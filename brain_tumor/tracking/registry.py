@@ -16,7 +16,7 @@ from brain_tumor import NOTICE
 from brain_tumor.config import LOWER_IS_BETTER
 from brain_tumor.data.split import Split
 from brain_tumor.errors import InputError
-from brain_tumor.evaluation.decision import Decision
+from brain_tumor.evaluation.certainty.decision import Decision
 from brain_tumor.tracking.decisions import load_decision
 from brain_tumor.tracking.runs import load_config, load_split
 

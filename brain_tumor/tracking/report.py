@@ -20,7 +20,7 @@ from brain_tumor.data.split import Split
 from brain_tumor.evaluation import robustness_figures
 from brain_tumor.evaluation.bootstrap import intervals
 from brain_tumor.evaluation.drawing import save
-from brain_tumor.evaluation.maps import Explainer
+from brain_tumor.evaluation.explanation.maps import Explainer
 from brain_tumor.evaluation.metrics import HEADLINE, Evaluation, score
 from brain_tumor.evaluation.pictures import pictures
 from brain_tumor.evaluation.robustness import ALL, measure_robustness, seeds_of

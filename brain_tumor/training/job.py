@@ -93,7 +93,7 @@ def forget() -> None:
 
 def finish(prepared: "Prepared", store: Any, tags: dict[str, str], run_id: str, folder: Path) -> float:
     """Train the current run from what `folder` holds, register, then measure and draw; returns the best `monitor`."""
-    from brain_tumor.evaluation.decision import settle
+    from brain_tumor.evaluation.certainty.decision import settle
     from brain_tumor.evaluation.prediction import observing
     from brain_tumor.tracking import decisions, registry, report, runs
     from brain_tumor.training import checkpoint

@@ -15,7 +15,7 @@ from brain_tumor import CLASSES
 from brain_tumor.config import TrainConfig
 from brain_tumor.data.augment import build
 from brain_tumor.data.load import Dataset
-from brain_tumor.evaluation.explaining import check
+from brain_tumor.evaluation.explanation.kinds import check
 from brain_tumor.evaluation.measure import measure
 from brain_tumor.evaluation.metrics import score
 from brain_tumor.models.classifier import build_classifier

@@ -17,8 +17,8 @@ from brain_tumor.config import TrackingConfig
 from brain_tumor.data.load import Dataset
 from brain_tumor.data.split import Split
 from brain_tumor.errors import InputError
-from brain_tumor.evaluation import outliers
-from brain_tumor.evaluation.decision import decide, settle, warnings
+from brain_tumor.evaluation.certainty import outliers
+from brain_tumor.evaluation.certainty.decision import decide, settle, warnings
 from brain_tumor.evaluation.measure import measure_all
 from brain_tumor.evaluation.prediction import Outputs, observe, observing, predict
 

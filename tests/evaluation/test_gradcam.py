@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from brain_tumor.errors import InputError
-from brain_tumor.evaluation.gradcam import METHODS, layer_maps
-from brain_tumor.evaluation.maps import normalise
+from brain_tumor.evaluation.explanation.gradcam import METHODS, layer_maps
+from brain_tumor.evaluation.explanation.maps import normalise
 
 KERNEL = np.random.default_rng(0).normal(size=(1, 1, 3, 5)).astype(np.float32)
 BIAS = np.full(5, 0.1, np.float32)

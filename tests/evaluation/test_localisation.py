@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from brain_tumor.evaluation.bootstrap import mean_intervals
-from brain_tumor.evaluation.localisation import (
+from brain_tumor.evaluation.explanation.localisation import (
     QUANTILES,
     best_quantile,
     centred_gaussian,

@@ -6,7 +6,7 @@ import pytest
 
 from brain_tumor import CLASSES
 from brain_tumor.evaluation.drawing import save
-from brain_tumor.evaluation.map_figures import cases, kinds, randomisation, select_ranks
+from brain_tumor.evaluation.explanation.figures import cases, kinds, randomisation, select_ranks
 
 
 def texts(axes) -> list[str]:

@@ -10,8 +10,7 @@ from PIL import Image
 from brain_tumor import CLASSES
 from brain_tumor.data.load import Dataset
 from brain_tumor.data.split import Split
-from brain_tumor.evaluation import map_scores
-from brain_tumor.evaluation.map_scores import (
+from brain_tumor.evaluation.explanation.scores import (
     CENTRE,
     CLASS_MEAN,
     MODEL,
@@ -81,7 +80,7 @@ def test_only_right_answers_with_a_lesion_count(dataset):
 
 @pytest.mark.parametrize("batch", [1, 2, 32])
 def test_a_survey_scores_every_kind_in_one_pass(dataset, batch, monkeypatch):
-    monkeypatch.setattr(map_scores, "BATCH", batch)
+    monkeypatch.setattr("brain_tumor.evaluation.explanation.scores.BATCH", batch)
     lesions = known_lesions(dataset, "test", evaluation(dataset))
     assert lesions is not None
     assert len(lesions) == 3

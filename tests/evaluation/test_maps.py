@@ -6,8 +6,8 @@ import pytest
 
 from brain_tumor.config import ExplainConfig
 from brain_tumor.errors import InputError
-from brain_tumor.evaluation.explaining import candidates, check, fallback
-from brain_tumor.evaluation.maps import (
+from brain_tumor.evaluation.explanation.kinds import candidates, check, fallback
+from brain_tumor.evaluation.explanation.maps import (
     REACH,
     Explainer,
     View,

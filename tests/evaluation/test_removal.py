@@ -10,9 +10,9 @@ from PIL import Image
 from brain_tumor import CLASSES
 from brain_tumor.data.load import Dataset
 from brain_tumor.data.split import Split
-from brain_tumor.evaluation.map_scores import Lesions, known_lesions
+from brain_tumor.evaluation.explanation.removal import paint_over, remove, widened
+from brain_tumor.evaluation.explanation.scores import Lesions, known_lesions
 from brain_tumor.evaluation.metrics import Evaluation
-from brain_tumor.evaluation.removal import paint_over, remove, widened
 
 SIDE = 50
 GLIOMA, NOTUMOR = CLASSES.index("glioma"), CLASSES.index("notumor")

@@ -10,11 +10,11 @@ from PIL import Image
 from brain_tumor import CLASSES
 from brain_tumor.data.load import Dataset
 from brain_tumor.data.split import Split
-from brain_tumor.evaluation import sanity
-from brain_tumor.evaluation.map_scores import Lesions, known_lesions
-from brain_tumor.evaluation.maps import Explainer
+from brain_tumor.evaluation.explanation import sanity
+from brain_tumor.evaluation.explanation.maps import Explainer
+from brain_tumor.evaluation.explanation.sanity import randomise, verdict
+from brain_tumor.evaluation.explanation.scores import Lesions, known_lesions
 from brain_tumor.evaluation.metrics import Evaluation
-from brain_tumor.evaluation.sanity import randomise, verdict
 from brain_tumor.models.classifier import build_classifier
 
 SIDE, COUNT = 32, 12

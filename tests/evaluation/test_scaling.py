@@ -6,7 +6,7 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from brain_tumor.evaluation import scaling
+from brain_tumor.evaluation.certainty import scaling
 
 
 def draws(size: int, *, temperature: float = 1.0, shift=(0, 0, 0, 0), seed: int = 0):

@@ -22,7 +22,7 @@ RELOAD = """
 import sys
 from pathlib import Path
 import keras, numpy as np, tensorflow as tf
-from brain_tumor.evaluation.maps import Explainer, explain
+from brain_tumor.evaluation.explanation.maps import Explainer, explain
 from brain_tumor.models.registry import get_backbone
 
 tf.config.run_functions_eagerly(True)  # tracing the largest models takes minutes

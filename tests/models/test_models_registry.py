@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from brain_tumor.errors import InputError
-from brain_tumor.evaluation.maps import stages
+from brain_tumor.evaluation.explanation.maps import stages
 from brain_tumor.models.classifier import blocks, build_classifier
 from brain_tumor.models.registry import BACKBONES, get_backbone
 

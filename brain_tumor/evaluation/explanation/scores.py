@@ -8,8 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from brain_tumor.data.load import Dataset
-from brain_tumor.evaluation.gradcam import Kind
-from brain_tumor.evaluation.localisation import (
+from brain_tumor.evaluation.explanation.gradcam import Kind
+from brain_tumor.evaluation.explanation.localisation import (
     Maps,
     Masks,
     best_quantile,

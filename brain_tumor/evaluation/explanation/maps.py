@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.evaluation.gradcam import Kind, layer_maps, output_of
+from brain_tumor.evaluation.explanation.gradcam import Kind, layer_maps, output_of
 from brain_tumor.progress import progress
 
 Maps = NDArray[np.float32]

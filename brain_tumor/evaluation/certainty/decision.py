@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from brain_tumor import CLASSES
 from brain_tumor.data.load import Dataset
-from brain_tumor.evaluation import abstention, conformal, outliers, scaling
-from brain_tumor.evaluation.conformal import Sets
+from brain_tumor.evaluation.certainty import abstention, conformal, outliers, scaling
+from brain_tumor.evaluation.certainty.conformal import Sets
+from brain_tumor.evaluation.certainty.scaling import Calibrate, Scaling, softmax
 from brain_tumor.evaluation.prediction import Outputs, observe
-from brain_tumor.evaluation.scaling import Calibrate, Scaling, softmax
 
 IN_DISTRIBUTION = 0.99  # share of held-out images of the training distribution that shall pass as brain MRI
 

@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from brain_tumor.evaluation.bootstrap import mean_intervals
-from brain_tumor.evaluation.localisation import Masks
-from brain_tumor.evaluation.map_scores import Lesions
+from brain_tumor.evaluation.explanation.localisation import Masks
+from brain_tumor.evaluation.explanation.scores import Lesions
 
 MARGIN = 0.02  # of the image's side: how far beyond the mask is painted, since borders are drawn by hand
 RADIUS = 3  # pixels whose surroundings a painted pixel continues

@@ -1,0 +1,1 @@
+"""Maps of what a prediction rests on: drawn, scored by lesion masks, and checked."""
