@@ -85,7 +85,10 @@ def test_a_run_that_is_gone_is_made_again(store: Store) -> None:
 
 
 @pytest.mark.parametrize(("maker", "patience"), [(True, 60.0), (False, 0.0)])
-def test_workers_that_start_at_once_share_one_run(store: Store, tmp_path: Path, maker: bool, patience: float) -> None:
+def test_workers_that_start_at_once_share_one_run(
+    store: Store, tmp_path: Path, maker: bool, patience: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("brain_tumor.tracking.sweep_run.SETTLE", 5.0)  # on a busy machine threads are late
     url = f"sqlite:///{tmp_path}/optuna.db"
     studies = [empty(storage=RDBStorage(url))]
     import optuna
