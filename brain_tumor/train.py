@@ -44,12 +44,10 @@ def train(raw: DictConfig) -> float | list[float]:
     config, overrides = request.config, request.overrides
     if config.resume:
         _check_resume(overrides, hydra.mode == RunMode.MULTIRUN)
-        from brain_tumor.training.resume import resume
-
-        return resume(config, overrides)
-
     from brain_tumor.training import job, several
 
+    if config.resume:
+        return several.resume(config, overrides)
     if hydra.mode == RunMode.MULTIRUN:  # of another sweeper
         several.refuse(config)
         request = replace(request, config=replace(config, test=False))

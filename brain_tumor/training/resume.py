@@ -1,4 +1,4 @@
-"""Going on with an interrupted run, by its own configuration."""
+"""Going on with a single interrupted run, by its own configuration."""
 
 from dataclasses import replace
 
@@ -8,8 +8,8 @@ from brain_tumor.models.backend import start_tensorflow, training_devices
 from brain_tumor.paths import existing_path
 
 
-def resume(config: TrainConfig, overrides: list[str]) -> float:
-    """Train the run `config.resume` to its end; returns the best epoch's `monitor` on the val part.
+def resume_one(config: TrainConfig, overrides: list[str]) -> float:
+    """Train the single run `config.resume` to its end; returns the best epoch's `monitor` on the val part.
 
     Of `config` only where things are, and the hardware if given, is read (the keys that may stand beside `resume`).
     Raises InputError for a run that is not there, has finished, or whose checkpoint is gone.
@@ -21,10 +21,6 @@ def resume(config: TrainConfig, overrides: list[str]) -> float:
     from brain_tumor.tracking import runs
 
     run = runs.interrupted(str(config.resume))
-    if run.data.tags["job"] == "several":
-        from brain_tumor.training import several
-
-        return several.resume(config, overrides)
     logged = typed(TrainConfig, runs.load_config(run.info.run_id))
     if _given(overrides, "hardware"):
         logged = replace(logged, hardware=config.hardware)

@@ -13,6 +13,7 @@ from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path
 from brain_tumor.training import job
 from brain_tumor.training.preflight import preflight
+from brain_tumor.training.resume import resume_one
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,17 @@ def run(request: job.Request) -> float:
 
 
 def resume(config: TrainConfig, overrides: list[str]) -> float:
-    """Go on with the parent run `config.resume`: its finished members stay, an interrupted one goes on in itself."""
-    from brain_tumor.tracking import several_run
+    """Go on with the run `config.resume`; of a parent the finished members stay, an interrupted one goes on in itself.
+
+    See `resume_one` for what is read of `config`, and what is raised.
+    """
+    from brain_tumor.tracking import runs, several_run
     from brain_tumor.tracking.store import open_store
 
     store = open_store(config.tracking)
     parent = str(config.resume)
+    if runs.interrupted(parent).data.tags["job"] != "several":
+        return resume_one(config, overrides)
     request = several_run.request_of(parent)
     given = [text for text in overrides if not text.startswith("resume=")]
     with several_run.opened(store, request, run_id=parent):
@@ -70,7 +76,6 @@ def resume(config: TrainConfig, overrides: list[str]) -> float:
 def _train(request: job.Request, parent: str, store: Any, given: list[str], places: TrainConfig) -> float:
     """Train what has not finished below `parent`. `given` and `places`: what stood beside `resume`."""
     from brain_tumor.tracking import several_run
-    from brain_tumor.training.resume import resume as resume_one
 
     found = members(request.config)
     scores = []
