@@ -132,11 +132,11 @@ def test_trials_share_their_head_phase(run: Run, bars: Callable[..., Path], tmp_
     data, work = bars(train=20), tmp_path / "work"
     small = ["data.image_size=32", "bootstrap=100", "augment=none", "tracking.system_metrics=false"]
     arguments = ["data=folder", f"data.root={data}", *small, "schedule.head.epochs=2", "schedule.all.epochs=1"]
-    sweep = ["schedule.all.warmup_epochs=0", "schedule.all.learning_rate=1e-3,1e-4", "schedule.all.dropout=0,0.3"]
+    sweep = ["schedule.all.warmup_epochs=0", "schedule.all.dropout=0,0.3"]
     done = run("train", *arguments, *sweep, "sweep.study=warm", "-m")
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("warm start: trains head once") == 1
-    assert done.stderr.count("reused") == 3 * 2
+    assert done.stderr.count("reused") == 2
     cold = run("train", *arguments, *sweep, "sweep.study=cold", "sweep.warm_start=false", "-m")
     assert cold.returncode == 0, cold.stderr
     values = [[trial.value for trial in study(work, name).trials] for name in ("warm", "cold")]
