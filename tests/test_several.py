@@ -38,7 +38,7 @@ def test_seeds_are_child_runs_and_the_parent_has_mean_and_spread(run: Run, tmp_p
     assert isinstance(children, dict)
     assert sorted(children) == ["seed 3", "seed 4"]
     assert parents == [parent, parent]
-    for name in ("test/accuracy", "val/macro_f1", "test/log_loss"):
+    for name in ("test/accuracy", "val/macro_f1", "test/log_loss", "test/coverage_90", "test/aurc"):
         values = [children[member][name] for member in sorted(children)]
         assert metrics[name] == pytest.approx(np.mean(values))
         assert metrics[f"{name}_sd"] == pytest.approx(np.std(values, ddof=1))
@@ -57,7 +57,11 @@ def test_folds_are_pooled_into_one_prediction_a_slice(run: Run, tmp_path: Path) 
     pooled = pd.read_csv(artifact(work, parent, "tables/test_predictions.csv"))
     assert len(pooled) == 96
     assert pooled["path"].is_unique
-    assert in_store(work, f"{PARENT}.data.metrics")["test/accuracy"] == pytest.approx(pooled["correct"].mean())  # type: ignore[index]
+    metrics = in_store(work, f"{PARENT}.data.metrics")
+    of_folds = in_store(work, f"[r.data.metrics['test/accuracy'] for r in {CHILDREN}]")
+    assert isinstance(metrics, dict)
+    assert metrics["test/accuracy"] == pytest.approx(pooled["correct"].mean())
+    assert metrics["test/accuracy_sd"] == pytest.approx(np.std(of_folds, ddof=1))  # type: ignore[call-overload]
     assert "pooled over 3 models: 3 runs, 96 images" in done.stdout
     assert artifact(work, parent, "figures/test/confusion.png").is_file()
     # A fold's model is one of several halves of an answer: none is registered.

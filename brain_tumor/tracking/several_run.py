@@ -10,7 +10,7 @@ from mlflow.entities import Run
 from brain_tumor.config import TrainConfig, typed
 from brain_tumor.evaluation.bootstrap import run_intervals
 from brain_tumor.evaluation.figures import confusion, reliability, roc
-from brain_tumor.evaluation.metrics import HEADLINE, Evaluation, pooled, score
+from brain_tumor.evaluation.metrics import HEADLINE, Evaluation, pooled
 from brain_tumor.tracking import runs
 from brain_tumor.tracking.predictions import read_predictions
 from brain_tumor.tracking.report import log_figure, score_lines
@@ -51,9 +51,10 @@ def child(parent: str, member: str) -> Run | None:
 def conclude(store: Store, parent: str, members: Sequence[str], config: TrainConfig) -> str:
     """Log to the current run what its members come to, and return it in lines.
 
-    Of each part: mean and standard deviation over the members as metrics (`test/accuracy`, `test/accuracy_sd`), a row a
-    member in `tables/test_runs.csv`. Folds are one evaluation, of their pooled predictions: the mean and deviation are
-    then over the seeds, if there are several.
+    Of each part: mean and standard deviation over the members as metrics (`test/accuracy`, `test/accuracy_sd`), of all
+    that every member has measured there, and a row a member in `tables/test_runs.csv`. Folds are one evaluation, of
+    their pooled predictions: the mean and deviation of scores are then over the seeds, if there are several, and the
+    deviation otherwise over the folds.
     """
     found = [run for run in (child(parent, member) for member in members) if run is not None]
     shared = {name: found[0].data.tags[name] for name in ("data", "data_kind", "leaking")}
@@ -61,13 +62,20 @@ def conclude(store: Store, parent: str, members: Sequence[str], config: TrainCon
     lines = [""]
     for part in ("val", "test") if config.test else ("val",):
         evaluations = [read_predictions(run.info.run_id, part) for run in found]
-        of_members = pd.DataFrame([score(each) for each in evaluations]).assign(member=list(members))
-        runs.log_table(of_members, f"tables/{part}_runs.csv")
+        of_members = _measured(found, part)
+        runs.log_table(of_members.assign(member=list(members)), f"tables/{part}_runs.csv")
         if part == "test" and (config.protocol.folds or config.protocol.name == "leave_one_site_out"):
             evaluations = _pooled_by_seed(evaluations, len(config.seeds or (0,)))
-        lines += _log_part(evaluations, part, config, len(found))
+        lines += _log_part(evaluations, of_members, part, config)
     lines += ["", f"run       {store.run_address(parent)}", f"MLflow    {store.ui_command}"]
     return "\n".join(lines)
+
+
+def _measured(found: Sequence[Run], part: str) -> pd.DataFrame:
+    """A row a run: its metrics of the part, those that all runs have."""
+    metrics = [run.data.metrics for run in found]
+    table = pd.DataFrame([{name: each[name] for name in each if name.startswith(f"{part}/")} for each in metrics])
+    return table.rename(columns=lambda name: name.removeprefix(f"{part}/")).dropna(axis="columns")
 
 
 def _pooled_by_seed(evaluations: list[Evaluation], seeds: int) -> list[Evaluation]:
@@ -75,13 +83,16 @@ def _pooled_by_seed(evaluations: list[Evaluation], seeds: int) -> list[Evaluatio
     return [pooled(evaluations[start : start + folds]) for start in range(0, len(evaluations), folds)]
 
 
-def _log_part(evaluations: list[Evaluation], part: str, config: TrainConfig, count: int) -> list[str]:
+def _log_part(evaluations: list[Evaluation], of_members: pd.DataFrame, part: str, config: TrainConfig) -> list[str]:
     table = run_intervals(evaluations, resamples=config.bootstrap).set_index("metric")
     names = [*HEADLINE, *(name for name in table.index if name.startswith("recall_"))]
-    values: dict[str, float] = {f"{part}/{name}": float(table.loc[name, "value"]) for name in names}
+    values = dict(of_members.mean())
+    if len(of_members) > 1:
+        values |= {f"{name}_sd": value for name, value in of_members.std().items()}
+    values |= {name: table.loc[name, "value"] for name in names}
     if len(evaluations) > 1:
-        values |= {f"{part}/{name}_sd": float(table.loc[name, "sd"]) for name in names}
-    mlflow.log_metrics(values)
+        values |= {f"{name}_sd": table.loc[name, "sd"] for name in names}
+    mlflow.log_metrics({f"{part}/{name}": float(value) for name, value in values.items()})
     runs.log_table(table.reset_index(), f"tables/{part}_metrics.csv")
     if len(evaluations) == 1:
         runs.log_table(evaluations[0].table(), f"tables/{part}_predictions.csv")
@@ -90,6 +101,6 @@ def _log_part(evaluations: list[Evaluation], part: str, config: TrainConfig, cou
     mean = f"mean of {len(evaluations)}, " if len(evaluations) > 1 else ""
     sizes = sorted({len(each.rows) for each in evaluations})
     images = " to ".join(str(size) for size in dict.fromkeys((sizes[0], sizes[-1])))
-    title = f"{evaluations[0].title}: {mean}{count} runs, {images} images, 95 % intervals by group"
+    title = f"{evaluations[0].title}: {mean}{len(of_members)} runs, {images} images, 95 % intervals by group"
     shown = table.reset_index()
     return [title, *score_lines(shown if len(evaluations) > 1 else shown.drop(columns="sd"))]
