@@ -140,3 +140,10 @@ def test_class_of_one_image_or_one_group_cannot_be_carved() -> None:
 def test_fraction_out_of_range_names_its_key(fraction: float) -> None:
     with pytest.raises(InputError, match=r"data\.val_fraction"):
         carve(make_table(20, 20), fraction, key="data.val_fraction", seed=0)
+
+
+def test_groups_of_which_no_two_halves_hold_every_class_cannot_be_carved() -> None:
+    # Each of the three groups lacks a class, so whichever stands alone is a part without it.
+    table = pd.DataFrame({"label": list("aabbcc"), "group": ["g1", "g2", "g1", "g3", "g2", "g3"]})
+    with pytest.raises(InputError, match=r"val_fraction=0\.5 leaves a part without 'a', of which there are only 2"):
+        carve(table, 0.5, key="data.val_fraction", seed=0)
