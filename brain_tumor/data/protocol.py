@@ -22,7 +22,8 @@ def divide(images: pd.DataFrame, protocol: ProtocolConfig, data: DataConfig) -> 
     - leave_one_site_out: `site` is the test part, and what shares a group with it does not train.
 
     Of a part that is drawn here one image a twin is kept, the one with the least SHA-256, since copies of a slice
-    are no further evidence. All copies train, and so do groups that stand under two labels.
+    are no further evidence. All copies train, and so do groups that stand under two labels: only the data's own test
+    and validation folders keep them.
 
     Args:
         images: columns path, label, part ("" where the folders do not say), group, twin, site, sha256.
@@ -30,7 +31,8 @@ def divide(images: pd.DataFrame, protocol: ProtocolConfig, data: DataConfig) -> 
         data: the fractions to draw, and `split_seed`.
 
     Raises:
-        InputError: the data does not have what the protocol needs, or a class does not suffice for all parts.
+        InputError: the data does not have what the protocol needs, or a class does not suffice for all parts: it
+            has too few groups, or they all stand under another label, too.
     """
     own = protocol.name in ("official", "clean")
     images = images.reset_index(drop=True)
@@ -44,7 +46,8 @@ def divide(images: pd.DataFrame, protocol: ProtocolConfig, data: DataConfig) -> 
     if protocol.name == "leave_one_site_out":
         images = _one_site_out(images, protocol.site)
         drawn.append("test")
-    elif protocol.folds is not None:
+    _require_free(images)
+    if protocol.folds is not None:
         _draw_fold(images, protocol, data.split_seed)
         drawn.append("test")
     fractions = {"test": data.test_fraction, "val": data.val_fraction, "calibration": data.calibration_fraction}
@@ -115,13 +118,17 @@ def _one_site_out(images: pd.DataFrame, site: str | None) -> pd.DataFrame:
     out = images["site"] == site
     shared = images["group"].isin(set(images.loc[out, "group"])) & ~out
     if shared.any():
-        logger.warning("%d images of other sites are twins of images of %s and do not train", int(shared.sum()), site)
+        count = int(shared.sum())
+        logger.warning("%d images of other sites share a group with images of %s and do not train", count, site)
     images.loc[out, "part"] = "test"
-    left = images[~shared].reset_index(drop=True)
+    torn = out & (_labels_of_group(images) > 1)
+    if torn.any():
+        logger.warning("%d images of %s whose group stands under two classes are not tested", int(torn.sum()), site)
+    left = images[~shared & ~torn].reset_index(drop=True)
     absent = _untrained(left)
     if absent:
         raise InputError(
-            f"protocol.site={site}: without the twins of its images the other sites have none of {absent}: "
+            f"protocol.site={site}: without what shares a group with its images the other sites have none of {absent}: "
             "it is no other site"
         )
     return left
@@ -146,10 +153,28 @@ def _draw_fold(images: pd.DataFrame, protocol: ProtocolConfig, seed: int) -> Non
     images.loc[rows.index[fold_of_row == protocol.fold], "part"] = "test"
 
 
+def _require_free(images: pd.DataFrame) -> None:
+    """Say how many training images no other part may be drawn from, and refuse if they are all that a class has."""
+    train = images["part"] == "train"
+    free = _free(images)
+    if (train & ~free).any():
+        logger.info("%d images whose group stands under two classes only train", int((train & ~free).sum()))
+    torn = sorted(set(images.loc[train, "label"]) - set(images.loc[free, "label"]))
+    if torn:
+        raise InputError(
+            f"every group of {', '.join(torn)} (a slice, or a patient by data.patients) stands under another class, "
+            "too, and such groups only train: nothing of it is left to select and test on; python -m brain_tumor.audit "
+            "lists the slices, and patients who stand under several classes must be left out of data.patients"
+        )
+
+
 def _free(images: pd.DataFrame) -> "pd.Series[bool]":
     """The training rows that may be drawn for another part: their group has one label, and trains as a whole."""
-    labels = images.groupby("group")["label"].transform("nunique")
-    return (images["part"] == "train") & (labels == 1)
+    return (images["part"] == "train") & (_labels_of_group(images) == 1)
+
+
+def _labels_of_group(images: pd.DataFrame) -> "pd.Series[int]":
+    return images.groupby("group")["label"].transform("nunique")
 
 
 def _one_a_twin(images: pd.DataFrame, parts: list[str]) -> pd.DataFrame:

@@ -92,6 +92,15 @@ def test_groups_under_two_labels_train_only() -> None:
         assert set(divided.loc[divided["group"] == "glioma3", "part"]) == {"train"}
 
 
+@pytest.mark.parametrize("protocol", [ProtocolConfig(name="grouped"), ProtocolConfig(name="grouped", folds=3, fold=0)])
+def test_a_class_that_stands_under_another_one_throughout_is_refused(protocol: ProtocolConfig) -> None:
+    table = images()
+    for number in range(12):  # every glioma's patient has a normal slice, and every normal slice is one of these
+        table["group"] = table["group"].replace(f"notumor{number}", f"glioma{number}")
+    with pytest.raises(InputError, match=r"every group of glioma, notumor .* must be left out of data\.patients"):
+        divide(table, protocol, settings())
+
+
 def test_official_keeps_the_folders_parts_and_tells_the_leak(caplog: pytest.LogCaptureFixture) -> None:
     table = images()
     table.loc[table["path"].str.startswith("glioma0-0-0"), "part"] = "train"  # one copy of one slice of a test group
@@ -167,6 +176,16 @@ def test_one_site_is_left_out_with_its_twins_elsewhere() -> None:
     assert set(divided.loc[divided["part"] != "test", "site"]) == {"A"}
     assert "glioma0" not in groups_of(divided, "train")
     assert set(divided["part"]) == {"train", "val", "test"}
+
+
+def test_a_slice_under_two_labels_is_not_tested_at_the_site_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    table = images(sites=("A", "B"))
+    table.loc[table["path"] == "glioma1-0-0.png", "label"] = "pituitary"  # of site B
+    divided = divide(table, ProtocolConfig(name="leave_one_site_out", site="B"), settings())
+    assert "glioma1" not in set(divided["group"])
+    assert "4 images of B whose group stands under two classes are not tested" in caplog.text
+    other = divide(table, ProtocolConfig(name="leave_one_site_out", site="A"), settings())
+    assert set(other.loc[other["group"] == "glioma1", "part"]) == {"train"}
 
 
 @pytest.mark.parametrize(
