@@ -96,16 +96,20 @@ class Evaluation:
 
 
 def pooled(evaluations: Sequence[Evaluation]) -> Evaluation:
-    """The predictions of several models, each of other images, as one evaluation.
+    """The predictions of several models, each of other images, as one evaluation, in which each slice counts once.
 
-    Raises ValueError if an image was predicted twice, or the classes differ.
+    Of copies (column `twin`), which several sites may hold, the first is kept. Raises ValueError if an image was
+    predicted twice, or the classes differ.
     """
     rows = pd.concat([each.rows for each in evaluations], ignore_index=True)
     if rows["path"].duplicated().any() or len({each.classes for each in evaluations}) > 1:
         raise ValueError("only predictions of different images, for the same classes, can be pooled")
     probabilities = np.concatenate([each.probabilities for each in evaluations])
     title = f"{evaluations[0].title}, pooled over {len(evaluations)} models"
-    return Evaluation(rows, probabilities, evaluations[0].classes, title)
+    first = np.flatnonzero(~rows["twin"].duplicated())
+    if len(first) < len(rows):
+        title += f", {len(rows) - len(first)} copies left out"
+    return Evaluation(rows, probabilities, evaluations[0].classes, title).take(first)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ import pytest
 from sklearn import metrics as reference
 
 from brain_tumor import CLASSES
-from brain_tumor.evaluation.metrics import HEADLINE, PER_CLASS, calibration, score
+from brain_tumor.evaluation.metrics import HEADLINE, PER_CLASS, calibration, pooled, score
 
 # Truth g g m m n p; said g m m m n g: hand-computed below.
 LABELS = [0, 0, 1, 1, 2, 3]
@@ -117,6 +117,19 @@ def test_take_keeps_rows_and_probabilities_together(make_evaluation):
     part = make_evaluation(LABELS, PROBABILITIES).take([5, 2])
     assert part.labels.tolist() == [3, 1]
     assert part.probabilities.tolist() == [PROBABILITIES[5], PROBABILITIES[2]]
+
+
+def test_pooling_counts_a_slice_of_two_sites_once(make_evaluation):
+    first = make_evaluation(LABELS, PROBABILITIES, paths=[f"A/{index}" for index in range(6)])
+    second = make_evaluation(LABELS, PROBABILITIES[::-1], paths=[f"B/{index}" for index in range(6)])
+    first.rows["twin"] = list("abcdef")
+    second.rows["twin"] = list("ghacij")  # its third and fourth stand in the first, too
+    both = pooled([first, second])
+    assert both.rows["path"].tolist() == [*(f"A/{index}" for index in range(6)), "B/0", "B/1", "B/4", "B/5"]
+    assert both.probabilities[6:].tolist() == [PROBABILITIES[index] for index in (5, 4, 1, 0)]
+    assert both.title.endswith("pooled over 2 models, 2 copies left out")
+    with pytest.raises(ValueError, match="only predictions of different images"):
+        pooled([first, first])
 
 
 @pytest.mark.parametrize(
