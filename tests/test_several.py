@@ -1,6 +1,7 @@
 """Seeds and folds as one command, as a user types it."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from toy import TINY, environment, hear_ctrl_c, in_store
+from toy import TINY, draw_folders, environment, hear_ctrl_c, in_store
 
 pytestmark = pytest.mark.slow
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -101,6 +102,43 @@ def test_several_runs_go_on_where_they_were_stopped(run: Run, tmp_path: Path) ->
     assert in_store(work, f"[h.step for h in c.get_metric_history({one}, 'train/loss')]") == [1, 2, 3, 4, 5, 6]
     again = run("train", f"resume={resume}", cwd=work)
     assert (again.returncode, "has finished" in again.stderr) == (2, True)
+
+
+def test_sites_left_out_go_on_where_the_images_are_now(run: Run, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    sites = [draw_folders(tmp_path / name, train=8, test=2, seed=seed) for seed, name in enumerate(("A", "St. John's"))]
+    roots = "data.root=[{}]".format(",".join(map(str, sites)))
+    done = run("train", "protocol=leave_one_site_out", "data=folder", roots, *TINY, *EPOCH)
+    assert done.returncode == 0, done.stderr
+    assert "pooled over 2 models: 2 runs, 80 images" in done.stdout
+    parent = in_store(work, f"{PARENT}.info.run_id")
+    one = f"[r for r in {CHILDREN} if r.data.tags['member'] == \"site St. John's\"][0].info.run_id"
+    # As after a power cut between the two.
+    in_store(work, f"[c.delete_run({one}), c.set_terminated({parent!r}, 'KILLED')] and None")
+    moved = [site.rename(site.parent / f"moved {number}") for number, site in enumerate(sites)]
+    places = [(tmp_path / "elsewhere" / site.name) for site in sites]
+    places[0].parent.mkdir()
+    for now, place in zip(moved, places, strict=True):
+        now.rename(place)
+    there = "data.root=[{}]".format(",".join(map(str, places)))
+    another = places[0] / "Training" / "glioma" / "another.png"
+    shutil.copy(next((places[1] / "Testing" / "pituitary").glob("*.png")), another)
+    done = run("train", f"resume={parent}", there, cwd=work)
+    assert done.returncode == 2
+    assert "have changed since the first of these runs" in done.stderr
+    another.unlink()
+    done = run("train", f"resume={parent}", there, cwd=work)
+    assert done.returncode == 0, done.stderr
+    assert "pooled over 2 models: 2 runs, 80 images" in done.stdout
+
+
+def test_what_cannot_be_leaves_no_run_to_go_on_with(run: Run, tmp_path: Path) -> None:
+    done = run("train", "protocol.folds=40", *TINY, *EPOCH, *PHANTOM)
+    assert (done.returncode, "use fewer folds" in done.stderr, "resume=" in done.stderr) == (2, True, False)
+    assert in_store(tmp_path / "work", "len(c.search_runs(['0', '1']))") == 0
+    done = run("train", "protocol=leave_one_site_out", *TINY, *EPOCH, *PHANTOM)
+    assert done.returncode == 2
+    assert "leave_one_site_out needs folders, one a site, and not data=phantom" in done.stderr
 
 
 @pytest.mark.parametrize("key", ["seeds=[0,1]", "protocol.folds=3"])

@@ -18,7 +18,7 @@ from brain_tumor.data.grouping import with_groups
 from brain_tumor.data.listing import find_roots, read_images, read_phantom
 from brain_tumor.data.masks import find_masks, read_mask
 from brain_tumor.data.protocol import divide, leak, require_whole_groups
-from brain_tumor.data.split import Split, carve
+from brain_tumor.data.split import Split, carve, rows_digest
 from brain_tumor.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -137,17 +137,18 @@ def _load(data: DataConfig, image_size: int, protocol: ProtocolConfig | None) ->
     images = listing.table.assign(file=[str(file) for file in listing.files])
     images = _without_corrupt(images, ", ".join(map(str, roots.values())), data.on_corrupt)
     with_groups(images, patients=data.patients, cache=data.cache, workers=data.workers)
+    _warn_of_conflicts(images)
+    listed = rows_digest(images[["sha256", "label", "group"]])
     if protocol is None:
         images["part"] = "test"
     else:
         images = divide(images, protocol, data)
         if data.subset is not None:
             images = _reduced(images, data.subset, data.split_seed)
-    _warn_of_conflicts(images)
     root = Path(os.path.commonpath(list(roots.values())))
     images["path"] = [Path(file).relative_to(root).as_posix() for file in images["file"]]
     synthetic = data.source is Source.phantom
-    split = Split(images, root=root, source=data.source.value, synthetic=synthetic)
+    split = Split(images, root=root, source=data.source.value, synthetic=synthetic, listed=listed)
     return _with_masks(split, contents, data.masks, data.workers)
 
 

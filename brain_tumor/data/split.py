@@ -19,6 +19,12 @@ COLUMNS = ("path", "label", "part", "group", "twin", "site", "sha256")
 PARTS = ("train", "val", "calibration", "test")
 
 
+def rows_digest(table: pd.DataFrame) -> str:
+    """SHA-256 (hex) of the sorted rows of a table of text."""
+    lines = sorted("\t".join(row) for row in table.itertuples(index=False, name=None))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
 @dataclass(frozen=True, eq=False, init=False)
 class Split:
     """One row per image, and where the images are.
@@ -32,9 +38,10 @@ class Split:
     root: Path
     source: str  # "phantom" | "folder" | "kaggle"
     synthetic: bool
+    listed: str  # `rows_digest` of all images of the source, those too that the protocol leaves out; "": unknown
     _table: pd.DataFrame
 
-    def __init__(self, table: pd.DataFrame, *, root: Path, source: str, synthetic: bool) -> None:
+    def __init__(self, table: pd.DataFrame, *, root: Path, source: str, synthetic: bool, listed: str = "") -> None:
         if "twin" not in table.columns and "group" in table.columns:  # logged before twins were told from groups
             table = table.assign(twin=table["group"])
         absent = [column for column in COLUMNS if column not in table.columns]
@@ -45,7 +52,8 @@ class Split:
             if odd:
                 raise InputError(f"the split table's {column} {odd[0]!r} is none of {', '.join(allowed)}")
         own = table.loc[:, list(COLUMNS)].astype(str).reset_index(drop=True)
-        for name, value in {"root": root, "source": source, "synthetic": synthetic, "_table": own}.items():
+        values = {"root": root, "source": source, "synthetic": synthetic, "listed": listed, "_table": own}
+        for name, value in values.items():
             object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
@@ -64,9 +72,7 @@ class Split:
     @property
     def digest(self) -> str:
         """SHA-256 (hex) of the sorted (sha256, label, part, group) rows: it outlives a move of the files."""
-        rows = self._table[["sha256", "label", "part", "group"]].itertuples(index=False, name=None)
-        lines = sorted("\t".join(row) for row in rows)
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        return rows_digest(self._table[["sha256", "label", "part", "group"]])
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:

@@ -10,6 +10,7 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 import mlflow
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -131,12 +132,13 @@ def log_figure(figure: Figure, name: str) -> None:
 
 
 def score_lines(table: pd.DataFrame) -> list[str]:
-    """The PRINTED metrics of a table of intervals, and their spread where it has a column `sd`."""
-    rows = table.set_index("metric").loc[list(PRINTED)]
-    lines = [f"  {name:<18} {row.value:.4f}  [{row.low:.4f}, {row.high:.4f}]" for name, row in rows.iterrows()]
-    if "sd" not in rows:
-        return lines
-    return [f"{line}  (sd {sd:.4f})" for line, sd in zip(lines, rows["sd"], strict=True)]
+    """The PRINTED metrics of a table of intervals, where there are any, and their spread where it has a column `sd`."""
+    lines = []
+    for name, row in table.set_index("metric").loc[list(PRINTED)].iterrows():
+        interval = "" if np.isnan(row["low"]) else f"  [{row['low']:.4f}, {row['high']:.4f}]"
+        spread = f"  (sd {row['sd']:.4f})" if "sd" in row else ""
+        lines.append(f"  {name:<18} {row['value']:.4f}{interval}{spread}")
+    return lines
 
 
 def summary(

@@ -38,16 +38,18 @@ def tags(plan: Plan, split: Split) -> dict[str, str]:
         "data": split.source,
         "data_kind": "synthetic" if split.synthetic else "real",
         "data_digest": split.digest,
+        "listed_digest": split.listed,
         "protocol": plan.config.protocol.name,
         "leaking": str(leak(split) is not None).lower(),
         **git_tags(),
     }
 
 
-def evaluation_tags(
-    registered: RegisteredModel, split: Split, protocol: str, contaminated: bool = False
-) -> dict[str, str]:
-    """Tags of a run of `evaluate`, which lead back to the model and to the run that trained it."""
+def evaluation_tags(registered: RegisteredModel, split: Split, protocol: str, contaminated: str) -> dict[str, str]:
+    """Tags of a run of `evaluate`, which lead back to the model and to the run that trained it.
+
+    `contaminated`: true, false or unknown, whether the model has met the images or their twins as another source's.
+    """
     return {
         "job": "evaluate",
         "model_uri": registered.uri,

@@ -42,10 +42,14 @@ def request_of(parent: str) -> Request:
 
 def child(parent: str, member: str) -> Run | None:
     """The last run of a member; None if it has none yet."""
+    return next((run for run in children(parent) if run.data.tags.get("member") == member), None)
+
+
+def children(parent: str) -> list[Run]:
+    """The runs below the parent, the last one first."""
     experiment = mlflow.get_run(parent).info.experiment_id
-    query = f"tags.`mlflow.parentRunId` = '{parent}' and tags.member = '{member}'"
-    found = mlflow.MlflowClient().search_runs([experiment], query, order_by=["attributes.start_time DESC"])
-    return found[0] if found else None
+    query = f"tags.`mlflow.parentRunId` = '{parent}'"
+    return list(mlflow.MlflowClient().search_runs([experiment], query, order_by=["attributes.start_time DESC"]))
 
 
 def conclude(store: Store, parent: str, members: Sequence[str], config: TrainConfig) -> str:
@@ -101,6 +105,7 @@ def _log_part(evaluations: list[Evaluation], of_members: pd.DataFrame, part: str
     mean = f"mean of {len(evaluations)}, " if len(evaluations) > 1 else ""
     sizes = sorted({len(each.rows) for each in evaluations})
     images = " to ".join(str(size) for size in dict.fromkeys((sizes[0], sizes[-1])))
-    title = f"{evaluations[0].title}: {mean}{len(of_members)} runs, {images} images, 95 % intervals by group"
+    intervals = ", 95 % intervals by group" if table["low"].notna().any() else ""  # of the same images alone
+    title = f"{evaluations[0].title}: {mean}{len(of_members)} runs, {images} images{intervals}"
     shown = table.reset_index()
     return [title, *score_lines(shown if len(evaluations) > 1 else shown.drop(columns="sd"))]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from brain_tumor import entry
 from brain_tumor.config import TrainConfig
 from brain_tumor.data.load import load
+from brain_tumor.errors import InputError
 from brain_tumor.models.backend import start_tensorflow, training_devices
 from brain_tumor.paths import existing_path
 from brain_tumor.sweep.signals import Pruned
@@ -46,12 +47,18 @@ class Opened:
     checkpoints: Path
 
 
-def run(request: Request, *, parent: str | None = None, member: str | None = None) -> float:
+def run(request: Request, *, parent: str | None = None, member: str | None = None, listed: str = "") -> float:
     """Train a run of its own, or the `member` of several below a `parent` run.
 
-    Returns the best epoch's `monitor` on the val part.
+    Returns the best epoch's `monitor` on the val part. Raises InputError if `listed`, the digest of all images that its
+    siblings have seen, is given and not that of the images as they are now.
     """
     job = _open(request, load if parent is None else loaded)
+    if listed and job.prepared.dataset.split.listed != listed:
+        raise InputError(
+            f"the images, their folders or their patients have changed since the first of these runs (run {parent}): "
+            "put them back as they were, or train anew"
+        )
     if member is not None:
         job = replace(job, name=f"{member}: {job.name}", tags={**job.tags, "member": member})
     with _started(job, parent) as (run_id, folder), ExitStack() as stack:

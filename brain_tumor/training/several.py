@@ -1,18 +1,19 @@
 """Several runs as one command: seeds, folds of a cross-validation, or sites left out, below one parent run."""
 
 import copy
+import logging
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from brain_tumor import entry
-from brain_tumor.config import TrainConfig, typed
+from brain_tumor.config import Source, TrainConfig, typed
 from brain_tumor.data.folder import find_roots
 from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path
 from brain_tumor.training import job
-from brain_tumor.training.preflight import preflight
+from brain_tumor.training.preflight import image_size, preflight
 from brain_tumor.training.resume import resume_one
 
 
@@ -35,6 +36,11 @@ def members(config: TrainConfig) -> list[Member]:
     if config.protocol.folds is not None and config.protocol.fold is None:
         parts = [{"protocol.fold": fold} for fold in range(config.protocol.folds)]
     elif config.protocol.name == "leave_one_site_out" and config.protocol.site is None:
+        if config.data.source is not Source.folder:
+            raise InputError(
+                f"protocol=leave_one_site_out needs folders, one a site, and not data={config.data.source}: "
+                "data=folder 'data.root=[A,B]'"
+            )
         parts = [{"protocol.site": site} for site in find_roots(config.data.root)]
     return [Member({**seed, **part}) for seed in seeds or [{}] for part in parts or [{}] if seed or part]
 
@@ -51,6 +57,8 @@ def run(request: job.Request) -> float:
     from brain_tumor.tracking.store import open_store
 
     store = open_store(request.config.tracking)
+    first = _request_of(members(request.config)[0], request).config
+    job.loaded(first.data, image_size=image_size(first), protocol=first.protocol)  # before there is a run to go on with
     with several_run.opened(store, request) as parent:
         return _train(request, parent, store, [], request.config)
 
@@ -67,8 +75,8 @@ def resume(config: TrainConfig, overrides: list[str]) -> float:
     parent = str(config.resume)
     if runs.interrupted(parent).data.tags["job"] != "several":
         return resume_one(config, overrides)
-    request = several_run.request_of(parent)
     given = [text for text in overrides if not text.startswith("resume=")]
+    request = _moved(several_run.request_of(parent), given, config)
     with several_run.opened(store, request, run_id=parent):
         return _train(request, parent, store, given, config)
 
@@ -77,18 +85,23 @@ def _train(request: job.Request, parent: str, store: Any, given: list[str], plac
     """Train what has not finished below `parent`. `given` and `places`: what stood beside `resume`."""
     from brain_tumor.tracking import several_run
 
+    # Model after model in one process: TensorFlow would advise against tracing each one's functions.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     found = members(request.config)
     scores = []
     try:
         for number, member in enumerate(found, start=1):
             print(f"{member.label} ({number} of {len(found)})", file=sys.stderr)
+            siblings = several_run.children(parent)
             known = several_run.child(parent, member.label)
             if known is not None and known.info.status == "FINISHED":
                 scores.append(float(known.data.tags["score"]))
             elif known is not None and _has_checkpoint(known.info.run_id, request.config, places, given):
                 scores.append(resume_one(replace(places, resume=known.info.run_id), given))
             else:
-                scores.append(job.run(_request_of(member, request), parent=parent, member=member.label))
+                listed = siblings[-1].data.tags.get("listed_digest", "") if siblings else ""
+                own = _request_of(member, request)
+                scores.append(job.run(own, parent=parent, member=member.label, listed=listed))
             job.forget()
     except BaseException:
         kept = [
@@ -116,6 +129,19 @@ def refuse(config: TrainConfig) -> None:
 def _has_checkpoint(run_id: str, logged: TrainConfig, places: TrainConfig, given: list[str]) -> bool:
     there = places if any(text.startswith("tracking.checkpoints=") for text in given) else logged
     return (existing_path(there.tracking.checkpoints) / run_id).is_dir()
+
+
+def _moved(request: job.Request, given: list[str], places: TrainConfig) -> job.Request:
+    """The request with what stood beside `resume`: where things are now, and the machine."""
+    composed = copy.deepcopy(request.composed)
+    for text in given:
+        key = text.partition("=")[0].lstrip("+")
+        group, _, name = key.partition(".")
+        block = getattr(places, group)
+        for each in [name] if name else [field.name for field in fields(block)]:
+            value = getattr(block, each)
+            composed[group][each] = list(value) if isinstance(value, tuple) else value
+    return replace(request, config=typed(TrainConfig, composed), composed=composed)
 
 
 def _request_of(member: Member, request: job.Request) -> job.Request:
