@@ -6,6 +6,7 @@ from omegaconf import DictConfig
 
 from brain_tumor import entry
 from brain_tumor.config import EvaluateConfig, LoggedData, TrainConfig, typed
+from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path
 
 
@@ -16,6 +17,12 @@ def evaluate(raw: DictConfig) -> None:
     """
     config = typed(EvaluateConfig, raw)
 
+    from brain_tumor.training.preflight import check_source
+
+    if not isinstance(config.data, LoggedData):
+        check_source(config.data)
+    _check_trained_root(config)
+
     from brain_tumor.tracking.store import open_store
 
     store = open_store(config.tracking)
@@ -24,7 +31,7 @@ def evaluate(raw: DictConfig) -> None:
 
     start_tensorflow()
 
-    from brain_tumor.data.contamination import seen_in_training
+    from brain_tumor.data.contamination import find_contamination
     from brain_tumor.data.load import load_whole
     from brain_tumor.data.logged import load_logged
     from brain_tumor.evaluation import site
@@ -33,24 +40,22 @@ def evaluate(raw: DictConfig) -> None:
     from brain_tumor.evaluation.prediction import observing
     from brain_tumor.tracking import decisions, registry, report, runs, setup
     from brain_tumor.tracking.explanations import log_explanations
-    from brain_tumor.training.preflight import check_source
 
     registered = registry.load_model(config.model_uri)
     trained = typed(TrainConfig, registered.config)
-    seen = None
+    known = None
     size = int(registered.model.input_shape[1])
     if isinstance(config.data, LoggedData):
         data = replace(trained.data, cache=config.data.cache or trained.data.cache)
         dataset = load_logged(registered.split, data, root=config.data.root, image_size=size, masks=config.data.masks)
         protocol: str = trained.protocol.name
     else:
-        check_source(config.data)
         dataset = load_whole(config.data, image_size=size)
         protocol = "all images"
-        where = existing_path(config.trained_root) if config.trained_root else registered.split.root
-        seen = seen_in_training(dataset.split, registered.split, where, config.data.cache, config.data.workers)
+        root = existing_path(config.trained_root) if config.trained_root else registered.split.root
+        known = find_contamination(dataset.split, registered.split, root, config.data.cache, config.data.workers)
     check(config.explain, registered.model, trained.model.name, dataset)
-    tags = setup.evaluation_tags(registered, dataset.split, protocol, seen is not None and bool(seen.any()))
+    tags = setup.evaluation_tags(registered, dataset.split, protocol, known.verdict if known else "false")
     name = f"evaluate {trained.model.name} on {dataset.split.name}"
     with runs.started(
         store, name=name, tags=tags, parent=registered.run_id, system_metrics=config.tracking.system_metrics
@@ -60,7 +65,7 @@ def evaluate(raw: DictConfig) -> None:
         evaluation, outputs = measure_all(
             observing(registered.model), dataset, "test", protocol, decision, batch_size=config.batch_size
         )
-        measured = site.by_contamination(evaluation, seen)
+        measured = site.by_contamination(evaluation, known)
         tables = {
             part: report.log_evaluation(each, part, resamples=config.bootstrap) for part, each in measured.items()
         }
@@ -82,9 +87,22 @@ def evaluate(raw: DictConfig) -> None:
             line = report.log_robustness(registered.model, dataset, "test", measured["test"], **sizes)
             found = [*found, f"test      {line}"]
     lines = [f"model     {registered.uri}", *more, *found]
-    if seen is not None and seen.all():
+    if known is not None and known.seen.all():
         lines.append("unseen    none: every image has a twin in training, and nothing is measured of another site")
     print(report.summary([(measured[part], tables[part]) for part in measured], dataset.split, store, run_id, lines))
+
+
+def _check_trained_root(config: EvaluateConfig) -> None:
+    given = config.trained_root
+    if given is None:
+        return
+    if isinstance(config.data, LoggedData):
+        raise InputError(
+            f"trained_root={given} is read only with other data (data=folder data.root=DIR): leave it out; where the "
+            "logged images are now is data.root=DIR"
+        )
+    if not existing_path(given).is_dir():
+        raise InputError(f"trained_root={given} is no folder: give the one that holds the training images")
 
 
 def main() -> None:

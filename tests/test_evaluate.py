@@ -56,10 +56,19 @@ def test_another_site_is_first_compared_with_the_training_images(trained: tuple[
         done = evaluate(trained, *there)
         assert "only byte-identical copies are found: say where they are with trained_root=DIR" in done.stderr
         assert "CONTAMINATED" not in done.stdout  # none is byte-identical
+        assert "all images (contamination UNKNOWN: training images were not there to compare with)" in done.stdout
+        assert tags_of(work, run_id(done.stdout))["contaminated"] == "unknown"
         done = evaluate(trained, *there, f"trained_root={moved}")
         assert "CONTAMINATED: 3 of 23" in done.stdout
     finally:
         moved.rename(home)
+
+    done = evaluate(trained, *there, f"trained_root={tmp_path / 'nowhere'}")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "nowhere is no folder: give the one that holds the training images" in done.stderr
+    done = evaluate(trained, f"trained_root={home}")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "is read only with other data" in done.stderr
 
     done = evaluate(trained, "data=folder", f"data.root={home}")
     assert "(CONTAMINATED: 96 of 120 have a twin in training)" in done.stdout

@@ -1,6 +1,7 @@
 """Which images of another source a model has met in training, as they are or as twins."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,21 @@ from brain_tumor.data.twins import find_twins
 logger = logging.getLogger(__name__)
 
 
-def seen_in_training(split: Split, trained_on: Split, root: Path, cache: str | None, workers: int) -> NDArray[np.bool_]:
-    """bool (len(split),): images with a twin in the train, val or calibration part of `trained_on`.
+@dataclass(frozen=True, eq=False)
+class Contamination:
+    """Which images of a source have a twin in a model's train, val or calibration part."""
+
+    seen: NDArray[np.bool_]  # (N,)
+    complete: bool  # whether all training images were there to compare with; otherwise some twins may be missed
+
+    @property
+    def verdict(self) -> str:
+        """true, false, or unknown: none was found, but not all could be searched."""
+        return "true" if self.seen.any() else "false" if self.complete else "unknown"
+
+
+def find_contamination(split: Split, trained_on: Split, root: Path, cache: str | None, workers: int) -> Contamination:
+    """The images of `split` that a model knows which was trained on `trained_on`, as they are or as twins.
 
     The training images are looked for in `root`, where they have the paths of their split. Of those that are not there
     any more only byte-identical copies can be found, which a warning says.
@@ -36,4 +50,4 @@ def seen_in_training(split: Split, trained_on: Split, root: Path, cache: str | N
     known = set(graph.groups([sha for sha in seen["sha256"] if sha in files]))
     groups = np.array(graph.groups(split.table["sha256"].tolist()))
     byte_identical = split.table["sha256"].isin(set(seen["sha256"])).to_numpy()
-    return np.asarray(np.isin(groups, sorted(known)) | byte_identical)
+    return Contamination(np.asarray(np.isin(groups, sorted(known)) | byte_identical), all(present))

@@ -3,21 +3,26 @@
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from brain_tumor.data.contamination import Contamination
 from brain_tumor.evaluation.metrics import Evaluation
 
 
-def by_contamination(evaluation: Evaluation, seen: NDArray[np.bool_] | None) -> dict[str, Evaluation]:
+def by_contamination(evaluation: Evaluation, known: Contamination | None) -> dict[str, Evaluation]:
     """The evaluation as part "test", named as contaminated where some images are; those alone that are not as "unseen".
 
-    `seen` (N,): whether an image has a twin among those that the model was trained on; None: the model's own test part.
+    `known`: what the model has met of the N images; None: they are its own test part.
     """
-    if seen is None or not seen.any():
+    if known is None:
         return {"test": evaluation}
-    known = f"CONTAMINATED: {int(seen.sum())} of {len(seen)} have a twin in training"
-    parts = {"test": replace(evaluation, title=f"{evaluation.title} ({known})")}
+    if known.verdict != "true":
+        unsure = "" if known.complete else " (contamination UNKNOWN: training images were not there to compare with)"
+        return {"test": replace(evaluation, title=evaluation.title + unsure)}
+    seen = known.seen
+    what = f"CONTAMINATED: {int(seen.sum())} of {len(seen)} have a twin in training"
+    parts = {"test": replace(evaluation, title=f"{evaluation.title} ({what})")}
     if not seen.all():
         unseen = evaluation.take(np.flatnonzero(~seen))
-        parts["unseen"] = replace(unseen, title=f"{evaluation.title}, without those that have a twin in training")
+        without = "that have" if known.complete else "known to have"
+        parts["unseen"] = replace(unseen, title=f"{evaluation.title}, without those {without} a twin in training")
     return parts

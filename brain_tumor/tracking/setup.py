@@ -60,7 +60,7 @@ def evaluation_tags(registered: RegisteredModel, split: Split, protocol: str, co
         "data_digest": split.digest,
         "protocol": protocol,
         "site": ", ".join(sorted(set(split.table["site"]))),
-        "contaminated": str(contaminated).lower(),
+        "contaminated": contaminated,
         "leaking": str(leak(split) is not None).lower(),
         **git_tags(),
     }

@@ -9,7 +9,7 @@ from PIL import Image
 
 from brain_tumor.config import PhantomConfig
 from brain_tumor.data.cache import hash_files
-from brain_tumor.data.contamination import seen_in_training
+from brain_tumor.data.contamination import find_contamination
 from brain_tumor.data.phantom import ensure_phantom
 from brain_tumor.data.split import Split
 
@@ -57,11 +57,13 @@ def test_a_second_scanner_is_new_where_its_subjects_are(
             scan(root / path, site / name)
             rows.append({"path": name, "label": label, "part": "test"})
     there = split_of(site, pd.DataFrame(rows))
-    seen = seen_in_training(there, split_of(home_root, home), home_root, str(tmp_path / "cache"), 2)
+    found = find_contamination(there, split_of(home_root, home), home_root, str(tmp_path / "cache"), 2)
+    seen = found.seen
     again = there.table["path"].str.contains("again-").to_numpy()
     recall, precision = float(seen[again].mean()), float(again[seen].mean())
     assert (again.sum(), len(again)) == (12, 60)
     assert (recall, precision) == (1.0, 1.0)
+    assert (found.complete, found.verdict) == (True, "true")
     assert "are not in" not in caplog.text
 
 
@@ -70,5 +72,5 @@ def test_images_that_were_only_tested_on_were_not_met_in_training(
 ) -> None:
     root, home, _, _ = phantoms
     trained = split_of(root, home)
-    seen = seen_in_training(trained, trained, root, str(tmp_path / "cache"), 2)
+    seen = find_contamination(trained, trained, root, str(tmp_path / "cache"), 2).seen
     assert seen.tolist() == (home["part"] != "test").tolist()
