@@ -82,14 +82,16 @@ def test_positional_runs_become_keys() -> None:
 
 
 def test_a_comparison_from_the_command_line(run: Run, store: Store, split: Split, work: Path) -> None:
-    a, b = make(store, split, RIGHT_A), make(store, split, RIGHT_B, job="evaluate", leaking="true")
+    a, b = make(store, split, RIGHT_A), make(store, split, RIGHT_B, job="evaluate", leaking="true", contaminated="true")
     done = run("compare", a, b, "bootstrap=100", cwd=work)
     assert done.returncode == 0, done.stderr
     out = done.stdout
-    assert "test part, folder, official: 8 images that both runs predicted, in 8 groups" in out
+    title = "test part, folder, official / test part, folder, official (LEAKS) (CONTAMINATED)"
+    assert f"{title}: 8 images that both runs predicted, in 8 groups" in out
     assert f"  A  train of a test ({a})\n  B  evaluate of a test ({b})\n" in out
     assert "left out" not in out
     assert "LEAKS: B had twins of test images in training" in out
+    assert "CONTAMINATED: B had twins of test images in training" in out
     assert re.search(r"accuracy +0\.7500 +0\.5000 +-0\.2500  \[-", out)
     # 3 and 1 of 4 that differ: 2 (C(4, 0) + C(4, 1)) / 2^4
     assert "exact McNemar test: p = 0.62; it ignores the groups" in out

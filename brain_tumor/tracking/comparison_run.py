@@ -14,7 +14,7 @@ from brain_tumor.evaluation.comparison import BETTER, WORSE, Comparison, McNemar
 from brain_tumor.evaluation.comparison_figures import changed_sheet, forest
 from brain_tumor.evaluation.metrics import HEADLINE, Evaluation
 from brain_tumor.tracking import registry
-from brain_tumor.tracking.predictions import read_predictions
+from brain_tumor.tracking.predictions import FLATTERING, read_predictions
 from brain_tumor.tracking.report import log_figure
 from brain_tumor.tracking.runs import git_tags, log_table
 
@@ -57,7 +57,12 @@ def _remedy(run: Run, part: str) -> str:
     tags, run_id = run.data.tags, run.info.run_id
     job = tags.get("job")
     if job not in ("train", "evaluate"):
-        what = {"sweep": "it is a study", "several": "it stands for several", "compare": "it is a comparison"}
+        what = {
+            "sweep": "it is a study",
+            "several": "it stands for several",
+            "compare": "it is a comparison",
+            "audit": "it is an audit",
+        }
         return f"{what.get(job, 'brain_tumor has not logged it')}; give the run of a training or an evaluation"
     if "study" in tags:
         return (
@@ -134,9 +139,11 @@ def summary(found: Comparison, a: Run, b: Run) -> list[str]:
     text += [f"  {letter}  {run.info.run_name} ({run.info.run_id})" for letter, run in runs.items()]
     if found.pair.only_a or found.pair.only_b:
         text.append(f"  left out: {found.pair.only_a} images that A alone predicted, {found.pair.only_b} of B alone")
-    leaking = [letter for letter, run in runs.items() if run.data.tags.get("leaking") == "true"]
-    if leaking:
-        text.append(f"  LEAKS: {' and '.join(leaking)} had twins of test images in training, which flatters the scores")
+    for tag, word in FLATTERING.items():
+        flattered = [letter for letter, run in runs.items() if run.data.tags.get(tag) == "true"]
+        if flattered:
+            who = " and ".join(flattered)
+            text.append(f"  {word}: {who} had twins of test images in training, which flatters the scores")
     text += ["", f"  {'':<18} {'A':>8} {'B':>8} {'B - A':>9}  95 % interval by group"]
     text += [
         f"  {row.metric!s:<18} {row.a:8.4f} {row.b:8.4f} {row.difference:+9.4f}  [{row.low:+.4f}, {row.high:+.4f}]"
