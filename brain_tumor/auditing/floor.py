@@ -151,7 +151,8 @@ def _official(images: pd.DataFrame) -> list[tuple[NDArray[np.int64], NDArray[np.
     part = images["part"].to_numpy()
     test = np.flatnonzero(part == "test")
     train = np.flatnonzero(np.isin(part, ("train", "val")))
-    return [(train, test)] if len(test) and len(train) else []
+    classes = images["label"].iloc[train].nunique()
+    return [(train, test)] if len(test) and classes > 1 else []
 
 
 def _folds(images: pd.DataFrame, seed: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:

@@ -142,6 +142,8 @@ def test_a_report_never_replaces_anything(tmp_path: Path) -> None:
     for taken in (tmp_path, tmp_path / "file"):
         with pytest.raises(InputError, match="is there already: name a new folder"):
             check_place(str(taken))
+    with pytest.raises(InputError, match=r"report=.* cannot be written"):
+        check_place(str(tmp_path / "file" / "report"))
 
 
 @pytest.mark.slow

@@ -68,6 +68,12 @@ def test_without_parts_only_the_folds_are_scored() -> None:
     assert set(shortcut_floor(*made(parts=False), seed=0, workers=1)["protocol"]) == {"grouped"}
 
 
+def test_a_training_part_of_one_class_is_not_scored() -> None:
+    images, measures, rows = made()
+    images["part"] = np.where(images["label"] == images["label"].iloc[0], "train", "test")
+    assert set(shortcut_floor(images, measures, rows, seed=0, workers=1)["protocol"]) == {"grouped"}
+
+
 def test_with_one_group_a_class_nothing_can_be_scored() -> None:
     images, measures, rows = made(parts=False)
     assert shortcut_floor(images.assign(group=images["label"]), measures, rows, seed=0, workers=1).empty
