@@ -6,6 +6,7 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import permutations
 from pathlib import Path
 
 import pandas as pd
@@ -48,6 +49,9 @@ def find_roots(roots: str | Sequence[str] | None) -> dict[str, Path]:
     twice = [place for place, count in Counter(path.resolve() for path in paths).items() if count > 1]
     if twice:
         raise InputError(f"data.root names {twice[0]} twice: name every folder once")
+    for outer, inner in permutations(paths, 2):
+        if inner.resolve().is_relative_to(outer.resolve()):
+            raise InputError(f"data.root: {inner} lies in {outer}, which has its images already: name only one of them")
     for depth in range(1, max(len(path.parts) for path in paths) + 1):
         names = ["/".join(path.parts[-depth:]) for path in paths]
         if len(set(names)) == len(names):

@@ -202,5 +202,8 @@ def test_refuses_a_root_that_is_named_twice_or_an_empty_list(tmp_path: Path) -> 
     (tmp_path / "link").symlink_to(tmp_path / "scans")
     with pytest.raises(InputError, match="twice: name every folder once"):
         find_roots([str(tmp_path / "scans"), str(tmp_path / "link")])
+    (tmp_path / "scans" / "part").mkdir()
+    with pytest.raises(InputError, match=r"part lies in .*scans, which has its images already: name only one of them"):
+        find_roots([str(tmp_path / "scans" / "part"), str(tmp_path / "scans")])
     with pytest.raises(InputError, match=r"add data\.root=DIR"):
         find_roots([])
