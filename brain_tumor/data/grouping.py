@@ -34,11 +34,11 @@ def with_groups(images: pd.DataFrame, *, patients: str | None, cache: str | None
         images["group"] = joined(images["twin"], known)
 
 
-def read_patients(file: str, paths: "pd.Series[str]") -> "pd.Series[str]":
-    """The patient of each path, "" where none is known, from a CSV with the columns `path` and `patient`.
+def patients_table(file: str) -> "pd.Series[str]":
+    """The patient by path of a CSV with the columns `path` and `patient`.
 
     Raises:
-        InputError: the file cannot be read, lacks a column, names a path twice, or none of `paths`.
+        InputError: the file cannot be read, lacks a column, or gives a path two patients.
     """
     place = existing_path(file)
     try:
@@ -48,15 +48,25 @@ def read_patients(file: str, paths: "pd.Series[str]") -> "pd.Series[str]":
     absent = [column for column in ("path", "patient") if column not in table.columns]
     if absent:
         raise InputError(f"data.patients={file} lacks the column(s) {', '.join(absent)}: it needs path and patient")
-    table["path"] = table["path"].str.replace("\\", "/").str.removeprefix("./")
+    table["path"] = table["path"].str.strip().str.replace("\\", "/").str.removeprefix("./")
+    table["patient"] = table["patient"].str.strip()
     several = table.groupby("path")["patient"].nunique()
     if (several > 1).any():
         raise InputError(f"data.patients={file} gives {several.index[several > 1][0]} more than one patient")
-    known = dict(zip(table["path"], table["patient"], strict=True))
+    return table.drop_duplicates("path").set_index("path")["patient"]
+
+
+def read_patients(file: str, paths: "pd.Series[str]") -> "pd.Series[str]":
+    """The patient of each path, "" where none is known, from the file that `patients_table` reads.
+
+    Raises:
+        InputError: it cannot be read, or names none of `paths`.
+    """
+    known = patients_table(file)
     patient = paths.map(lambda path: known.get(path, "")).astype(str)
     found = int((patient != "").sum())
     if not found:
-        example = table["path"].iloc[0] if len(table) else "none"
+        example = known.index[0] if len(known) else "none"
         raise InputError(
             f"data.patients={file} names none of the images: its paths ({example} …) must be those below data.root "
             f"({paths.iloc[0]} …)"

@@ -28,11 +28,15 @@ def preflight(config: TrainConfig) -> Path | None:
 
 
 def check_source(data: DataConfig) -> None:
-    """Refuse a `data.root` that the source would not read, or that is not there."""
+    """Refuse a `data.root` that the source would not read, or that is not there, and patients that cannot be read."""
     if data.source is Source.folder:
         find_roots(data.root)
     elif data.root is not None:
         raise InputError(f"data.root={data.root} is not read with data={data.source}: add data=folder")
+    if data.patients is not None and data.source is not Source.phantom:
+        from brain_tumor.data.grouping import patients_table
+
+        patients_table(data.patients)
 
 
 def image_size(config: TrainConfig) -> int:

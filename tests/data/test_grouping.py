@@ -32,7 +32,7 @@ def test_nobody_known_leaves_the_twins() -> None:
 
 
 def test_patients_are_read_by_path(tmp_path: Path) -> None:
-    file = patients(tmp_path, "patient,path,more\nP1,Training/a.png,x\nP1,./Testing/c.png,x\nP9,elsewhere.png,x\n")
+    file = patients(tmp_path, "patient,path,more\nP1,Training/a.png ,x\n P1,./Testing/c.png,x\nP9,elsewhere.png,x\n")
     assert read_patients(file, PATHS).tolist() == ["P1", "", "P1"]
 
 
