@@ -294,5 +294,6 @@ def _problems(error: ValidationError) -> list[str]:
             clauses.setdefault(key, f"{key} is missing")
         else:
             message = item["msg"].removeprefix("Value error, ")
-            clauses.setdefault(key, f"{key}: {message[:1].lower()}{message[1:]} (got {item['input']!r})")
+            got = f" (got {item['input']!r})" if key else ""  # of a rule over several keys: it names them itself
+            clauses.setdefault(key, f"{key}{': ' if key else ''}{message[:1].lower()}{message[1:]}{got}")
     return list(clauses.values())

@@ -122,7 +122,7 @@ def test_every_file_opens_with_what_it_is_and_a_command() -> None:
         ("protocol.folds=5 & protocol.fold=5", "protocol: fold=5 is none of the 5 folds: count from 0"),
         ("protocol.fold=0", "fold=0 is none of the 0 folds"),
         ("protocol.site=A", "site=A needs protocol=leave_one_site_out"),
-        ("seeds=[1,1]", "seeds=[1, 1] has a seed twice"),
+        ("seeds=[1,1]", "configuration: seeds=[1, 1] has a seed twice"),
         ("seeds=[1]", "seeds: tuple should have at least 2 items"),
         ("~schedule.all.epochs", "schedule.all.epochs is missing"),
     ],
