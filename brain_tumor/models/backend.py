@@ -19,7 +19,8 @@ def import_tensorflow() -> None:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     with _quiet():
         import tensorflow  # noqa: F401
-    logging.getLogger("tensorflow").setLevel(logging.WARNING)  # it reports every exchange among devices
+    logger = logging.getLogger("tensorflow")
+    logger.setLevel(max(logger.level, logging.WARNING))  # it reports every exchange among devices
 
 
 def start_tensorflow(threads: int | None = None) -> None:

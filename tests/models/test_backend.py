@@ -54,3 +54,16 @@ def test_another_number_in_the_same_process_is_one_line(tmp_path: Path) -> None:
         "hardware.threads=2: TensorFlow has already started in this process with 3 threads: "
         "give all jobs of a process the same number",
     ]
+
+
+def test_a_quieter_logger_stays_so(tmp_path: Path) -> None:
+    code = """
+import logging
+from brain_tumor.models.backend import start_tensorflow
+start_tensorflow()
+print(logging.getLogger("tensorflow").level)
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
+start_tensorflow()
+print(logging.getLogger("tensorflow").level)
+"""
+    assert printed(code, tmp_path) == ["30", "40"]
