@@ -86,6 +86,8 @@ def test_the_title_says_what_the_maps_need(pointing, said, tmp_path):
     table = pd.DataFrame({"depth": [0, 1, 2], "block": ["", "logits", "stem"]})
     for score in ("pointing", "energy"):
         table[score], table[f"{score}_low"], table[f"{score}_high"] = values, values - 0.1, values + 0.1
+    change = values - values[0]
+    table["change_low"], table["change_high"] = change - 0.1, change + 0.1
     figure = randomisation(table, "layercam at a, 8 views: test part")
     assert said in figure.get_suptitle()
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["trained", "logits", "stem"]

@@ -95,16 +95,46 @@ def test_maps_that_show_the_image_alone_are_found_out(lesions):
 @pytest.mark.parametrize(
     ("lows", "highs", "expected"),
     [
-        ([0.6, 0.2, 0.0], [0.8, 0.5, 0.1], "sensitive"),
-        ([0.6, 0.4, 0.0], [0.8, 0.6, 0.1], "insensitive_to_head"),
-        ([0.6, 0.7, 0.5], [0.8, 0.9, 0.7], "insensitive"),
-        ([0.6, 0.2, 0.5], [0.8, 0.4, 0.6], "insensitive"),
+        ([0, -0.5, -0.6], [0, -0.1, -0.4], "sensitive"),
+        ([0, -0.1, -0.6], [0, 0.1, -0.4], "insensitive_to_head"),
+        ([0, -0.1, -0.6], [0, -0.05, -0.4], "insensitive_to_head"),  # a little worse is not lost
+        ([0, -0.1, -0.2], [0, 0.1, 0.2], "insensitive"),
+        ([0, -0.5, -0.2], [0, -0.2, 0.1], "insensitive"),
+        ([0, -0.5, -0.5], [0, -0.2, 0.1], "undecided"),
+        ([0, -0.5, -0.5], [0, 0.1, -0.1], "undecided"),
+        ([np.nan] * 3, [np.nan] * 3, "undecided"),
     ],
 )
-def test_the_verdict_is_where_the_intervals_part(lows, highs, expected):
-    table = pd.DataFrame({"pointing_low": lows, "pointing_high": highs})
+def test_the_verdict_is_by_the_change_on_the_same_lesions(lows, highs, expected):
+    table = pd.DataFrame({"pointing": [0.7, 0.5, 0.5], "change_low": lows, "change_high": highs})
     assert verdict(table) == expected
     assert expected in sanity.VERDICTS
+
+
+def test_the_same_lesions_are_compared(lesions, monkeypatch):
+    """Half of the lesions are easy, whatever the weights; each of the others is lost: that is not by chance."""
+    easy = np.arange(COUNT) % 2 == 0
+    calls = iter(range(100))
+
+    def scores(chosen, make):
+        raw = np.zeros((len(chosen), 19))
+        raw[:, 0] = easy if next(calls) else True
+        return [type("Survey", (), {"raw": raw})]
+
+    monkeypatch.setattr(sanity, "survey", scores)
+    model = build_classifier("cnn_baseline", image_size=SIDE, weights=None, dropout=0, seed=5)
+    table = randomise(Explainer(model, "layercam", "block4_relu", 1), "cnn_baseline", lesions, resamples=200)
+    assert table["change"].iloc[1:].tolist() == pytest.approx([easy.mean() - 1] * 6)
+    assert (table["change_high"].iloc[1:] < 0).all()
+    assert verdict(table) == "sensitive"
+
+
+def test_lesions_of_one_group_decide_nothing(lesions, monkeypatch):
+    alone = lesions.take(np.array([0]))
+    monkeypatch.setattr(sanity, "survey", lambda chosen, make: [type("Survey", (), {"raw": np.zeros((1, 19))})])
+    model = build_classifier("cnn_baseline", image_size=SIDE, weights=None, dropout=0, seed=5)
+    table = randomise(Explainer(model, "layercam", "block4_relu", 1), "cnn_baseline", alone, resamples=200)
+    assert verdict(table) == "undecided"
 
 
 def test_at_most_so_many_images_are_used(lesions, monkeypatch):

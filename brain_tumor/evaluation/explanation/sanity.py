@@ -21,6 +21,7 @@ VERDICTS = {
     "sensitive": "maps need what the whole model has learned",
     "insensitive_to_head": "maps need the learned features, but NOT the classifier: random logits point as well",
     "insensitive": "INSENSITIVE: maps point as well when all weights are random",
+    "undecided": "undecided: too few lesions, or groups of them, to tell whether maps of random weights point worse",
 }
 
 
@@ -35,7 +36,8 @@ def randomise(explainer: Explainer, backbone: str, lesions: Lesions, *, resample
 
     Returns:
         A row per depth, the trained model first: `depth` (blocks randomised, 0..), `block` (the last of them; "" at
-        0), `pointing`, `pointing_low`, `pointing_high`, `energy`, `energy_low`, `energy_high`.
+        0), `pointing`, `pointing_low`, `pointing_high`, `energy`, `energy_low`, `energy_high`, and how far `pointing`
+        is from that of the trained model on the same lesions: `change`, `change_low`, `change_high`.
     """
     model = explainer.model
     chosen = lesions.take(_sample(len(lesions)))
@@ -46,31 +48,43 @@ def randomise(explainer: Explainer, backbone: str, lesions: Lesions, *, resample
     stem, *rest = blocks(model)
     cascade += [*((group[0].name.split("_")[0], group) for group in reversed(rest)), ("stem", stem)]
     trained = model.get_weights()
-    rows = []
+    rows, of_trained = [], np.empty((0, 1))
     try:
         with progress(len(cascade), "randomising weights", "block") as bar:
             for depth, (name, layers) in enumerate(cascade):
                 for layer in layers:
                     layer.set_weights(untrained.get_layer(layer.name).get_weights())
                 raw = survey(chosen, make)[0].raw[:, :2]
-                bounds = np.transpose(mean_intervals(raw, chosen.groups, resamples=resamples))
+                of_trained = raw[:, :1] if depth == 0 else of_trained
+                compared = np.hstack([raw, raw[:, :1] - of_trained])
+                bounds = np.transpose(mean_intervals(compared, chosen.groups, resamples=resamples))
                 rows.append((depth, name, *bounds.ravel()))
                 bar.update()
     finally:
         model.set_weights(trained)
-    columns = [f"{score}{bound}" for score in ("pointing", "energy") for bound in ("", "_low", "_high")]
+    columns = [f"{score}{bound}" for score in ("pointing", "energy", "change") for bound in ("", "_low", "_high")]
     return pd.DataFrame(rows, columns=["depth", "block", *columns])
 
 
 def verdict(table: pd.DataFrame) -> str:
     """A key of VERDICTS: which weights the maps need to point at lesions.
 
-    A score counts as kept if its 95 % interval reaches that of the trained model.
+    Pointing counts as kept if more than half of it is left, at 95 % confidence, otherwise as lost if it has become less
+    at that confidence; both by the change on the same lesions.
     """
-    kept = table["pointing_high"] >= table["pointing_low"].iloc[0]
-    if kept.iloc[-1]:
+    head, everything = (_fate(table, place) for place in (1, -1))
+    if everything == "kept":
         return "insensitive"
-    return "insensitive_to_head" if kept.iloc[1] else "sensitive"
+    if everything == "lost" and head != "undecided":
+        return "insensitive_to_head" if head == "kept" else "sensitive"
+    return "undecided"
+
+
+def _fate(table: pd.DataFrame, place: int) -> str:
+    low, high = table["change_low"].iloc[place], table["change_high"].iloc[place]
+    if low > -table["pointing"].iloc[0] / 2:  # never of NaN: a single group has no interval
+        return "kept"
+    return "lost" if high < 0 else "undecided"
 
 
 def _sample(count: int) -> NDArray[np.int64]:
