@@ -5,17 +5,16 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import hydra
 from omegaconf import DictConfig
 
+from brain_tumor import interrupts
 from brain_tumor.errors import InputError
 
 # Keys that hold a path, an address or a name: typed as they are, whatever Hydra's grammar would make of them.
@@ -103,7 +102,7 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
     as_typed[:] = sys.argv[1:]
     multirun = any(argument in ("-m", "--multirun") for argument in sys.argv[1:])
     sys.argv[1:] = [literal(argument, multirun) for argument in sys.argv[1:]]
-    signal.signal(signal.SIGTERM, _on_term)
+    interrupts.listen()
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
     def job(config: DictConfig) -> Any:
@@ -123,7 +122,7 @@ def guarded() -> Iterator[None]:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        sys.exit(143 if _terminated else 130)
+        sys.exit(interrupts.exit_code())
     except Exception as error:
         if not type(error).__module__.startswith("mlflow."):
             raise
@@ -131,10 +130,4 @@ def guarded() -> Iterator[None]:
         sys.exit(2)
 
 
-def _on_term(signum: int, frame: FrameType | None) -> None:
-    _terminated.append(signum)
-    raise KeyboardInterrupt
-
-
 as_typed: list[str] = []  # the command line before `literal`
-_terminated: list[int] = []
