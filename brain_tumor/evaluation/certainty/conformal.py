@@ -6,6 +6,7 @@ calibration images and later ones are exchangeable within a class; several image
 a dozen lines here since MAPIE 1.x, which has them for all classes in common, has none by class.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -76,30 +77,38 @@ def covered_range(tested: Sequence[int], calibrated: Sequence[int], level: float
 
 
 def covered_range_by_group(
-    images: Sequence[int], tested: Sequence[int], calibrated: Sequence[int], level: float
+    tested: Sequence[Sequence[int]], images: Sequence[int], groups: Sequence[float], level: float
 ) -> tuple[float, float]:
-    """The same as if the images of a group (a patient) were covered all or none, so that groups are what is drawn.
+    """The same if the images of a group (a patient) are covered all or none, so that groups are what is drawn.
 
-    Slices of a patient are alike, so the range by image is too narrow; this one is too wide, where they are not quite
-    alike. With n calibration and m test groups of a class the share covered is beta-binomial(m, level (n + 1),
-    (1 - level) (n + 1)) / m, and over classes its mean weighted by `images`; 20,000 draws, always the same.
+    Slices of a patient are alike, so the range by image is too narrow. Of a class with n calibration images, k =
+    ceil((n + 1) level), in g groups the probability to be covered is taken as beta(q (g + 1), (1 - q) (g + 1)),
+    q = k / (n + 1), and each test group as covered with it. 20,000 draws, always the same.
 
     Args:
-        images: test images of each class.
-        tested: test groups of each class.
-        calibrated: calibration groups of each class; 0: every image is covered.
+        tested: of each class the test images of each group.
+        images: calibration images of each class; where they are too few for the level, all are covered.
+        groups: calibration groups of each class, see `effective_groups`.
         level: as the thresholds were made.
     """
     rng = np.random.default_rng(0)
-    shares = np.zeros(20_000)
-    for weight, groups, known in zip(images, tested, calibrated, strict=True):
-        if not known or not groups:
-            shares += weight / sum(images)
+    covered = np.zeros(20_000)
+    for sizes, known, effective in zip(tested, images, groups, strict=True):
+        place = rank(known, level)
+        if place > known:
+            covered += sum(sizes)
             continue
-        covering = rng.beta(level * (known + 1), (1 - level) * (known + 1), size=len(shares))
-        shares += weight / sum(images) * rng.binomial(groups, covering) / groups
-    low, high = np.quantile(shares, [0.025, 0.975])
+        share = place / (known + 1)
+        chance = rng.beta(share * (effective + 1), (1 - share) * (effective + 1), size=len(covered))
+        for size, count in Counter(sizes).items():
+            covered += size * rng.binomial(count, chance)
+    low, high = np.quantile(covered / sum(map(sum, tested)), [0.025, 0.975])
     return float(low), float(high)
+
+
+def effective_groups(sizes: Sequence[int]) -> float:
+    """How many groups of equal size tell as much as groups of these `sizes` (Kish 1965): (sum w)^2 / sum w^2."""
+    return float(sum(sizes) ** 2 / sum(size**2 for size in sizes)) if sizes else 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +118,7 @@ class Sets:
     levels: tuple[float, ...]  # L, rising; none without a calibration part
     limits: Array  # (L, C) see `thresholds`
     images: tuple[int, ...]  # calibration images of each class
-    groups: tuple[int, ...]  # calibration groups of each class
+    groups: tuple[float, ...]  # calibration groups of each class, see `effective_groups`
 
 
 def calibrate(probabilities: Array, labels: NDArray[np.int64], groups: NDArray[Any], levels: Sequence[float]) -> Sets:
@@ -119,7 +128,7 @@ def calibrate(probabilities: Array, labels: NDArray[np.int64], groups: NDArray[A
         tuple(levels) if len(labels) else (),
         np.array([thresholds(probabilities, labels, level) for level in levels if len(labels)]).reshape(-1, classes),
         tuple(np.bincount(labels, minlength=classes).tolist()),
-        tuple(_groups(labels, groups, classes)),
+        tuple(effective_groups(sizes) for sizes in _sizes(labels, groups, classes)),
     )
 
 
@@ -133,11 +142,10 @@ def coverage(sets: Sets, evaluation: Evaluation) -> pd.DataFrame:
     """
     labels, names = evaluation.labels, evaluation.classes
     counts = np.bincount(labels, minlength=len(names))
-    groups = np.array(_groups(labels, evaluation.rows["group"].to_numpy(), len(names)))
+    sizes = _sizes(labels, evaluation.rows["group"].to_numpy(), len(names))
     rows = []
     for level, limits in zip(sets.levels, sets.limits, strict=True):
         found = prediction_sets(evaluation.probabilities, limits)
-        known = np.where(np.isinf(limits), 0, sets.groups)
         for index, name in enumerate(("all", *names), start=-1):
             chosen = labels == index if index >= 0 else np.ones(len(labels), np.bool_)
             if not chosen.any():
@@ -147,11 +155,12 @@ def coverage(sets: Sets, evaluation: Evaluation) -> pd.DataFrame:
             tested = counts[which].tolist()
             row: list[Any] = [level, name, len(size), found[np.arange(len(labels)), labels][chosen].mean()]
             row += covered_range(tested, sets.images[which], level)
-            row += covered_range_by_group(tested, groups[which].tolist(), known[which].tolist(), level)
+            row += covered_range_by_group(sizes[which], sets.images[which], sets.groups[which], level)
             rows.append([*row, size.mean(), (size == 1).mean(), (size == 0).mean()])
     columns = ["level", "class", "images", "coverage", "low", "high", "low_groups", "high_groups"]
     return pd.DataFrame(rows, columns=[*columns, "set_size", "single", "empty"])
 
 
-def _groups(labels: NDArray[np.int64], groups: NDArray[Any], classes: int) -> list[int]:
-    return [len(set(groups[labels == index].tolist())) for index in range(classes)]
+def _sizes(labels: NDArray[np.int64], groups: NDArray[Any], classes: int) -> list[list[int]]:
+    """Of each class the images of each group that has any."""
+    return [list(Counter(groups[labels == index].tolist()).values()) for index in range(classes)]
