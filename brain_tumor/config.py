@@ -30,6 +30,7 @@ LOWER_IS_BETTER = frozenset({"val/loss"})
 
 _STRICT_KEYS = ConfigDict(extra="forbid", allow_inf_nan=False)
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+Level = Annotated[float, Field(gt=0, le=0.999)]  # beyond it a thousand calibration images of a class are not enough
 SplitSeed = Annotated[int, Field(ge=0, lt=2**32)]
 T = TypeVar("T")
 
@@ -212,12 +213,14 @@ class TrainConfig:
     hardware: HardwareConfig = Field(default_factory=HardwareConfig)  # runs logged before there was one have none
     # What is said with a prediction, fitted after training.
     calibrate: Literal["auto", "temperature", "vector", "none"] = "auto"  # of the logits, on the val part
-    coverage: Annotated[tuple[Fraction, ...], Field(min_length=1)] = (0.9, 0.95)  # of prediction sets, class by class
+    coverage: Annotated[tuple[Level, ...], Field(min_length=1)] = (0.9, 0.95)  # of prediction sets, class by class
     selective_accuracy: Fraction = 0.98  # wanted on the val part of the images that are not answered with "not sure"
 
     def __post_init__(self) -> None:
         if len(set(self.seeds or ())) < len(self.seeds or ()):
             raise ValueError(f"seeds={list(self.seeds or ())} has a seed twice")
+        if len(set(self.coverage)) < len(self.coverage):
+            raise ValueError(f"coverage={list(self.coverage)} has a level twice")
         if self.protocol.name == "auto":  # known by its name ever after
             name: Literal["official", "grouped"]
             name = "official" if self.data.source is Source.phantom and self.protocol.folds is None else "grouped"
@@ -294,6 +297,8 @@ def _problems(error: ValidationError) -> list[str]:
             clauses.setdefault(key, f"{key} is missing")
         else:
             message = item["msg"].removeprefix("Value error, ")
+            if item["type"] == "tuple_type":
+                message = f"give a list, [{item['input']}]"
             got = f" (got {item['input']!r})" if key else ""  # of a rule over several keys: it names them itself
             clauses.setdefault(key, f"{key}{': ' if key else ''}{message[:1].lower()}{message[1:]}{got}")
     return list(clauses.values())

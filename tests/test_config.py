@@ -124,6 +124,9 @@ def test_every_file_opens_with_what_it_is_and_a_command() -> None:
         ("protocol.site=A", "site=A needs protocol=leave_one_site_out"),
         ("seeds=[1,1]", "configuration: seeds=[1, 1] has a seed twice"),
         ("seeds=[1]", "seeds: tuple should have at least 2 items"),
+        ("coverage=[0.9,0.9]", "configuration: coverage=[0.9, 0.9] has a level twice"),
+        ("coverage=[0.9999]", "input should be less than or equal to 0.999 (got 0.9999)"),
+        ("coverage=0.9", "coverage: give a list, [0.9] (got 0.9)"),
         ("~schedule.all.epochs", "schedule.all.epochs is missing"),
     ],
 )

@@ -1,5 +1,6 @@
 """What a prediction is turned into an answer by: calibration, prediction sets, "not sure" and "no brain MRI"."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -71,7 +72,7 @@ def settle(
     confidence = abstention.threshold(probabilities.max(axis=1), right, accuracy)
     held_out, labels = _outputs(observed, dataset, rows["calibration"], "sets on calibration")
     groups = dataset.split.table["group"].to_numpy()[rows["calibration"]]
-    sets = conformal.calibrate(held_out.probabilities, labels, groups, levels)
+    sets = conformal.calibrate(held_out.probabilities, labels, groups, sorted(levels))
     distances = gaussians.distance((held_out if len(labels) else val).features)
     limit = float(np.quantile(distances, IN_DISTRIBUTION, method="higher"))
     return Decision(CLASSES, scaled, sets, accuracy, confidence, gaussians, limit)
@@ -102,7 +103,7 @@ def warnings(decision: Decision) -> list[str]:
         found.append("no prediction sets: there is no calibration part (data.calibration_fraction=0.1 sets one apart)")
     for level, limits in zip(decision.sets.levels, decision.sets.limits, strict=True):
         for index in np.flatnonzero(np.isinf(limits)):
-            needed = next(n for n in range(1, 100_000) if conformal.rank(n, level) <= n)
+            needed = next(n for n in itertools.count(1) if conformal.rank(n, level) <= n)
             found.append(
                 f"{decision.classes[index]} stands in every {level:.0%} set: it has {decision.sets.images[index]} "
                 f"calibration images, and {needed} are needed (raise data.calibration_fraction)"
