@@ -125,9 +125,12 @@ def find_by_content(
         )
     contents = decoded(found, image_size, cache_folder(cache), workers)
     moved_to = table["sha256"].map(lambda sha: found[sha].relative_to(root).as_posix())
+    logged = table["path"].tolist()
+    if table["site"].nunique() > 1:  # where masks may stand by site/path
+        logged = [_from_site(path, site) for path, site in zip(logged, table["site"], strict=True)]
     table["path"] = table["path"].where(table["sha256"] == there, moved_to)
     moved = Split(table, root=root, source=split.source, synthetic=split.synthetic)
-    return _with_masks(moved, contents, masks, workers)
+    return _with_masks(moved, contents, masks, logged, workers)
 
 
 def _load(data: DataConfig, image_size: int, protocol: ProtocolConfig | None) -> Dataset:
@@ -146,21 +149,31 @@ def _load(data: DataConfig, image_size: int, protocol: ProtocolConfig | None) ->
         if data.subset is not None:
             images = _reduced(images, data.subset, data.split_seed)
     root = Path(os.path.commonpath(list(roots.values())))
+    listed_paths = images["path"].tolist()
     images["path"] = [Path(file).relative_to(root).as_posix() for file in images["file"]]
     synthetic = data.source is Source.phantom
     split = Split(images, root=root, source=data.source.value, synthetic=synthetic, listed=listed)
-    return _with_masks(split, contents, data.masks, data.workers)
+    return _with_masks(split, contents, data.masks, listed_paths, data.workers)
 
 
-def _with_masks(split: Split, contents: Contents, masks: str | None, workers: int) -> Dataset:
+def _with_masks(split: Split, contents: Contents, masks: str | None, also: list[str], workers: int) -> Dataset:
     shas = split.table["sha256"]
     found = _phantom_masks(split)
     if masks is not None:
         if split.synthetic:
             raise InputError(f"data.masks={masks} is not read with data=phantom, which brings its own: leave it out")
         sizes = contents.table.set_index("sha256").loc[shas, ["width", "height"]].itertuples(index=False, name=None)
-        found = find_masks(masks, split.table["path"].tolist(), list(sizes), workers)
+        found = find_masks(masks, split.table["path"].tolist(), list(sizes), also=also, workers=workers)
+        known = pd.Series([path != "" for path in found]).groupby(split.table["site"].to_numpy()).any()
+        for site in known.index[~known]:
+            example = also[split.table["site"].tolist().index(site)]
+            logger.warning("data.masks=%s has no mask of the site %s (looked for that of %s)", masks, site, example)
     return Dataset(split, contents.pixels, _pixel_rows(shas, contents), found)
+
+
+def _from_site(path: str, site: str) -> str:
+    _, found, rest = f"/{path}".partition(f"/{site}/")
+    return f"{site}/{rest}" if found else path
 
 
 def _phantom_masks(split: Split) -> tuple[str, ...] | None:

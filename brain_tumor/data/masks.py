@@ -19,7 +19,12 @@ logger = logging.getLogger(__name__)
 
 
 def find_masks(
-    folder: str, paths: Sequence[str], sizes: Sequence[tuple[int, int]], workers: int = 2
+    folder: str,
+    paths: Sequence[str],
+    sizes: Sequence[tuple[int, int]],
+    *,
+    also: Sequence[str] | None = None,
+    workers: int = 2,
 ) -> tuple[str, ...]:
     """The mask of each image of `paths`, an absolute path, "" where the folder has none of that name.
 
@@ -29,6 +34,7 @@ def find_masks(
         folder: as typed for `data.masks`.
         paths: (N,) of images, posix, relative to their root; the mask of `a/b.jpg` is `folder/a/b.png`.
         sizes: (N,) width and height of each image, in pixels; a mask may have another size of the same shape.
+        also: (N,) the images' other paths, by which a mask is looked for that does not stand under the first.
         workers: threads that decode.
 
     Raises:
@@ -38,15 +44,19 @@ def find_masks(
     root = existing_path(folder).absolute()
     if not root.is_dir():
         raise InputError(f"data.masks={folder} is no folder: give the one whose tree and names are those of the images")
-    names = [PurePosixPath(path).with_suffix(".png").as_posix() for path in paths]
+    names = [_name(path) for path in paths]
     there = [(root / name).is_file() for name in names]
+    for row, path in enumerate(also or ()):
+        if not there[row] and (root / _name(path)).is_file():
+            names[row], there[row] = _name(path), True
     if not any(there):
         example = f"{names[0]} for {paths[0]}" if names else "no image"
         raise InputError(f"data.masks={folder} has a mask of none of the {len(paths)} images (looked for {example})")
-    counts = Counter(name for name, found in zip(names, there, strict=True) if found)
+    distinct = {path: name for path, name, found in zip(paths, names, there, strict=True) if found}
+    counts = Counter(distinct.values())
     name, count = counts.most_common(1)[0]
     if count > 1:
-        both = " and ".join(path for path, own in zip(paths, names, strict=True) if own == name)
+        both = " and ".join(path for path, own in distinct.items() if own == name)
         raise InputError(f"data.masks={folder}: {name} could be the mask of {both}: give the images names of their own")
 
     def check(row: int) -> str | None:
@@ -58,7 +68,7 @@ def find_masks(
     for name, complaint in zip(names, complaints, strict=True):
         if complaint:
             raise InputError(f"data.masks={folder}: {name} {complaint}: repair it, or remove it to go without")
-    logger.info("masks known of %d of %d images (%s)", len(counts), len(paths), root)
+    logger.info("masks known of %d of %d images (%s)", sum(there), len(paths), root)
     return tuple(str(root / name) if found else "" for name, found in zip(names, there, strict=True))
 
 
@@ -67,6 +77,10 @@ def read_mask(path: Path, size: int) -> NDArray[np.bool_]:
     with Image.open(path) as image:
         fitted = letterbox(to_rgb(image), size, Image.Resampling.NEAREST)
     return np.asarray(np.asarray(fitted).any(axis=-1), dtype=np.bool_)
+
+
+def _name(path: str) -> str:
+    return PurePosixPath(path).with_suffix(".png").as_posix()
 
 
 def _complaint(path: Path, size: tuple[int, int]) -> str | None:

@@ -1,6 +1,8 @@
 """Lesion masks of real images, found by the images' own names."""
 
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +73,47 @@ def test_logged_images_find_their_masks_wherever_they_are(
     given = load_logged(split, config, root=None, image_size=24, masks=str(moved))
     assert given.mask_paths is not None
     assert [path for path in given.mask_paths if path] == [str(moved / "Training" / "glioma" / "2.png")]
+
+
+def test_images_that_moved_find_their_masks_by_their_logged_names(
+    tmp_path: Path, make_folders: MakeFolders, data_config: MakeConfig
+) -> None:
+    root = make_folders(tmp_path / "data", parts=("Training",))
+    glioma = root / "Training" / "glioma"
+    shutil.copy(glioma / "2.png", glioma / "copy of 2.png")
+    masks = tmp_path / "masks"
+    first = save(masks / "Training" / "glioma" / "2.png", box())
+    split = load_whole(data_config(root, masks=str(masks)), image_size=24).split
+    deeper = tmp_path / "new" / "deeper"
+    deeper.parent.mkdir()
+    root.rename(deeper)
+    again = load_logged(split, data_config(root, masks=str(masks)), root=str(deeper.parent), image_size=24)
+    assert again.mask_paths is not None
+    assert [path for path in again.mask_paths if path] == [str(first)]
+
+
+def test_masks_of_several_roots_stand_by_site_wherever_the_roots_are(
+    tmp_path: Path, make_folders: MakeFolders, data_config: MakeConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    roots = [make_folders(tmp_path / "one" / "A", seed=1), make_folders(tmp_path / "two" / "B", seed=2)]
+    masks = tmp_path / "masks"
+    first = save(masks / "A" / "Training" / "glioma" / "2.png", box())
+    config = data_config([str(root) for root in roots], masks=str(masks))
+    dataset = load_whole(config, image_size=24)
+    assert dataset.mask_paths is not None
+    assert [path for path in dataset.mask_paths if path] == [str(first)]
+    assert "has no mask of the site B (looked for that of B/Testing/glioma/0.png)" in caplog.text
+    (tmp_path / "moved").mkdir()
+    for root in roots:
+        root.rename(tmp_path / "moved" / root.name)
+    again = load_logged(dataset.split, config, root=str(tmp_path / "moved"), image_size=24)
+    assert again.mask_paths == dataset.mask_paths
+    below = save(tmp_path / "by path" / "one" / "A" / "Training" / "glioma" / "3.png", box())
+    shutil.move(tmp_path / "moved" / "A", roots[0])
+    shutil.move(tmp_path / "moved" / "B", roots[1])
+    found = load_whole(replace(config, masks=str(tmp_path / "by path")), image_size=24).mask_paths
+    assert found is not None
+    assert [path for path in found if path] == [str(below)]
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "I;16"])
