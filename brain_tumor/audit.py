@@ -4,11 +4,14 @@ from omegaconf import DictConfig
 
 from brain_tumor import entry
 from brain_tumor.config import AuditConfig, plain, typed
+from brain_tumor.errors import InputError
 
 
 def audit(raw: DictConfig) -> None:
     """Find twins, label conflicts, broken images and shortcuts; print a summary, log a run, write the report."""
     config = typed(AuditConfig, raw)
+    if config.data.masks is not None:
+        raise InputError(f"data.masks={config.data.masks} is not read by an audit: leave it out")
 
     from brain_tumor.auditing.examine import examine
     from brain_tumor.auditing.report import PAGE, check_place, summary, write

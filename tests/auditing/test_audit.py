@@ -174,3 +174,7 @@ def test_the_command_prints_logs_and_writes(run: Run, planted: Path, tmp_path: P
     gone = run("audit", "data=folder", f"data.root=['{planted}',{tmp_path}/nowhere]", cwd=work)
     assert gone.returncode == 2
     assert "nowhere does not exist" in gone.stderr
+    masked = run("audit", "data=folder", f"data.root={planted}", f"data.masks={tmp_path}", cwd=work)
+    assert masked.returncode == 2
+    assert "data.masks=" in masked.stderr
+    assert "is not read by an audit: leave it out" in masked.stderr
