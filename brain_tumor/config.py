@@ -180,7 +180,9 @@ class ExplainConfig:
     """How maps are made. auto: what points best at the known lesions of the validation part."""
 
     method: Literal["gradcam", "gradcam++", "hirescam", "layercam", "auto"]
-    layer: str | None  # a name, several with * between them (their product), or auto; None: the backbone's `cam_layer`
+    layer: (
+        Annotated[str, Field(min_length=1)] | None
+    )  # a name, several with * between them (their product), or auto; None: the backbone's `cam_layer`
     # With defaults, so that configurations logged before there were these keys still load.
     views: Annotated[int, Field(ge=1, le=64)] = 1  # shifted and mirrored views that a map is averaged over
     sanity: bool = False  # score the maps of randomised weights, too

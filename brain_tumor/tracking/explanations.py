@@ -27,6 +27,7 @@ from brain_tumor.evaluation.explanation.scores import (
     settle,
     survey,
     tabulate,
+    why_none,
 )
 from brain_tumor.evaluation.metrics import Evaluation
 from brain_tumor.tracking.report import log_figure, log_pictures
@@ -59,10 +60,15 @@ def log_explanations(
         if part in lesions:
             found = surveyed if part == "val" else None
             line = _log_scores(lesions[part], part, evaluations[part], explainer, reference, found, resamples)
+            line += " (chosen on these)" if part == "val" else ""
             lines += [f"{part:<9} {line}", f"{part:<9} {_log_removal(model, lesions[part], part, resamples)}"]
+        elif dataset.mask_paths is not None:
+            lines.append(f"{part:<9} no map is scored: {why_none(dataset, part, evaluations[part])}")
     scored = [part for part in parts if part in lesions]
     if config.sanity and scored:
         lines.append(_log_sanity(explainer, backbone, lesions[scored[-1]], evaluations[scored[-1]], resamples))
+    elif config.sanity:
+        lines.append("sanity    not looked at: no map is scored")
     return lines
 
 
@@ -120,8 +126,8 @@ def _log_removal(model: Any, lesions: Lesions, part: str, resamples: int) -> str
     mlflow.log_metrics({f"{part}/removal_{name}": row["value"] for name, row in overall.items()}, step=0)
     kept, control = overall["kept"], overall.get(removal.CONTROL)
     text = (
-        f"with the lesion painted over, {kept['value']:.1%} [{kept['low']:.1%}, {kept['high']:.1%}] of these "
-        f"predictions stay, and {overall['to_notumor']['value']:.1%} become notumor"
+        f"with the lesion painted over, {kept['value']:.1%}{_interval(kept)} of these predictions stay, "
+        f"and {overall['to_notumor']['value']:.1%} become notumor"
     )
     return text + (f" (its mirror image painted over: {control['value']:.1%} stay)" if control else "")
 
@@ -161,11 +167,16 @@ def _line(overall: Mapping[tuple[str, str], Mapping[Any, Any]], images: int) -> 
     peak = overall[MODEL, "pointing"]
     others = ", ".join(f"{named[kind]} {overall[kind, 'pointing']['value']:.1%}" for kind in kinds)
     text = (
-        f"{peak['value']:.1%} [{peak['low']:.1%}, {peak['high']:.1%}] of the {images} maps of correctly classified "
-        f"lesions peak in the lesion ({others})"
+        f"{peak['value']:.1%}{_interval(peak)} of the {images} maps of correctly classified lesions peak "
+        f"in the lesion ({others})"
     )
     for score in SCORES[1:]:
         own, *rest = [overall[kind, score]["value"] for kind in (MODEL, *kinds)]
         if np.isfinite(own):
             text += f", {score} {own:.3f} ({', '.join(f'{value:.3f}' for value in rest)})"
     return text
+
+
+def _interval(row: Mapping[Any, Any]) -> str:
+    """Nothing where there are fewer than two groups."""
+    return f" [{row['low']:.1%}, {row['high']:.1%}]" if np.isfinite(row["low"]) else ""

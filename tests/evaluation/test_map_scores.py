@@ -1,5 +1,6 @@
 """Scoring the maps of a part: which images, what validation settles, and the baselines."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from brain_tumor.evaluation.explanation.scores import (
     settle,
     survey,
     tabulate,
+    why_none,
 )
 from brain_tumor.evaluation.metrics import Evaluation
 
@@ -76,6 +78,17 @@ def test_only_right_answers_with_a_lesion_count(dataset):
     assert known_lesions(dataset, "test", evaluation(dataset, wrong=(0, 1, 2))) is None
     without = Dataset(dataset.split, dataset.pixels, dataset.pixel_rows, None)
     assert known_lesions(without, "test", evaluation(dataset)) is None
+
+
+def test_why_no_lesion_is_known(dataset):
+    nothing = replace(dataset, mask_paths=("",) * 6)
+    assert why_none(nothing, "test", evaluation(dataset)) == "none of its 6 images has a mask"
+    wrong = evaluation(dataset, wrong=(0, 1, 2, 4))
+    assert why_none(dataset, "test", wrong) == "none of its 4 images with a mask is classified correctly"
+    black = evaluation(dataset, wrong=(0, 1, 2))
+    assert why_none(dataset, "test", black).startswith(
+        "1 of its images with a mask are classified correctly, and these"
+    )
 
 
 @pytest.mark.parametrize("batch", [1, 2, 32])

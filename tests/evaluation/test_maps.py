@@ -148,7 +148,13 @@ def test_stages_are_the_last_activations_from_a_quarter_of_the_side():
 
 
 class WithMasks:
-    mask_paths = ("a.png",)
+    """A data set of two images, each the whole of a part; that of the training part has a mask."""
+
+    def __init__(self, *, val: bool = True):
+        self.mask_paths = ("a.png", "b.png" if val else "")
+
+    def rows(self, part):
+        return np.array([["train", "val"].index(part)])
 
 
 class WithoutMasks:
@@ -173,7 +179,11 @@ def test_what_a_configuration_allows():
         (ExplainConfig("auto", None), "explain.method=auto needs lesion masks"),
         (ExplainConfig("gradcam", "auto"), "explain.layer=auto needs lesion masks"),
         (ExplainConfig("gradcam", None, sanity=True), "explain.sanity=true needs lesion masks"),
-        (ExplainConfig("gradcam", "block4_relu*avg_pool"), r"explain.layer=avg_pool is no map"),
+        (
+            ExplainConfig("gradcam", "block4_relu*avg_pool"),
+            r"explain.layer=block4_relu\*avg_pool is a product of 2 layers, and explain.layer=avg_pool is no map",
+        ),
+        (ExplainConfig("gradcam", "block4_relu*"), r"explain.layer=block4_relu\* is a product of 2 .* is unknown"),
         (ExplainConfig("gradcam", "block4_relu*block9"), r"explain.layer=block9 is unknown"),
     ],
 )
@@ -183,3 +193,6 @@ def test_what_cannot_be_explained_is_known_before_training(config, message):
         check(config, cnn, "cnn_baseline", WithoutMasks())
     if "masks" in message:
         check(config, cnn, "cnn_baseline", WithMasks())
+    if "auto" in message:
+        with pytest.raises(InputError, match=r"=auto chooses on the val part, and none of its images has a mask"):
+            check(config, cnn, "cnn_baseline", WithMasks(val=False))

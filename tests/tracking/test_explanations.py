@@ -35,7 +35,7 @@ def test_without_validation_what_it_settles_is_left_out() -> None:
     scores = {(kind, score): row(0.5) for kind in ("model", "centre") for score in ("pointing", "energy")}
     scores |= {(kind, "iou"): row(float("nan")) for kind in ("model", "centre")}
     assert _line(scores, 2) == (
-        "50.0% [nan%, nan%] of the 2 maps of correctly classified lesions peak in the lesion (the centre 50.0%), "
+        "50.0% of the 2 maps of correctly classified lesions peak in the lesion (the centre 50.0%), "
         "energy 0.500 (0.500)"
     )
 

@@ -27,12 +27,16 @@ def fallback(config: ExplainConfig, backbone: str) -> Kind:
 
 def check(config: ExplainConfig, model: Any, backbone: str, dataset: Dataset) -> None:
     """Raise InputError, before anything is trained, for a layer that gives no map, or auto or sanity without masks."""
-    for key, needed in {
+    masks = dataset.mask_paths
+    keys = {
         "explain.method=auto": config.method == AUTO,
         "explain.layer=auto": config.layer == AUTO,
         "explain.sanity=true": config.sanity,
-    }.items():
-        if needed and dataset.mask_paths is None:
+    }
+    for key in [key for key, asked in keys.items() if asked]:
+        if masks is None:
             raise InputError(f"{key} needs lesion masks to measure by: give data.masks=DIR, or leave it out")
+        if key.endswith(AUTO) and not any(masks[row] for row in dataset.rows("val")):
+            raise InputError(f"{key} chooses on the val part, and none of its images has a mask: leave it out")
     for _, layer in candidates(config, model, backbone):
         check_layer(model, layer)

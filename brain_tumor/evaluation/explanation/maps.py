@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.gradcam import Kind, layer_maps, output_of
 from brain_tumor.progress import progress
 
@@ -167,8 +168,14 @@ def layer_choices(model: Any) -> list[str]:
 
 def check_layer(model: Any, layer: str) -> None:
     """Raise InputError unless every layer that is named there gives a map."""
-    for name in layer.split(PRODUCT):
-        output_of(model, name)
+    names = layer.split(PRODUCT)
+    for name in names:
+        try:
+            output_of(model, name)
+        except InputError as error:
+            if len(names) == 1:
+                raise
+            raise InputError(f"explain.layer={layer} is a product of {len(names)} layers, and {error}") from error
 
 
 def _moved(images: Pixels, down: int, right: int) -> Pixels:

@@ -74,6 +74,18 @@ def known_lesions(dataset: Dataset, part: str, evaluation: Evaluation) -> Lesion
     return every.take(np.flatnonzero(filled)) if filled.any() else None
 
 
+def why_none(dataset: Dataset, part: str, evaluation: Evaluation) -> str:
+    """In words, why `known_lesions` finds none in a part of a data set with masks."""
+    masks = dataset.mask_paths or ("",) * len(dataset.split)
+    known = np.array([masks[row] != "" for row in dataset.rows(part)], dtype=bool)
+    if not known.any():
+        return f"none of its {len(known)} images has a mask"
+    right = int((evaluation.correct & known).sum())
+    if not right:
+        return f"none of its {known.sum()} images with a mask is classified correctly"
+    return f"{right} of its images with a mask are classified correctly, and these masks are black"
+
+
 @dataclass(frozen=True, eq=False)
 class Survey:
     """The maps of one kind over some lesions."""
