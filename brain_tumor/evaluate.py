@@ -69,7 +69,7 @@ def evaluate(raw: DictConfig) -> None:
         tables = {
             part: report.log_evaluation(each, part, resamples=config.bootstrap) for part, each in measured.items()
         }
-        more = decisions.log_worth(decision, measured["test"], outputs, "test")
+        more = decisions.describe(decision) + decisions.log_worth(decision, measured["test"], outputs, "test")
         explained = {"test": measured["test"]}
         if dataset.mask_paths is not None and len(dataset.rows("val")):  # what scoring maps needs is chosen there
             explained["val"] = measure(registered.model, dataset, "val", protocol, batch_size=config.batch_size)

@@ -123,8 +123,12 @@ def test_maps_are_scored_by_masks(run: Run, bars: Callable[..., Path], tmp_path:
     assert re.search(r"test +\S+ at \S.*, 2 views: .* peak in the lesion \(the centre .*class's mean map", done.stdout)
     assert re.search(r"test +with the lesion painted over, [\d.]+% \[.*\] of these predictions stay", done.stdout)
     assert re.search(r"sanity +(maps need|INSENSITIVE|undecided)", done.stdout)
+    assert re.search(r"^val +\S+ at .*\(chosen on these\)$", done.stdout, re.MULTILINE)
+    assert re.search(r"^scaling +(none|vector|temperature \d\.\d+) \(.*\)$", done.stdout, re.MULTILINE)
     trained = run_id(done.stdout)
     first = metrics_of(work, trained)
+    unscaled = first.get("val/log_loss_uncalibrated", first["val/log_loss"])
+    assert first["val/loss"] == pytest.approx(unscaled)  # its curve is of epochs, which are not calibrated
     scores = {name: value for name, value in first.items() if name.startswith(("test/map_", "test/removal_"))}
     assert len(scores) >= 9 + 4
     assert all(0 <= value <= 1 for value in scores.values())

@@ -47,6 +47,7 @@ def log_decision(decision: Decision) -> None:
         "accuracy": decision.accuracy,
         "confidence": None if infinite else decision.confidence,
         "distance": decision.distance,
+        "answered": decision.answered,
     }
     with tempfile.TemporaryDirectory() as folder:
         arrays = Path(folder) / "outliers.npz"
@@ -84,6 +85,7 @@ def load_decision(run_id: str) -> Decision | None:
                 np.inf if facts["confidence"] is None else facts["confidence"],
                 gaussians,
                 facts["distance"],
+                facts.get("answered"),
             )
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise InputError(f"the decision of run {run_id} cannot be read: {error}") from error
@@ -103,7 +105,7 @@ def log_worth(decision: Decision | None, evaluation: Evaluation, outputs: Output
     answered, accuracy = abstention.selective(confidences, correct, decision.confidence)
     far = float((decision.gaussians.distance(outputs.features) > decision.distance).mean())
     values = {"aurc": curve.area, "answered": answered, "not_brain_mri": far}
-    lines = [_scaling_line(decision, evaluation)]
+    lines = [_change(evaluation.before, evaluation)] if evaluation.before is not None else []
     if decision.sets.levels:
         more, told = _sets(decision, evaluation, part)
         values |= more
@@ -111,25 +113,31 @@ def log_worth(decision: Decision | None, evaluation: Evaluation, outputs: Output
     said = (
         f"{answered:.1%} of the images are answered, {accuracy:.1%} of them rightly" if answered else "none is answered"
     )
+    limit = "" if np.isinf(decision.confidence) else f" below a confidence of {decision.confidence:.3f}"
     lines += [
-        f"not sure below a confidence of {decision.confidence:.3f} ({decision.accuracy:.1%} wanted): {said}",
+        f"not sure{limit} ({decision.accuracy:.1%} wanted): {said}",
         f"not a brain MRI: said of {far:.1%} of the images",
     ]
     if answered:
         values["answered_accuracy"] = accuracy
     mlflow.log_metrics({f"{part}/{name}": value for name, value in values.items()})
     log_figure(risk_coverage(evaluation, decision.confidence), f"{part}/risk_coverage")
-    return [f"{part:<9} {line}" for line in lines] + [f"warning   {line}" for line in warnings(decision)]
+    return [f"{part:<9} {line}" for line in lines]
 
 
-def _scaling_line(decision: Decision, evaluation: Evaluation) -> str:
+def describe(decision: Decision | None) -> list[str]:
+    """How the model is calibrated and why so, and what could not be fitted, in lines; no decision, no line."""
+    if decision is None:
+        return []
     scaling = decision.scaling
-    if evaluation.before is None:
-        return f"not calibrated: {scaling.why}"
-    after, before = score(evaluation), score(evaluation.before)
-    changes = (f"{text} {before[name]:.4f} to {after[name]:.4f}" for name, text in CHANGED.items())
-    what = f"temperature {scaling.temperature:.3f}" if scaling.kind == "temperature" else "vector scaling"
-    return f"calibrated by {what}: {', '.join(changes)}"
+    how = f"{scaling.kind} {scaling.temperature:.3f}" if scaling.kind == "temperature" else scaling.kind
+    lines = [f"scaling   {how} ({scaling.why})"]
+    return lines + [f"warning   {line}" for line in warnings(decision)]
+
+
+def _change(before: Evaluation, after: Evaluation) -> str:
+    old, new = score(before), score(after)
+    return "by scaling, " + ", ".join(f"{text} {old[name]:.4f} to {new[name]:.4f}" for name, text in CHANGED.items())
 
 
 def _sets(decision: Decision, evaluation: Evaluation, part: str) -> tuple[dict[str, float], list[str]]:

@@ -72,14 +72,15 @@ def log_evaluation(
     """Log headline metrics as `part/name`, and every metric with its interval and every prediction as tables.
 
     A metric that has a curve in `history` ends it, one step after the last epoch, so that the run's table shows the
-    kept epoch's value. The others stand at step 0: the UI draws those as bars.
+    kept epoch's value: `part/loss` as it was before calibration, like its curve. The others stand at step 0: the UI
+    draws those as bars.
     Returns the table of intervals: metric, value, low, high.
     """
     values = score(evaluation)
     names = [*HEADLINE, *(name for name in values if name.startswith("recall_"))]
-    final = {f"{part}/{name}": values[name] for name in names} | {f"{part}/loss": values["log_loss"]}
+    before = score(evaluation.before) if evaluation.before is not None else values
+    final = {f"{part}/{name}": values[name] for name in names} | {f"{part}/loss": before["log_loss"]}
     if evaluation.before is not None:
-        before = score(evaluation.before)
         final |= {f"{part}/{name}_uncalibrated": before[name] for name in ("ece", "log_loss", "brier")}
     curves = {name for row in history for name in row} & final.keys()
     mlflow.log_metrics({name: final[name] for name in curves}, step=len(history) + 1)

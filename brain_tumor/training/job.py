@@ -208,7 +208,7 @@ def _measure(prepared: "Prepared", trained: Any, parts: tuple[str, ...], decisio
     from brain_tumor.tracking.explanations import log_explanations
 
     config, dataset = prepared.config, prepared.dataset
-    measured, lines, observed = {}, [], observing(trained.model)
+    measured, lines, observed = {}, decisions.describe(decision), observing(trained.model)
     for part in parts:
         evaluation, outputs = measure_all(observed, dataset, part, config.protocol.name, decision)
         table = report.log_evaluation(evaluation, part, resamples=config.bootstrap, history=trained.history)

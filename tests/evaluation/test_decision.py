@@ -19,8 +19,10 @@ from brain_tumor.data.split import Split
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.certainty import outliers
 from brain_tumor.evaluation.certainty.decision import decide, settle, warnings
+from brain_tumor.evaluation.certainty.scaling import Scaling, identity
 from brain_tumor.evaluation.measure import measure_all
 from brain_tumor.evaluation.prediction import Outputs, observe, observing, predict
+from brain_tumor.tracking.decisions import describe
 
 SIZES = {"train": 240, "val": 80, "calibration": 160, "test": 160}
 SIDE = 40
@@ -150,6 +152,21 @@ def test_what_could_not_be_fitted_is_said(toy, settled):
     assert "8 calibration images, and 9 are needed" in said[0]
     assert "and 19 are needed" in said[4]
     assert "selective_accuracy" in said[-1]
+    # 49 right answers in a row are had at an accuracy of 98 % every third time, 50 are the least that could show it.
+    for answered, told in ((49, 1), (50, 0)):
+        said = warnings(replace(decision, accuracy=0.98, answered=answered))
+        assert len(said) == told
+    assert warnings(replace(decision, accuracy=0.98, answered=None)) == []
+
+
+def test_the_scaling_and_what_could_not_be_fitted_are_described(settled):
+    decision = replace(settled[2], scaling=Scaling("temperature", np.full(4, 0.5), np.zeros(4), "as asked"))
+    assert describe(decision) == ["scaling   temperature 2.000 (as asked)"]
+    unscaled = replace(decision, scaling=identity(4, "no mistake"), confidence=np.inf)
+    first, second = describe(unscaled)
+    assert first == "scaling   none (no mistake)"
+    assert second.startswith("warning   every image is answered with not sure")
+    assert describe(None) == []
 
 
 def test_a_decision_comes_back_as_it_was(settled, tmp_path):
@@ -166,7 +183,7 @@ def test_a_decision_comes_back_as_it_was(settled, tmp_path):
             decisions.log_decision(decision)
         again = decisions.load_decision(run_id)
         assert again is not None
-        for name in ("classes", "accuracy", "confidence", "distance"):
+        for name in ("classes", "accuracy", "confidence", "distance", "answered"):
             assert getattr(again, name) == getattr(decision, name)
         for name in ("levels", "images", "groups"):
             assert getattr(again.sets, name) == getattr(decision.sets, name)

@@ -60,6 +60,15 @@ def test_vector_scaling_is_taken_only_where_it_helps():
     assert scaling.fit(*tripled, np.repeat(np.arange(60), 20), "auto").kind == "temperature"
 
 
+def test_a_factor_that_the_images_do_not_determine_is_said():
+    logits, labels = draws(400, seed=3)
+    assert scaling.fit(logits, labels, each(labels), "vector").why == "calibrate=vector"
+    logits[:, 2] = np.where(labels == 2, 1.0, -1.0) + 0 * logits[:, 2]  # tells class 2 perfectly
+    logits[labels == 2] = [0, 0, 1, 0]
+    found = scaling.fit(logits, labels, each(labels), "vector")
+    assert found.why.endswith("a factor or a shift is at its bound")
+
+
 @pytest.mark.parametrize(("per_class", "groups"), [(1, 4), (3, 12), (3, 4)])
 def test_of_few_images_the_temperature_is_taken(per_class, groups):
     rng = np.random.default_rng(0)

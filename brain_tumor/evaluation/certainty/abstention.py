@@ -34,7 +34,8 @@ def risk_coverage(confidences: Array, correct: NDArray[np.bool_]) -> RiskCoverag
 def threshold(confidences: Array, correct: NDArray[np.bool_], accuracy: float) -> float:
     """The least confidence from which on the answers are right with the wanted accuracy; inf if there is none.
 
-    Chosen on a finite part, so the accuracy elsewhere scatters around the wanted one.
+    The least of many that were tried on a finite part: elsewhere the accuracy scatters around the wanted one, and on
+    average falls short of it.
     """
     curve = risk_coverage(confidences, correct)
     enough = np.flatnonzero(1 - curve.risk >= accuracy)

@@ -29,6 +29,7 @@ class Decision:
     confidence: float  # least confidence that is answered: it gave that accuracy on the val part; inf: none did
     gaussians: outliers.Gaussians  # fitted on the train part
     distance: float  # greatest distance that passes as brain MRI: IN_DISTRIBUTION of the calibration (or val) part
+    answered: int | None = None  # images of the val part that reach `confidence`; None: logged before it was counted
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ def settle(
     sets = conformal.calibrate(held_out.probabilities, labels, groups, sorted(levels))
     distances = gaussians.distance((held_out if len(labels) else val).features)
     limit = float(np.quantile(distances, IN_DISTRIBUTION, method="higher"))
-    return Decision(CLASSES, scaled, sets, accuracy, confidence, gaussians, limit)
+    answered = int((probabilities.max(axis=1) >= confidence).sum())
+    return Decision(CLASSES, scaled, sets, accuracy, confidence, gaussians, limit, answered)
 
 
 def decide(decision: Decision, outputs: Outputs) -> list[Answer]:
@@ -112,6 +114,11 @@ def warnings(decision: Decision) -> list[str]:
         found.append(
             f"every image is answered with not sure: no confidence gives an accuracy of {decision.accuracy:.1%} "
             "on the val part (lower selective_accuracy)"
+        )
+    elif decision.answered is not None and decision.answered < 1 / (1 - decision.accuracy):
+        found.append(
+            f"not sure is said below a confidence that {decision.answered} val images reach: too few to tell an "
+            f"accuracy of {decision.accuracy:.1%} (lower selective_accuracy, or raise data.val_fraction)"
         )
     return found
 

@@ -88,7 +88,12 @@ def fit(logits: Array, labels: NDArray[np.int64], groups: NDArray[Any], how: Cal
         return _vector(logits, labels, plain, "calibrate=vector")
     compared = _gain_of_vector(logits, labels, groups)
     if compared is None:
-        return Scaling(plain.kind, plain.scale, plain.shift, "too few validation groups to try vector scaling")
+        return Scaling(
+            plain.kind,
+            plain.scale,
+            plain.shift,
+            "too few validation groups, or mistakes in them, to try vector scaling",
+        )
     gain, error = compared
     why = f"vector scaling lowers the log loss by {gain:.4f} (standard error {error:.4f})"
     if gain > _ERRORS * error:
@@ -133,14 +138,17 @@ def _vector(logits: Array, labels: NDArray[np.int64], start: Scaling, why: str) 
         gradient = np.concatenate([(residual * logits).sum(axis=0), residual.sum(axis=0)])
         return float(nll(scaled, labels).mean()), gradient
 
+    bounds = np.array([_RANGE] * classes + [(-_SHIFT, _SHIFT)] * classes)
     found = minimize(
         loss,
         np.concatenate([start.scale, start.shift]),
         jac=True,
         method="L-BFGS-B",
-        bounds=[_RANGE] * classes + [(-_SHIFT, _SHIFT)] * classes,
+        bounds=bounds,
         options={"ftol": 1e-14, "gtol": 1e-9, "maxiter": 1000},
     ).x
+    if np.isclose(found[:, None], bounds).any():
+        why += "; the images do not determine all of it: a factor or a shift is at its bound"
     # The softmax knows shifts up to a constant.
     return Scaling("vector", found[:classes], found[classes:] - found[classes:].mean(), why)
 
@@ -148,7 +156,7 @@ def _vector(logits: Array, labels: NDArray[np.int64], start: Scaling, why: str) 
 def _gain_of_vector(logits: Array, labels: NDArray[np.int64], groups: NDArray[Any]) -> tuple[float, float] | None:
     """What vector scaling takes off the temperature's out-of-sample log loss, and its standard error by group.
 
-    None where there are too few groups of a class to tell.
+    None where there are too few groups of a class to tell, or mistakes to determine a temperature without a fold.
     """
     import pandas as pd
 
