@@ -95,7 +95,7 @@ def fit(logits: Array, labels: NDArray[np.int64], groups: NDArray[Any], how: Cal
             "too few validation groups, or mistakes in them, to try vector scaling",
         )
     gain, error = compared
-    why = f"vector scaling lowers the log loss by {gain:.4f} (standard error {error:.4f})"
+    why = f"vector scaling changes the log loss by {-gain:+.4f} (standard error {error:.4f})"
     if gain > _ERRORS * error:
         return _vector(logits, labels, plain, why)
     return Scaling(plain.kind, plain.scale, plain.shift, f"{why}: no more than noise")
