@@ -1,16 +1,17 @@
 """Training batches: one endless stream, the same whatever the number of workers and wherever it starts."""
 
-from collections import deque
-from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Iterator, Sequence
 from itertools import count
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_tumor.data.ahead import worked_ahead
 from brain_tumor.data.augment import Augment
 
-Batch = tuple[NDArray[np.uint8], NDArray[np.int32]] | tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.float32]]
+# inputs (B, …), labels (B,) and, where images are weighted, those (B,)
+Batch = tuple[NDArray[Any], NDArray[np.int32]] | tuple[NDArray[Any], NDArray[np.int32], NDArray[np.float32]]
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
@@ -51,25 +52,43 @@ def train_batches(
         an epoch's last batch.
     """
 
-    def make(epoch: int, indices: NDArray[np.int64]) -> Batch:
+    def make(task: tuple[int, NDArray[np.int64]]) -> Batch:
+        epoch, indices = task
         images = np.stack([augment(np.array(pixels[rows[index]]), epoch, int(index)) for index in indices])
-        classes = labels[indices].astype(np.int32)
-        return (images, classes) if weights is None else (images, classes, weights[indices].astype(np.float32))
+        return _batch(images, labels, weights, indices)
 
-    def tasks() -> Iterator[tuple[int, NDArray[np.int64]]]:
-        for epoch in count(first_epoch):
-            order = np.random.default_rng([seed, epoch]).permutation(len(rows))
-            for start in range(0, len(rows), batch_size):
-                yield epoch, order[start : start + batch_size]
+    yield from worked_ahead(make, _tasks(len(rows), batch_size, seed, first_epoch), workers)
 
-    if len(rows) == 0:
+
+def feature_batches(
+    views: Sequence[NDArray[np.float32]],
+    labels: NDArray[np.int32],
+    *,
+    batch_size: int,
+    seed: int,
+    first_epoch: int = 0,
+    first_view: int = 0,
+    weights: NDArray[np.float32] | None = None,
+) -> Generator[Batch, None, None]:
+    """As `train_batches`, of features (n, D) that are known: those of one of the `views`, in turn, for each epoch.
+
+    The order is that of `train_batches`. Epoch `first_view` has the first view.
+    """
+    for epoch, indices in _tasks(len(labels), batch_size, seed, first_epoch):
+        yield _batch(views[(epoch - first_view) % len(views)][indices], labels, weights, indices)
+
+
+def _tasks(images: int, batch_size: int, seed: int, first_epoch: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    if images == 0:
         raise ValueError("no training images")
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="batches")
-    ahead: deque[Future[Batch]] = deque()
-    try:
-        for task in tasks():
-            ahead.append(pool.submit(make, *task))
-            if len(ahead) > 2 * workers:
-                yield ahead.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    for epoch in count(first_epoch):
+        order = np.random.default_rng([seed, epoch]).permutation(images)
+        for start in range(0, images, batch_size):
+            yield epoch, order[start : start + batch_size]
+
+
+def _batch(
+    inputs: NDArray[Any], labels: NDArray[np.int32], weights: NDArray[np.float32] | None, indices: NDArray[np.int64]
+) -> Batch:
+    classes = labels[indices].astype(np.int32)
+    return (inputs, classes) if weights is None else (inputs, classes, weights[indices].astype(np.float32))

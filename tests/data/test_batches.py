@@ -98,9 +98,9 @@ def test_batches_are_made_ahead_of_the_consumer() -> None:
 def test_closing_ends_the_threads() -> None:
     batches = stream(workers=3)
     next(batches)
-    assert [thread for thread in threading.enumerate() if thread.name.startswith("batches")]
+    assert [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]
     batches.close()  # type: ignore[attr-defined]
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("batches")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]
 
 
 def test_error_in_a_worker_reaches_the_consumer_and_ends_the_threads() -> None:
@@ -109,7 +109,7 @@ def test_error_in_a_worker_reaches_the_consumer_and_ends_the_threads() -> None:
 
     with pytest.raises(RuntimeError, match="in the worker"):
         next(stream(augment=fail, workers=2))
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("batches")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]
 
 
 @pytest.mark.parametrize(("images", "batch_size", "steps"), [(23, 5, 5), (20, 5, 4), (1, 32, 1), (0, 5, 0)])
