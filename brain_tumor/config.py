@@ -140,10 +140,15 @@ class PhaseConfig:
     # With defaults, so that configurations logged before there were these keys still load.
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None  # before the logits; None: model.dropout
     augment_strength: Annotated[float, Field(ge=0, le=1)] = 1.0  # multiplies each transform's probability; 0: none
+    # With unfreeze=head: learn from the backbone's features, kept on disk, of so many augmented views of each image,
+    # one an epoch and in turn. None: every epoch passes new views through the backbone.
+    feature_views: PositiveInt | None = None
 
     def __post_init__(self) -> None:
         if self.decay == "plateau" and self.plateau is None:
             raise ValueError("decay=plateau needs the settings under plateau (patience, factor, min_learning_rate)")
+        if self.feature_views is not None and self.unfreeze != "head":
+            raise ValueError(f"feature_views={self.feature_views} needs unfreeze=head: else features change")
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs={self.warmup_epochs} leaves nothing of the {self.epochs} epochs")
 

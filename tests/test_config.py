@@ -110,6 +110,8 @@ def test_every_file_opens_with_what_it_is_and_a_command() -> None:
         ("schedule.all.decay=plateau", "decay=plateau needs the settings under plateau"),
         ("schedule.all.unfreeze=some", "schedule.all.unfreeze: input should be 'head' or 'all' (got 'some')"),
         ("schedule.all.dropout=1", "schedule.all.dropout: input should be less than 1 (got 1)"),
+        ("schedule.all.feature_views=2", "feature_views=2 needs unfreeze=head"),
+        ("schedule.head.feature_views=0", "feature_views: input should be greater than 0 (got 0)"),
         ("schedule.all.augment_strength=1.5", "augment_strength: input should be less than or equal to 1 (got 1.5)"),
         ("tracking.register=a/b", "tracking.register"),
         ("tracking.register=''", "tracking.register"),
@@ -140,7 +142,7 @@ def test_what_is_wrong_is_one_line(override: str, message: str) -> None:
 def test_a_schedule_logged_before_there_were_dropout_and_strength_still_loads() -> None:
     config = task()
     for phase in config["schedule"].values():
-        del phase["dropout"], phase["augment_strength"]
+        del phase["dropout"], phase["augment_strength"], phase["feature_views"]
     assert typed(TrainConfig, config) == typed(TrainConfig, task())
 
 

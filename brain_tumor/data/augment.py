@@ -1,5 +1,7 @@
 """Augmentation: the transforms that the `augment` group lists, reproducible image by image."""
 
+import importlib.metadata
+import json
 import os
 import random
 import threading
@@ -60,6 +62,12 @@ def build(config: AugmentConfig, seed: int, strength: float = 1.0) -> Augment:
         return result
 
     return augment
+
+
+def recipe(config: AugmentConfig, seed: int, strength: float) -> str:
+    """All that determines what the augmentation of these arguments does, as JSON."""
+    facts = [config.transforms, seed, strength, importlib.metadata.version("albumentations")]
+    return json.dumps(facts if config.transforms else [])
 
 
 def _known_transforms() -> dict[str, type]:

@@ -27,7 +27,7 @@ def measure(
     rows = dataset.pixel_rows[dataset.rows(part)]
     title = None if quiet else f"measuring {part}"
     probabilities = predict(model, dataset.pixels, rows, batch_size=batch_size, title=title)
-    return _evaluation(probabilities, dataset, part, protocol)
+    return evaluation(probabilities, dataset, part, protocol)
 
 
 def measure_all(
@@ -42,13 +42,14 @@ def measure_all(
     """The same, with all that an `observing` model puts out; with a decision also as before its calibration."""
     rows = dataset.pixel_rows[dataset.rows(part)]
     outputs = observe(observed, dataset.pixels, rows, batch_size=batch_size, title=f"measuring {part}")
-    evaluation = _evaluation(outputs.probabilities, dataset, part, protocol)
+    found = evaluation(outputs.probabilities, dataset, part, protocol)
     if decision is not None and decision.scaling.kind != "none":
-        evaluation = replace(evaluation, uncalibrated=softmax(decision.scaling.undo(outputs.logits)))
-    return evaluation, outputs
+        found = replace(found, uncalibrated=softmax(decision.scaling.undo(outputs.logits)))
+    return found, outputs
 
 
-def _evaluation(probabilities: NDArray[Any], dataset: Dataset, part: str, protocol: str) -> Evaluation:
+def evaluation(probabilities: NDArray[Any], dataset: Dataset, part: str, protocol: str) -> Evaluation:
+    """The `Evaluation` of class probabilities (n, C) that were predicted for the part's images, in their order."""
     leaks = " (LEAKS)" if part == "test" and leak(dataset.split) else ""
     title = f"{part} part, {dataset.split.name}, {protocol}{leaks}"
     return Evaluation(dataset.split.table.iloc[dataset.rows(part)], probabilities, CLASSES, title)

@@ -99,11 +99,15 @@ class Record(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
-    """Keeps the best and the last epoch on disk, then tells `on_epoch`. The last in the list."""
+    """Keeps the best and the last epoch on disk, then tells `on_epoch`. The last in the list.
+
+    `whole` is the classifier, of which a phase may train a part.
+    """
 
     def __init__(
         self,
         folder: Path,
+        whole: keras.Model,
         history: History,
         *,
         monitor: str,
@@ -111,16 +115,16 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
         on_epoch: Callable[[dict[str, Any]], None],
     ) -> None:
         super().__init__()
-        self._folder, self._history, self._monitor = folder, history, monitor
+        self._folder, self._whole, self._history, self._monitor = folder, whole, history, monitor
         self._swap, self._on_epoch = swap, on_epoch
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         best = best_step(self._history, self._monitor)
         if best == len(self._history):
-            save_best(self._folder, self.model, best)
+            save_best(self._folder, self._whole, best)
         if self._swap is not None:
             self._swap.on_epoch_begin(epoch)  # the raw weights again, for as long as the checkpoint is written
-        save_last(self._folder, self.model, self._history)
+        save_last(self._folder, self._whole, self.model.optimizer, self._history)
         if self._swap is not None:
             self._swap.on_epoch_end(epoch)
         drop_others(self._folder, best)

@@ -67,9 +67,9 @@ def adopt(left: Path, folder: Path) -> None:
     discard(left)
 
 
-def save_last(folder: Path, model: keras.Model, history: History) -> None:
+def save_last(folder: Path, model: keras.Model, optimizer: keras.Optimizer, history: History) -> None:
     """Write weights, optimizer state and history to `last.npz` in one rename."""
-    _write(folder / "last.npz", [*model.variables, *model.optimizer.variables], history)
+    _write(folder / "last.npz", [*model.variables, *optimizer.variables], history)
 
 
 def save_history(folder: Path, history: History) -> None:
@@ -77,9 +77,9 @@ def save_history(folder: Path, history: History) -> None:
     _write(folder / "last.npz", [], history)
 
 
-def load_last(folder: Path, model: keras.Model) -> None:
-    """Put the weights and the optimizer state of `last.npz` into a model compiled for the same phase."""
-    _read(folder / "last.npz", [*model.variables, *model.optimizer.variables])
+def load_last(folder: Path, model: keras.Model, optimizer: keras.Optimizer) -> None:
+    """Put the weights and the optimizer state of `last.npz` back, the optimizer built for the same phase."""
+    _read(folder / "last.npz", [*model.variables, *optimizer.variables])
 
 
 def read_history(folder: Path) -> History:

@@ -7,31 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
-from numpy.typing import NDArray
-from sklearn.utils.class_weight import compute_class_weight
 
 from brain_tumor.config import PhaseConfig
-from brain_tumor.data.augment import Augment
-from brain_tumor.data.batches import steps_per_epoch, train_batches
+from brain_tumor.data.batches import steps_per_epoch
 from brain_tumor.training import checkpoint
 from brain_tumor.training.callbacks import Checkpoint, Progress, Record, Replay, WarmUp, best_step
 from brain_tumor.training.checkpoint import History
-from brain_tumor.training.distribute import Stream, fed, finished, predictor, synchronized
+from brain_tumor.training.distribute import fed, finished, predictor, synchronized
 from brain_tumor.training.freezing import apply_phase, as_built, restore
 from brain_tumor.training.optimizers import make_loss, make_optimizer
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingSet:
-    """Training images: rows of `pixels` (N, H, W, 3) uint8 with their integer labels."""
-
-    pixels: NDArray[np.uint8]
-    rows: NDArray[np.int64]
-    labels: NDArray[np.int32]
-    augment: Mapping[str, Augment]  # of every phase
-    workers: int
-    weights: NDArray[np.float32] | None = None  # of each image in the loss; None: all alike
+from brain_tumor.training.stage import Stage, TrainingSet, Validate, make_stage
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,18 +35,17 @@ def fit(
     *,
     seed: int,
     monitor: str,
-    validate: Callable[[keras.Model], dict[str, float]],
+    validate: Validate,
     folder: Path,
     on_epoch: Callable[[dict[str, Any]], None],
     logged: int = 0,
 ) -> TrainedRun:
     """Train `model` through the phases of `schedule`, going on from what `folder` holds of an interrupted run.
 
-    Every phase starts from the best weights so far. `validate` maps the model to `val/*` metrics, `monitor` names
-    the one that picks the best epoch, `on_epoch` is told of every
-    finished epoch's row but the first `logged` ones. Raises InputError if the
-    loss diverges or a phase unfreezes more blocks than there are; KeyboardInterrupt passes through, with every
-    finished epoch on disk.
+    Every phase starts from the best weights so far. `validate` gives the `val/*` metrics, `monitor` names the one that
+    picks the best epoch, `on_epoch` is told of every finished epoch's row but the first `logged` ones. Raises
+    InputError if the loss diverges, a phase unfreezes more blocks than there are, or features cannot be stored;
+    KeyboardInterrupt passes through, with every finished epoch on disk.
     """
     built, alone = as_built(model), predictor(model)
     history = checkpoint.read_history(folder)
@@ -73,33 +57,15 @@ def fit(
         if later or len(past) == phase.epochs or (past and _stopped_early(phase, past)):
             continue
         apply_phase(model, phase, name, built)
-        steps = steps_per_epoch(len(training.rows), phase.batch_size)
-        compile_phase(model, phase, steps)
-        if past:
-            checkpoint.load_last(folder, model)
-        elif history:
+        if history:  # also for the features of a phase that goes on: its backbone is as it was
             checkpoint.load_best(folder, model, best_step(history, monitor))
-        _fit_phase(
-            model,
-            training,
-            name,
-            phase,
-            past=past,
-            seed=seed,
-            first_epoch=len(history),
-            callbacks=_callbacks(
-                name,
-                phase,
-                history,
-                past,
-                len(training.rows),
-                steps,
-                monitor,
-                partial(validate, alone),
-                folder,
-                on_epoch,
-            ),
-        )
+        began = len(history) - len(past)
+        stage = make_stage(model, training, name, phase, seed=seed, began=began, alone=alone, validate=validate)
+        compile_phase(stage.model, phase, steps_per_epoch(len(training.rows), phase.batch_size))
+        if past:
+            checkpoint.load_last(folder, model, stage.model.optimizer)
+        callbacks = _callbacks(name, phase, history, past, len(training.rows), monitor, stage, model, folder, on_epoch)
+        _fit_stage(stage, phase, images=len(training.rows), done=len(past), epoch=len(history), callbacks=callbacks)
     checkpoint.load_best(folder, model, best_step(history, monitor))
     restore(model, built)
     return TrainedRun(finished(model), history, best_step(history, monitor))
@@ -117,48 +83,26 @@ def compile_phase(model: keras.Model, phase: PhaseConfig, steps: int) -> None:
         model.optimizer.build(model.trainable_variables)
 
 
-def _fit_phase(
-    model: keras.Model,
-    training: TrainingSet,
-    name: str,
+def _fit_stage(
+    stage: Stage,
     phase: PhaseConfig,
     *,
-    past: History,
-    seed: int,
-    first_epoch: int,
+    images: int,
+    done: int,
+    epoch: int,
     callbacks: list[keras.callbacks.Callback],
 ) -> None:
-    start = partial(_stream, training, name, phase, seed, first_epoch)
-    with synchronized(model), fed(model, start) as batches:
-        model.fit(
+    """Train the phase's epochs but the `done` ones; `epoch` is the first one's number over all phases."""
+    with synchronized(stage.model), fed(stage.model, partial(stage.stream, epoch)) as batches:
+        stage.model.fit(
             batches,
             epochs=phase.epochs,
-            initial_epoch=len(past),
-            steps_per_epoch=steps_per_epoch(len(training.rows), phase.batch_size),
+            initial_epoch=done,
+            steps_per_epoch=steps_per_epoch(images, phase.batch_size),
             callbacks=callbacks,
             shuffle=False,  # the stream is in its order already
             verbose=0,
         )
-
-
-def _stream(training: TrainingSet, name: str, phase: PhaseConfig, seed: int, first_epoch: int) -> Stream:
-    """A phase's batches, with a weight per image where classes or sites are balanced."""
-    weights = training.weights
-    if phase.class_weights == "balanced":
-        of_class = class_weights(training.labels)
-        balanced = np.array([of_class[int(label)] for label in training.labels], np.float32)
-        weights = balanced if weights is None else balanced * weights
-    return train_batches(
-        training.pixels,
-        training.rows,
-        training.labels,
-        batch_size=phase.batch_size,
-        seed=seed,
-        augment=training.augment[name],
-        workers=training.workers,
-        first_epoch=first_epoch,  # counted over all phases, so that no two see the same augmentation
-        weights=weights,
-    )
 
 
 def _callbacks(
@@ -167,23 +111,24 @@ def _callbacks(
     history: History,
     past: History,
     images: int,
-    steps: int,
     monitor: str,
-    validate: Callable[[], dict[str, float]],
+    stage: Stage,
+    model: keras.Model,
     folder: Path,
     on_epoch: Callable[[dict[str, Any]], None],
 ) -> list[keras.callbacks.Callback]:
     swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=True) if phase.weight_averaging else None
     watchers = _watchers(phase)
+    steps = steps_per_epoch(images, phase.batch_size)
     plateau = phase.learning_rate if phase.decay == "plateau" else None
     callbacks = [
         Progress(name, phase.epochs, images, phase.batch_size),
         swap,
         WarmUp(phase.learning_rate, round(phase.warmup_epochs * steps)) if plateau and phase.warmup_epochs else None,
-        Record(history, name, images=images, validate=validate),
+        Record(history, name, images=images, validate=stage.validate),
         *watchers,
         Replay(past, watchers, plateau) if past else None,
-        Checkpoint(folder, history, monitor=monitor, swap=swap, on_epoch=on_epoch),
+        Checkpoint(folder, model, history, monitor=monitor, swap=swap, on_epoch=on_epoch),
     ]
     return [callback for callback in callbacks if callback is not None]
 
@@ -220,10 +165,3 @@ def _stopped_early(phase: PhaseConfig, past: History) -> bool:
         improved = row["val/loss"] < best - phase.early_stopping.min_delta
         best, since = (row["val/loss"], 0) if improved else (best, since + 1)
     return since >= phase.early_stopping.patience
-
-
-def class_weights(labels: NDArray[np.int32]) -> dict[int, float]:
-    """scikit-learn's balanced weights, n / (classes * count), by class index."""
-    present = np.unique(labels)
-    weights = compute_class_weight("balanced", classes=present, y=labels)
-    return {int(label): float(weight) for label, weight in zip(present, weights, strict=True)}

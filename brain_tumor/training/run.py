@@ -13,15 +13,18 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from brain_tumor import CLASSES
 from brain_tumor.config import TrainConfig
-from brain_tumor.data.augment import build
+from brain_tumor.data.augment import build, recipe
+from brain_tumor.data.cache import cache_folder
 from brain_tumor.data.load import Dataset
 from brain_tumor.evaluation.explanation.kinds import check
-from brain_tumor.evaluation.measure import measure
+from brain_tumor.evaluation.measure import evaluation
 from brain_tumor.evaluation.metrics import score
+from brain_tumor.evaluation.prediction import predict
 from brain_tumor.models.classifier import build_classifier
 from brain_tumor.training.distribute import make_strategy
-from brain_tumor.training.fit import TrainedRun, TrainingSet, fit
+from brain_tumor.training.fit import TrainedRun, fit
 from brain_tumor.training.freezing import unfrozen_blocks
+from brain_tumor.training.stage import TrainingSet
 
 VALIDATED = ("accuracy", "balanced_accuracy", "macro_f1", "roc_auc")
 
@@ -67,6 +70,9 @@ def prepare(config: TrainConfig, dataset: Dataset, weights: Path | None) -> Prep
         augment,
         config.data.workers,
         weights=site_weights(sites) if config.data.site_weights == "balanced" else None,
+        val_rows=dataset.pixel_rows[dataset.rows("val")],
+        recipes={name: recipe(config.augment, config.seed, strength) for name, strength in strengths.items()},
+        cache=cache_folder(config.data.cache),
     )
     return Prepared(config, dataset, model, training)
 
@@ -86,8 +92,8 @@ def train_model(
     config = prepared.config
     keras.utils.set_random_seed(config.seed)
 
-    def validate(candidate: keras.Model) -> dict[str, float]:
-        values = score(measure(candidate, prepared.dataset, "val", config.protocol.name, quiet=True))
+    def validate(candidate: keras.Model, inputs: NDArray[Any], rows: NDArray[np.int64]) -> dict[str, float]:
+        values = score(evaluation(predict(candidate, inputs, rows), prepared.dataset, "val", config.protocol.name))
         return {"val/loss": values["log_loss"], **{f"val/{name}": values[name] for name in VALIDATED}}
 
     return fit(

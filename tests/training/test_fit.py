@@ -48,6 +48,8 @@ SCHEDULES = {
         )
     },
     "two phases": {"first": phase(epochs=2), "head": phase(epochs=2, unfreeze="head", label_smoothing=0.1)},
+    "features": {"first": phase(epochs=1), "head": phase(epochs=3, unfreeze="head", feature_views=2, dropout=0.3)},
+    "features first": {"head": phase(unfreeze="head", feature_views=1, weight_averaging=0.8), "all": phase(epochs=1)},
     "two dropouts": {"first": phase(epochs=1, dropout=0.0), "second": phase(epochs=2, dropout=0.6)},
 }
 
@@ -69,7 +71,8 @@ def train(
 
     from brain_tumor.evaluation.prediction import predict
     from brain_tumor.models.classifier import build_classifier
-    from brain_tumor.training.fit import TrainingSet, fit
+    from brain_tumor.training.fit import fit
+    from brain_tumor.training.stage import TrainingSet
 
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
@@ -82,8 +85,9 @@ def train(
     def noisy(image: Any, epoch: int, index: int) -> Any:
         return np.roll(image, np.random.default_rng([epoch, index]).integers(-1, 2), axis=0)
 
-    def validate(candidate: Any) -> dict[str, float]:
-        found = predict(candidate, pixels, np.arange(32, 40))
+    def validate(candidate: Any, inputs: Any, rows: Any) -> dict[str, float]:
+        assert len(rows) == 8
+        found = predict(candidate, inputs, rows)
         truth = labels[32:]
         return {
             "val/loss": float(-np.log(found[np.arange(8), truth]).mean()),
@@ -97,7 +101,16 @@ def train(
     folder.mkdir(exist_ok=True)
     return fit(
         model,
-        TrainingSet(pixels, rows, labels[rows], dict.fromkeys(schedule, noisy), workers=2),
+        TrainingSet(
+            pixels,
+            rows,
+            labels[rows],
+            dict.fromkeys(schedule, noisy),
+            workers=2,
+            val_rows=np.arange(32, 40),
+            recipes=dict.fromkeys(schedule, "rolled"),
+            cache=folder / "cache",
+        ),
         schedule,
         seed=seed,
         monitor="val/macro_f1",
@@ -221,10 +234,10 @@ def test_a_crash_between_best_and_last_costs_nothing(tmp_path: Path, monkeypatch
     whole = train(tmp_path / "whole", schedule)
     save_last = callbacks.save_last
 
-    def crash(folder: Path, model: Any, history: list[dict[str, Any]]) -> None:
+    def crash(folder: Path, model: Any, optimizer: Any, history: list[dict[str, Any]]) -> None:
         if len(history) == 3:
             raise StoppedError
-        save_last(folder, model, history)
+        save_last(folder, model, optimizer, history)
 
     monkeypatch.setattr(callbacks, "save_last", crash)
     with pytest.raises(StoppedError):
@@ -239,7 +252,7 @@ def test_too_many_blocks_is_one_line(tmp_path: Path) -> None:
 
 
 def test_class_weights_are_inverse_frequencies() -> None:
-    from brain_tumor.training.fit import class_weights
+    from brain_tumor.training.stage import class_weights
 
     assert class_weights(np.array([0, 0, 0, 2], np.int32)) == {0: pytest.approx(4 / 6), 2: pytest.approx(2.0)}
 

@@ -100,8 +100,8 @@ def test_interrupted_while_training_leaves_no_entry(
 
     save_last = callbacks.save_last
 
-    def crash(folder: Path, model: Any, history: list[dict[str, Any]]) -> None:
-        save_last(folder, model, history)
+    def crash(folder: Path, model: Any, optimizer: Any, history: list[dict[str, Any]]) -> None:
+        save_last(folder, model, optimizer, history)
         raise StoppedError
 
     monkeypatch.setattr(callbacks, "save_last", crash)

@@ -1,0 +1,147 @@
+"""What one phase trains, and on what: the classifier on pictures, or its head on stored features."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.class_weight import compute_class_weight
+
+from brain_tumor.config import PhaseConfig
+from brain_tumor.data.augment import Augment
+from brain_tumor.data.batches import feature_batches, train_batches
+from brain_tumor.data.cache import cache_folder
+from brain_tumor.training.batch_norm import learning_model
+from brain_tumor.training.distribute import Stream, predictor
+from brain_tumor.training.features import head, pooled, stored_features
+
+# (model, inputs, rows): val/* metrics of the model on `inputs[rows]`, the images of the val part in their order
+Validate = Callable[[keras.Model, NDArray[np.generic], NDArray[np.int64]], dict[str, float]]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """Training images: rows of `pixels` (N, H, W, 3) uint8 with their integer labels."""
+
+    pixels: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int32]
+    augment: Mapping[str, Augment]  # of every phase
+    workers: int
+    weights: NDArray[np.float32] | None = None  # of each image in the loss; None: all alike
+    val_rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))  # rows of the val part
+    recipes: Mapping[str, str] = field(default_factory=dict)  # of every phase: all that determines its augmentation
+    cache: Path = field(default_factory=lambda: cache_folder(None))  # where stored features are
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """A phase made ready: its model shares the classifier's variables."""
+
+    model: keras.Model  # to compile and fit
+    stream: Callable[[int], Stream]  # the batches from an epoch on, counted over all phases
+    validate: Callable[[], dict[str, float]]
+
+
+def make_stage(
+    model: keras.Model,
+    training: TrainingSet,
+    name: str,
+    phase: PhaseConfig,
+    *,
+    seed: int,
+    began: int,
+    alone: keras.Model,
+    validate: Validate,
+) -> Stage:
+    """The stage of a phase that `apply_phase` has been called for.
+
+    `began` counts the epochs of the phases before it, `alone` is the classifier's `predictor`. Of a phase with
+    `feature_views` the features are computed here, unless they are stored already.
+    """
+    weights = _weights(training, phase)
+    if phase.feature_views is None:
+        stream = partial(
+            _pictures, training, training.augment[name], weights=weights, batch_size=phase.batch_size, seed=seed
+        )
+        return Stage(learning_model(model), stream, lambda: validate(alone, training.pixels, training.val_rows))
+    views, shown = _features(alone, training, name, phase.feature_views, began)
+    learner = head(model)
+    on_one = predictor(learner)
+
+    def stream_features(first_epoch: int) -> Stream:
+        return feature_batches(
+            views,
+            training.labels,
+            batch_size=phase.batch_size,
+            seed=seed,
+            first_epoch=first_epoch,
+            first_view=began,
+            weights=weights,
+        )
+
+    return Stage(learner, stream_features, lambda: validate(on_one, shown, np.arange(len(shown))))
+
+
+def _pictures(
+    training: TrainingSet,
+    augment: Augment,
+    first_epoch: int,
+    *,
+    weights: NDArray[np.float32] | None,
+    batch_size: int,
+    seed: int,
+) -> Stream:
+    return train_batches(
+        training.pixels,
+        training.rows,
+        training.labels,
+        batch_size=batch_size,
+        seed=seed,
+        augment=augment,
+        workers=training.workers,
+        first_epoch=first_epoch,  # counted over all phases, so that no two see the same augmentation
+        weights=weights,
+    )
+
+
+def _features(
+    model: keras.Model, training: TrainingSet, name: str, views: int, began: int
+) -> tuple[list[NDArray[np.float32]], NDArray[np.float32]]:
+    """The training images' features in each view, those of the phase's first epochs, and the val part's as they are."""
+    stored = partial(stored_features, pooled(model), training.pixels, cache=training.cache, workers=training.workers)
+    augment = training.augment[name]
+    seen = [
+        stored(
+            training.rows,
+            view=partial(_view, augment, began + view),
+            facts=[training.recipes[name], began + view],
+            title=f"{name}: features {view + 1}/{views}",
+        )
+        for view in range(views)
+    ]
+    shown = stored(training.val_rows, view=lambda image, position: image, facts=None, title=f"{name}: val features")
+    return seen, shown
+
+
+def _view(augment: Augment, epoch: int, image: NDArray[np.uint8], position: int) -> NDArray[np.uint8]:
+    return augment(image, epoch, position)
+
+
+def _weights(training: TrainingSet, phase: PhaseConfig) -> NDArray[np.float32] | None:
+    """A weight per image where classes or sites are balanced."""
+    if phase.class_weights == "none":
+        return training.weights
+    of_class = class_weights(training.labels)
+    balanced = np.array([of_class[int(label)] for label in training.labels], np.float32)
+    return balanced if training.weights is None else balanced * training.weights
+
+
+def class_weights(labels: NDArray[np.int32]) -> dict[int, float]:
+    """scikit-learn's balanced weights, n / (classes * count), by class index."""
+    present = np.unique(labels)
+    weights = compute_class_weight("balanced", classes=present, y=labels)
+    return {int(label): float(weight) for label, weight in zip(present, weights, strict=True)}
