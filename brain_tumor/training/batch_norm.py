@@ -56,6 +56,7 @@ def learning_model(model: keras.Model) -> keras.Model:
     """
     if replicas(model) > 1 or not any(can_fuse(layer) for layer in model.layers):
         return model
+    bare = keras.Model(model.inputs, model.outputs, name=model.name)  # what an earlier phase compiled is not cloned
     return keras.models.clone_model(
-        model, clone_function=lambda layer: FusedBatchNormalization(layer) if can_fuse(layer) else layer
+        bare, clone_function=lambda layer: FusedBatchNormalization(layer) if can_fuse(layer) else layer
     )

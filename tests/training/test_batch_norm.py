@@ -111,6 +111,14 @@ def test_a_learner_has_the_models_variables_in_their_order() -> None:
     assert [id(each) for each in learner.trainable_variables] == [id(each) for each in model.trainable_variables]
 
 
+def test_a_model_that_an_earlier_phase_compiled_gets_a_learner_that_is_not() -> None:
+    from brain_tumor.training.batch_norm import learning_model
+
+    model = built()
+    model.compile("sgd", lambda truth, probabilities: probabilities[:, 0])
+    assert not learning_model(model).compiled
+
+
 @pytest.mark.parametrize("changes", [{"unfreeze": "head"}, {"update_batch_norm": False}])
 def test_where_no_batch_norm_learns_the_model_is_its_own_learner(changes: dict[str, Any]) -> None:
     from brain_tumor.training.batch_norm import learning_model

@@ -68,7 +68,13 @@ def mirrored(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return work
 
 
-def test_the_history_is_that_of_one_device(mirrored: Path, images: Path, tmp_path: Path) -> None:
+def test_the_history_is_that_of_one_device(
+    mirrored: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from brain_tumor.training import batch_norm
+
+    # One device would take its statistics in one operation, which rounds otherwise, and training makes much of that.
+    monkeypatch.setattr(batch_norm, "can_fuse", lambda layer: False)
     history = numbers(json.loads((mirrored / "history.json").read_text()))
     expected = numbers(trial(images, tmp_path / "run", *OVERRIDES)[1].history)
     assert len(history) == len(expected) == 4
@@ -77,8 +83,7 @@ def test_the_history_is_that_of_one_device(mirrored: Path, images: Path, tmp_pat
         reported = [] if row["phase"] == "head" else ["train/loss", "train/accuracy"]
         exact = {name: value for name, value in row.items() if name not in ("phase", *reported)}
         assert row["phase"] == other["phase"]
-        # One device takes its statistics in one operation, which rounds otherwise: a few steps make 1e-3 of that.
-        assert exact == pytest.approx({name: other[name] for name in exact}, rel=2e-3)
+        assert exact == pytest.approx({name: other[name] for name in exact}, rel=1e-4)
         assert [row[name] for name in reported] == pytest.approx([other[name] for name in reported], rel=0.05)
 
 
