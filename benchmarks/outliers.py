@@ -22,7 +22,7 @@ from scipy.special import logsumexp
 from sklearn.datasets import load_sample_images
 from sklearn.metrics import roc_auc_score
 
-from brain_tumor.config import TrackingConfig, TrainConfig, typed
+from brain_tumor.config import TrackingConfig, TrainConfig
 from brain_tumor.data.decode import letterbox
 from brain_tumor.data.load import Dataset
 from brain_tumor.data.logged import load_logged
@@ -31,6 +31,7 @@ from brain_tumor.evaluation.prediction import Outputs, observe, observing
 from brain_tumor.models.backend import start_tensorflow
 from brain_tumor.tracking import registry
 from brain_tumor.tracking.store import open_store
+from brain_tumor.typed import typed
 
 NATURAL = """astronaut brick camera cat clock coffee coins colorwheel grass gravel horse hubble_deep_field logo
 moon page rocket text"""

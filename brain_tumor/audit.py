@@ -3,8 +3,9 @@
 from omegaconf import DictConfig
 
 from brain_tumor import entry
-from brain_tumor.config import AuditConfig, plain, typed
+from brain_tumor.config import AuditConfig
 from brain_tumor.errors import InputError
+from brain_tumor.typed import plain, typed
 
 
 def audit(raw: DictConfig) -> None:

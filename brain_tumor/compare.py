@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from brain_tumor import entry
-from brain_tumor.config import CompareConfig, typed
+from brain_tumor.config import CompareConfig
 from brain_tumor.errors import InputError
+from brain_tumor.typed import typed
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,15 +1,12 @@
-"""Typed configuration: the one place where OmegaConf turns into frozen dataclasses.
+"""The configuration's frozen dataclasses, which `brain_tumor.typed` makes of what Hydra composes.
 
-Field comments give the meaning, unit and range; `conf/` gives the values. Everything beyond this module takes
-plain typed values.
+Field comments give the meaning, unit and range; `conf/` gives the values.
 """
 
 from dataclasses import replace
 from enum import StrEnum
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from pydantic import (
     ConfigDict,
     Field,
@@ -17,12 +14,8 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    TypeAdapter,
-    ValidationError,
 )
 from pydantic.dataclasses import dataclass
-
-from brain_tumor.errors import InputError
 
 # What picks the best epoch, and may be a sweep's objective.
 Monitor = Literal["val/accuracy", "val/balanced_accuracy", "val/macro_f1", "val/roc_auc", "val/loss"]
@@ -32,7 +25,6 @@ _STRICT_KEYS = ConfigDict(extra="forbid", allow_inf_nan=False)
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Level = Annotated[float, Field(gt=0, le=0.999)]  # beyond it a thousand calibration images of a class are not enough
 SplitSeed = Annotated[int, Field(ge=0, lt=2**32)]
-T = TypeVar("T")
 
 
 class Source(StrEnum):
@@ -267,45 +259,3 @@ class CompareConfig:
 class StudyConfig:
     name: str | None  # of a sweep's study; None: the only one, or the list of all
     storage: str | None  # as sweep.storage; None: sqlite in mlruns/ under the current folder
-
-
-def typed(cls: type[T], config: DictConfig | dict[str, Any], prefix: str = "") -> T:
-    """Turn a composed configuration into the frozen dataclass `cls`.
-
-    Raises InputError in one line that names every key with an unknown name, a wrong type or a value out of range,
-    `prefix` before each.
-    """
-    values = plain(config) if isinstance(config, DictConfig) else config
-    try:
-        return TypeAdapter(cls).validate_python(values)
-    except ValidationError as error:
-        raise InputError("configuration: " + "; ".join(prefix + each for each in _problems(error))) from error
-
-
-def plain(config: DictConfig | ListConfig) -> dict[str, Any]:
-    """A configuration as plain values, interpolations resolved; InputError where a mandatory one is missing."""
-    try:
-        values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    except OmegaConfBaseException as error:
-        raise InputError(f"configuration: {str(error).splitlines()[0]}") from error
-    assert isinstance(values, dict)
-    return {str(key): value for key, value in values.items()}
-
-
-def _problems(error: ValidationError) -> list[str]:
-    """One clause a key: where a union was tried, only its first complaint is kept."""
-    clauses: dict[str, str] = {}
-    for item in error.errors(include_url=False):
-        names = [str(part) for part in item["loc"] if str(part).isidentifier() and not str(part)[0].isupper()]
-        key = ".".join(names)
-        if item["type"] in ("unexpected_keyword_argument", "unexpected_property"):
-            clauses.setdefault(key, f"{key} is no known key")
-        elif item["type"] == "missing":
-            clauses.setdefault(key, f"{key} is missing")
-        else:
-            message = item["msg"].removeprefix("Value error, ")
-            if item["type"] == "tuple_type":
-                message = f"give a list, [{item['input']}]"
-            got = f" (got {item['input']!r})" if key else ""  # of a rule over several keys: it names them itself
-            clauses.setdefault(key, f"{key}{': ' if key else ''}{message[:1].lower()}{message[1:]}{got}")
-    return list(clauses.values())

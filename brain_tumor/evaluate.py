@@ -5,9 +5,10 @@ from dataclasses import replace
 from omegaconf import DictConfig
 
 from brain_tumor import entry
-from brain_tumor.config import EvaluateConfig, LoggedData, TrainConfig, typed
+from brain_tumor.config import EvaluateConfig, LoggedData, TrainConfig
 from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path
+from brain_tumor.typed import typed
 
 
 def evaluate(raw: DictConfig) -> None:

@@ -13,10 +13,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from brain_tumor import entry
-from brain_tumor.config import TrainConfig, plain, typed
+from brain_tumor.config import TrainConfig
 from brain_tumor.errors import InputError
 from brain_tumor.sweep.settings import SweepConfig
 from brain_tumor.sweep.signals import NUMBER
+from brain_tumor.typed import plain, typed
 
 # Where things are, and the machine that goes on.
 KEYS_BESIDE_RESUME = (

@@ -7,7 +7,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from brain_tumor.config import EvaluateConfig, HardwareConfig, LoggedData, TrainConfig, plain, typed
+from brain_tumor.config import EvaluateConfig, HardwareConfig, LoggedData, TrainConfig
 from brain_tumor.entry import conf_dir
 from brain_tumor.errors import InputError
 from brain_tumor.models.registry import BACKBONES
@@ -15,6 +15,7 @@ from brain_tumor.sweep.request import read
 from brain_tumor.sweep.sampling import make_pruner, make_sampler
 from brain_tumor.sweep.settings import SweepConfig
 from brain_tumor.sweep.space import overrides
+from brain_tumor.typed import plain, typed
 
 
 def composed(name: str, *overrides: str) -> DictConfig:

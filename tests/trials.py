@@ -7,8 +7,9 @@ import numpy as np
 from hydra import compose, initialize_config_dir
 from toy import OFFICIAL
 
-from brain_tumor.config import TrainConfig, plain, typed
+from brain_tumor.config import TrainConfig
 from brain_tumor.entry import conf_dir
+from brain_tumor.typed import plain, typed
 
 # The first phase moves batch-norm statistics and draws dropout: all that must come back with the weights.
 SCHEDULE = (

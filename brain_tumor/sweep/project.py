@@ -7,7 +7,7 @@ import optuna
 import yaml
 
 from brain_tumor import entry
-from brain_tumor.config import Monitor, TrainConfig, typed
+from brain_tumor.config import Monitor, TrainConfig
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.cost import COSTS
 from brain_tumor.sweep.hooks import Hooks
@@ -16,6 +16,7 @@ from brain_tumor.sweep.summary import best_trials, chosen_trial, train_overrides
 from brain_tumor.training.job import loaded
 from brain_tumor.training.preflight import image_size, preflight
 from brain_tumor.training.several import refuse
+from brain_tumor.typed import typed
 
 
 class Project(Hooks):

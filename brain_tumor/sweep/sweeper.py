@@ -20,7 +20,6 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
 from brain_tumor import entry
-from brain_tumor.config import plain, typed
 from brain_tumor.errors import InputError
 from brain_tumor.sweep import request as requests
 from brain_tumor.sweep.hooks import Hooks
@@ -31,6 +30,7 @@ from brain_tumor.sweep.space import overrides
 from brain_tumor.sweep.storage import address, open_storage
 from brain_tumor.sweep.study import Plan, beating, claim, counts, lose, open_study, recover, runs_elsewhere
 from brain_tumor.sweep.trial import unusable
+from brain_tumor.typed import plain, typed
 
 logger = logging.getLogger(__name__)
 POLL = 5  # seconds between looks at the trials that other workers have

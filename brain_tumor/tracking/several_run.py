@@ -7,7 +7,7 @@ import mlflow
 import pandas as pd
 from mlflow.entities import Run
 
-from brain_tumor.config import TrainConfig, typed
+from brain_tumor.config import TrainConfig
 from brain_tumor.evaluation.bootstrap import run_intervals
 from brain_tumor.evaluation.figures import confusion, reliability, roc
 from brain_tumor.evaluation.metrics import HEADLINE, Evaluation, pooled
@@ -16,6 +16,7 @@ from brain_tumor.tracking.predictions import read_predictions
 from brain_tumor.tracking.report import log_figure, score_lines
 from brain_tumor.tracking.store import Store
 from brain_tumor.training.job import Request
+from brain_tumor.typed import typed
 
 
 @contextmanager

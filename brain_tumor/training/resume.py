@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
-from brain_tumor.config import TrainConfig, typed
+from brain_tumor.config import TrainConfig
 from brain_tumor.errors import InputError
 from brain_tumor.models.backend import start_tensorflow, training_devices
 from brain_tumor.paths import existing_path
+from brain_tumor.typed import typed
 
 
 def resume_one(config: TrainConfig, overrides: list[str]) -> float:

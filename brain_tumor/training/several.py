@@ -8,13 +8,14 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from brain_tumor import entry
-from brain_tumor.config import Source, TrainConfig, typed
+from brain_tumor.config import Source, TrainConfig
 from brain_tumor.data.folder import find_roots
 from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path
 from brain_tumor.training import job
 from brain_tumor.training.preflight import image_size, preflight
 from brain_tumor.training.resume import resume_one
+from brain_tumor.typed import typed
 
 
 @dataclass(frozen=True)
