@@ -16,7 +16,8 @@ import tensorflow as tf
 
 from brain_tumor.models.backend import training_devices
 
-Stream = Generator[tuple[Any, ...], None, None]  # images (B, H, W, 3) uint8, labels (B,) int32, maybe weights (B,)
+# Inputs (images (B, H, W, 3) uint8 or features (B, D)), labels (B,) int32, and maybe weights (B,).
+Stream = Generator[tuple[Any, ...], None, None]
 
 
 @cache  # a second MirroredStrategy in a process numbers its exchanges as the first did, and TensorFlow mixes them up
@@ -63,7 +64,7 @@ def _distributed(model: keras.Model, start: Callable[[], Stream]) -> Any:
             stream.close()
 
     signature = (
-        tf.TensorSpec(model.input_shape, tf.uint8),
+        tf.TensorSpec(model.input_shape, tf.uint8 if len(model.input_shape) == 4 else tf.float32),  # images or features
         tf.TensorSpec((None,), tf.int32),
         tf.TensorSpec((None,), tf.float32),
     )

@@ -69,7 +69,8 @@ def make_stage(
         )
         return Stage(learning_model(model), stream, lambda: validate(alone, training.pixels, training.val_rows))
     views, shown = _features(alone, training, name, phase.feature_views, began)
-    learner = head(model)
+    with model.distribute_strategy.scope():
+        learner = head(model)
     on_one = predictor(learner)
 
     def stream_features(first_epoch: int) -> Stream:

@@ -27,6 +27,19 @@ OVERRIDES = (
     "schedule.all.weight_averaging=0.5",
 )
 
+FEATURES = (
+    "model.dropout=0",
+    "schedule.head.unfreeze=head",
+    "schedule.head.update_batch_norm=false",
+    "schedule.head.epochs=2",
+    "schedule.head.feature_views=1",
+    "schedule.head.batch_size=10",
+    "schedule.all.epochs=1",
+    "schedule.all.warmup_epochs=0",
+    "schedule.all.unfreeze=head",
+    "schedule.all.dropout=0",
+)
+
 PROCESS = """
 import sys
 from pathlib import Path
@@ -55,6 +68,9 @@ def train_mirrored(images: Path, work: Path) -> None:
     np.savez(work / "predicted.npz", pixels=pixels, probabilities=run.model.predict_on_batch(pixels))
     run.model.save(work / "model.keras")
     (work / "history.json").write_text(json.dumps(run.history))
+    (work / "features.json").write_text(
+        json.dumps(trial(images, work / "features", *FEATURES, "hardware=mirrored")[1].history)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +101,14 @@ def test_the_history_is_that_of_one_device(
         assert row["phase"] == other["phase"]
         assert exact == pytest.approx({name: other[name] for name in exact}, rel=1e-4)
         assert [row[name] for name in reported] == pytest.approx([other[name] for name in reported], rel=0.05)
+
+
+def test_several_devices_learn_from_features(mirrored: Path, images: Path, tmp_path: Path) -> None:
+    history = numbers(json.loads((mirrored / "features.json").read_text()))
+    expected = numbers(trial(images, tmp_path / "features", *FEATURES)[1].history)
+    assert [row.pop("phase") for row in history] == [row.pop("phase") for row in expected] == ["head", "head", "all"]
+    for row, other in zip(history, expected, strict=True):
+        assert row == pytest.approx(other, rel=1e-4)
 
 
 def test_the_saved_model_knows_nothing_of_devices(mirrored: Path) -> None:
