@@ -4,8 +4,10 @@ What is turned away is written by C++ before any logging can be configured: noti
 is no GPU. Exceptions still pass.
 """
 
+import ctypes
 import logging
 import os
+import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +32,7 @@ def start_tensorflow(threads: int | None = None) -> None:
     TF_NUM_INTRAOP_THREADS. Raises InputError for another number than TensorFlow has started with in this process.
     """
     import_tensorflow()
+    keep_freed_memory()
     import tensorflow
 
     if threads is not None:
@@ -64,6 +67,23 @@ def training_devices(strategy: str) -> list[str]:
             "use hardware=default, or see that TensorFlow finds the others (nvidia-smi, CUDA_VISIBLE_DEVICES)"
         )
     return names
+
+
+def keep_freed_memory() -> bool:
+    """Let glibc keep what is freed for the next request; False, and nothing done, where there is no glibc.
+
+    Large blocks, a step's activations, would otherwise go back to the kernel and be faulted in anew, page by page, in
+    every step: see `benchmarks/training_step.py`. Whoever sets one of glibc's own MALLOC_ variables is left alone.
+    """
+    if platform.libc_ver()[0] != "glibc" or any(name.startswith("MALLOC_") for name in os.environ):
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    return [mallopt(parameter, value) for parameter, value in _KEEP] == [1] * len(_KEEP)
+
+
+# glibc's malloc.h, mallopt(3): no block has a mapping of its own (M_MMAP_MAX), the heap never shrinks
+# (M_TRIM_THRESHOLD), and grows by 64 MiB (M_TOP_PAD), as much as a thread's own heap may hold.
+_KEEP = ((-4, 0), (-1, -1), (-2, 64 * 2**20))
 
 
 @contextmanager

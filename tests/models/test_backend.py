@@ -67,3 +67,27 @@ start_tensorflow()
 print(logging.getLogger("tensorflow").level)
 """
     assert printed(code, tmp_path) == ["30", "40"]
+
+
+STEPS = """
+import resource
+from brain_tumor.models import backend
+print(backend.keep_freed_memory() if {keep} else None)
+def faults():
+    for _ in range(20):
+        bytearray(b"x") * 2**26  # 64 MiB, freed at once
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+faults()
+print(-faults() + faults())
+"""
+
+
+def test_what_a_step_frees_is_not_faulted_in_again(tmp_path: Path) -> None:
+    kept, faults = printed(STEPS.format(keep=True), tmp_path)
+    _, others = printed(STEPS.format(keep=False), tmp_path)
+    assert kept == "True"
+    assert int(faults) < int(others) / 10
+
+
+def test_a_users_own_malloc_settings_stay(tmp_path: Path) -> None:
+    assert printed(STEPS.format(keep=True), tmp_path, MALLOC_MMAP_THRESHOLD_="1000000")[0] == "False"
