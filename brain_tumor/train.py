@@ -56,14 +56,16 @@ def train(raw: DictConfig) -> float | list[float]:
 
 
 def _request(raw: DictConfig) -> Any:
-    from brain_tumor.training.job import Request
-
     values = plain(raw)
     typed(SweepConfig, values.pop("sweep", {}), "sweep.")
+    config = typed(TrainConfig, values)
+
+    from brain_tumor.training.job import Request  # what is wrong with the configuration is said before this takes time
+
     hydra = HydraConfig.get()
     sweeps = ("sweep.", "sweep=", "sweep/")
     overrides = [text for text in hydra.overrides.task if not text.lstrip("+~").startswith(sweeps)]
-    return Request(typed(TrainConfig, values), values, overrides, dict(hydra.runtime.choices))
+    return Request(config, values, overrides, dict(hydra.runtime.choices))
 
 
 def _trial(raw: DictConfig) -> float | list[float]:
