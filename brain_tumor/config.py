@@ -187,11 +187,28 @@ class ExplainConfig:
 
 @dataclass(frozen=True, config=_STRICT_KEYS)
 class HardwareConfig:
-    """How this machine is used: a matter of speed, hardly of the result."""
+    """How this machine is used: a matter of speed, hardly of the result. See models/hardware.py for what auto means.
+
+    The defaults are how runs were trained that were logged before there were these keys.
+    """
 
     # TensorFlow's intra-op threads in this process; None: as TF_NUM_INTRAOP_THREADS says, otherwise one for each core.
     threads: PositiveInt | None = None
     strategy: Literal["none", "mirrored"] = "none"  # mirrored: one model on all GPUs, each with its share of a batch
+    device: Literal["auto", "cpu", "gpu"] = "auto"  # auto: the first GPU, otherwise the CPU
+    # What layers compute in; weights, probabilities and the model that is kept are float32 whatever it is.
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
+    jit_compile: Literal["auto", True, False] = False  # by XLA; auto: on a GPU, where it is measured to train faster
+    # Images that are trained on at once: a larger batch is taken in pieces of so many, see training/pieces.py.
+    micro_batch: PositiveInt | None = None
+
+    def __post_init__(self) -> None:
+        if self.strategy == "mirrored" and self.micro_batch is not None:
+            raise ValueError(
+                f"micro_batch={self.micro_batch} needs strategy=none: mirrored devices share a batch whole"
+            )
+        if self.strategy == "mirrored" and self.jit_compile is True:
+            raise ValueError("jit_compile=true needs strategy=none: TensorFlow mirrors no model through XLA")
 
 
 @dataclass(frozen=True, config=_STRICT_KEYS)

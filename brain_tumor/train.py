@@ -30,6 +30,10 @@ KEYS_BESIDE_RESUME = (
     "hardware",
     "hardware.threads",
     "hardware.strategy",
+    "hardware.device",
+    "hardware.precision",
+    "hardware.jit_compile",
+    "hardware.micro_batch",
 )
 
 

@@ -119,6 +119,11 @@ def test_every_file_opens_with_what_it_is_and_a_command() -> None:
         ("schedule.all.warmup_epochs=6", "warmup_epochs=6.0 leaves nothing of the 6 epochs"),
         ("hardware.threads=0", "hardware.threads: input should be greater than 0 (got 0)"),
         ("hardware.strategy=horovod", "hardware.strategy: input should be 'none' or 'mirrored' (got 'horovod')"),
+        ("hardware.device=tpu", "hardware.device: input should be 'auto', 'cpu' or 'gpu' (got 'tpu')"),
+        ("hardware.jit_compile=maybe", "hardware.jit_compile: input should be 'auto', True or False (got 'maybe')"),
+        ("hardware.micro_batch=0", "hardware.micro_batch: input should be greater than 0 (got 0)"),
+        ("hardware=mirrored & hardware.micro_batch=8", "hardware: micro_batch=8 needs strategy=none"),
+        ("hardware=mirrored & hardware.jit_compile=true", "hardware: jit_compile=true needs strategy=none"),
         ("monitor=test/accuracy", "monitor: input should be 'val/accuracy'"),
         ("protocol.name=fair", "protocol.name: input should be 'auto', 'official', 'clean', 'grouped'"),
         ("protocol=clean & protocol.folds=5", "protocol: folds=5 needs protocol=grouped"),
@@ -150,7 +155,12 @@ def test_a_schedule_logged_before_there_were_dropout_and_strength_still_loads() 
 def test_a_run_logged_before_there_was_hardware_still_loads() -> None:
     config = task()
     del config["hardware"]
-    assert typed(TrainConfig, config).hardware == HardwareConfig(threads=None, strategy="none")
+    as_trained = HardwareConfig(
+        threads=None, strategy="none", device="auto", precision="float32", jit_compile=False, micro_batch=None
+    )
+    assert typed(TrainConfig, config).hardware == as_trained
+    config["hardware"] = {"threads": None, "strategy": "none"}  # as it then was
+    assert typed(TrainConfig, config).hardware == as_trained
 
 
 def test_an_empty_schedule_is_refused() -> None:

@@ -3,14 +3,17 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from brain_tumor.config import HardwareConfig
 from brain_tumor.entry import literal
 from brain_tumor.paths import existing_path
+from brain_tumor.train import KEYS_BESIDE_RESUME
 
 NASTY = [
     "/data/My Scans (2019), final=yes",
@@ -104,6 +107,10 @@ def test_entries_import_nothing_heavy(name: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_whatever_is_said_of_the_machine_may_stand_beside_resume() -> None:
+    assert {f"hardware.{field.name}" for field in fields(HardwareConfig)} <= set(KEYS_BESIDE_RESUME)
 
 
 def test_help_shows_the_groups(run: Callable[..., subprocess.CompletedProcess[str]]) -> None:

@@ -12,7 +12,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from brain_tumor.config import HardwareConfig
 from brain_tumor.errors import InputError
+from brain_tumor.models.hardware import Execution, Gpu, Machine, choose, describe
 
 
 def import_tensorflow() -> None:
@@ -25,16 +27,62 @@ def import_tensorflow() -> None:
     logger.setLevel(max(logger.level, logging.WARNING))  # it reports every exchange among devices
 
 
-def start_tensorflow(threads: int | None = None) -> None:
+def start(hardware: HardwareConfig) -> Execution:
+    """Start TensorFlow as `hardware` says, and say in one line what that came to.
+
+    Raises InputError for a GPU that is not there, fewer devices than `hardware.strategy` needs, or what this process
+    has started otherwise.
+    """
+    start_tensorflow(hardware.threads, hide_gpus=hardware.device == "cpu")
+    execution = execution_of(hardware)
+    training_devices(hardware.strategy)
+    line = describe(execution, hardware, look())
+    if line not in _said:
+        _said.add(line)
+        print(line, file=sys.stderr)
+    return execution
+
+
+_said: set[str] = set()  # once in a process, of however many trials
+
+
+def execution_of(hardware: HardwareConfig) -> Execution:
+    """What `hardware` means on this machine, see `choose`."""
+    return choose(hardware, look())
+
+
+def look() -> Machine:
+    """The facts that `choose` goes by, of this machine."""
+    import tensorflow
+
+    details = tensorflow.config.experimental.get_device_details
+    found = [details(device) for device in tensorflow.config.get_visible_devices("GPU")]
+    gpus = tuple(Gpu(each.get("device_name", "GPU"), each.get("compute_capability")) for each in found)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Machine(int(os.environ.get("TF_NUM_INTRAOP_THREADS") or cores), gpus)
+
+
+def start_tensorflow(threads: int | None = None, *, hide_gpus: bool = False) -> None:
     """Import TensorFlow, find its devices, and make its pool of intra-op threads.
 
     `threads` is for the whole process and can be given once, None leaves what there is: one for each core, or
-    TF_NUM_INTRAOP_THREADS. Raises InputError for another number than TensorFlow has started with in this process.
+    TF_NUM_INTRAOP_THREADS. Raises InputError for another number than TensorFlow has started with in this process, or
+    for GPUs that are to be hidden once it has started on them.
     """
     import_tensorflow()
     keep_freed_memory()
     import tensorflow
 
+    with _quiet():
+        gpus = tensorflow.config.get_visible_devices("GPU")
+    if hide_gpus and gpus:
+        try:
+            tensorflow.config.set_visible_devices([], "GPU")
+        except RuntimeError as error:
+            raise InputError(
+                "hardware.device=cpu: TensorFlow has already started on the GPU in this process: "
+                "give all jobs of a process the same device"
+            ) from error
     if threads is not None:
         try:
             tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
@@ -64,7 +112,7 @@ def training_devices(strategy: str) -> list[str]:
         short = ", ".join(name.removeprefix("/device:") for name in names)
         raise InputError(
             f"hardware.strategy={strategy} needs two GPUs or more, and TensorFlow sees only {short}: "
-            "use hardware=default, or see that TensorFlow finds the others (nvidia-smi, CUDA_VISIBLE_DEVICES)"
+            "use hardware=auto, or see that TensorFlow finds the others (nvidia-smi, CUDA_VISIBLE_DEVICES)"
         )
     return names
 
@@ -82,7 +130,8 @@ def keep_freed_memory() -> bool:
 
 
 # glibc's malloc.h, mallopt(3): no block has a mapping of its own (M_MMAP_MAX), the heap never shrinks
-# (M_TRIM_THRESHOLD), and grows by 64 MiB (M_TOP_PAD), as much as a thread's own heap may hold.
+# (M_TRIM_THRESHOLD), and grows by 64 MiB (M_TOP_PAD), as much as a thread's own heap may hold. TensorFlow sets the second
+# to 128 KiB when it first reads from a generator; what the third leaves on the heap stays even then.
 _KEEP = ((-4, 0), (-1, -1), (-2, 64 * 2**20))
 
 

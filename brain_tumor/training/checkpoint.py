@@ -69,7 +69,8 @@ def adopt(left: Path, folder: Path) -> None:
 
 def save_last(folder: Path, model: keras.Model, optimizer: keras.Optimizer, history: History) -> None:
     """Write weights, optimizer state and history to `last.npz` in one rename."""
-    _write(folder / "last.npz", [*model.variables, *optimizer.variables], history)
+    state, scale = _state(optimizer)
+    _write(folder / "last.npz", [*model.variables, *state, *scale], history)
 
 
 def save_history(folder: Path, history: History) -> None:
@@ -78,8 +79,19 @@ def save_history(folder: Path, history: History) -> None:
 
 
 def load_last(folder: Path, model: keras.Model, optimizer: keras.Optimizer) -> None:
-    """Put the weights and the optimizer state of `last.npz` back, the optimizer built for the same phase."""
-    _read(folder / "last.npz", [*model.variables, *optimizer.variables])
+    """Put the weights and the optimizer state of `last.npz` back, the optimizer built for the same phase.
+
+    Where it scales the loss and `last.npz` was written by one that does not, or the other way round, the scale stays.
+    """
+    state, scale = _state(optimizer)
+    _read(folder / "last.npz", [*model.variables, *state], scale)
+
+
+def _state(optimizer: keras.Optimizer) -> tuple[list[Any], list[Any]]:
+    """The optimizer's variables, and apart from them those that scale the loss, which not every machine needs."""
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return optimizer.inner_optimizer.variables, [optimizer.step_counter, optimizer.dynamic_scale]
+    return optimizer.variables, []
 
 
 def read_history(folder: Path) -> History:
@@ -150,11 +162,12 @@ def _replaced(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _read(path: Path, variables: Sequence[Any]) -> None:
+def _read(path: Path, variables: Sequence[Any], scale: Sequence[Any] = ()) -> None:
     with _opened(path) as file:
-        if len(file.files) != len(variables) + 1:
+        extra = len(file.files) - 1 - len(variables)
+        if extra not in (0, 2):
             raise ValueError("it belongs to another model or phase")
-        for index, variable in enumerate(variables):
+        for index, variable in enumerate([*variables, *(scale if extra else ())]):
             variable.assign(file[str(index)])
 
 

@@ -1,7 +1,7 @@
 """What a frozen backbone makes of the training images, kept on disk: its head can learn from that alone.
 
 Below `<cache>/features/` a file `KEY.npy` holds the pooled features, float32 (n, D), of n pictures as one view shows
-them. The key is a digest of all that they depend on: the backbone and its weights, the pictures, the view.
+them. The key is a digest of all that they depend on: the backbone, its weights and precision, the pictures, the view.
 """
 
 import hashlib
@@ -99,7 +99,8 @@ def _computed(
 
 def _key(backbone: keras.Model, pixels: NDArray[np.uint8], rows: NDArray[np.int64], facts: Any) -> str:
     versions = [tf.__version__, keras.__version__]
-    digest = hashlib.sha256(json.dumps([backbone.name, backbone.input_shape, facts, versions]).encode())
+    computed = backbone.layers[-1].compute_dtype
+    digest = hashlib.sha256(json.dumps([backbone.name, backbone.input_shape, computed, facts, versions]).encode())
     for weights in backbone.get_weights():
         digest.update(np.ascontiguousarray(weights).data)
     for row in rows:

@@ -1,7 +1,7 @@
 """Runs a schedule's phases on one model, resumable epoch by epoch."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,17 @@ import keras
 
 from brain_tumor.config import PhaseConfig
 from brain_tumor.data.batches import steps_per_epoch
+from brain_tumor.models.hardware import Execution, Precision, piece_size
 from brain_tumor.training import checkpoint
 from brain_tumor.training.callbacks import Checkpoint, Progress, Record, Replay, WarmUp, best_step
 from brain_tumor.training.checkpoint import History
 from brain_tumor.training.distribute import fed, finished, predictor, synchronized
 from brain_tumor.training.freezing import apply_phase, as_built, restore
 from brain_tumor.training.optimizers import make_loss, make_optimizer
+from brain_tumor.training.pieces import InPieces
+from brain_tumor.training.precision import compute_in, scaled
 from brain_tumor.training.stage import Stage, TrainingSet, Validate, make_stage
+from brain_tumor.training.xla import compilable, xla_pays
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,15 +43,18 @@ def fit(
     folder: Path,
     on_epoch: Callable[[dict[str, Any]], None],
     logged: int = 0,
+    execution: Execution = Execution(),  # noqa: B008, it is frozen
 ) -> TrainedRun:
     """Train `model` through the phases of `schedule`, going on from what `folder` holds of an interrupted run.
 
     Every phase starts from the best weights so far. `validate` gives the `val/*` metrics, `monitor` names the one that
-    picks the best epoch, `on_epoch` is told of every finished epoch's row but the first `logged` ones. Raises
-    InputError if the loss diverges, a phase unfreezes more blocks than there are, or features cannot be stored;
-    KeyboardInterrupt passes through, with every finished epoch on disk.
+    picks the best epoch, `on_epoch` is told of every finished epoch's row but the first `logged` ones, `execution` says
+    how steps are computed, whatever it was before an interruption. Raises InputError if the loss diverges, a phase
+    unfreezes more blocks than there are, or features cannot be stored; KeyboardInterrupt passes through, with every
+    finished epoch on disk.
     """
     built, alone = as_built(model), predictor(model)
+    compute_in(model, execution.precision)
     history = checkpoint.read_history(folder)
     for row in history[logged:]:  # the process died between the checkpoint and the tracking of an epoch
         on_epoch(row)
@@ -61,26 +68,50 @@ def fit(
             checkpoint.load_best(folder, model, best_step(history, monitor))
         began = len(history) - len(past)
         stage = make_stage(model, training, name, phase, seed=seed, began=began, alone=alone, validate=validate)
-        compile_phase(stage.model, phase, steps_per_epoch(len(training.rows), phase.batch_size))
+        stage = _executed(stage, name, phase, execution, images=len(training.rows), done=len(past), epoch=len(history))
         if past:
             checkpoint.load_last(folder, model, stage.model.optimizer)
         callbacks = _callbacks(name, phase, history, past, len(training.rows), monitor, stage, model, folder, on_epoch)
-        _fit_stage(stage, phase, images=len(training.rows), done=len(past), epoch=len(history), callbacks=callbacks)
+        with compilable(name, execution.jit_compile):
+            _fit_stage(stage, phase, images=len(training.rows), done=len(past), epoch=len(history), callbacks=callbacks)
     checkpoint.load_best(folder, model, best_step(history, monitor))
     restore(model, built)
+    compute_in(model, "float32")
     return TrainedRun(finished(model), history, best_step(history, monitor))
 
 
-def compile_phase(model: keras.Model, phase: PhaseConfig, steps: int) -> None:
+def compile_phase(
+    model: keras.Model, phase: PhaseConfig, steps: int, precision: Precision = "float32", jit_compile: bool = False
+) -> None:
     """Compile for the phase and create the optimizer's variables, which `load_last` fills."""
     with model.distribute_strategy.scope():
         model.compile(
-            optimizer=make_optimizer(phase, steps),
+            optimizer=scaled(make_optimizer(phase, steps), precision),
             loss=make_loss(model.output_shape[-1], phase.label_smoothing),
             metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-            jit_compile=False,  # measured 7 times slower on a CPU
+            jit_compile=False,
         )
+        # Keras turns XLA down where operations are deterministic, since XLA lacks some of these; it says so if it does.
+        model._jit_compile = jit_compile
         model.optimizer.build(model.trainable_variables)
+
+
+def _executed(
+    stage: Stage, name: str, phase: PhaseConfig, execution: Execution, *, images: int, done: int, epoch: int
+) -> Stage:
+    """The stage compiled as `execution` says."""
+    size = piece_size(name, phase, execution.micro_batch)
+    model = stage.model if size is None else InPieces(stage.model, size)
+    steps = steps_per_epoch(images, phase.batch_size)
+    compile_model = partial(compile_phase, model, phase, steps, execution.precision)
+    jit_compile = execution.jit_compile if phase.feature_views is None else False  # a head alone gains nothing
+    if jit_compile is None:
+        stream = stage.stream(epoch)
+        batch = next(stream)
+        stream.close()
+        jit_compile = xla_pays(model, batch, compile_model, title=name, steps=steps * (phase.epochs - done))
+    compile_model(jit_compile)
+    return replace(stage, model=model)
 
 
 def _fit_stage(

@@ -14,7 +14,7 @@ from brain_tumor import entry
 from brain_tumor.config import TrainConfig
 from brain_tumor.data.load import load
 from brain_tumor.errors import InputError
-from brain_tumor.models.backend import start_tensorflow, training_devices
+from brain_tumor.models.backend import start
 from brain_tumor.paths import existing_path
 from brain_tumor.sweep.signals import Pruned
 from brain_tumor.training.preflight import image_size, preflight
@@ -236,8 +236,7 @@ def _open(request: Request, read: Any) -> Opened:
     from brain_tumor.tracking.store import open_store
 
     store = open_store(config.tracking)
-    start_tensorflow(config.hardware.threads)
-    training_devices(config.hardware.strategy)  # too few are known before the images are read
+    start(config.hardware)  # what is not there is known before the images are read
 
     from brain_tumor.tracking import setup
     from brain_tumor.training import checkpoint

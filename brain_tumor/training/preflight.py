@@ -5,6 +5,7 @@ from pathlib import Path
 from brain_tumor.config import DataConfig, Source, TrainConfig
 from brain_tumor.data.folder import find_roots
 from brain_tumor.errors import InputError
+from brain_tumor.models.hardware import piece_size
 from brain_tumor.models.registry import get_backbone
 from brain_tumor.models.weights import resolve_weights
 
@@ -12,9 +13,11 @@ from brain_tumor.models.weights import resolve_weights
 def preflight(config: TrainConfig) -> Path | None:
     """Check the model, its weights and the schedule; returns the weights' file, or None for random weights.
 
-    Raises InputError for a folder that is not there, an unknown model, weights that cannot be had, or a frozen backbone
-    without trained weights.
+    Raises InputError for a folder that is not there, an unknown model, weights that cannot be had, a frozen backbone
+    without trained weights, or batches that `hardware.micro_batch` does not divide.
     """
+    for name, phase in config.schedule.items():
+        piece_size(name, phase, config.hardware.micro_batch)
     check_source(config.data)
     get_backbone(config.model.name)
     weights = resolve_weights(config.model.name, config.model.weights)

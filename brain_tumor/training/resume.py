@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from brain_tumor.config import TrainConfig
 from brain_tumor.errors import InputError
-from brain_tumor.models.backend import start_tensorflow, training_devices
+from brain_tumor.models.backend import start
 from brain_tumor.paths import existing_path
 from brain_tumor.typed import typed
 
@@ -25,8 +25,7 @@ def resume_one(config: TrainConfig, overrides: list[str]) -> float:
     logged = typed(TrainConfig, runs.load_config(run.info.run_id))
     if _given(overrides, "hardware"):
         logged = replace(logged, hardware=config.hardware)
-    start_tensorflow(logged.hardware.threads)
-    training_devices(logged.hardware.strategy)
+    start(logged.hardware)
 
     from brain_tumor.data.logged import load_logged
     from brain_tumor.training import checkpoint

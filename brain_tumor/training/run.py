@@ -20,7 +20,9 @@ from brain_tumor.evaluation.explanation.kinds import check
 from brain_tumor.evaluation.measure import evaluation
 from brain_tumor.evaluation.metrics import score
 from brain_tumor.evaluation.prediction import predict
+from brain_tumor.models.backend import execution_of
 from brain_tumor.models.classifier import build_classifier
+from brain_tumor.models.hardware import Execution, piece_size
 from brain_tumor.training.distribute import make_strategy
 from brain_tumor.training.fit import TrainedRun, fit
 from brain_tumor.training.freezing import unfrozen_blocks
@@ -37,14 +39,16 @@ class Prepared:
     dataset: Dataset
     model: keras.Model
     training: TrainingSet
+    execution: Execution
 
 
 def prepare(config: TrainConfig, dataset: Dataset, weights: Path | None) -> Prepared:
     """Build the model and the augmentation, so that a mistake in either shows before there is a run.
 
-    Raises InputError for a weights file that does not fit, an unknown transform or layer, too many blocks, or too few
-    devices for `hardware.strategy`.
+    Raises InputError for a weights file that does not fit, an unknown transform or layer, too many blocks, too few
+    devices for `hardware.strategy`, no GPU where one is wanted, or batches that `hardware.micro_batch` does not divide.
     """
+    execution = execution_of(config.hardware)
     tf.config.experimental.enable_op_determinism()
     with make_strategy(config.hardware.strategy).scope():
         model = build_classifier(
@@ -58,6 +62,7 @@ def prepare(config: TrainConfig, dataset: Dataset, weights: Path | None) -> Prep
     check(config.explain, model, config.model.name, dataset)
     for name, phase in config.schedule.items():
         unfrozen_blocks(model, phase, name)
+        piece_size(name, phase, config.hardware.micro_batch)
     rows = dataset.rows("train")
     strengths = {name: phase.augment_strength for name, phase in config.schedule.items()}
     built = {strength: build(config.augment, config.seed, strength) for strength in set(strengths.values())}
@@ -74,7 +79,7 @@ def prepare(config: TrainConfig, dataset: Dataset, weights: Path | None) -> Prep
         recipes={name: recipe(config.augment, config.seed, strength) for name, strength in strengths.items()},
         cache=cache_folder(config.data.cache),
     )
-    return Prepared(config, dataset, model, training)
+    return Prepared(config, dataset, model, training, execution)
 
 
 def site_weights(sites: NDArray[np.object_]) -> NDArray[np.float32]:
@@ -106,4 +111,5 @@ def train_model(
         folder=folder,
         on_epoch=on_epoch,
         logged=logged,
+        execution=prepared.execution,
     )

@@ -3,8 +3,13 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import pytest
 from toy import environment
+
+from brain_tumor.errors import InputError
+from brain_tumor.models.hardware import Gpu, Machine
 
 THREADS = """
 import psutil
@@ -91,3 +96,48 @@ def test_what_a_step_frees_is_not_faulted_in_again(tmp_path: Path) -> None:
 
 def test_a_users_own_malloc_settings_stay(tmp_path: Path) -> None:
     assert printed(STEPS.format(keep=True), tmp_path, MALLOC_MMAP_THRESHOLD_="1000000")[0] == "False"
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """TensorFlow's configuration, as it looks where there is one GPU and it has been started on."""
+    from brain_tumor.models.backend import start_tensorflow
+
+    start_tensorflow()
+    import tensorflow
+
+    def refuse(devices: Any, kind: str) -> None:
+        raise RuntimeError("Visible devices cannot be modified after being initialized")
+
+    details = {"device_name": "Tesla T4", "compute_capability": (7, 5)}
+    monkeypatch.setattr(tensorflow.config, "get_visible_devices", lambda kind: ["GPU:0"])
+    monkeypatch.setattr(tensorflow.config, "set_visible_devices", refuse)
+    monkeypatch.setattr(tensorflow.config.experimental, "get_device_details", lambda device: details)
+    return monkeypatch
+
+
+def test_the_machine_is_what_tensorflow_sees(gpu: pytest.MonkeyPatch) -> None:
+    from brain_tumor.models.backend import look
+
+    gpu.setenv("TF_NUM_INTRAOP_THREADS", "3")
+    assert look() == Machine(3, (Gpu("Tesla T4", (7, 5)),))
+
+
+def test_gpus_that_are_in_use_cannot_be_hidden(gpu: pytest.MonkeyPatch) -> None:
+    from brain_tumor.models.backend import start_tensorflow
+
+    with pytest.raises(InputError, match=r"^hardware.device=cpu: TensorFlow has already started on the GPU.*$"):
+        start_tensorflow(hide_gpus=True)
+
+
+def test_the_choice_is_said_once_in_a_process(tmp_path: Path) -> None:
+    code = """
+import contextlib, sys
+from brain_tumor.config import HardwareConfig
+from brain_tumor.models.backend import start
+with contextlib.redirect_stderr(sys.stdout):
+    for micro_batch in (None, None, 8):
+        start(HardwareConfig(threads=1, device="cpu", micro_batch=micro_batch))
+"""
+    line = "hardware: CPU with 1 thread, float32, no XLA"
+    assert printed(code, tmp_path) == [line, f"{line}, in pieces of 8"]

@@ -170,5 +170,5 @@ def test_too_few_devices_is_one_line_before_the_images_are_read(
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
         "error: hardware.strategy=mirrored needs two GPUs or more, and TensorFlow sees only CPU:0: "
-        "use hardware=default, or see that TensorFlow finds the others (nvidia-smi, CUDA_VISIBLE_DEVICES)"
+        "use hardware=auto, or see that TensorFlow finds the others (nvidia-smi, CUDA_VISIBLE_DEVICES)"
     ]

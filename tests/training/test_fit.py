@@ -65,12 +65,14 @@ def train(
     seed: int = 0,
     dropout: float = 0.3,
     stop_after: int | None = None,
+    execution: Any = None,
 ) -> Any:
     import keras
     import tensorflow as tf
 
     from brain_tumor.evaluation.prediction import predict
     from brain_tumor.models.classifier import build_classifier
+    from brain_tumor.models.hardware import Execution
     from brain_tumor.training.fit import fit
     from brain_tumor.training.stage import TrainingSet
 
@@ -117,6 +119,7 @@ def train(
         validate=validate,
         folder=folder,
         on_epoch=on_epoch,
+        execution=execution or Execution(),
     )
 
 
