@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,17 @@ from brain_tumor.progress import progress
 
 EVALUATION_BATCH = 64
 Change = Callable[[NDArray[np.uint8], slice], NDArray[np.uint8]]  # a batch and its place in the rows -> a batch
+
+
+class Answers(NamedTuple):
+    """What a classifier puts out for B images."""
+
+    probabilities: NDArray[np.float32]  # (B, C)
+    logits: NDArray[np.float32]  # (B, C)
+    features: NDArray[np.float32]  # (B, D) pooled, before the head
+
+
+Runtime = Callable[[NDArray[np.uint8]], Answers]  # of RGB 0..255 (B, H, W, 3); a model in whatever runs it
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +44,12 @@ def predict(
 ) -> NDArray[np.float64]:
     """Class probabilities (len(rows), C), each row summing to 1, of `pixels[rows]`.
 
-    `pixels` is (N, H, W, 3) uint8 RGB, memory-mapped or not; only one batch is held at a time. `title` names a
-    progress bar; None draws none. `change` makes of each batch, and the slice of `rows` that it holds, what the model
-    sees instead.
+    `model` is a Keras classifier, an `observing` one, or a Runtime. `pixels` is (N, H, W, 3) uint8 RGB, memory-mapped
+    or not; only one batch is held at a time. `title` names a progress bar; None draws none. `change` makes of each
+    batch, and the slice of `rows` that it holds, what the model sees instead.
     """
-    return _normalised(np.concatenate(list(_batches(model, pixels, rows, batch_size, title, change))))
+    batches = _batches(model, pixels, rows, batch_size, title, change)
+    return _normalised(np.concatenate([each if isinstance(each, np.ndarray) else each[0] for each in batches]))
 
 
 def observing(model: Any) -> Any:
@@ -50,6 +62,12 @@ def observing(model: Any) -> Any:
     return keras.Model(model.inputs, [model.get_layer(name).output for name in ("probabilities", "logits", "avg_pool")])
 
 
+def answering(observed: Any) -> Runtime:
+    """An `observing` model as a Runtime."""
+    run = _run_of(observed)
+    return lambda images: Answers(*run(images))
+
+
 def observe(
     observed: Any,
     pixels: NDArray[np.uint8],
@@ -58,10 +76,11 @@ def observe(
     batch_size: int = EVALUATION_BATCH,
     title: str | None = None,
 ) -> Outputs:
-    """As `predict`, with all outputs of an `observing` model; `rows` may be empty."""
-    batches = _batches(observed, pixels, rows, batch_size, title)
-    chunks = [tuple(np.asarray(each) for each in outputs) for outputs in batches]
-    chunks.append(tuple(np.empty((0, output.shape[-1]), np.float32) for output in observed.outputs))
+    """As `predict`, with all outputs of an `observing` model or a Runtime; `rows` may be empty."""
+    chunks = [Answers(*each) for each in _batches(observed, pixels, rows, batch_size, title)]
+    if not chunks:  # a black image shows how wide the outputs are
+        black = answering(observed)(np.zeros((1, *pixels.shape[1:]), np.uint8))
+        chunks = [Answers(*(each[:0] for each in black))]
     probabilities, logits, features = (np.concatenate(column) for column in zip(*chunks, strict=True))
     return Outputs(_normalised(probabilities), logits.astype(np.float64), features.astype(np.float32))
 
@@ -74,16 +93,23 @@ def _batches(
     title: str | None,
     change: Change | None = None,
 ) -> Iterator[Any]:
-    if not getattr(model, "compiled", False):
-        model.jit_compile = False  # measured 7 times slower on a CPU
+    run = _run_of(model)
     with progress(len(rows), title or "", disable=title is None) as bar:
         for start in range(0, len(rows), batch_size):
             taken = slice(start, start + batch_size)
             batch = np.asarray(pixels[rows[taken]])
             if change is not None:
                 batch = change(batch, taken)
-            yield model.predict_on_batch(batch)
+            yield run(batch)
             bar.update(len(batch))
+
+
+def _run_of(model: Any) -> Callable[[NDArray[np.uint8]], Any]:
+    if not hasattr(model, "predict_on_batch"):
+        return model  # type: ignore[no-any-return]  # a Runtime
+    if not getattr(model, "compiled", False):
+        model.jit_compile = False  # measured 7 times slower on a CPU
+    return model.predict_on_batch  # type: ignore[no-any-return]
 
 
 def _normalised(probabilities: NDArray[Any]) -> NDArray[np.float64]:

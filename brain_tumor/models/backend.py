@@ -21,7 +21,7 @@ def import_tensorflow() -> None:
     """Import TensorFlow, its devices and threads still to be settled by `start_tensorflow`."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    with _quiet():
+    with quiet():
         import tensorflow  # noqa: F401
     logger = logging.getLogger("tensorflow")
     logger.setLevel(max(logger.level, logging.WARNING))  # it reports every exchange among devices
@@ -92,7 +92,7 @@ def start_tensorflow(threads: int | None = None, *, hide_gpus: bool = False) -> 
                 f"hardware.threads={threads}: TensorFlow has already started in this process with {started} threads: "
                 "give all jobs of a process the same number"
             ) from error
-    with _quiet():
+    with quiet():
         tensorflow.config.list_physical_devices()
         tensorflow.constant(0)
 
@@ -136,8 +136,8 @@ _KEEP = ((-4, 0), (-1, -1), (-2, 64 * 2**20))
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """The process's stderr turned away."""
+def quiet() -> Iterator[None]:
+    """The process's stderr turned away, at the level where C++ writes it."""
     sys.stderr.flush()
     stderr = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
