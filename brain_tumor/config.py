@@ -256,6 +256,15 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True, config=_STRICT_KEYS)
+class ExportConfig:
+    model_uri: str
+    out: str  # folder, made where there is none
+    formats: Annotated[tuple[Literal["onnx", "tflite", "tflite_int8"], ...], Field(min_length=1)]
+    data: LoggedData  # the split that calibrates an int8 export and that every export is checked on
+    tracking: TrackingConfig
+
+
+@dataclass(frozen=True, config=_STRICT_KEYS)
 class AuditConfig:
     data: DataConfig
     tracking: TrackingConfig

@@ -34,6 +34,7 @@ LITERAL_KEYS = (
     "sweep.study",
     "storage",
     "report",
+    "out",
     "name",
 )
 ADDRESS_KEYS = ("sweep.storage", "sweep.study", "tracking.uri", "storage", "name", "run_a", "run_b")  # never searched

@@ -7,7 +7,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from brain_tumor.config import EvaluateConfig, HardwareConfig, LoggedData, TrainConfig
+from brain_tumor.config import EvaluateConfig, ExportConfig, HardwareConfig, LoggedData, TrainConfig
 from brain_tumor.entry import conf_dir
 from brain_tumor.errors import InputError
 from brain_tumor.models.registry import BACKBONES
@@ -64,6 +64,19 @@ def test_every_source_is_typed_for_both_entries(source: str) -> None:
 def test_evaluate_takes_the_logged_split_by_default() -> None:
     config = typed(EvaluateConfig, composed("evaluate", "model_uri=u", "data.root=moved"))
     assert config.data == LoggedData("logged", "moved", None)
+
+
+def test_an_export_is_of_known_formats_into_a_named_folder() -> None:
+    config = typed(ExportConfig, composed("export", "model_uri=u", "out=x"))
+    assert config.formats == ("onnx", "tflite", "tflite_int8")
+    for override, message in {
+        "formats=[onnx,torch]": "input should be 'onnx', 'tflite' or 'tflite_int8'",
+        "formats=[]": "formats: tuple should have at least 1 item",
+        "formats=onnx": r"formats: give a list, \[onnx\]",
+        "out=???": "Missing mandatory value: out",
+    }.items():
+        with pytest.raises(InputError, match=message):
+            typed(ExportConfig, composed("export", "model_uri=u", "out=x", override))
 
 
 @pytest.mark.parametrize("sweep", sorted(path.stem for path in (conf_dir() / "sweep").glob("*.yaml")))

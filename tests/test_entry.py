@@ -98,7 +98,7 @@ def test_a_folder_named_with_a_tilde_wins_over_home(tmp_path: Path, monkeypatch:
     assert existing_path("~/x") == Path("~/x")
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "study", "compare"])
+@pytest.mark.parametrize("name", ["train", "evaluate", "export", "study", "compare"])
 def test_entries_import_nothing_heavy(name: str) -> None:
     code = (
         f"import sys, brain_tumor.{name}; "

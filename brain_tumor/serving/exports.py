@@ -1,0 +1,129 @@
+"""A classifier as a file for other runtimes, and how far that file agrees with Keras.
+
+An export takes `image`, uint8 RGB 0..255 (B, S, S, 3), and gives the three outputs of `Answers`; the calibration is in
+the weights. Keras' own exporters make it.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brain_tumor.errors import InputError
+from brain_tumor.evaluation.prediction import Answers, Runtime, observe, observing
+from brain_tumor.models.backend import quiet
+from brain_tumor.serving.runtimes import FORMATS
+
+TOLERANCE = 1e-5  # of probabilities: float32 sums in another order stay below it
+CALIBRATION_IMAGES = 128  # fix the range of every activation of an int8 export
+COMPARED_IMAGES = 64
+_LAYERS = dict(zip(Answers._fields, ("probabilities", "logits", "avg_pool"), strict=True))  # that give each output
+
+Images = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """An export against Keras on the same images."""
+
+    images: int
+    difference: float  # the largest of any probability
+    same_class: float  # share of images whose most probable class is the same
+
+    def __str__(self) -> str:
+        return (
+            f"probabilities within {self.difference:.1e} of Keras' on {self.images} images, "
+            f"the same class on {self.same_class:.1%}"
+        )
+
+
+def convert(name: str, model: Any, path: Path, calibration: Images | None = None) -> None:
+    """Write a Keras classifier to `path` in a format of FORMATS.
+
+    `calibration` (n, S, S, 3) are training images, needed for tflite_int8 alone: weights and activations become int8,
+    with their ranges on those images; input and outputs stay as in the others.
+    """
+    import keras
+    import tensorflow as tf
+
+    inputs = [keras.InputSpec(dtype="uint8", shape=model.input_shape, name="image")]
+    exported = _exportable(model)
+    if name == "onnx":
+        with quiet():
+            exported.export(path, format="onnx", input_signature=inputs, verbose=False)
+        return
+    options: dict[str, Any] = {"target_spec": {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}}  # no Flex delegate
+    if name == "tflite_int8":
+        assert calibration is not None
+
+        def images() -> Iterator[list[Images]]:
+            for image in calibration:
+                yield [image[None]]
+
+        options |= {"optimizations": [tf.lite.Optimize.DEFAULT], "representative_dataset": images}
+    with quiet():
+        exported.export(path, format="litert", input_signature=inputs, verbose=False, **options)
+
+
+def compare(run: Runtime, model: Any, images: Images) -> Agreement:
+    """How far a Runtime answers as a Keras classifier does, on uint8 RGB (n, S, S, 3)."""
+    rows = np.arange(len(images))
+    ours, keras = (observe(each, images, rows).probabilities for each in (run, observing(model)))
+    same = ours.argmax(axis=1) == keras.argmax(axis=1)
+    return Agreement(len(images), float(np.abs(ours - keras).max()), float(same.mean()))
+
+
+def check(name: str, agreement: Agreement) -> None:
+    """Raise InputError where a float export disagrees with Keras."""
+    if FORMATS[name].exact and not agreement.difference <= TOLERANCE:  # also of NaN
+        raise InputError(
+            f"{name} disagrees with Keras: {agreement}, where {TOLERANCE:.0e} is allowed. Leave {name} out, "
+            "and report it with the versions of tensorflow, keras, tf2onnx, onnxruntime and ai-edge-litert"
+        )
+
+
+def write(name: str, model: Any, folder: Path, images: Images, calibration: Images) -> tuple[Path, Agreement]:
+    """Convert, compare on `images`, check, and only then give the file its name in `folder`.
+
+    Raises:
+        InputError: the export disagrees with Keras, or cannot be written.
+    """
+    place = folder / FORMATS[name].file
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as temporary:
+            path = Path(temporary) / place.name
+            convert(name, model, path, calibration)
+            agreement = compare(FORMATS[name].open(path), model, images)
+            check(name, agreement)
+            os.replace(path, place)
+    except OSError as error:
+        raise InputError(f"out={folder} cannot be written: {error.strerror or error}") from error
+    return place, agreement
+
+
+def spread(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """At most `count` of the rows, evenly over all of them, and so over the classes that a split is ordered by."""
+    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(np.int64)]
+
+
+def _exportable(model: Any) -> Any:
+    """The classifier with the outputs of `Answers` by name, on the same weights.
+
+    Keras' Normalization holds its statistics as eager tensors, of which tf2onnx makes inputs of the graph; as a
+    Rescaling they are constants.
+    """
+    import keras
+
+    def plain(layer: Any) -> Any:
+        if not isinstance(layer, keras.layers.Normalization):
+            return layer
+        mean, deviation = np.ravel(layer.mean), np.sqrt(np.ravel(layer.variance))
+        return keras.layers.Rescaling((1 / deviation).tolist(), (-mean / deviation).tolist(), name=layer.name)
+
+    named = {output: model.get_layer(layer).output for output, layer in _LAYERS.items()}
+    return keras.models.clone_model(keras.Model(model.inputs, named), clone_function=plain)

@@ -1,0 +1,93 @@
+"""What answers batches of images in place of a Keras model: an exported file, in ONNX Runtime or LiteRT.
+
+Whatever takes a model to measure by (`predict`, `observe`) takes such a Runtime as well. Nothing here needs TensorFlow.
+"""
+
+import importlib.util
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brain_tumor.errors import InputError
+from brain_tumor.evaluation.prediction import Answers, Runtime
+
+INSTALL = "pip install 'brain-tumor[export]'"
+
+
+def open_onnx(path: Path, threads: int | None = None) -> Runtime:
+    """An ONNX export in ONNX Runtime on the CPU; `threads` None: as many as TensorFlow would take.
+
+    The file is read whole, and may then go. Several threads may call the Runtime at once.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or default_threads()
+    options.log_severity_level = 3  # errors
+    session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    [image] = [each.name for each in session.get_inputs()]
+
+    def run(images: NDArray[np.uint8]) -> Answers:
+        return Answers(*session.run(list(Answers._fields), {image: images}))
+
+    return run
+
+
+def open_tflite(path: Path, threads: int | None = None) -> Runtime:
+    """A TFLite export in LiteRT on the CPU, as `open_onnx`; but one thread at a time may call it."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    from brain_tumor.models.backend import quiet
+
+    with quiet():
+        interpreter = Interpreter(model_content=path.read_bytes(), num_threads=threads or default_threads())
+        interpreter.allocate_tensors()
+    [signature] = interpreter.get_signature_list()
+    runner = interpreter.get_signature_runner(signature)
+    [image] = runner.get_input_details()
+
+    def run(images: NDArray[np.uint8]) -> Answers:
+        return Answers(**runner(**{image: images}))
+
+    return run
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of export."""
+
+    file: str  # its name in a folder of exports
+    packages: tuple[str, ...]  # that make and open it, as they are imported
+    open: Callable[[Path], Runtime]
+    exact: bool  # whether it has to agree with Keras
+
+
+FORMATS: Mapping[str, Format] = MappingProxyType(
+    {
+        "onnx": Format("model.onnx", ("tf2onnx", "onnxruntime"), open_onnx, True),
+        "tflite": Format("model.tflite", ("ai_edge_litert",), open_tflite, True),
+        "tflite_int8": Format("model_int8.tflite", ("ai_edge_litert",), open_tflite, False),
+    }
+)
+
+
+def missing(name: str) -> list[str]:
+    """The packages of a format that are not installed; none of them is imported."""
+    return [package for package in FORMATS[name].packages if importlib.util.find_spec(package) is None]
+
+
+def require(name: str) -> None:
+    """Raise InputError unless a format can be made and opened."""
+    if missing(name):
+        raise InputError(f"{name} needs {' and '.join(missing(name))}, not installed here: {INSTALL}")
+
+
+def default_threads() -> int:
+    """The threads that TensorFlow takes, too: TF_NUM_INTRAOP_THREADS, or one for each core that is ours."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return int(os.environ.get("TF_NUM_INTRAOP_THREADS") or cores)

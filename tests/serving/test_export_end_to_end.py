@@ -1,0 +1,65 @@
+"""`export` as a user types it."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import onnxruntime
+import pandas as pd
+import pytest
+from toy import TINY, call, draw_folders
+
+from brain_tumor.data.decode import decode
+
+pytestmark = pytest.mark.slow
+NAMES = {"model.json", "model.onnx", "model.tflite", "model_int8.tflite"}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with images in `bars`, and in `work` the store of a run trained on them."""
+    place = tmp_path_factory.mktemp("trained")
+    done = call(place, "train", "data=folder", f"data.root={draw_folders(place / 'bars')}", *TINY)
+    assert done.returncode == 0, done.stderr
+    return place
+
+
+def command(place: Path, name: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return call(place, name, "model_uri=models:/brain-tumor@champion", *arguments)
+
+
+def test_a_model_is_exported_and_answers_without_keras(trained: Path) -> None:
+    out = trained / "exports, (1) = é"
+    done = command(trained, "export", f"out={out}")
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert {path.name for path in out.iterdir()} == NAMES
+    about = json.loads((out / "model.json").read_text(encoding="utf-8"))
+    for name, facts in about["exports"].items():
+        assert facts["bytes"] == (out / facts["file"]).stat().st_size
+        assert facts["difference"] <= (1e-5 if name != "tflite_int8" else 0.2)
+    accuracies = about["exports"]["tflite_int8"]["val_accuracy"]
+    assert f"tflite_int8 {accuracies['tflite_int8']:.4f}, keras {accuracies['keras']:.4f}" in done.stdout
+
+    table = pd.read_csv(next(trained.glob("work/mlruns/artifacts/*/artifacts/tables/test_predictions.csv")))
+    session = onnxruntime.InferenceSession(out / "model.onnx")
+    for row in table.iloc[::7].to_dict("records"):
+        image = decode((trained / "bars" / row["path"]).read_bytes(), 32).pixels
+        [found] = session.run(["probabilities"], {"image": image[None]})
+        predicted = [row[f"probability_{each}"] for each in about["classes"]]
+        assert found[0].tolist() == pytest.approx(predicted, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["out=x", "formats=[torchscript]"], "formats: input should be 'onnx', 'tflite' or 'tflite_int8'"),
+        (["out=/proc/exports"], "error: out=/proc/exports cannot be written: "),
+        (["out=x", "data.masks=y"], "error: data.masks=y is not read by an export: leave it out"),
+        (["formats=[onnx]"], "Missing mandatory value: out"),
+    ],
+)
+def test_a_mistake_is_one_line(trained: Path, arguments: list[str], message: str) -> None:
+    done = command(trained, "export", *arguments)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert message in done.stderr
