@@ -253,6 +253,7 @@ class EvaluateConfig:
     bootstrap: Annotated[int, Field(ge=100, le=100_000)]
     batch_size: PositiveInt
     robustness: bool  # measure the images again under each corruption of evaluation/corruptions.py: 45 passes
+    runtime: Literal["auto", "keras", "onnx", "tflite"]  # what answers, see serving/choice.py; maps stay with Keras
 
 
 @dataclass(frozen=True, config=_STRICT_KEYS)

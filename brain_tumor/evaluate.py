@@ -18,8 +18,11 @@ def evaluate(raw: DictConfig) -> None:
     """
     config = typed(EvaluateConfig, raw)
 
+    from brain_tumor.serving.runtimes import FORMATS, require
     from brain_tumor.training.preflight import check_source
 
+    if config.runtime in FORMATS:
+        require(config.runtime)
     if not isinstance(config.data, LoggedData):
         check_source(config.data)
     _check_trained_root(config)
@@ -38,7 +41,7 @@ def evaluate(raw: DictConfig) -> None:
     from brain_tumor.evaluation import site
     from brain_tumor.evaluation.explanation.kinds import check
     from brain_tumor.evaluation.measure import measure, measure_all
-    from brain_tumor.evaluation.prediction import observing
+    from brain_tumor.serving.choice import choose_for
     from brain_tumor.tracking import decisions, registry, report, runs, setup
     from brain_tumor.tracking.explanations import log_explanations
 
@@ -56,6 +59,7 @@ def evaluate(raw: DictConfig) -> None:
         root = existing_path(config.trained_root) if config.trained_root else registered.split.root
         known = find_contamination(dataset.split, registered.split, root, config.data.cache, config.data.workers)
     check(config.explain, registered.model, trained.model.name, dataset)
+    answering, runtime = choose_for(config.runtime, registered.model, dataset, robustness=config.robustness)
     tags = setup.evaluation_tags(registered, dataset.split, protocol, known.verdict if known else "false")
     name = f"evaluate {trained.model.name} on {dataset.split.name}"
     with runs.started(
@@ -63,9 +67,7 @@ def evaluate(raw: DictConfig) -> None:
     ) as run_id:
         runs.log_split(dataset.split, "evaluation")
         decision = registered.decision
-        evaluation, outputs = measure_all(
-            observing(registered.model), dataset, "test", protocol, decision, batch_size=config.batch_size
-        )
+        evaluation, outputs = measure_all(answering, dataset, "test", protocol, decision, batch_size=config.batch_size)
         measured = site.by_contamination(evaluation, known)
         tables = {
             part: report.log_evaluation(each, part, resamples=config.bootstrap) for part, each in measured.items()
@@ -73,7 +75,7 @@ def evaluate(raw: DictConfig) -> None:
         more = decisions.describe(decision) + decisions.log_worth(decision, measured["test"], outputs, "test")
         explained = {"test": measured["test"]}
         if dataset.mask_paths is not None and len(dataset.rows("val")):  # what scoring maps needs is chosen there
-            explained["val"] = measure(registered.model, dataset, "val", protocol, batch_size=config.batch_size)
+            explained["val"] = measure(answering, dataset, "val", protocol, batch_size=config.batch_size)
         found = log_explanations(
             registered.model,
             trained.model.name,
@@ -85,9 +87,10 @@ def evaluate(raw: DictConfig) -> None:
         )
         if config.robustness:
             sizes = {"batch_size": config.batch_size, "resamples": config.bootstrap}
-            line = report.log_robustness(registered.model, dataset, "test", measured["test"], **sizes)
+            line = report.log_robustness(answering, dataset, "test", measured["test"], **sizes)
             found = [*found, f"test      {line}"]
-    lines = [f"model     {registered.uri}", *more, *found]
+    said = [] if config.runtime == "keras" else [f"runtime   {runtime}"]
+    lines = [f"model     {registered.uri}", *said, *more, *found]
     if known is not None and known.seen.all():
         lines.append("unseen    none: every image has a twin in training, and nothing is measured of another site")
     print(report.summary([(measured[part], tables[part]) for part in measured], dataset.split, store, run_id, lines))

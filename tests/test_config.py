@@ -66,6 +66,12 @@ def test_evaluate_takes_the_logged_split_by_default() -> None:
     assert config.data == LoggedData("logged", "moved", None)
 
 
+def test_evaluate_answers_with_keras_by_default_and_knows_its_runtimes() -> None:
+    assert typed(EvaluateConfig, composed("evaluate", "model_uri=u")).runtime == "keras"
+    with pytest.raises(InputError, match="runtime: input should be 'auto', 'keras', 'onnx' or 'tflite'"):
+        typed(EvaluateConfig, composed("evaluate", "model_uri=u", "runtime=tflite_int8"))
+
+
 def test_an_export_is_of_known_formats_into_a_named_folder() -> None:
     config = typed(ExportConfig, composed("export", "model_uri=u", "out=x"))
     assert config.formats == ("onnx", "tflite", "tflite_int8")

@@ -1,4 +1,4 @@
-"""`export` as a user types it."""
+"""`export` and `evaluate runtime=` as a user types them."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 import onnxruntime
 import pandas as pd
 import pytest
-from toy import TINY, call, draw_folders
+from toy import TINY, call, draw_folders, metrics_of, run_id
 
 from brain_tumor.data.decode import decode
 
@@ -48,6 +48,18 @@ def test_a_model_is_exported_and_answers_without_keras(trained: Path) -> None:
         [found] = session.run(["probabilities"], {"image": image[None]})
         predicted = [row[f"probability_{each}"] for each in about["classes"]]
         assert found[0].tolist() == pytest.approx(predicted, abs=1e-5)
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "tflite", "auto"])
+def test_evaluate_measures_the_same_in_every_runtime(trained: Path, runtime: str) -> None:
+    [first] = trained.glob("work/mlruns/artifacts/*/artifacts/decision")
+    kept = metrics_of(trained / "work", first.parents[1].name)
+    done = command(trained, "evaluate", f"runtime={runtime}", "bootstrap=100")
+    assert done.returncode == 0, done.stderr
+    assert f"runtime   {'keras' if runtime == 'auto' else runtime} (" in done.stdout
+    found = metrics_of(trained / "work", run_id(done.stdout))
+    for name in ("accuracy", "log_loss", "ece", "not_brain_mri", "coverage_90"):
+        assert found[f"test/{name}"] == pytest.approx(kept[f"test/{name}"], abs=1e-4)
 
 
 @pytest.mark.parametrize(
