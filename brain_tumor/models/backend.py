@@ -73,7 +73,7 @@ def start_tensorflow(threads: int | None = None, *, hide_gpus: bool = False) -> 
     keep_freed_memory()
     import tensorflow
 
-    with _quiet():
+    with quiet():
         gpus = tensorflow.config.get_visible_devices("GPU")
     if hide_gpus and gpus:
         try:
