@@ -1,0 +1,92 @@
+"""An epoch of the head, from stored features and through the backbone: python benchmarks/head_phase.py [--rounds 3].
+
+Trains the head of EfficientNet-Lite0 at 160 px on phantom images with `schedule.head.feature_views=1` and without, as
+`train` does. An epoch is one after the first and holds its validation; each round has a seed of its own. Two threads,
+in turn, a process each.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+from typing import Any
+
+from composed import prepared, trained
+from jobs import machine
+from turns import Clock, in_turn, median, times
+
+VARIANTS = ("backbone", "features")
+SUBJECTS, EPOCHS = 240, 3
+
+
+def keys(cache: str, seed: str, views: str) -> list[str]:
+    """The command line."""
+    return [
+        *("data=phantom", f"data.phantom.subjects={SUBJECTS}", "data.phantom.size=80", f"data.cache={cache}"),
+        "data.image_size=160",
+        *("model=effnet_lite0", "schedule=head_only", f"schedule.head.epochs={EPOCHS}", f"seed={seed}"),
+        f"schedule.head.feature_views={views}",
+    ]
+
+
+def measure(variant: str, cache: str) -> dict[str, float]:
+    """Seconds of storing and of an epoch, and the best epoch's validation metrics."""
+    job = prepared(keys(cache, os.environ["ROUND"], "1" if variant == "features" else "null"))
+    from brain_tumor.training import stage
+
+    spent: dict[str, float] = {}
+    make = stage._features
+
+    def stored(*given: Any) -> Any:
+        clock = Clock()
+        features = make(*given)
+        spent["storing wall"], spent["storing processor"] = clock.spent()
+        return features
+
+    stage._features = stored
+    clocks: list[Clock] = []  # from the end of the first epoch to that of the last
+
+    def on_epoch(row: dict[str, Any]) -> None:
+        if row["step"] == 1:
+            clocks.append(Clock())
+        elif row["step"] == EPOCHS:
+            spent["epoch wall"], spent["epoch processor"] = clocks[0].spent(EPOCHS - 1)
+
+    run = trained(job, on_epoch)
+    best = run.history[run.best_step - 1]
+    images = {"images": len(job.training.rows), "validated": len(job.training.val_rows)}
+    return {**spent, **images, **{name: best[name] for name in ("val/macro_f1", "val/loss")}}
+
+
+def main() -> None:
+    """Run the variants in turn and print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cache", help=argparse.SUPPRESS)
+    parser.add_argument("--variant", choices=VARIANTS, help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.variant:
+        print(json.dumps(measure(chosen.variant, chosen.cache)))
+        return
+    with tempfile.TemporaryDirectory() as cache:
+        prepared(keys(cache, "0", "null"))  # generates and decodes the images
+        found = in_turn(VARIANTS, chosen.rounds, ["--cache", cache])
+    backbone, features = (found[variant] for variant in VARIANTS)
+    counts = [int(backbone[0][name]) for name in ("images", "validated")]
+    print(f"Lite0's head, 160 px, {counts[0]} SYNTHETIC images, {counts[1]} validated; {machine()}")
+    print("| | backbone, s | features, s | times as long | storing, s |\n|---|---|---|---|---|")
+    for kind in ("processor", "wall"):
+        cells = [f"{median(rounds, f'epoch {kind}'):.3g}" for rounds in (backbone, features)]
+        cells += [times(backbone, features, f"epoch {kind}"), f"{median(features, f'storing {kind}'):.3g}"]
+        print(f"| {kind} time of an epoch | {' | '.join(cells)} |")
+    for name in ("val/macro_f1", "val/loss"):
+        print(f"| {name}, by seed | {' | '.join(listed(rounds, name) for rounds in (backbone, features))} | | |")
+
+
+def listed(rounds: list[dict[str, float]], name: str) -> str:
+    """A metric of each round."""
+    return ", ".join(f"{each[name]:.3f}" for each in rounds)
+
+
+if __name__ == "__main__":
+    main()
