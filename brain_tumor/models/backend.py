@@ -130,8 +130,8 @@ def keep_freed_memory() -> bool:
 
 
 # glibc's malloc.h, mallopt(3): no block has a mapping of its own (M_MMAP_MAX), the heap never shrinks
-# (M_TRIM_THRESHOLD), and grows by 64 MiB (M_TOP_PAD), as much as a thread's own heap may hold. TensorFlow sets the second
-# to 128 KiB when it first reads from a generator; what the third leaves on the heap stays even then.
+# (M_TRIM_THRESHOLD), and grows by 64 MiB (M_TOP_PAD), as much as a thread's own heap may hold. TensorFlow sets the
+# second to 128 KiB when it first reads from a generator; what the third leaves on the heap stays even then.
 _KEEP = ((-4, 0), (-1, -1), (-2, 64 * 2**20))
 
 
