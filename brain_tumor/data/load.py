@@ -163,7 +163,8 @@ def _with_masks(split: Split, contents: Contents, masks: str | None, also: list[
         if split.synthetic:
             raise InputError(f"data.masks={masks} is not read with data=phantom, which brings its own: leave it out")
         sizes = contents.table.set_index("sha256").loc[shas, ["width", "height"]].itertuples(index=False, name=None)
-        found = find_masks(masks, split.table["path"].tolist(), list(sizes), also=also, workers=workers)
+        paths = split.table["path"].tolist()
+        found = find_masks(masks, paths, list(sizes), also=also, shas=shas.tolist(), workers=workers)
         known = pd.Series([path != "" for path in found]).groupby(split.table["site"].to_numpy()).any()
         for site in known.index[~known]:
             example = also[split.table["site"].tolist().index(site)]

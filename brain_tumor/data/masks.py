@@ -1,5 +1,7 @@
 """Lesion masks of real images: a folder with the images' own tree and names, `.png`."""
 
+import hashlib
+import io
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +19,8 @@ from brain_tumor.paths import existing_path
 
 logger = logging.getLogger(__name__)
 
+MOST = 0.5  # share of its image beyond which a mask is suspect: the largest lesion of the public set covers 0.10
+
 
 def find_masks(
     folder: str,
@@ -24,22 +28,26 @@ def find_masks(
     sizes: Sequence[tuple[int, int]],
     *,
     also: Sequence[str] | None = None,
+    shas: Sequence[str] | None = None,
     workers: int = 2,
 ) -> tuple[str, ...]:
     """The mask of each image of `paths`, an absolute path, "" where the folder has none of that name.
 
-    Every mask found is decoded once, so that a broken one shows before there is a run.
+    Every mask found is decoded once, so that a broken one shows before there is a run. A mask has two levels at most:
+    whatever is not black is the lesion, so the fringe of a smoothed or JPEG-compressed one would be, too. One that
+    covers more than half of its image is taken, with a warning.
 
     Args:
         folder: as typed for `data.masks`.
         paths: (N,) of images, posix, relative to their root; the mask of `a/b.jpg` is `folder/a/b.png`.
         sizes: (N,) width and height of each image, in pixels; a mask may have another size of the same shape.
         also: (N,) the images' other paths, by which a mask is looked for that does not stand under the first.
+        shas: (N,) SHA-256 (hex) of the images' files, none of which is its own mask.
         workers: threads that decode.
 
     Raises:
-        InputError: no such folder, a mask of none of the images or of two of them, one that cannot be decoded, or
-            one whose sides are not in the image's proportion.
+        InputError: no such folder, a mask of none of the images or of two of them, one that cannot be decoded, whose
+            sides are not in the image's proportion, that has more than two levels, or that is its image's own file.
     """
     root = existing_path(folder).absolute()
     if not root.is_dir():
@@ -59,15 +67,21 @@ def find_masks(
         both = " and ".join(path for path, own in distinct.items() if own == name)
         raise InputError(f"data.masks={folder}: {name} could be the mask of {both}: give the images names of their own")
 
-    def check(row: int) -> str | None:
-        return _complaint(root / names[row], sizes[row]) if there[row] else None
+    def check(row: int) -> tuple[str, float]:
+        return _examined(root / names[row], sizes[row], shas[row] if shas else "") if there[row] else ("", 0.0)
 
     with ThreadPoolExecutor(workers) as pool:
         results = pool.map(check, range(len(names)))
-        complaints = list(tqdm(results, total=len(names), desc="reading masks", disable=None, leave=False))
-    for name, complaint in zip(names, complaints, strict=True):
+        examined = list(tqdm(results, total=len(names), desc="reading masks", disable=None, leave=False))
+    for name, (complaint, _) in zip(names, examined, strict=True):
         if complaint:
-            raise InputError(f"data.masks={folder}: {name} {complaint}: repair it, or remove it to go without")
+            raise InputError(f"data.masks={folder}: {name} {complaint}")
+    large = [name for name, (_, share) in zip(names, examined, strict=True) if share > MOST]
+    if large:
+        logger.warning(
+            "data.masks=%s: %d of %d masks cover more than half of their image (%s …): is the lesion black in them?",
+            *(folder, len(large), sum(there), large[0]),
+        )
     logger.info("masks known of %d of %d images (%s)", sum(there), len(paths), root)
     return tuple(str(root / name) if found else "" for name, found in zip(names, there, strict=True))
 
@@ -83,14 +97,26 @@ def _name(path: str) -> str:
     return PurePosixPath(path).with_suffix(".png").as_posix()
 
 
-def _complaint(path: Path, size: tuple[int, int]) -> str | None:
+def _examined(path: Path, size: tuple[int, int], image: str) -> tuple[str, float]:
+    """What is wrong with a mask and what to do, "" if nothing is; and the share of its pixels that are not black.
+
+    `size` and `image` are its image's width and height, and the SHA-256 of its file.
+    """
+    remedy = "repair it, or remove it to go without"
     try:
-        with Image.open(path) as image:
-            image.load()
-            width, height = image.size
+        content = path.read_bytes()
+        with Image.open(io.BytesIO(content)) as opened:
+            mask = to_rgb(opened)
     except Exception as error:  # as in `decode`: Pillow lets errors of every kind through
-        return f"cannot be decoded ({' '.join(str(error).split()) or type(error).__name__})"
+        return f"cannot be decoded ({' '.join(str(error).split()) or type(error).__name__}): {remedy}", 0.0
+    if hashlib.sha256(content).hexdigest() == image:
+        return "is its own image and no mask: give the folder of masks, which is not that of the images", 0.0
     # Half a pixel of the smaller one is what rounding a side may cost.
-    if abs(width * size[1] - height * size[0]) > max(width, height, *size) / 2:
-        return f"is {width} x {height} pixels, which is not the shape of its image ({size[0]} x {size[1]})"
-    return None
+    if abs(mask.width * size[1] - mask.height * size[0]) > max(*mask.size, *size) / 2:
+        shape = f"{mask.width} x {mask.height} pixels, which is not the shape of its image ({size[0]} x {size[1]})"
+        return f"is {shape}: {remedy}", 0.0
+    levels = mask.getcolors(2)
+    if levels is None:
+        return "has more than two gray levels, so it is no mask: save masks as black and one level for the lesion", 0.0
+    lit = sum(count for count, colour in levels if colour != (0, 0, 0))
+    return "", lit / (mask.width * mask.height)

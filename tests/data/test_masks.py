@@ -6,13 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
-from brain_tumor.config import DataConfig, Source
+from brain_tumor.config import DataConfig, PhantomConfig, Source
+from brain_tumor.data.cache import hash_files
 from brain_tumor.data.load import find_by_content, load_whole
 from brain_tumor.data.logged import load_logged
 from brain_tumor.data.masks import find_masks, read_mask
+from brain_tumor.data.phantom import ensure_phantom
 from brain_tumor.errors import InputError
 
 MakeFolders = Callable[..., Path]
@@ -175,6 +178,49 @@ def test_a_mask_has_the_shape_of_its_image(tmp_path: Path, size: tuple[int, int]
     else:
         message = refusal(tmp_path, ["a.jpg"], [(20, 24)])
         assert f"a.png is {size[0]} x {size[1]} pixels, which is not the shape of its image (20 x 24)" in message
+
+
+def test_images_are_no_masks_of_themselves(tmp_path: Path, make_folders: MakeFolders, data_config: MakeConfig) -> None:
+    root = make_folders(tmp_path / "data")
+    with pytest.raises(
+        InputError, match=r"data\.masks=.*0\.png is its own image and no mask: give the folder of masks"
+    ):
+        load_whole(data_config(root, masks=str(root)), image_size=16)
+
+
+@pytest.mark.parametrize("kind", ["image", "JPEG", "smoothed"])
+def test_more_than_two_gray_levels_are_no_mask(tmp_path: Path, kind: str) -> None:
+    pictures = {
+        "image": Image.fromarray(np.random.default_rng(0).integers(0, 255, (24, 20), np.uint8)),
+        "JPEG": Image.fromarray(box()).convert("L"),
+        "smoothed": Image.fromarray(box()).convert("L").resize((40, 48), Image.Resampling.BILINEAR),
+    }
+    with (tmp_path / "a.png").open("wb") as file:  # its name alone is a PNG's
+        pictures[kind].save(file, "JPEG" if kind == "JPEG" else "PNG")
+    message = refusal(tmp_path, ["a.jpg"], [(20, 24)])
+    assert "a.png has more than two gray levels, so it is no mask: save masks as black and one level" in message
+
+
+@pytest.mark.parametrize(("lit", "warned"), [(12, False), (13, True)])
+def test_a_mask_of_most_of_its_image_is_suspect(
+    tmp_path: Path, lit: int, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    save(tmp_path / "a.png", box(rows=slice(0, lit), columns=slice(0, 20)))  # of 24 rows
+    save(tmp_path / "b.png", box())
+    assert all(find_masks(str(tmp_path), ["a.jpg", "b.jpg"], [(20, 24)] * 2))
+    said = "1 of 2 masks cover more than half of their image (a.png …): is the lesion black in them?"
+    assert (said in caplog.text) == warned
+
+
+def test_the_phantoms_masks_are_masks(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    settings = PhantomConfig(subjects=8, slices_per_subject=2, size=64, seed=0)
+    root = ensure_phantom(settings, tmp_path, workers=2)
+    table = pd.read_csv(root / "table.csv", keep_default_na=False)
+    shas, _ = hash_files([root / path for path in table["path"]], 2)
+    paths = table["path"].str.removeprefix("images/").tolist()
+    found = find_masks(str(root / "masks"), paths, [(64, 64)] * len(paths), shas=shas)
+    assert [path != "" for path in found] == (table["label"] != "notumor").tolist()
+    assert not caplog.records
 
 
 def test_rounded_sides_still_fit(tmp_path: Path) -> None:
