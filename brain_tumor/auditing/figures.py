@@ -13,6 +13,7 @@ from PIL import Image
 from brain_tumor import CLASSES
 from brain_tumor.auditing.findings import INDIRECT, KINDS
 from brain_tumor.data.cache import Contents
+from brain_tumor.data.twins.signature import ORIENTATIONS
 from brain_tumor.evaluation.drawing import ACCENT, ALARM, BEST, FAINT, INK, class_colour, new_figure, shorten, tidy
 
 THUMBNAIL = 96  # pixels a side
@@ -131,7 +132,8 @@ def scores(candidates: pd.DataFrame, slices: "pd.Series[str]", threshold: float,
 def pairs(candidates: pd.DataFrame, known: pd.DataFrame, threshold: float, contents: Contents, title: str) -> Figure:
     """The pairs nearest to the threshold on either side, no slice twice: whether it stands where it should.
 
-    Below stand only pairs that are not joined through other images either.
+    Below stand only pairs that are not joined through other images either. The first picture of a pair is mirrored or
+    turned by its transform, which takes it to the second.
 
     Args:
         candidates: columns a, b (SHA-256), transform, score.
@@ -183,7 +185,9 @@ def _around(
 def _draw_pair(axes: Axes, row: Mapping[Hashable, Any], contents: Contents, paths: "pd.Series[str]") -> None:
     a, b = row["a"], row["b"]
     gap = np.full((THUMBNAIL, 4, 3), 255, np.uint8)
-    axes.imshow(np.concatenate([_thumbnail(contents, a), gap, _thumbnail(contents, b)], axis=1))
+    turn = ORIENTATIONS.get(row["transform"], ORIENTATIONS["same"])  # of a, so that it looks like b
+    turned = np.dstack([turn(channel) for channel in np.moveaxis(_thumbnail(contents, a), -1, 0)])
+    axes.imshow(np.concatenate([turned, gap, _thumbnail(contents, b)], axis=1))
     axes.set_axis_off()
     axes.set_title(f"{row['transform']}  {row['score']:.4f}", fontsize=9, color=INK, pad=3)
     text = "\n".join(shorten(str(paths[sha]), 44) for sha in (a, b))

@@ -31,7 +31,10 @@ _PARTS = (
 )
 _CONFLICTS = "One slice, several labels; votes is how many of the slice's images have that label, the fewest first."
 _BLANK = f"The 1st and the 99th percentile of gray lie less than {BLANK_CONTRAST} of 255 levels apart."
-_THRESHOLD = "Candidate pairs by how alike they are, and those nearest to the threshold on either side."
+_THRESHOLD = (
+    "Candidate pairs by how alike they are, and those nearest to the threshold on either side, the first of a pair "
+    "mirrored or turned as its title says."
+)
 _FLOOR = (
     "What features score that know nothing of tumours, with 95 % intervals. official: on the folders' test part; "
     f"grouped: pooled over {FOLDS} folds that keep twins, and patients where known, on one side."

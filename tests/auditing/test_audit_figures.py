@@ -1,13 +1,18 @@
 """The figures of an audit show what they are given."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
+import pytest
 from audit_tables import COLUMNS, EDGES, ROWS
+from PIL import Image
 
 from brain_tumor.auditing import figures
 from brain_tumor.auditing.findings import find
 from brain_tumor.data.cache import Contents
 
+TURNS = Image.Transpose
 FOUND = find(pd.DataFrame(ROWS, columns=COLUMNS), EDGES)
 
 
@@ -63,6 +68,30 @@ def test_the_sheet_shows_the_nearest_pairs_and_no_slice_twice() -> None:
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == ["same  0.8800", "mirrored left-right  0.9500", "turned by 90  0.8600"]
     assert figure.axes[0].texts[0].get_text() == "dir/s0.png\ndir/s1.png"
+
+
+@pytest.mark.parametrize(
+    ("transform", "made"),
+    [
+        ("identical", lambda image: image),
+        ("mirrored left-right", lambda image: image.transpose(TURNS.FLIP_LEFT_RIGHT)),
+        ("mirrored top-bottom", lambda image: image.transpose(TURNS.FLIP_TOP_BOTTOM)),
+        ("turned by 180", lambda image: image.transpose(TURNS.ROTATE_180)),
+        ("turned by 90", lambda image: image.transpose(TURNS.ROTATE_90)),
+        ("turned by 270", lambda image: image.transpose(TURNS.ROTATE_270)),
+        ("mirrored diagonally", lambda image: image.transpose(TURNS.TRANSPOSE)),
+        ("mirrored anti-diagonally", lambda image: image.transpose(TURNS.TRANSVERSE)),
+    ],
+)
+def test_a_pair_is_shown_in_one_orientation(transform: str, made: Callable[[Image.Image], Image.Image]) -> None:
+    first = Image.fromarray(np.random.default_rng(0).integers(0, 255, (96, 96, 3), np.uint8))
+    contents = Contents(np.stack([np.asarray(first), np.asarray(made(first))]), pd.DataFrame({"sha256": ["a", "b"]}))
+    known = pd.DataFrame({"path": ["a.png", "b.png"], "twin": ["t", "t"]}, index=["a", "b"])
+    candidates = pd.DataFrame([("a", "b", transform, 0.95)], columns=["a", "b", "transform", "score"])
+    figure = figures.pairs(candidates, known, 0.87, contents, "made up")
+    shown = np.asarray(figure.axes[0].images[0].get_array())
+    assert np.array_equal(shown[:, :96], shown[:, 100:])
+    assert np.array_equal(shown[:, 100:], made(first))
 
 
 def test_the_figures_of_no_pairs_say_so() -> None:
