@@ -25,8 +25,8 @@ def audit(raw: DictConfig) -> None:
     store = open_store(config.tracking)
     tags = audit_run.tags(config.data)
     name = f"audit {config.data.source}"
+    found = examine(config.data, floor=config.floor)  # before there is a run, which a mistake would leave failed
     with runs.started(store, name=name, tags=tags, system_metrics=config.tracking.system_metrics) as run_id:
-        found = examine(config.data, floor=config.floor)
         page = audit_run.log(found, plain(raw), run_id)
         if place is not None:
             write(found, place)

@@ -168,6 +168,19 @@ def test_the_command_prints_logs_and_writes(run: Run, planted: Path, tmp_path: P
     assert (artifacts / "report" / PAGE).read_bytes() == (work / "audit of mine" / PAGE).read_bytes()
     assert (artifacts / "config" / "config.yaml").is_file()
 
+    for label in CLASSES:
+        (work / "empty" / label).mkdir(parents=True)
+    (work / "p.csv").write_text("path,patient\nelsewhere.png,P\n")
+    for more, said in {
+        f"data.root={work / 'empty'}": "holds no image",
+        f"data.root={work}": "holds 'audit of mine', 'empty', 'mlruns'",
+        f"data.patients={work / 'p.csv'}": "names none of the images",
+    }.items():
+        refused = run("audit", "data=folder", f"data.root={planted}", more, cwd=work)
+        assert (refused.returncode, said in refused.stderr) == (2, True), refused.stderr
+    statuses = in_store(work, "[r.info.status for r in c.search_runs(['1'])]")
+    assert statuses == ["FINISHED"]  # that of the audit above: none was left behind
+
     again = run(*typed, cwd=work)
     assert again.returncode == 2
     assert again.stderr.startswith("error: report=audit of mine is there already")
