@@ -90,9 +90,10 @@ def closest(
 
 
 def list_pairs(images: pd.DataFrame, edges: pd.DataFrame) -> pd.DataFrame:
-    """Twins as pairs of paths: path, other, kind, score; the best scores first.
+    """Links that join twins, as pairs of paths: path, other, kind, score; the best scores first.
 
-    An edge stands between the first files of its contents; further copies of a file, byte for byte, beside the first.
+    They are fewer than the pairs of `count_twins`: an edge stands between the first files of its contents, identical
+    pictures are each linked with the first of them, and so are copies of a file, byte for byte.
     """
     first = images.drop_duplicates("sha256").set_index("sha256")["path"]
     found = pd.DataFrame(

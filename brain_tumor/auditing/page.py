@@ -8,7 +8,7 @@ import pandas as pd
 
 from brain_tumor import NOTICE
 from brain_tumor.auditing.examine import Audit
-from brain_tumor.auditing.findings import BLANK_CONTRAST
+from brain_tumor.auditing.findings import BLANK_CONTRAST, Findings
 from brain_tumor.auditing.floor import FOLDS
 
 LISTED = 40  # rows of a table that the page shows
@@ -51,9 +51,7 @@ def page(audit: Audit, folder: Path) -> str:
     sections = [
         _section("Images", drawn["counts"], _table(found.count_images, "counts")),
         _section("Twins across the parts", crossing, _table(found.across_parts, "twins_across_parts"), note=_PARTS),
-        _section(
-            "Twins by kind", _table(found.count_twins, "twins"), "<p>Each pair: <code>tables/pairs.csv</code>.</p>"
-        ),
+        _section("Twins by kind", _table(found.count_twins, "twins"), note=_pairs(found)),
         _section("Distinct slices", _table(found.count_slices, "slices"), sizes),
         _section("Label conflicts", _table(found.conflicts, "label_conflicts"), note=_CONFLICTS),
         _floor(audit, drawn.get("floor", "")),
@@ -75,6 +73,13 @@ def page(audit: Audit, folder: Path) -> str:
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>\n<body>'
         f'<h1>{title}</h1><p class="notice">{escape(NOTICE)}</p><div class="verdict">{verdict}</div>\n'
         f"{''.join(sections)}</body></html>\n"
+    )
+
+
+def _pairs(found: Findings) -> str:
+    return (
+        "Every two images that are twins count as a pair, so of k identical ones k (k - 1) / 2. tables/pairs.csv links "
+        f"the same images in {len(found.pairs):,} rows: of identical ones each with the first alone."
     )
 
 
