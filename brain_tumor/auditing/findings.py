@@ -56,7 +56,7 @@ def find(images: pd.DataFrame, edges: pd.DataFrame) -> Findings:
         across_parts=across_parts(sound, near),
         across_sites=across_sites(sound, near),
         patients=patients_across_parts(sound),
-        conflicts=conflicts(sound),
+        conflicts=conflicts(sound[~(sound["contrast"] < BLANK_CONTRAST)]),
         corrupt=images.loc[images["error"] != "", ["path", "label", "part", "site", "error"]],
         blank=sound.loc[sound["contrast"] < BLANK_CONTRAST, ["path", "label", "part", "site", "contrast"]],
         formats=formats(sound),
@@ -77,8 +77,12 @@ def between_pictures(images: pd.DataFrame, edges: pd.DataFrame) -> pd.DataFrame:
 def closest(
     images: pd.DataFrame, near: pd.DataFrame, rows: NDArray[np.bool_], others: NDArray[np.bool_]
 ) -> NDArray[Any]:
-    """How each image of `rows` (bool) is joined to one of `others` (bool): object, one of KINDS, INDIRECT, or ""."""
+    """How each image of `rows` (bool) is joined to one of `others` (bool): object, one of KINDS, INDIRECT, or "".
+
+    A blank one is to none.
+    """
     digests, twins = images["digest"].to_numpy(), images["twin"].to_numpy()
+    blank = (images["contrast"] < BLANK_CONTRAST).to_numpy()
     there = set(digests[others])
     both_ways = pd.concat([near, near.rename(columns={"a": "b", "b": "a"})])
     known = both_ways[both_ways["b"].isin(there)]
@@ -86,6 +90,7 @@ def closest(
     for name in reversed(KINDS):
         joined = there if name == "identical" else set(known.loc[known["kind"] == name, "a"])
         kind[pd.Index(digests[rows]).isin(joined)] = name
+    kind[blank[rows]] = ""  # that two pictures show nothing makes them no copies of one slice
     return kind
 
 

@@ -6,6 +6,7 @@ from audit_tables import COLUMNS, EDGES, ROWS
 
 from brain_tumor.auditing import findings
 from brain_tumor.auditing.findings import Findings, find
+from brain_tumor.auditing.page import _pairs
 
 
 @pytest.fixture
@@ -101,7 +102,31 @@ def test_label_conflicts_name_the_minority_first(found: Findings) -> None:
 
 def test_corrupt_and_blank_images_are_named(found: Findings) -> None:
     assert rows(found.corrupt, "path", "error") == [("i", "the file is empty")]
-    assert rows(found.blank, "path", "contrast") == [("f", 15.0)]  # 16 levels are not below 16
+    assert rows(found.blank, "path", "contrast") == [("h", 15.0)]  # 16 levels are not below 16
+
+
+def test_blank_images_are_no_copies_and_no_conflicts() -> None:
+    images = pd.DataFrame(ROWS, columns=COLUMNS)
+    empty = pd.DataFrame(
+        [
+            ("k", "glioma", "train", "B", "s9", "d9", "t9", "", 9, 8, "L", 0.0, ""),
+            ("l", "pituitary", "test", "B", "s9", "d9", "t9", "", 9, 8, "L", 0.0, ""),
+        ],
+        columns=COLUMNS,
+    )
+    before, found = find(images, EDGES), find(pd.concat([images, empty], ignore_index=True), EDGES)
+    assert found.conflicts.equals(before.conflicts)
+    table = found.across_parts.set_index(["part", "other", "label"]).loc["test", "train"]
+    assert table.loc["pituitary", ["images", "identical", "any"]].tolist() == [2, 0, 0]
+    assert table.loc["all", ["images", "any"]].tolist() == [5, 3]
+    assert found.across_sites["any"].tolist() == before.across_sites["any"].tolist()
+    assert found.blank["path"].tolist() == ["h", "k", "l"]
+
+
+def test_the_report_tells_pairs_of_images_from_the_rows_that_link_them(found: Findings) -> None:
+    said = _pairs(found)
+    assert found.count_twins["pairs"].sum() == 8  # ab ac bc, ad bd cd, de, fg
+    assert "in 7 rows" in said  # ab, and six edges between files: fg has two
 
 
 def test_formats_by_class_and_part(found: Findings) -> None:

@@ -25,7 +25,7 @@ def test_a_leak_comes_first_and_names_the_way_out() -> None:
 
 
 def test_no_leak() -> None:
-    alone = IMAGES.iloc[[0, 7]].assign(site="A", patient="")
+    alone = IMAGES.iloc[[0, 7]].assign(site="A", patient="", contrast=90.0)
     assert verdict(find(alone, EDGES.iloc[:0]), None) == ["No twin crosses the parts."]
 
 
