@@ -14,6 +14,12 @@ from brain_tumor.paths import existing_path
 
 logger = logging.getLogger(__name__)
 
+# What stands in a column of patients, in any case, where none is known.
+PLACEHOLDERS = frozenset(
+    ("", "-", "--", "?", "??", "n/a", "na", "nan", "nil", "none", "null", "unk", "unknown", "missing", "anonymous")
+)
+MOST = 0.1  # share of the images beyond which one patient is suspect
+
 
 def with_groups(images: pd.DataFrame, *, patients: str | None, cache: str | None, workers: int) -> None:
     """Fill the columns `twin` (images of one slice) and `group` (of one slice or one patient) of `images`.
@@ -35,7 +41,7 @@ def with_groups(images: pd.DataFrame, *, patients: str | None, cache: str | None
 
 
 def patients_table(file: str) -> "pd.Series[str]":
-    """The patient by path of a CSV with the columns `path` and `patient`.
+    """The patient by path of a CSV with the columns `path` and `patient`; "" for one of PLACEHOLDERS.
 
     Raises:
         InputError: the file cannot be read, lacks a column, or gives a path two patients.
@@ -49,7 +55,7 @@ def patients_table(file: str) -> "pd.Series[str]":
     if absent:
         raise InputError(f"data.patients={file} lacks the column(s) {', '.join(absent)}: it needs path and patient")
     table["path"] = table["path"].str.strip().str.replace("\\", "/").str.removeprefix("./")
-    table["patient"] = table["patient"].str.strip()
+    table["patient"] = table["patient"].str.strip().mask(lambda each: each.str.lower().isin(PLACEHOLDERS), "")
     several = table.groupby("path")["patient"].nunique()
     if (several > 1).any():
         raise InputError(f"data.patients={file} gives {several.index[several > 1][0]} more than one patient")
@@ -58,6 +64,8 @@ def patients_table(file: str) -> "pd.Series[str]":
 
 def read_patients(file: str, paths: "pd.Series[str]") -> "pd.Series[str]":
     """The patient of each path, "" where none is known, from the file that `patients_table` reads.
+
+    Rows that name none of `paths`, and a patient of more than a tenth of them, are warned of.
 
     Raises:
         InputError: it cannot be read, or names none of `paths`.
@@ -70,6 +78,18 @@ def read_patients(file: str, paths: "pd.Series[str]") -> "pd.Series[str]":
         raise InputError(
             f"data.patients={file} names none of the images: its paths ({example} …) must be those below data.root "
             f"({paths.iloc[0]} …)"
+        )
+    elsewhere = known.index[~known.index.isin(paths)]
+    if len(elsewhere):
+        logger.warning(
+            "data.patients=%s: %d of its %d rows name no image (%s …): are their paths those below data.root?",
+            *(file, len(elsewhere), len(known), elsewhere[0]),
+        )
+    sizes = patient[patient != ""].value_counts()
+    if sizes.iloc[0] > MOST * len(paths):
+        logger.warning(
+            "data.patients=%s: %d of %d images are of one patient, %s: if that stands for unknown, leave it empty",
+            *(file, sizes.iloc[0], len(paths), sizes.index[0]),
         )
     logger.info("%d patients known, of %d of %d images", patient[patient != ""].nunique(), found, len(paths))
     return patient

@@ -36,6 +36,29 @@ def test_patients_are_read_by_path(tmp_path: Path) -> None:
     assert read_patients(file, PATHS).tolist() == ["P1", "", "P1"]
 
 
+def test_rows_that_name_no_image_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = patients(tmp_path, "path,patient\nTraining/a.png,P1\nx/b.png,P2\nx/c.png,P3\n")
+    read_patients(file, PATHS)
+    assert f"data.patients={file}: 2 of its 3 rows name no image (x/b.png …)" in caplog.text
+    caplog.clear()
+    read_patients(patients(tmp_path, "path,patient\nTraining/a.png,P1\n"), PATHS)
+    assert "name no image" not in caplog.text
+
+
+@pytest.mark.parametrize("word", ["unknown", "Unknown", "N/A", "none", "-", "?", " NaN ", "null"])
+def test_a_placeholder_is_no_patient(tmp_path: Path, word: str) -> None:
+    file = patients(tmp_path, f"path,patient\nTraining/a.png,{word}\nTraining/b.png,{word}\nTesting/c.png,P\n")
+    assert read_patients(file, PATHS).tolist() == ["", "", "P"]
+
+
+def test_a_patient_of_a_tenth_of_the_images_is_suspect(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    paths = pd.Series([f"{index}.png" for index in range(20)])
+    for count, warned in ((2, False), (3, True)):
+        file = patients(tmp_path, "path,patient\n" + "".join(f"{index}.png,999\n" for index in range(count)))
+        read_patients(file, paths)
+        assert ("of 20 images are of one patient, 999" in caplog.text) == warned
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
