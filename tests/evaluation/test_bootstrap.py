@@ -8,7 +8,7 @@ from sklearn import metrics as reference
 
 from brain_tumor import CLASSES
 from brain_tumor.evaluation import bootstrap
-from brain_tumor.evaluation.bootstrap import intervals, run_intervals, weighted_scores
+from brain_tumor.evaluation.bootstrap import intervals, paired_intervals, run_intervals, weighted_scores
 from brain_tumor.evaluation.metrics import HEADLINE, calibration, score
 
 
@@ -84,6 +84,55 @@ def test_accuracy_interval_is_the_binomial_one(simulate):
     assert table.loc["accuracy", "value"] == rate
     assert table.loc["accuracy", "low"] == pytest.approx(rate - half, abs=0.005)
     assert table.loc["accuracy", "high"] == pytest.approx(rate + half, abs=0.005)
+
+
+def overconfident(make_evaluation, size, gap, seed):
+    """Images whose prediction is right with the probability that it has less `gap`: an ECE of `gap`, if many."""
+    rng = np.random.default_rng(seed)
+    confidence = rng.uniform(0.4 + gap, 1, size)
+    right = rng.random(size) < confidence - gap
+    said = rng.integers(4, size=size)
+    probabilities = np.repeat((1 - confidence)[:, None] / 3, 4, axis=1)
+    probabilities[np.arange(size), said] = confidence
+    return make_evaluation(np.where(right, said, (said + 1) % 4), probabilities)
+
+
+def test_the_interval_of_the_calibration_error_is_not_biased_upwards(make_evaluation):
+    """Of 40 images the error is mostly noise: percentiles of the resamples miss the true 0.05, and the estimate."""
+    held = []
+    for seed in range(100):
+        evaluation = overconfident(make_evaluation, 40, 0.05, seed)
+        row = intervals(evaluation, resamples=200, seed=seed).set_index("metric").loc["ece"]
+        counts = np.random.default_rng(seed).multinomial(40, np.full(40, 1 / 40), 200)
+        drawn = weighted_scores(evaluation, counts.astype(float))["ece"]
+        assert 0 <= row["low"] <= row["value"] <= row["high"]
+        held.append((row["low"] <= 0.05 <= row["high"], np.quantile(drawn, 0.025) <= 0.05))
+    basic, percentile = np.mean(held, axis=0)
+    assert percentile < 0.5
+    assert basic > 0.75
+
+
+def test_the_basic_interval_of_a_large_error_has_the_width_of_the_percentiles(make_evaluation):
+    evaluation = overconfident(make_evaluation, 400, 0.3, 0)
+    row = intervals(evaluation, resamples=2000).set_index("metric").loc["ece"]
+    # All bins err to one side, so the error is the mean confidence less the accuracy: a plain mean.
+    gaps = evaluation.confidences - evaluation.correct
+    half = 1.96 * gaps.std() / math.sqrt(400)
+    assert row["value"] == pytest.approx(gaps.mean(), abs=0.01)
+    assert row["low"] == pytest.approx(gaps.mean() - half, abs=0.01)
+    assert row["high"] == pytest.approx(gaps.mean() + half, abs=0.01)
+
+
+def test_the_mean_and_the_difference_of_calibration_errors_lie_in_their_intervals(make_evaluation):
+    first = overconfident(make_evaluation, 60, 0.0, 1)
+    second = replace(first, probabilities=0.5 * first.probabilities + 0.125)
+    mean = run_intervals([first, second], resamples=200).set_index("metric").loc["ece"]
+    assert 0 <= mean["low"] <= mean["value"] <= mean["high"]
+    assert mean["value"] == pytest.approx((score(first)["ece"] + score(second)["ece"]) / 2)
+    for a, b in ((first, second), (second, first)):
+        found = paired_intervals(a, b, resamples=200).set_index("metric").loc["ece"]
+        assert found["low"] <= found["difference"] <= found["high"]
+    assert found["low"] < 0  # the first one's is smaller
 
 
 def test_coverage_holds_only_by_group(make_evaluation):
