@@ -55,7 +55,8 @@ def divide(images: pd.DataFrame, protocol: ProtocolConfig, data: DataConfig) -> 
         if part in given or part in drawn or fraction is None:
             continue
         rows = images[_free(images)]
-        chosen = carve(rows, fraction, key=f"data.{part}_fraction", seed=data.split_seed)
+        advice = _advice(protocol.name, [each for each in drawn if each in fractions])
+        chosen = carve(rows, fraction, key=f"data.{part}_fraction", seed=data.split_seed, advice=advice)
         images.loc[rows.index[chosen], "part"] = part
         drawn.append(part)
     return _one_a_twin(images, drawn)
@@ -86,7 +87,14 @@ def leak(split: Split) -> str | None:
     if not groups:
         return None
     what = "a twin" if groups == twins else f"their patient or a twin ({twins} a twin)"
-    return f"LEAKS: {groups} of {len(test)} test images have {what} in training"
+    return f"LEAKS: {groups} of {len(own)} {part} images have {what} in training"
+
+
+def _advice(protocol: str, drawn: list[str]) -> str:
+    """What to do where a class does not suffice for one more part, by the protocol and the parts drawn before."""
+    ways = ["protocol=clean lets no twin of a test image train: use protocol=grouped"] if protocol == "clean" else []
+    ways += [f"lower data.{part}_fraction, which was drawn before" for part in drawn]
+    return ", or ".join([*ways, "add images of that class"])
 
 
 def _cleaned(images: pd.DataFrame) -> pd.DataFrame:

@@ -128,7 +128,9 @@ def write_text(path: Path, text: str) -> None:
         raise
 
 
-def carve(table: pd.DataFrame, fraction: float, *, key: str, seed: int) -> NDArray[np.bool_]:
+def carve(
+    table: pd.DataFrame, fraction: float, *, key: str, seed: int, advice: str = "add images of that class"
+) -> NDArray[np.bool_]:
     """Choose about `fraction` of the rows, stratified by label, whole groups only.
 
     scikit-learn's StratifiedGroupKFold cuts the rows into q folds, of which p neighbours are taken, where
@@ -139,6 +141,7 @@ def carve(table: pd.DataFrame, fraction: float, *, key: str, seed: int) -> NDArr
         fraction: share of the rows to take, in (0, 1).
         key: the configuration key that holds the fraction, for the error message.
         seed: shuffles the groups; the same table and seed give the same choice.
+        advice: what to do where a class does not suffice, for the error message.
 
     Returns:
         bool (len(table),): True where a row is taken. Every class stands on both sides.
@@ -154,7 +157,7 @@ def carve(table: pd.DataFrame, fraction: float, *, key: str, seed: int) -> NDArr
     if fewest < 2:
         images = int((table["label"] == label).sum())
         what = "1 image" if images == 1 else f"{images} images that all belong to one group"
-        raise InputError(f"class {label!r} has only {what}, which cannot be divided: add images of that class")
+        raise InputError(f"{key}={fraction}: of {label!r} only {what} can be drawn, which cannot be divided: {advice}")
     wanted = Fraction(fraction).limit_denominator(20)
     wanted = min(max(wanted, Fraction(1, 20)), Fraction(19, 20))
     for count in dict.fromkeys((min(wanted.denominator, int(groups.max())), fewest)):
@@ -164,7 +167,9 @@ def carve(table: pd.DataFrame, fraction: float, *, key: str, seed: int) -> NDArr
             chosen = np.isin(fold_of_row, [(first + step) % count for step in range(taken)])
             if all(table.loc[side, "label"].nunique() == len(groups) for side in (chosen, ~chosen)):
                 return chosen
-    raise InputError(f"{key}={fraction} leaves a part without {label!r}, of which there are only {fewest} groups")
+    raise InputError(
+        f"{key}={fraction} leaves a part without {label!r}, of which there are only {fewest} groups: {advice}"
+    )
 
 
 def folds(table: pd.DataFrame, count: int, seed: int) -> NDArray[np.intp]:

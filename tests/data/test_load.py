@@ -175,7 +175,7 @@ def test_class_of_which_nothing_is_left(tmp_path: Path, make_folders: MakeFolder
 def test_class_of_one_image(tmp_path: Path, make_folders: MakeFolders, data_config: MakeConfig) -> None:
     root = make_folders(tmp_path / "data", count=2)
     (root / "Training/glioma/1.png").unlink()
-    with pytest.raises(InputError, match="'glioma' has only 1 image"):
+    with pytest.raises(InputError, match=r"data\.val_fraction=0\.25: of 'glioma' only 1 image can be"):
         official(data_config(root))
 
 

@@ -162,6 +162,22 @@ def test_folds_test_every_slice_once() -> None:
 
 
 def test_more_folds_than_groups() -> None:
+def test_a_class_that_does_not_suffice_names_what_took_it() -> None:
+    table = images()
+    # Under clean one group of notumor is left: the others share theirs with the test part.
+    torn = (table["label"] == "notumor") & (table["part"] == "train") & (table["group"] != "notumor9")
+    clean = table.assign(group=table["group"].mask(torn, "notumor0"))
+    with pytest.raises(
+        InputError, match=r"data\.val_fraction=0\.25: of 'notumor' .* use protocol=grouped, or add images"
+    ):
+        divide(clean, ProtocolConfig(name="clean"), settings())
+    few = images(groups=2)
+    with pytest.raises(
+        InputError, match=r"data\.val_fraction=0\.25: .*: lower data\.test_fraction, which was drawn before"
+    ):
+        divide(few, ProtocolConfig(name="grouped"), settings())
+
+
     with pytest.raises(InputError, match=r"protocol\.folds=13 needs as many groups of every class, and \w+ has 12"):
         divide(images(), ProtocolConfig(name="grouped", folds=13, fold=0), settings())
 

@@ -129,21 +129,25 @@ def test_every_class_stands_on_both_sides_however_few_its_images(counts: tuple[i
 
 def test_class_of_one_image_or_one_group_cannot_be_carved() -> None:
     table = pd.DataFrame({"label": ["glioma", "notumor", "notumor"], "group": ["a", "b", "c"]})
-    with pytest.raises(InputError, match="'glioma' has only 1 image"):
+    with pytest.raises(InputError, match=r"k=0\.5: of 'glioma' only 1 image can be drawn"):
         carve(table, 0.5, key="k", seed=0)
     table = pd.DataFrame({"label": ["glioma"] * 2 + ["notumor"] * 2, "group": ["a", "a", "b", "c"]})
-    with pytest.raises(InputError, match="'glioma' has only 2 images that all belong to one group"):
-        carve(table, 0.5, key="k", seed=0)
+    with pytest.raises(
+        InputError, match=r"of 'glioma' only 2 images that all belong to one group can be drawn, .*: wait"
+    ):
+        carve(table, 0.5, key="k", seed=0, advice="wait")
 
 
 @pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, 10.0])
 def test_fraction_out_of_range_names_its_key(fraction: float) -> None:
-    with pytest.raises(InputError, match=r"data\.val_fraction"):
+    with pytest.raises(InputError, match=rf"^data\.val_fraction={fraction} must lie between 0 and 1"):
         carve(make_table(20, 20), fraction, key="data.val_fraction", seed=0)
 
 
 def test_groups_of_which_no_two_halves_hold_every_class_cannot_be_carved() -> None:
     # Each of the three groups lacks a class, so whichever stands alone is a part without it.
     table = pd.DataFrame({"label": list("aabbcc"), "group": ["g1", "g2", "g1", "g3", "g2", "g3"]})
-    with pytest.raises(InputError, match=r"val_fraction=0\.5 leaves a part without 'a', of which there are only 2"):
+    with pytest.raises(
+        InputError, match=r"val_fraction=0\.5 leaves a part without 'a', of which there are only 2 groups: add"
+    ):
         carve(table, 0.5, key="data.val_fraction", seed=0)
