@@ -156,8 +156,10 @@ class ProtocolConfig:
     def __post_init__(self) -> None:
         if self.folds is not None and self.name not in ("auto", "grouped"):
             raise ValueError(f"folds={self.folds} needs protocol=grouped")
-        if self.fold is not None and self.fold >= (self.folds or 0):
-            raise ValueError(f"fold={self.fold} is none of the {self.folds or 0} folds: count from 0")
+        if self.fold is not None and self.folds is None:
+            raise ValueError(f"fold={self.fold} is one of several folds: give protocol.folds=K, too")
+        if self.fold is not None and self.folds is not None and self.fold >= self.folds:
+            raise ValueError(f"fold={self.fold} is none of the {self.folds} folds: count from 0")
         if self.site is not None and self.name != "leave_one_site_out":
             raise ValueError(f"site={self.site} needs protocol=leave_one_site_out")
 
@@ -225,7 +227,7 @@ class TrainConfig:
     test: bool  # measure the test part once, after training; never in a multirun
     bootstrap: Annotated[int, Field(ge=100, le=100_000)]  # resamples behind each interval
     resume: str | None  # id of an interrupted run
-    seeds: Annotated[tuple[SplitSeed, ...], Field(min_length=2)] | None = None  # a run for each, below one parent
+    seeds: tuple[SplitSeed, ...] | None = None  # a run for each, below one parent
     hardware: HardwareConfig = Field(default_factory=HardwareConfig)  # runs logged before there was one have none
     # What is said with a prediction, fitted after training.
     calibrate: Literal["auto", "temperature", "vector", "none"] = "auto"  # of the logits, on the val part
@@ -233,6 +235,8 @@ class TrainConfig:
     selective_accuracy: Fraction = 0.98  # wanted on the val part of the images that are not answered with "not sure"
 
     def __post_init__(self) -> None:
+        if self.seeds is not None and len(self.seeds) < 2:
+            raise ValueError(f"seeds={list(self.seeds)}: give at least two seeds, or seed={[*self.seeds, 0][0]}")
         if len(set(self.seeds or ())) < len(self.seeds or ()):
             raise ValueError(f"seeds={list(self.seeds or ())} has a seed twice")
         if len(set(self.coverage)) < len(self.coverage):

@@ -48,6 +48,7 @@ def _problems(error: ValidationError) -> list[str]:
             message = item["msg"].removeprefix("Value error, ")
             if item["type"] == "tuple_type":
                 message = f"give a list, [{item['input']}]"
-            got = f" (got {item['input']!r})" if key else ""  # of a rule over several keys: it names them itself
+            whole = not key or isinstance(item["input"], dict)  # a rule over several keys: it names them itself
+            got = "" if whole else f" (got {item['input']!r})"
             clauses.setdefault(key, f"{key}{': ' if key else ''}{message[:1].lower()}{message[1:]}{got}")
     return list(clauses.values())

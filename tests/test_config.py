@@ -147,10 +147,11 @@ def test_every_file_opens_with_what_it_is_and_a_command() -> None:
         ("protocol.name=fair", "protocol.name: input should be 'auto', 'official', 'clean', 'grouped'"),
         ("protocol=clean & protocol.folds=5", "protocol: folds=5 needs protocol=grouped"),
         ("protocol.folds=5 & protocol.fold=5", "protocol: fold=5 is none of the 5 folds: count from 0"),
-        ("protocol.fold=0", "fold=0 is none of the 0 folds"),
+        ("protocol.fold=0", "protocol: fold=0 is one of several folds: give protocol.folds=K, too"),
         ("protocol.site=A", "site=A needs protocol=leave_one_site_out"),
         ("seeds=[1,1]", "configuration: seeds=[1, 1] has a seed twice"),
-        ("seeds=[1]", "seeds: tuple should have at least 2 items"),
+        ("seeds=[7]", "configuration: seeds=[7]: give at least two seeds, or seed=7"),
+        ("seeds=[]", "configuration: seeds=[]: give at least two seeds, or seed=0"),
         ("coverage=[0.9,0.9]", "configuration: coverage=[0.9, 0.9] has a level twice"),
         ("coverage=[0.9999]", "input should be less than or equal to 0.999 (got 0.9999)"),
         ("coverage=0.9", "coverage: give a list, [0.9] (got 0.9)"),
@@ -161,7 +162,7 @@ def test_what_is_wrong_is_one_line(override: str, message: str) -> None:
     with pytest.raises(InputError) as caught:
         typed(TrainConfig, task(*override.split(" & ")))
     assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert not set("\n{") & set(str(caught.value))  # one line, and no block of the configuration as Python shows it
 
 
 def test_a_schedule_logged_before_there_were_dropout_and_strength_still_loads() -> None:

@@ -119,7 +119,8 @@ def _one_site_out(images: pd.DataFrame, site: str | None) -> pd.DataFrame:
     sites = sorted(set(images["site"]))
     if len(sites) < 2:
         raise InputError(
-            f"protocol=leave_one_site_out needs several sites, and there is only {sites[0]!r}: give data.root=[A,B]"
+            f"protocol=leave_one_site_out needs several sites, and there is only {sites[0]!r}: "
+            "give data=folder 'data.root=[A,B]'"
         )
     if site not in sites:
         raise InputError(f"protocol.site={site} is none of the sites {', '.join(sites)}")

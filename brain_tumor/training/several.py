@@ -40,7 +40,7 @@ def members(config: TrainConfig) -> list[Member]:
         if config.data.source is not Source.folder:
             raise InputError(
                 f"protocol=leave_one_site_out needs folders, one a site, and not data={config.data.source}: "
-                "data=folder 'data.root=[A,B]'"
+                "give data=folder 'data.root=[A,B]'"
             )
         parts = [{"protocol.site": site} for site in find_roots(config.data.root)]
     return [Member({**seed, **part}) for seed in seeds or [{}] for part in parts or [{}] if seed or part]

@@ -207,7 +207,7 @@ def test_a_slice_under_two_labels_is_not_tested_at_the_site_left_out(caplog: pyt
 @pytest.mark.parametrize(
     ("sites", "site", "message"),
     [
-        (("A",), "A", "needs several sites, and there is only 'A'"),
+        (("A",), "A", "needs several sites, and there is only 'A': give data=folder 'data.root=.A,B.'"),
         (("A", "B"), "C", "protocol.site=C is none of the sites A, B"),
     ],
 )
