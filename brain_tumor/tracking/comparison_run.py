@@ -56,10 +56,11 @@ def _remedy(run: Run, part: str) -> str:
     """Why a run has no table of predictions, and what to do."""
     tags, run_id = run.data.tags, run.info.run_id
     job = tags.get("job")
+    if job == "several":
+        return f"it stands for several runs; give one of them: {_members(run)}"
     if job not in ("train", "evaluate"):
         what = {
             "sweep": "it is a study",
-            "several": "it stands for several",
             "compare": "it is a comparison",
             "audit": "it is an audit",
         }
@@ -80,6 +81,16 @@ def _remedy(run: Run, part: str) -> str:
         "it was never opened; open it with python -m brain_tumor.evaluate "
         f"model_uri=runs:/{run_id}/model and give that run, or compare part=val"
     )
+
+
+def _members(parent: Run) -> str:
+    """The runs below a parent, each with what sets it apart: "0123 (seed 0), 4567 (seed 1)"."""
+    query = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+    found = mlflow.MlflowClient().search_runs(
+        [parent.info.experiment_id], query, order_by=["attributes.start_time ASC"]
+    )
+    named = [f"{run.info.run_id} ({run.data.tags['member']})" for run in found if "member" in run.data.tags]
+    return ", ".join(named) or "it has none yet"
 
 
 def name(a: Run, b: Run) -> str:
