@@ -182,7 +182,7 @@ def test_a_class_that_does_not_suffice_names_what_took_it() -> None:
         divide(images(), ProtocolConfig(name="grouped", folds=13, fold=0), settings())
 
 
-def test_one_site_is_left_out_with_its_twins_elsewhere() -> None:
+def test_one_site_is_left_out_with_its_twins_elsewhere(caplog: pytest.LogCaptureFixture) -> None:
     table = images(sites=("A", "B"))
     shared = table["path"] == "glioma1-0-0.png"  # of site B, in A's copy
     table.loc[shared, ["twin", "group"]] = ["glioma0-0", "glioma0"]
@@ -199,6 +199,7 @@ def test_a_slice_under_two_labels_is_not_tested_at_the_site_left_out(caplog: pyt
     table.loc[table["path"] == "glioma1-0-0.png", "label"] = "pituitary"  # of site B
     divided = divide(table, ProtocolConfig(name="leave_one_site_out", site="B"), settings())
     assert "glioma1" not in set(divided["group"])
+    assert "4 images of other sites share a group with images of B and do not train" in caplog.text
     assert "4 images of B whose group stands under two classes are not tested" in caplog.text
     other = divide(table, ProtocolConfig(name="leave_one_site_out", site="A"), settings())
     assert set(other.loc[other["group"] == "glioma1", "part"]) == {"train"}

@@ -190,6 +190,17 @@ def test_what_was_found_is_kept_and_a_damaged_file_made_anew(
     assert find(paths, tmp_path)[0].candidates.equals(first.candidates)
 
 
+def test_twins_that_cannot_be_kept_are_found_all_the_same(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)).resize((64, 64))
+    picture.save(tmp_path / "a.png")
+    picture.transpose(TURNS.FLIP_LEFT_RIGHT).save(tmp_path / "b.png")
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "twins").write_text("a file where the folder should be")
+    found, _ = find([tmp_path / "a.png", tmp_path / "b.png"], tmp_path)
+    assert found.edges["kind"].tolist() == ["mirrored"]
+    assert f"cannot keep the twins in {tmp_path}/cache/twins (File exists): they will be looked for" in caplog.text
+
+
 def test_the_order_and_the_threads_do_not_matter(slices: pd.DataFrame, tmp_path: Path) -> None:
     paths = slices["path"].tolist()[:30]
     files = dict(zip(hash_files(paths, 2)[0], paths, strict=True))
