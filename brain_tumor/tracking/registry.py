@@ -79,13 +79,14 @@ def registered_from(run_id: str, name: str) -> str | None:
 def crown(name: str, version: str) -> str:
     """Move the alias `champion` to `version` if it is better, and say in one line what was done and why.
 
-    Better is: a better validation score on the same data and protocol, or any real model against a synthetic one.
+    Better is: a better validation score on the same data and protocol, any real model against a synthetic one, or one
+    whose split does not leak against one whose split does.
     """
     client = mlflow.MlflowClient()
     champion = _champion(name)
     challenger = client.get_model_version(name, version)
     if champion is not None and str(champion.version) == version:
-        return f"{name} version {version} ({challenger.tags.get('data_kind')}) is {CHAMPION} already"
+        return f"{name} version {version} ({_kind(challenger.tags)}) is {CHAMPION} already"
     reason = refusal(dict(champion.tags), dict(challenger.tags)) if champion is not None else None
     if champion is not None and reason is not None:
         code = (
@@ -93,24 +94,30 @@ def crown(name: str, version: str) -> str:
             f"mlflow.MlflowClient().set_registered_model_alias({name!r}, {CHAMPION!r}, {version!r})"
         )
         return (
-            f"{name} version {champion.version} ({champion.tags.get('data_kind')}) stays {CHAMPION}: {reason}. "
+            f"{name} version {champion.version} ({_kind(champion.tags)}) stays {CHAMPION}: {reason}. "
             f"To move it all the same: python -c {shlex.quote(code)}"
         )
     client.set_registered_model_alias(name, CHAMPION, version)
-    return f"{name} version {version} ({challenger.tags.get('data_kind')}) is now {CHAMPION}"
+    return f"{name} version {version} ({_kind(challenger.tags)}) is now {CHAMPION}"
 
 
 def refusal(champion: Mapping[str, str], challenger: Mapping[str, str]) -> str | None:
     """Why a challenger's tags do not beat a champion's; None if they do.
 
-    Tags read: `data_kind` (real | synthetic), `data_digest`, `protocol`, `monitor`, `score`.
+    Tags read: `data_kind` (real | synthetic), `leaking` and `leaking_val` (true | false, of the test and the val part),
+    `protocol`, `data_digest`, `monitor`, `score`.
     """
     kinds = champion.get("data_kind"), challenger.get("data_kind")
     if kinds == ("synthetic", "real"):
         return None
     if kinds == ("real", "synthetic"):
         return "it was trained on real data, this one on synthetic data"
-    for tag in ("data_digest", "protocol", "monitor"):
+    leaks = _leaks(champion), _leaks(challenger)
+    if leaks == (True, False):
+        return None
+    if leaks == (False, True):
+        return "its split does not leak, and this one's does"
+    for tag in ("protocol", "data_digest", "monitor"):
         if champion.get(tag) != challenger.get(tag):
             return f"the two are not comparable (another {tag.replace('_', ' ')})"
     if "score" not in champion:
@@ -119,6 +126,14 @@ def refusal(champion: Mapping[str, str], challenger: Mapping[str, str]) -> str |
     monitor = challenger["monitor"]
     better = new < old if monitor in LOWER_IS_BETTER else new > old
     return None if better else f"its {monitor} is {old:.4f}, this one's {new:.4f}"
+
+
+def _leaks(tags: Mapping[str, str]) -> bool:
+    return "true" in (tags.get("leaking"), tags.get("leaking_val"))
+
+
+def _kind(tags: Mapping[str, str]) -> str:
+    return f"{tags.get('data_kind')}, LEAKS" if _leaks(tags) else str(tags.get("data_kind"))
 
 
 def load_model(uri: str) -> RegisteredModel:

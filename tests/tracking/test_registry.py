@@ -9,6 +9,7 @@ from brain_tumor.config import TrackingConfig
 from brain_tumor.errors import InputError
 
 REAL = {"data_kind": "real", "data_digest": "d", "protocol": "official", "monitor": "val/macro_f1", "score": "0.9"}
+HONEST, LEAKING = {**REAL, "leaking": "false"}, {**REAL, "leaking": "true"}
 SYNTHETIC = {**REAL, "data_kind": "synthetic", "data_digest": "s", "score": "0.99"}
 
 
@@ -22,6 +23,13 @@ SYNTHETIC = {**REAL, "data_kind": "synthetic", "data_digest": "s", "score": "0.9
         (SYNTHETIC, {**REAL, "score": "0.1"}, None),
         (SYNTHETIC, {**SYNTHETIC, "score": "0.995"}, None),
         (REAL, {**REAL, "score": "1", "data_digest": "x"}, "another data digest"),
+        (REAL, {**REAL, "score": "1", "data_digest": "x", "protocol": "x"}, "another protocol"),
+        (LEAKING, {**HONEST, "score": "0.1", "data_digest": "x", "protocol": "x"}, None),
+        ({**HONEST, "leaking_val": "true"}, {**HONEST, "leaking_val": "false", "score": "0.1"}, None),
+        (HONEST, {**LEAKING, "score": "0.99"}, "its split does not leak, and this one's does"),
+        (LEAKING, {**LEAKING, "score": "0.95"}, None),
+        (REAL, {**LEAKING, "score": "0.95"}, "its split does not leak"),
+        ({**SYNTHETIC, "leaking": "false"}, LEAKING, None),
         (REAL, {**REAL, "score": "1", "protocol": "x"}, "another protocol"),
         (REAL, {**REAL, "score": "1", "monitor": "val/loss"}, "another monitor"),
         ({**REAL, "monitor": "val/loss"}, {**REAL, "monitor": "val/loss", "score": "0.8"}, None),
@@ -64,6 +72,15 @@ def test_log_crown_and_load(tmp_path: Path) -> None:
         "m version 1 (real) stays champion: its val/macro_f1 is 0.9000, this one's 0.8000. To move"
     )
     assert verdicts[2] == "m version 3 (real) is now champion"
+    client = mlflow.MlflowClient()
+    for version in ("1", "2"):
+        client.set_model_version_tag("m", version, "leaking", "true")
+    client.set_registered_model_alias("m", "champion", "1")
+    client.set_model_version_tag("m", "2", "score", "0.93")
+    assert registry.crown("m", "2") == "m version 2 (real, LEAKS) is now champion"
+    client.set_model_version_tag("m", "3", "leaking", "false")
+    assert registry.crown("m", "3") == "m version 3 (real) is now champion"
+    assert registry.crown("m", "1").startswith("m version 3 (real) stays champion: its split does not leak")
 
     assert "not a medical device" in mlflow.MlflowClient().get_model_version("m", "1").description
     loaded = registry.load_model("models:/m@champion")
