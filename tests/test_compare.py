@@ -20,6 +20,7 @@ from brain_tumor.data.cache import hash_files
 from brain_tumor.data.logged import load_pictures
 from brain_tumor.data.split import Split
 from brain_tumor.errors import InputError
+from brain_tumor.evaluation import comparison
 from brain_tumor.evaluation.metrics import Evaluation
 from brain_tumor.tracking import comparison_run, report, runs
 from brain_tumor.tracking.store import Store, open_store
@@ -171,9 +172,44 @@ def test_a_model_means_the_run_that_trained_it(store: Store, split: Split) -> No
     for meant in ("models:/brain-tumor/77", "models:/brain-tumor@nobody", "models:/nothing/1"):
         with pytest.raises(InputError, match=f"^run_a={meant}: there is no such model in sqlite:"):
             comparison_run.find(meant, "run_a")
-    for meant in ("models:/brain-tumor/2", "models:/", "models:/brain-tumor"):
+    with pytest.raises(InputError, match="models:/brain-tumor/2 names no model of a run: give models:/NAME@ALIAS or"):
+        comparison_run.find("models:/brain-tumor/2", "run_a")
+    for meant in ("models:/", "models:/brain-tumor"):
         with pytest.raises(InputError, match=f"^run_a={meant}(:|) "):
             comparison_run.find(meant, "run_a")
+
+
+def test_a_parent_names_its_runs(store: Store, split: Split) -> None:
+    with runs.started(store, name="several", tags={"job": "several"}, system_metrics=False) as parent:
+        members = {}
+        for seed in (0, 1):
+            own = {"job": "train", "member": f"seed {seed}"}
+            with runs.started(store, tags=own, parent=parent, system_metrics=False) as run_id:
+                members[run_id] = seed
+    named = ", ".join(f"{run_id} (seed {seed})" for run_id, seed in members.items())
+    message = (
+        f"run_a={parent} has no predictions of its test part: it stands for several runs; give one of them: {named}"
+    )
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        comparison_run.predictions(mlflow.get_run(parent), "test", "run_a")
+
+
+def test_a_validation_part_that_leaks_is_marked(store: Store, split: Split) -> None:
+    title = "val part, folder, official (LEAKS)"
+    found, run_ids = [], []
+    for tags in ({"leaking_val": "true", "leaking": "false"}, {"leaking_val": "false", "leaking": "true"}):
+        run_id = make(store, split, None, **tags)
+        client = mlflow.MlflowClient()
+        rows = split.table.assign(part="val")
+        table = Evaluation(rows, 0.6 * np.eye(4)[LABELS] + 0.1, CLASSES, "val part, folder, official").table()
+        client.log_text(run_id, table.to_csv(index=False), "tables/val_predictions.csv")
+        run_ids.append(run_id)
+        found.append(comparison_run.predictions(mlflow.get_run(run_id), "val", "run_a"))
+    assert [each.title for each in found] == [title, "val part, folder, official"]
+    lines = comparison_run.summary(comparison.compare(*found, resamples=100), *map(mlflow.get_run, run_ids))
+    assert [line for line in lines if "LEAKS: " in line] == [
+        "  LEAKS: A had twins of val images in training, which flatters the scores"
+    ]
 
 
 @pytest.mark.parametrize(

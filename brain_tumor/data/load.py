@@ -17,7 +17,7 @@ from brain_tumor.data.cache import Contents, cache_folder, decoded, hash_files
 from brain_tumor.data.grouping import with_groups
 from brain_tumor.data.listing import find_roots, read_images, read_phantom
 from brain_tumor.data.masks import find_masks, read_mask
-from brain_tumor.data.protocol import divide, leak, require_whole_groups
+from brain_tumor.data.protocol import KNOWN, divide, leak, require_whole_groups
 from brain_tumor.data.split import Split, carve, rows_digest
 from brain_tumor.errors import InputError
 
@@ -232,9 +232,10 @@ def _report(split: Split) -> None:
     counts = ", ".join(f"{part} {sum(classes.values())}" for part, classes in split.counts.items())
     kind = "synthetic images" if split.synthetic else "images"
     logger.info("%d %s in %s (%s), split %s", len(split), kind, split.root, counts, split.digest[:12])
-    found = leak(split)
-    if found:
-        logger.warning("%s: scores on them flatter every model", found)
+    for part in KNOWN:
+        found = leak(split, part)
+        if found:
+            logger.warning("%s: scores on them flatter every model", found)
 
 
 def _some(names: Iterable[str]) -> str:

@@ -12,6 +12,8 @@ from brain_tumor.errors import InputError
 
 logger = logging.getLogger(__name__)
 
+KNOWN = {"val": ("train",), "test": ("train", "val", "calibration")}  # parts that a model has seen when one is scored
+
 
 def divide(images: pd.DataFrame, protocol: ProtocolConfig, data: DataConfig) -> pd.DataFrame:
     """The images that take part, with their `part`; the index is made anew.
@@ -79,11 +81,11 @@ def require_whole_groups(split: Split, protocol: str) -> None:
     )
 
 
-def leak(split: Split) -> str | None:
-    """How many test images have a twin, or their patient, in a part that the model has seen; None where none has."""
-    test = split.part("test")
-    seen = split.table.loc[split.table["part"] != "test", ["group", "twin"]]
-    twins, groups = (int(test[column].isin(set(seen[column])).sum()) for column in ("twin", "group"))
+def leak(split: Split, part: str = "test") -> str | None:
+    """How many images of a part (val, test) have a twin, or their patient, in one of KNOWN; None where none has."""
+    table = split.table
+    own, seen = table[table["part"] == part], table[table["part"].isin(KNOWN[part])]
+    twins, groups = (int(own[column].isin(set(seen[column])).sum()) for column in ("twin", "group"))
     if not groups:
         return None
     what = "a twin" if groups == twins else f"their patient or a twin ({twins} a twin)"

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from brain_tumor import CLASSES
 from brain_tumor.data.load import Dataset
-from brain_tumor.data.protocol import leak
+from brain_tumor.data.protocol import KNOWN, leak
 from brain_tumor.evaluation.certainty.decision import Decision
 from brain_tumor.evaluation.certainty.scaling import softmax
 from brain_tumor.evaluation.metrics import Evaluation
@@ -50,6 +50,6 @@ def measure_all(
 
 def evaluation(probabilities: NDArray[Any], dataset: Dataset, part: str, protocol: str) -> Evaluation:
     """The `Evaluation` of class probabilities (n, C) that were predicted for the part's images, in their order."""
-    leaks = " (LEAKS)" if part == "test" and leak(dataset.split) else ""
-    title = f"{part} part, {dataset.split.name}, {protocol}{leaks}"
-    return Evaluation(dataset.split.table.iloc[dataset.rows(part)], probabilities, CLASSES, title)
+    mark = "LEAKS" if part in KNOWN and leak(dataset.split, part) else ""
+    found = Evaluation(dataset.split.table.iloc[dataset.rows(part)], probabilities, CLASSES, "", mark=mark)
+    return replace(found, title=found.marked(f"{part} part, {dataset.split.name}, {protocol}"))

@@ -39,6 +39,7 @@ class Evaluation:
     classes: tuple[str, ...]  # C names, in the order of the columns of `probabilities`
     title: str  # in every figure's title: what was measured ("test, official", "test, SYNTHETIC phantom")
     uncalibrated: NDArray[np.float64] | None = None  # (N, C) before calibration; None: the same, or unknown
+    mark: str = ""  # what flatters the scores, in a word ("LEAKS", "CONTAMINATED"); the title has it, too
 
     def __post_init__(self) -> None:
         shape = (len(self.rows), len(self.classes))
@@ -79,6 +80,10 @@ class Evaluation:
             return None
         return replace(self, probabilities=self.uncalibrated, uncalibrated=None)
 
+    def marked(self, line: str) -> str:
+        """A line that says something of these predictions, with what flatters them."""
+        return f"{line} ({self.mark})" if self.mark else line
+
     def take(self, indices: Sequence[int] | NDArray[np.int64]) -> "Evaluation":
         """The same for some of the rows, by position, in the order given."""
         chosen = np.asarray(indices, dtype=np.int64)
@@ -109,7 +114,7 @@ def pooled(evaluations: Sequence[Evaluation]) -> Evaluation:
     first = np.flatnonzero(~rows["twin"].duplicated())
     if len(first) < len(rows):
         title += f", {len(rows) - len(first)} copies left out"
-    return Evaluation(rows, probabilities, evaluations[0].classes, title).take(first)
+    return Evaluation(rows, probabilities, evaluations[0].classes, title, mark=evaluations[0].mark).take(first)
 
 
 @dataclass(frozen=True, eq=False)

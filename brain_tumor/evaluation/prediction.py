@@ -32,6 +32,10 @@ class Outputs:
     logits: NDArray[np.float64]  # (N, C)
     features: NDArray[np.float32]  # (N, D) pooled, before the head
 
+    def take(self, indices: NDArray[np.int64]) -> "Outputs":
+        """The same for some of the images, by position, in the order given."""
+        return Outputs(self.probabilities[indices], self.logits[indices], self.features[indices])
+
 
 def predict(
     model: Any,

@@ -150,11 +150,12 @@ def summary(found: Comparison, a: Run, b: Run) -> list[str]:
     text += [f"  {letter}  {run.info.run_name} ({run.info.run_id})" for letter, run in runs.items()]
     if found.pair.only_a or found.pair.only_b:
         text.append(f"  left out: {found.pair.only_a} images that A alone predicted, {found.pair.only_b} of B alone")
-    for tag, word in FLATTERING.items():
+    part = str(rows["part"].iloc[0])
+    for tag, word in FLATTERING[part].items():
         flattered = [letter for letter, run in runs.items() if run.data.tags.get(tag) == "true"]
         if flattered:
             who = " and ".join(flattered)
-            text.append(f"  {word}: {who} had twins of test images in training, which flatters the scores")
+            text.append(f"  {word}: {who} had twins of {part} images in training, which flatters the scores")
     text += ["", f"  {'':<18} {'A':>8} {'B':>8} {'B - A':>9}  95 % interval by group"]
     text += [
         f"  {row.metric!s:<18} {row.a:8.4f} {row.b:8.4f} {row.difference:+9.4f}  [{row.low:+.4f}, {row.high:+.4f}]"

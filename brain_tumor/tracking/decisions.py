@@ -92,7 +92,7 @@ def load_decision(run_id: str) -> Decision | None:
 
 
 def log_worth(decision: Decision | None, evaluation: Evaluation, outputs: Outputs, part: str) -> list[str]:
-    """Log what a decision's thresholds, as they are, come to on a part, and return it in lines.
+    """Log what a decision's thresholds, as they are, come to on a part, and return it in lines that bear its mark.
 
     Metrics: `coverage_90`, `set_size_90`, `single_90` for each level, `aurc`, `answered` (share), `answered_accuracy`,
     `not_brain_mri` (share). The table `tables/<part>_conformal.csv` has the sets by class, with the range that finite
@@ -122,7 +122,7 @@ def log_worth(decision: Decision | None, evaluation: Evaluation, outputs: Output
         values["answered_accuracy"] = accuracy
     mlflow.log_metrics({f"{part}/{name}": value for name, value in values.items()})
     log_figure(risk_coverage(evaluation, decision.confidence), f"{part}/risk_coverage")
-    return [f"{part:<9} {line}" for line in lines]
+    return [f"{part:<9} {evaluation.marked(line)}" for line in lines]
 
 
 def describe(decision: Decision | None) -> list[str]:

@@ -9,8 +9,8 @@ import pandas as pd
 from brain_tumor.evaluation.metrics import Evaluation
 from brain_tumor.tracking.runs import download
 
-# Tags of runs whose model has met twins of the test images, or their patients, and the word that stands for each.
-FLATTERING = {"leaking": "LEAKS", "contaminated": "CONTAMINATED"}
+# Tags of runs whose model has met twins of a part's images, or their patients, and the word that stands for each.
+FLATTERING = {"test": {"leaking": "LEAKS", "contaminated": "CONTAMINATED"}, "val": {"leaking_val": "LEAKS"}}
 
 
 def read_predictions(run_id: str, part: str) -> Evaluation:
@@ -27,6 +27,7 @@ def read_predictions(run_id: str, part: str) -> Evaluation:
     rows = table.drop(columns=[*columns, "prediction", "correct"])
     tags = mlflow.get_run(run_id).data.tags
     data = f"{'SYNTHETIC ' if tags.get('data_kind') == 'synthetic' else ''}{tags.get('data')}"
-    marks = [f" ({word})" for tag, word in FLATTERING.items() if part == "test" and tags.get(tag) == "true"]
-    title = f"{part} part, {data}, {tags.get('protocol')}{''.join(marks)}"
-    return Evaluation(rows, probabilities, tuple(name.removeprefix("probability_") for name in columns), title)
+    marks = [word for tag, word in FLATTERING[part].items() if tags.get(tag) == "true"]
+    title = f"{part} part, {data}, {tags.get('protocol')}{''.join(f' ({mark})' for mark in marks)}"
+    classes = tuple(name.removeprefix("probability_") for name in columns)
+    return Evaluation(rows, probabilities, classes, title, mark=", ".join(marks))

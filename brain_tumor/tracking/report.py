@@ -116,7 +116,7 @@ def log_robustness(
     image, [seed] = dataset.images(dataset.rows(part)[shown])[0], seeds_of(evaluation.take(shown).rows)
     sheet = robustness_figures.examples(image, seed, f"Corruptions: {evaluation.title}")
     log_figure(sheet, f"{part}/robustness_examples")
-    return (
+    return evaluation.marked(
         f"{overall['accuracy']:.3f} [{overall['low']:.3f}, {overall['high']:.3f}] is the mean accuracy under "
         f"{len(each)} corruptions ({dataset.split.name}), clean {found.clean:.3f}; "
         f"lowest: {each.idxmin()} {each.min():.3f}"
@@ -149,7 +149,7 @@ def summary(
     text = []
     for evaluation, table in measured:
         text.append(f"\n{evaluation.title}: {len(evaluation.rows)} images, 95 % intervals by group")
-        if "test" in set(evaluation.rows["part"]) and (found := leak(split)):
+        if found := leak(split, evaluation.rows["part"].iloc[0]):
             text.append(f"  {found}: these scores flatter the model")
         text += score_lines(table)
     return "\n".join([*text, "", *lines, *places(store, run_id)])

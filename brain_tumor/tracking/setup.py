@@ -40,7 +40,8 @@ def tags(plan: Plan, split: Split) -> dict[str, str]:
         "data_digest": split.digest,
         "listed_digest": split.listed,
         "protocol": plan.config.protocol.name,
-        "leaking": str(leak(split) is not None).lower(),
+        "leaking": str(leak(split) is not None).lower(),  # the test part
+        "leaking_val": str(leak(split, "val") is not None).lower(),
         **git_tags(),
     }
 

@@ -62,8 +62,8 @@ def conclude(store: Store, parent: str, members: Sequence[str], config: TrainCon
     deviation otherwise over the folds.
     """
     found = [run for run in (child(parent, member) for member in members) if run is not None]
-    shared = {name: found[0].data.tags[name] for name in ("data", "data_kind", "leaking")}
-    mlflow.set_tags(shared)
+    first = found[0].data.tags
+    mlflow.set_tags({name: first[name] for name in ("data", "data_kind", "leaking", "leaking_val") if name in first})
     lines = [""]
     for part in ("val", "test") if config.test else ("val",):
         evaluations = [read_predictions(run.info.run_id, part) for run in found]
