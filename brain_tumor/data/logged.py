@@ -36,6 +36,8 @@ def load_logged(
         raise InputError(f"data.root names {len(root)} folders: give the one that holds the logged images")
     if root is not None:
         place: Path = existing_path(root)
+        if not place.is_dir():
+            raise InputError(f"data.root={root} is no folder: give the one that holds the logged images")
     elif split.root.is_dir() or data.source is Source.folder:
         place = split.root
     else:
