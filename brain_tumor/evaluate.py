@@ -1,6 +1,7 @@
 """Evaluate a registered model: `python -m brain_tumor.evaluate model_uri=models:/brain-tumor@champion`."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
@@ -9,6 +10,11 @@ from brain_tumor.config import EvaluateConfig, LoggedData, TrainConfig
 from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path
 from brain_tumor.typed import typed
+
+if TYPE_CHECKING:
+    from brain_tumor.data.contamination import Contamination
+    from brain_tumor.data.load import Dataset
+    from brain_tumor.tracking.registry import RegisteredModel
 
 
 def evaluate(raw: DictConfig) -> None:
@@ -35,9 +41,6 @@ def evaluate(raw: DictConfig) -> None:
 
     start_tensorflow()
 
-    from brain_tumor.data.contamination import find_contamination
-    from brain_tumor.data.load import load_whole
-    from brain_tumor.data.logged import load_logged
     from brain_tumor.evaluation import site
     from brain_tumor.evaluation.explanation.kinds import check
     from brain_tumor.evaluation.measure import measure, measure_all
@@ -47,17 +50,7 @@ def evaluate(raw: DictConfig) -> None:
 
     registered = registry.load_model(config.model_uri)
     trained = typed(TrainConfig, registered.config)
-    known = None
-    size = int(registered.model.input_shape[1])
-    if isinstance(config.data, LoggedData):
-        data = replace(trained.data, cache=config.data.cache or trained.data.cache)
-        dataset = load_logged(registered.split, data, root=config.data.root, image_size=size, masks=config.data.masks)
-        protocol: str = trained.protocol.name
-    else:
-        dataset = load_whole(config.data, image_size=size)
-        protocol = "all images"
-        root = existing_path(config.trained_root) if config.trained_root else registered.split.root
-        known = find_contamination(dataset.split, registered.split, root, config.data.cache, config.data.workers)
+    dataset, protocol, known = _images(config, registered, trained)
     check(config.explain, registered.model, trained.model.name, dataset)
     answering, runtime = choose_for(config.runtime, registered.model, dataset, robustness=config.robustness)
     tags = setup.evaluation_tags(registered, dataset.split, protocol, known.verdict if known else "false")
@@ -72,7 +65,10 @@ def evaluate(raw: DictConfig) -> None:
         tables = {
             part: report.log_evaluation(each, part, resamples=config.bootstrap) for part, each in measured.items()
         }
-        more = decisions.describe(decision) + decisions.log_worth(decision, measured["test"], outputs, "test")
+        more = decisions.describe(decision)
+        for part, each in measured.items():
+            places = evaluation.rows.index.get_indexer(each.rows.index)
+            more += decisions.log_worth(decision, each, outputs.take(places), part)
         explained = {"test": measured["test"]}
         if dataset.mask_paths is not None and len(dataset.rows("val")):  # what scoring maps needs is chosen there
             explained["val"] = measure(answering, dataset, "val", protocol, batch_size=config.batch_size)
@@ -90,10 +86,27 @@ def evaluate(raw: DictConfig) -> None:
             line = report.log_robustness(answering, dataset, "test", measured["test"], **sizes)
             found = [*found, f"test      {line}"]
     said = [] if config.runtime == "keras" else [f"runtime   {runtime}"]
-    lines = [f"model     {registered.uri}", *said, *more, *found]
-    if known is not None and known.seen.all():
-        lines.append("unseen    none: every image has a twin in training, and nothing is measured of another site")
+    lines = [f"model     {registered.uri}", *said, *more, *found, *site.remarks(known)]
     print(report.summary([(measured[part], tables[part]) for part in measured], dataset.split, store, run_id, lines))
+
+
+def _images(
+    config: EvaluateConfig, registered: "RegisteredModel", trained: TrainConfig
+) -> tuple["Dataset", str, "Contamination | None"]:
+    """What the model meets, under which protocol; and, of another source, what of it the model has met before."""
+    from brain_tumor.data.contamination import find_contamination
+    from brain_tumor.data.load import load_whole
+    from brain_tumor.data.logged import load_logged
+
+    data, size = config.data, int(registered.model.input_shape[1])
+    if isinstance(data, LoggedData):
+        there = replace(trained.data, cache=data.cache or trained.data.cache)
+        dataset = load_logged(registered.split, there, root=data.root, image_size=size, masks=data.masks)
+        return dataset, trained.protocol.name, None
+    dataset = load_whole(data, image_size=size)
+    root = existing_path(config.trained_root) if config.trained_root else registered.split.root
+    known = find_contamination(dataset.split, registered.split, root, data.cache, data.workers, patients=data.patients)
+    return dataset, "all images", known
 
 
 def _check_trained_root(config: EvaluateConfig) -> None:

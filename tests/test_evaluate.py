@@ -46,8 +46,14 @@ def test_another_site_is_first_compared_with_the_training_images(trained: tuple[
     assert done.returncode == 0, done.stderr
     assert "all images (CONTAMINATED: 3 of 23 have a twin in training): 23 images" in done.stdout
     assert "without those that have a twin in training: 20 images" in done.stdout
+    lines = done.stdout.splitlines()
+    for said in ("sets: ", "not sure", "not a brain MRI"):
+        assert [line.endswith(" (CONTAMINATED)") for line in lines if line.startswith("test ") and said in line]
+        assert all(line.endswith(" (CONTAMINATED)") for line in lines if line.startswith("test ") and said in line)
+        assert [line for line in lines if line.startswith("unseen ") and said in line and "CONTAM" not in line]
+    assert "patients  of 20 of 23 images were NOT compared with those trained on" in done.stdout
     found = run_id(done.stdout)
-    assert {"test/accuracy", "unseen/accuracy"} <= metrics_of(work, found).keys()
+    assert {"test/accuracy", "unseen/accuracy", "unseen/not_brain_mri"} <= metrics_of(work, found).keys()
     tags = tags_of(work, found)
     assert (tags["site"], tags["contaminated"]) == ("Site B", "true")
 
@@ -66,12 +72,18 @@ def test_another_site_is_first_compared_with_the_training_images(trained: tuple[
     done = evaluate(trained, *there, f"trained_root={tmp_path / 'nowhere'}")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "nowhere is no folder: give the one that holds the training images" in done.stderr
+    done = evaluate(trained, f"data.root={tmp_path / 'never'}")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "never is no folder: give the one that holds the logged images" in done.stderr
     done = evaluate(trained, f"trained_root={home}")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "is read only with other data" in done.stderr
 
-    done = evaluate(trained, "data=folder", f"data.root={home}")
+    done = evaluate(trained, "data=folder", f"data.root={home}", "robustness=true")
     assert "(CONTAMINATED: 96 of 120 have a twin in training)" in done.stdout
+    assert re.search(
+        r"^test .* is the mean accuracy under 9 corruptions .* \(CONTAMINATED\)$", done.stdout, re.MULTILINE
+    )
 
     (site / "Training" / "glioma").rename(site / "Training" / "gliosis")
     done = evaluate(trained, *there)

@@ -1,13 +1,16 @@
-"""Which images of another source a model has met in training, as they are or as twins."""
+"""Which images of another source a model has met in training: as they are, as twins, or by their patient."""
 
 import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from brain_tumor.data.cache import cache_folder, hash_files
+from brain_tumor.data.cache import cache_folder
+from brain_tumor.data.grouping import joined, patients_table
+from brain_tumor.data.listing import from_site, locate
 from brain_tumor.data.split import Split
 from brain_tumor.data.twins import find_twins
 
@@ -16,9 +19,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Contamination:
-    """Which images of a source have a twin in a model's train, val or calibration part."""
+    """Which images of a source have a twin, or their patient, in a model's train, val or calibration part."""
 
-    seen: NDArray[np.bool_]  # (N,)
+    twins: NDArray[np.bool_]  # (N,): a twin
+    seen: NDArray[np.bool_]  # (N,): a twin or their patient
+    strangers: NDArray[np.bool_]  # (N,): not seen, and nothing is known by which their patient could be compared
     complete: bool  # whether all training images were there to compare with; otherwise some twins may be missed
 
     @property
@@ -27,27 +32,64 @@ class Contamination:
         return "true" if self.seen.any() else "false" if self.complete else "unknown"
 
 
-def find_contamination(split: Split, trained_on: Split, root: Path, cache: str | None, workers: int) -> Contamination:
-    """The images of `split` that a model knows which was trained on `trained_on`, as they are or as twins.
+def find_contamination(
+    split: Split, trained_on: Split, root: Path, cache: str | None, workers: int, patients: str | None = None
+) -> Contamination:
+    """The images of `split` that a model knows which was trained on `trained_on`, by their twins or their patient.
 
-    The training images are looked for in `root`, where they have the paths of their split. Of those that are not there
-    any more only byte-identical copies can be found, which a warning says.
+    The logged images are looked for in `root`, wherever they are there. Of those that are not there any more only
+    byte-identical copies can be found, which a warning says.
+
+    Images of one patient are those of one group of `split`, or of one group of `trained_on` where a twin of the image
+    stands there, tested or not; and those to which the file `patients` gives one patient, which may name images of
+    `split` and logged ones.
     """
-    table = trained_on.table
-    seen = table[table["part"] != "test"]
-    places = [root / path for path in seen["path"]]
-    there, _ = hash_files(places, workers)
-    present = [sha == known for sha, known in zip(there, seen["sha256"], strict=True)]
-    if not all(present):
+    table, own = trained_on.table, split.table
+    trained = (table["part"] != "test").to_numpy()
+    places = locate(table, root, workers)
+    present = np.array([place is not None for place in places], np.bool_)
+    if not present[trained].all():
         logger.warning(
             "%d of the model's %d training images are not in %s any more, and of these only byte-identical copies are "
             "found: say where they are with trained_root=DIR",
-            *(len(present) - sum(present), len(present), root),
+            *(int((~present[trained]).sum()), int(trained.sum()), root),
         )
-    files = {sha: place for sha, place, here in zip(seen["sha256"], places, present, strict=True) if here}
-    files |= {sha: split.root / path for sha, path in zip(split.table["sha256"], split.table["path"], strict=True)}
+    files = {sha: place for sha, place in zip(table["sha256"], places, strict=True) if place is not None}
+    files |= {sha: split.root / path for sha, path in zip(own["sha256"], own["path"], strict=True)}
     graph = find_twins(files, cache=cache_folder(cache), workers=workers)
-    known = set(graph.groups([sha for sha in seen["sha256"] if sha in files]))
-    groups = np.array(graph.groups(split.table["sha256"].tolist()))
-    byte_identical = split.table["sha256"].isin(set(seen["sha256"])).to_numpy()
-    return Contamination(np.asarray(np.isin(groups, sorted(known)) | byte_identical), all(present))
+    slices = pd.Series(graph.groups([*table["sha256"], *own["sha256"]]))
+    groups = pd.Series([*("logged " + table["group"]), *("own " + own["group"])])  # each names its own
+    patient = pd.Series([*_patients(patients, table, others=own), *_patients(patients, own)])
+    person = joined(joined(slices, groups), patient)
+
+    logged = np.arange(len(slices)) < len(table)
+    known = logged & np.append(trained, np.zeros(len(own), np.bool_))
+    seen = person.isin(set(person[known]))
+    comparable = pd.Series(split.synthetic, index=slices.index)  # a phantom's subjects are no one's patients
+    if (table["group"] != table["twin"]).any():  # the logged groups know patients
+        comparable |= slices.isin(set(slices[logged]))
+    if (patient[known] != "").any():
+        comparable |= patient != ""
+    return Contamination(
+        slices.isin(set(slices[known])).to_numpy()[~logged],
+        seen.to_numpy()[~logged],
+        (~seen & ~comparable).to_numpy()[~logged],
+        bool(present[trained].all()),
+    )
+
+
+def _patients(file: str | None, table: pd.DataFrame, others: pd.DataFrame | None = None) -> list[str]:
+    """The patient of each row, "" where none is known. A path that one of `others` has, too, is meant for that one."""
+    if file is None:
+        return [""] * len(table)
+    known = patients_table(file).to_dict()
+    for path in _listed(others) if others is not None else []:
+        known.pop(path, None)
+    return [str(known.get(path, "")) for path in _listed(table)]
+
+
+def _listed(table: pd.DataFrame) -> list[str]:
+    """The paths by which a source lists its images: below their root, or with several roots `site/path`."""
+    if table["site"].nunique() < 2:
+        return table["path"].tolist()
+    return [from_site(path, site) for path, site in zip(table["path"], table["site"], strict=True)]

@@ -73,6 +73,31 @@ def read_images(data: DataConfig, roots: Mapping[str, Path], image_size: int) ->
     return Listing(images, tuple(files), contents)
 
 
+def locate(table: pd.DataFrame, root: Path, workers: int) -> list[Path | None]:
+    """The file of each row (`path`, `sha256`) of a logged split, under `root`; None where it is not there any more.
+
+    It is the one of that path if its content is still the same, otherwise any of that content.
+
+    Raises:
+        InputError: a folder under `root` cannot be read.
+    """
+    places = [root / path for path in table["path"]]
+    there, _ = hash_files(places, workers)
+    found = dict(zip(there, places, strict=True))
+    if set(table["sha256"]) - found.keys() and root.is_dir():
+        others = folder.image_files(root)
+        shas, _ = hash_files(others, workers)
+        found = dict(zip(shas, others, strict=True)) | found
+    rows = zip(table["sha256"], there, places, strict=True)
+    return [place if sha == now else found.get(sha) for sha, now, place in rows]
+
+
+def from_site(path: str, site: str) -> str:
+    """`site/path`, as several roots list an image, of a path below what they have in common."""
+    _, found, rest = f"/{path}".partition(f"/{site}/")
+    return f"{site}/{rest}" if found else path
+
+
 def read_phantom(root: Path) -> pd.DataFrame:
     """The phantom's own table: columns path, label, part, group, site, mask."""
     table = pd.read_csv(root / "table.csv", dtype=str, keep_default_na=False)

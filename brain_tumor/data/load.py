@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from brain_tumor import CLASSES
 from brain_tumor.config import DataConfig, OnCorrupt, ProtocolConfig, Source
-from brain_tumor.data import folder
-from brain_tumor.data.cache import Contents, cache_folder, decoded, hash_files
+from brain_tumor.data.cache import Contents, cache_folder, decoded
 from brain_tumor.data.grouping import with_groups
-from brain_tumor.data.listing import find_roots, read_images, read_phantom
+from brain_tumor.data.listing import find_roots, from_site, locate, read_images, read_phantom
 from brain_tumor.data.masks import find_masks, read_mask
 from brain_tumor.data.protocol import KNOWN, divide, leak, require_whole_groups
 from brain_tumor.data.split import Split, carve, rows_digest
@@ -109,26 +108,19 @@ def find_by_content(
     if not root.is_dir():
         raise InputError(f"the images are no longer in {root}: say where they are with data.root=DIR")
     table = split.table
-    wanted = set(table["sha256"])
-    places = [root / path for path in table["path"]]
-    there, _ = hash_files(places, workers)
-    found = {sha: path for sha, path in zip(there, places, strict=True) if sha in wanted}
-    if wanted - found.keys():
-        others = folder.image_files(root)
-        shas, _ = hash_files(others, workers)
-        found |= {sha: path for sha, path in zip(shas, others, strict=True) if sha in wanted - found.keys()}
-    lost = table[~table["sha256"].isin(set(found))]
-    if len(lost):
+    located = locate(table, root, workers)
+    places = [place for place in located if place is not None]
+    if len(places) < len(table):
+        lost = table[[place is None for place in located]]
         raise InputError(
             f"{len(lost)} of the split's {len(table)} images are not under {root} ({_some(lost['path'])}): "
             "give the folder that holds the very same files with data.root=DIR"
         )
-    contents = decoded(found, image_size, cache_folder(cache), workers)
-    moved_to = table["sha256"].map(lambda sha: found[sha].relative_to(root).as_posix())
+    contents = decoded(dict(zip(table["sha256"], places, strict=True)), image_size, cache_folder(cache), workers)
     logged = table["path"].tolist()
     if table["site"].nunique() > 1:  # where masks may stand by site/path
-        logged = [_from_site(path, site) for path, site in zip(logged, table["site"], strict=True)]
-    table["path"] = table["path"].where(table["sha256"] == there, moved_to)
+        logged = [from_site(path, site) for path, site in zip(logged, table["site"], strict=True)]
+    table["path"] = [place.relative_to(root).as_posix() for place in places]
     moved = Split(table, root=root, source=split.source, synthetic=split.synthetic)
     return _with_masks(moved, contents, masks, logged, workers)
 
@@ -170,11 +162,6 @@ def _with_masks(split: Split, contents: Contents, masks: str | None, also: list[
             example = also[split.table["site"].tolist().index(site)]
             logger.warning("data.masks=%s has no mask of the site %s (looked for that of %s)", masks, site, example)
     return Dataset(split, contents.pixels, _pixel_rows(shas, contents), found)
-
-
-def _from_site(path: str, site: str) -> str:
-    _, found, rest = f"/{path}".partition(f"/{site}/")
-    return f"{site}/{rest}" if found else path
 
 
 def _phantom_masks(split: Split) -> tuple[str, ...] | None:

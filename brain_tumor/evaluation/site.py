@@ -7,6 +7,8 @@ import numpy as np
 from brain_tumor.data.contamination import Contamination
 from brain_tumor.evaluation.metrics import Evaluation
 
+UNKNOWN = "contamination UNKNOWN"
+
 
 def by_contamination(evaluation: Evaluation, known: Contamination | None) -> dict[str, Evaluation]:
     """The evaluation as part "test", named as contaminated where some images are; those alone that are not as "unseen".
@@ -16,13 +18,35 @@ def by_contamination(evaluation: Evaluation, known: Contamination | None) -> dic
     if known is None:
         return {"test": evaluation}
     if known.verdict != "true":
-        unsure = "" if known.complete else " (contamination UNKNOWN: training images were not there to compare with)"
-        return {"test": replace(evaluation, title=evaluation.title + unsure)}
+        if known.complete:
+            return {"test": evaluation}
+        unsure = " (contamination UNKNOWN: training images were not there to compare with)"
+        return {"test": replace(evaluation, title=evaluation.title + unsure, mark=UNKNOWN)}
     seen = known.seen
-    what = f"CONTAMINATED: {int(seen.sum())} of {len(seen)} have a twin in training"
-    parts = {"test": replace(evaluation, title=f"{evaluation.title} ({what})")}
+    twins = int(known.twins.sum())
+    by = "a twin" if twins == seen.sum() else f"a twin or their patient ({twins} a twin)"
+    what = f"CONTAMINATED: {int(seen.sum())} of {len(seen)} have {by} in training"
+    parts = {"test": replace(evaluation, title=f"{evaluation.title} ({what})", mark="CONTAMINATED")}
     if not seen.all():
         unseen = evaluation.take(np.flatnonzero(~seen))
         without = "that have" if known.complete else "known to have"
-        parts["unseen"] = replace(unseen, title=f"{evaluation.title}, without those {without} a twin in training")
+        title = f"{evaluation.title}, without those {without} {by.partition(' (')[0]} in training"
+        parts["unseen"] = replace(unseen, title=title, mark="" if known.complete else UNKNOWN)
     return parts
+
+
+def remarks(known: Contamination | None) -> list[str]:
+    """What else is to be said of the comparison with the training images, in lines."""
+    if known is None:
+        return []
+    if known.seen.all():
+        return [
+            "unseen    none: every image has a twin or its patient in training: nothing is measured of another site"
+        ]
+    strangers, every = int(known.strangers.sum()), len(known.strangers)
+    if not strangers:
+        return []
+    return [
+        f"patients  of {strangers} of {every} images were NOT compared with those trained on: name images of both "
+        "in data.patients=CSV (path, patient)"
+    ]

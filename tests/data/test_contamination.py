@@ -1,5 +1,6 @@
 """A second scanner: which of its images a model has met in training, whatever their contrast."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +8,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from brain_tumor import CLASSES
 from brain_tumor.config import PhantomConfig
 from brain_tumor.data.cache import hash_files
 from brain_tumor.data.contamination import find_contamination
 from brain_tumor.data.phantom import ensure_phantom
 from brain_tumor.data.split import Split
+from brain_tumor.evaluation.metrics import Evaluation
+from brain_tumor.evaluation.site import by_contamination, remarks
 
 HOME = PhantomConfig(subjects=24, slices_per_subject=2, size=160, seed=0)
 OTHERS = PhantomConfig(subjects=24, slices_per_subject=2, size=160, seed=1)
@@ -65,6 +69,96 @@ def test_a_second_scanner_is_new_where_its_subjects_are(
     assert (recall, precision) == (1.0, 1.0)
     assert (found.complete, found.verdict) == (True, "true")
     assert "are not in" not in caplog.text
+
+
+def saved(root: Path, names: dict[str, str], seed: int) -> pd.DataFrame:
+    """Pictures like no others, of smooth noise: path -> part; columns path, label, part."""
+    rng = np.random.default_rng(seed)
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (8, 8), np.uint8)).resize((64, 64)).save(root / name)
+    return pd.DataFrame({"path": list(names), "label": "glioma", "part": list(names.values())})
+
+
+def patients(place: Path, **known: str) -> str:
+    """A CSV that gives each image (`a` is a.png) its patient."""
+    place.write_text("path,patient\n" + "".join(f"{name}.png,{who}\n" for name, who in known.items()))
+    return str(place)
+
+
+def test_a_test_image_whose_patient_was_trained_on_is_seen(tmp_path: Path) -> None:
+    home, site = tmp_path / "home", tmp_path / "site"
+    table = saved(home, {"a.png": "train", "b.png": "test", "c.png": "test", "d.png": "train"}, seed=0)
+    logged = split_of(home, table).table.assign(group=["P", "P", "Q", "R"])  # b's patient trains, as under official
+    trained = Split(logged, root=home, source="folder", synthetic=False)
+    saved(site, {"new.png": "test"}, seed=1)
+    for name in "bc":
+        with Image.open(home / f"{name}.png") as image:
+            image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(site / f"{name}2.png")
+    there = pd.DataFrame({"path": ["b2.png", "c2.png", "new.png"], "label": "glioma", "part": "test"})
+    own = Split(split_of(site, there).table, root=site, source="folder", synthetic=False)
+    found = find_contamination(own, trained, home, str(tmp_path / "cache"), 2)
+    assert found.twins.tolist() == [False, False, False]
+    assert found.seen.tolist() == [True, False, False]
+    assert found.strangers.tolist() == [False, False, True]  # c2 was compared by its twin, of new nothing is known
+    assert remarks(found) == [
+        "patients  of 1 of 3 images were NOT compared with those trained on: name images of both in data.patients=CSV "
+        "(path, patient)"
+    ]
+    probabilities = np.full((3, 4), 0.25)
+    parts = by_contamination(Evaluation(own.table, probabilities, CLASSES, "test part"), found)
+    assert parts["test"].title == (
+        "test part (CONTAMINATED: 1 of 3 have a twin or their patient (0 a twin) in training)"
+    )
+    assert parts["unseen"].title == "test part, without those that have a twin or their patient in training"
+    assert parts["unseen"].rows["path"].tolist() == ["c2.png", "new.png"]
+
+
+def test_patients_are_compared_by_a_file_that_names_images_of_both(tmp_path: Path) -> None:
+    home, site = tmp_path / "home", tmp_path / "site"
+    trained = split_of(home, saved(home, {"a.png": "train", "b.png": "train", "x.png": "test"}, seed=0))
+    own = split_of(site, saved(site, {"b.png": "test", "c.png": "test", "d.png": "test", "e.png": "test"}, seed=1))
+    own = Split(own.table, root=site, source="folder", synthetic=False)
+    cache = str(tmp_path / "cache")
+    assert find_contamination(own, trained, home, cache, 2).strangers.all()
+    # b.png is another picture at home, where it trained: what the file says of that path is meant for the site's.
+    file = patients(tmp_path / "p.csv", a="P", b="Q", c="P", d="Q", x="R")
+    found = find_contamination(own, trained, home, cache, 2, patients=file)
+    assert found.seen.tolist() == [False, True, False, False]
+    assert found.strangers.tolist() == [False, False, False, True]
+
+
+def test_the_sites_own_groups_hold_their_patients(tmp_path: Path) -> None:
+    home, site = tmp_path / "home", tmp_path / "site"
+    trained = split_of(home, saved(home, {"a.png": "train"}, seed=0))
+    rows = split_of(site, saved(site, {"a.png": "test", "b.png": "test", "c.png": "test"}, seed=1)).table
+    shutil.copy(home / "a.png", site / "a.png")
+    rows["sha256"], _ = hash_files([site / path for path in rows["path"]], 2)
+    own = Split(rows.assign(group=["P", "P", "Q"]), root=site, source="folder", synthetic=False)
+    found = find_contamination(own, trained, home, str(tmp_path / "cache"), 2)
+    assert (found.twins.tolist(), found.seen.tolist()) == ([True, False, False], [True, True, False])
+
+
+def test_training_images_that_were_renamed_are_found_by_content(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    home, site = tmp_path / "home", tmp_path / "site"
+    trained = split_of(home, saved(home, {"a.png": "train", "b.png": "train"}, seed=0))
+    own = split_of(site, saved(site, {"c.png": "test"}, seed=1))
+    with Image.open(home / "a.png") as image:
+        image.transpose(Image.Transpose.ROTATE_90).save(site / "c.png")
+    rows = own.table
+    rows["sha256"], _ = hash_files([site / "c.png"], 2)
+    own = Split(rows, root=site, source="folder", synthetic=False)
+    (home / "deeper").mkdir()
+    (home / "a.png").rename(home / "deeper" / "renamed.png")
+    found = find_contamination(own, trained, home, str(tmp_path / "cache"), 2)
+    assert (found.complete, found.verdict) == (True, "true")
+    assert not caplog.records
+    (home / "b.png").unlink()
+    again = find_contamination(own, trained, home, str(tmp_path / "cache"), 2)
+    assert (again.complete, again.verdict) == (False, "true")
+    assert "1 of the model's 2 training images are not in" in caplog.text
 
 
 def test_images_that_were_only_tested_on_were_not_met_in_training(
