@@ -53,14 +53,16 @@ def divide(images: pd.DataFrame, protocol: ProtocolConfig, data: DataConfig) -> 
         _draw_fold(images, protocol, data.split_seed)
         drawn.append("test")
     fractions = {"test": data.test_fraction, "val": data.val_fraction, "calibration": data.calibration_fraction}
+    carved: list[str] = []
     for part, fraction in fractions.items():
         if part in given or part in drawn or fraction is None:
             continue
         rows = images[_free(images)]
-        advice = _advice(protocol.name, [each for each in drawn if each in fractions])
+        advice = _advice(protocol.name, carved)
         chosen = carve(rows, fraction, key=f"data.{part}_fraction", seed=data.split_seed, advice=advice)
         images.loc[rows.index[chosen], "part"] = part
-        drawn.append(part)
+        carved.append(part)
+    drawn += carved
     return _one_a_twin(images, drawn)
 
 

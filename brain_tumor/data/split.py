@@ -168,7 +168,8 @@ def carve(
             if all(table.loc[side, "label"].nunique() == len(groups) for side in (chosen, ~chosen)):
                 return chosen
     raise InputError(
-        f"{key}={fraction} leaves a part without {label!r}, of which there are only {fewest} groups: {advice}"
+        f"{key}={fraction} leaves a part without {label!r}, of which there are only {fewest} groups: "
+        f"take another fraction, or {advice}"
     )
 
 

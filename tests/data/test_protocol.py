@@ -178,6 +178,13 @@ def test_a_class_that_does_not_suffice_names_what_took_it() -> None:
         divide(few, ProtocolConfig(name="grouped"), settings())
 
 
+def test_what_folds_took_is_not_laid_to_a_fraction() -> None:
+    with pytest.raises(
+        InputError, match=r"data\.val_fraction=0\.25: of .* cannot be divided: add images of that class$"
+    ):
+        divide(images(groups=2), ProtocolConfig(name="grouped", folds=2, fold=0), settings())
+
+
 def test_folds_test_every_slice_once() -> None:
     seen: list[str] = []
     for fold in range(4):

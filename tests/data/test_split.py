@@ -148,6 +148,6 @@ def test_groups_of_which_no_two_halves_hold_every_class_cannot_be_carved() -> No
     # Each of the three groups lacks a class, so whichever stands alone is a part without it.
     table = pd.DataFrame({"label": list("aabbcc"), "group": ["g1", "g2", "g1", "g3", "g2", "g3"]})
     with pytest.raises(
-        InputError, match=r"val_fraction=0\.5 leaves a part without 'a', of which there are only 2 groups: add"
+        InputError, match=r"val_fraction=0\.5 leaves a part without 'a', of which there are only 2 groups: take another"
     ):
         carve(table, 0.5, key="data.val_fraction", seed=0)
