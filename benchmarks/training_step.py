@@ -1,6 +1,6 @@
 """What a training step gains: python benchmarks/training_step.py [--model effnet_lite0] [--size 160] [--batch 32].
 
-Four variants in processes of their own, in turn: `keras` has Keras' batch norm, `fused` that of `training/batch_norm.py`,
+Four variants in processes of their own, in turn: `keras` has Keras' batch norm, `fused` that of training/batch_norm,
 `kept` besides keeps the memory that a step frees (`start_tensorflow`), and `last 12` trains the last 12 blocks only,
 as `schedule=fast` does. Each is a `fit` on random images, as in `train`. Prints images a second and the ratio of each
 variant to the one above it, round by round: the median and the range.
