@@ -1,8 +1,8 @@
 """An epoch of the head, from stored features and through the backbone: python benchmarks/head_phase.py [--rounds 3].
 
-Trains the head of EfficientNet-Lite0 at 160 px on phantom images with `schedule.head.feature_views=1` and without, as
-`train` does. An epoch is one after the first and holds its validation; each round has a seed of its own. Two threads,
-in turn, a process each.
+Trains the head of EfficientNet-Lite0 at 160 px on phantoms (drawn at 80 px) with `schedule.head.feature_views=1` and
+without, as `train` does. An epoch is one after the first and holds its validation; each round has a seed of its own.
+Two threads, in turn, a process each.
 """
 
 import argparse
