@@ -130,7 +130,7 @@ def test_an_export_of_other_weights_is_refused_and_leaves_no_file(
     other.set_weights([weight + 1e-2 for weight in small.get_weights()])
     convert = exports.convert
     monkeypatch.setattr(exports, "convert", lambda name, _model, *rest: convert(name, other, *rest))
-    with pytest.raises(InputError, match=r"onnx disagrees with Keras: probabilities within .* where 1e-05 is allowed"):
+    with pytest.raises(InputError, match=r"onnx disagrees with Keras: probabilities within .* where 1e-04 is allowed"):
         write("onnx", small, tmp_path, IMAGES[:4, :32, :32], IMAGES[:4, :32, :32])
     assert list(tmp_path.iterdir()) == []
 
@@ -145,13 +145,13 @@ def test_agreement_is_of_the_worst_probability_and_of_classes() -> None:
     assert found == Agreement(4, pytest.approx(0.4), 0.5)
 
 
-@pytest.mark.parametrize("difference", [1.1e-5, float("nan"), float("inf")])
+@pytest.mark.parametrize("difference", [1.1e-4, float("nan"), float("inf")])
 def test_a_float_export_has_to_agree_and_int8_need_not(difference: float) -> None:
     agreement = Agreement(4, difference, 1.0)
     for name in ("onnx", "tflite"):
         with pytest.raises(InputError, match=f"{name} disagrees with Keras"):
             check(name, agreement)
-        check(name, Agreement(4, 1e-5, 1.0))
+        check(name, Agreement(4, 1e-4, 1.0))
     check("tflite_int8", agreement)
 
 
