@@ -61,6 +61,7 @@ def test_train_then_evaluate_in_a_fresh_process(run: Run, bars: Callable[..., Pa
 
     tags = tags_of(work, trained)
     assert (tags["data_kind"], tags["protocol"], tags["model"]) == ("real", "grouped", "cnn_baseline")
+    assert f"hardware: {tags['hardware']}\n" in done.stderr
     datasets = in_store(work, f"[d.dataset.digest for d in c.get_run({trained!r}).inputs.dataset_inputs]")
     assert datasets == [tags["data_digest"][:12]]
 

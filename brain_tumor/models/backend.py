@@ -27,8 +27,8 @@ def import_tensorflow() -> None:
     logger.setLevel(max(logger.level, logging.WARNING))  # it reports every exchange among devices
 
 
-def start(hardware: HardwareConfig) -> Execution:
-    """Start TensorFlow as `hardware` says, and say in one line what that came to.
+def start(hardware: HardwareConfig) -> str:
+    """Start TensorFlow as `hardware` says, and say in one line, which is returned, what that came to.
 
     Raises InputError for a GPU that is not there, fewer devices than `hardware.strategy` needs, or what this process
     has started otherwise.
@@ -40,7 +40,7 @@ def start(hardware: HardwareConfig) -> Execution:
     if line not in _said:
         _said.add(line)
         print(line, file=sys.stderr)
-    return execution
+    return line
 
 
 _said: set[str] = set()  # once in a process, of however many trials

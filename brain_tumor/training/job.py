@@ -236,7 +236,7 @@ def _open(request: Request, read: Any) -> Opened:
     from brain_tumor.tracking.store import open_store
 
     store = open_store(config.tracking)
-    start(config.hardware)  # what is not there is known before the images are read
+    hardware = start(config.hardware)  # what is not there is known before the images are read
 
     from brain_tumor.tracking import setup
     from brain_tumor.training import checkpoint
@@ -248,6 +248,7 @@ def _open(request: Request, read: Any) -> Opened:
     checkpoint.check_writable(checkpoints)
     plan = setup.Plan(config, request.composed, request.overrides, request.choices)
     name, tags = setup.run_name(plan, dataset.split), setup.tags(plan, dataset.split)
+    tags["hardware"] = hardware.removeprefix("hardware: ")
     return Opened(prepared, weights, store, plan, name, tags, checkpoints)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from test_fit import numbers, phase, train
+from trials import prepared
 
 from brain_tumor.errors import InputError
 
@@ -113,6 +114,23 @@ def test_fewer_views_than_epochs_come_in_turn(tmp_path: Path) -> None:
     new = train(tmp_path / "new", {"head": phase(unfreeze="head", feature_views=3)})
     assert numbers(once.history)[0] == numbers(new.history)[0]
     assert numbers(once.history)[1] != numbers(new.history)[1]
+
+
+def test_the_fast_schedule_has_stored_features_and_leaves_the_first_blocks_as_they_are(images: Path) -> None:
+    from brain_tumor.training.freezing import apply_phase, as_built
+
+    ready = prepared(
+        images,
+        "schedule=fast",
+        "model=effnet_lite0",
+        "schedule.head.unfreeze=head",  # what the settings that tests share have changed
+        "schedule.head.update_batch_norm=false",
+    )
+    assert ready.config.schedule["head"].feature_views == 1
+    apply_phase(ready.model, ready.config.schedule["all"], "all", as_built(ready.model))
+    learning = [layer.name for layer in ready.model.layers if layer.trainable_variables]
+    assert learning[0].startswith("block4a")
+    assert learning[-1] == "logits"
 
 
 def test_only_a_frozen_backbone_has_features() -> None:
