@@ -117,7 +117,7 @@ def test_help_shows_the_groups(run: Callable[..., subprocess.CompletedProcess[st
     done = run("train", "--help")
     assert done.returncode == 0
     assert "model: cnn_baseline, effnet_b0" in done.stdout
-    assert "schedule: finetune, head_only, scratch, two_phase" in done.stdout
+    assert "schedule: fast, finetune, head_only, scratch, two_phase" in done.stdout
 
 
 def test_cfg_prints_the_composition(run: Callable[..., subprocess.CompletedProcess[str]]) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from hydra import compose, initialize_config_dir
 from toy import OFFICIAL
 
-from brain_tumor.config import TrainConfig
+from brain_tumor.config import PhaseConfig, TrainConfig
 from brain_tumor.entry import conf_dir
 from brain_tumor.typed import plain, typed
 
@@ -23,6 +23,29 @@ SCHEDULE = (
     "schedule.all.dropout=0.5",
     "schedule.all.augment_strength=0.5",
 )
+
+
+PHASE = PhaseConfig(
+    epochs=3,
+    batch_size=16,
+    optimizer="adam",
+    learning_rate=3e-3,
+    warmup_epochs=0,
+    decay="constant",
+    plateau=None,
+    weight_decay=0,
+    unfreeze="all",
+    update_batch_norm=True,
+    batch_norm_momentum=None,
+    label_smoothing=0,
+    class_weights="none",
+    weight_averaging=None,
+    early_stopping=None,
+)
+
+
+def phase(**changes: Any) -> PhaseConfig:
+    return PhaseConfig(**{**PHASE.__dict__, **changes})
 
 
 class StoppedError(Exception):

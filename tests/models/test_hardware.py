@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from test_fit import phase
+from trials import phase
 
 from brain_tumor.config import HardwareConfig
 from brain_tumor.errors import InputError

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_fit import numbers, phase, train
-from trials import prepared
+from test_fit import numbers, train
+from trials import phase, prepared
 
 from brain_tumor.errors import InputError
 

@@ -6,34 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 from toy import draw
+from trials import phase
 
 from brain_tumor.config import EarlyStoppingConfig, PhaseConfig, PlateauConfig
 from brain_tumor.errors import InputError
 
 SIDE = 32
-PHASE = PhaseConfig(
-    epochs=3,
-    batch_size=16,
-    optimizer="adam",
-    learning_rate=3e-3,
-    warmup_epochs=0,
-    decay="constant",
-    plateau=None,
-    weight_decay=0,
-    unfreeze="all",
-    update_batch_norm=True,
-    batch_norm_momentum=None,
-    label_smoothing=0,
-    class_weights="none",
-    weight_averaging=None,
-    early_stopping=None,
-)
-
-
-def phase(**changes: Any) -> PhaseConfig:
-    return PhaseConfig(**{**PHASE.__dict__, **changes})
-
-
 SCHEDULES = {
     "cosine": {"scratch": phase(decay="cosine", warmup_epochs=1, optimizer="adamw", weight_decay=1e-2)},
     "averaged": {"scratch": phase(weight_averaging=0.8, optimizer="sgd", learning_rate=0.05)},

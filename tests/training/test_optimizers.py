@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_fit import phase
+from trials import phase
 
 
 def rate(changes: dict[str, Any], step: int) -> float:

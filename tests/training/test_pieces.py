@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_fit import StoppedError, numbers, phase, train
+from test_fit import StoppedError, numbers, train
+from trials import phase
 
 from brain_tumor.config import PlateauConfig
 from brain_tumor.models.hardware import Execution

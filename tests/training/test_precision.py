@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_fit import SIDE, StoppedError, numbers, phase, train
+from test_fit import SIDE, StoppedError, numbers, train
+from trials import phase
 
 from brain_tumor.models.hardware import Execution, Precision
 

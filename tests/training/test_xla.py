@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_fit import SCHEDULES, numbers, phase, train
+from test_fit import SCHEDULES, numbers, train
+from trials import phase
 
 from brain_tumor.errors import InputError
 from brain_tumor.models.hardware import Execution
