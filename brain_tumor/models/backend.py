@@ -58,8 +58,15 @@ def look() -> Machine:
     details = tensorflow.config.experimental.get_device_details
     found = [details(device) for device in tensorflow.config.get_visible_devices("GPU")]
     gpus = tuple(Gpu(each.get("device_name", "GPU"), each.get("compute_capability")) for each in found)
+    return Machine(default_threads(), gpus)
+
+
+def default_threads() -> int:
+    """The threads that TensorFlow takes unless it is told otherwise, found without it: TF_NUM_INTRAOP_THREADS, or one
+    for each core that is ours.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Machine(int(os.environ.get("TF_NUM_INTRAOP_THREADS") or cores), gpus)
+    return int(os.environ.get("TF_NUM_INTRAOP_THREADS") or cores)
 
 
 def start_tensorflow(threads: int | None = None, *, hide_gpus: bool = False) -> None:

@@ -26,8 +26,8 @@ def choose_for(kind: Kind, model: Any, dataset: Dataset, *, robustness: bool) ->
     """`choose` for an evaluation of the test part; exports have to agree on val images, or test ones without any."""
     rows = dataset.rows("val") if len(dataset.rows("val")) else dataset.rows("test")
     passes = 1 + robustness * sum(len(each.strengths) for each in CORRUPTIONS)
-    images = dataset.images(exports.spread(rows, exports.COMPARED_IMAGES))
-    return choose(kind, model, images, passes * len(dataset.rows("test")))
+    compared = exports.spread(rows, exports.COMPARED_IMAGES if kind != "keras" else 0)  # itself needs no comparison
+    return choose(kind, model, dataset.images(compared), passes * len(dataset.rows("test")))
 
 
 def choose(kind: Kind, model: Any, images: NDArray[np.uint8], total: int) -> tuple[Any, str]:
@@ -73,11 +73,7 @@ def exported(name: str, model: Any, images: NDArray[np.uint8]) -> tuple[Runtime,
     """A classifier in the runtime of a format, once it agrees with Keras on `images`, and how far, in a line."""
     require(name)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / FORMATS[name].file
-        exports.convert(name, model, path)
-        run = FORMATS[name].open(path)
-    agreement = exports.compare(run, model, images)
-    exports.check(name, agreement)
+        run, agreement = exports.make(name, model, Path(folder) / FORMATS[name].file, images)
     return run, f"{name} ({agreement})"
 
 

@@ -87,8 +87,19 @@ def check(name: str, agreement: Agreement) -> None:
         )
 
 
+def make(
+    name: str, model: Any, path: Path, images: Images, calibration: Images | None = None
+) -> tuple[Runtime, Agreement]:
+    """Convert to `path`, open that, and compare on `images`; InputError if a float export disagrees with Keras."""
+    convert(name, model, path, calibration)
+    run = FORMATS[name].open(path)
+    agreement = compare(run, model, images)
+    check(name, agreement)
+    return run, agreement
+
+
 def write(name: str, model: Any, folder: Path, images: Images, calibration: Images) -> tuple[Path, Agreement]:
-    """Convert, compare on `images`, check, and only then give the file its name in `folder`.
+    """`make` an export, and only then give the file its name in `folder`.
 
     Raises:
         InputError: the export disagrees with Keras, or cannot be written.
@@ -97,9 +108,7 @@ def write(name: str, model: Any, folder: Path, images: Images, calibration: Imag
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as temporary:
             path = Path(temporary) / place.name
-            convert(name, model, path, calibration)
-            agreement = compare(FORMATS[name].open(path), model, images)
-            check(name, agreement)
+            _, agreement = make(name, model, path, images, calibration)
             os.replace(path, place)
     except OSError as error:
         raise InputError(f"out={folder} cannot be written: {error.strerror or error}") from error

@@ -4,7 +4,6 @@ Whatever takes a model to measure by (`predict`, `observe`) takes such a Runtime
 """
 
 import importlib.util
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.prediction import Answers, Runtime
+from brain_tumor.models.backend import default_threads, quiet
 
 INSTALL = "pip install 'brain-tumor[export]'"
 
@@ -41,8 +41,6 @@ def open_onnx(path: Path, threads: int | None = None) -> Runtime:
 def open_tflite(path: Path, threads: int | None = None) -> Runtime:
     """A TFLite export in LiteRT on the CPU, as `open_onnx`; but one thread at a time may call it."""
     from ai_edge_litert.interpreter import Interpreter
-
-    from brain_tumor.models.backend import quiet
 
     with quiet():
         interpreter = Interpreter(model_content=path.read_bytes(), num_threads=threads or default_threads())
@@ -85,9 +83,3 @@ def require(name: str) -> None:
     """Raise InputError unless a format can be made and opened."""
     if missing(name):
         raise InputError(f"{name} needs {' and '.join(missing(name))}, not installed here: {INSTALL}")
-
-
-def default_threads() -> int:
-    """The threads that TensorFlow takes, too: TF_NUM_INTRAOP_THREADS, or one for each core that is ours."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return int(os.environ.get("TF_NUM_INTRAOP_THREADS") or cores)
