@@ -20,7 +20,7 @@ def by_contamination(evaluation: Evaluation, known: Contamination | None) -> dic
     if known.verdict != "true":
         if known.complete:
             return {"test": evaluation}
-        unsure = " (contamination UNKNOWN: training images were not there to compare with)"
+        unsure = f" ({UNKNOWN}: training images were not there to compare with)"
         return {"test": replace(evaluation, title=evaluation.title + unsure, mark=UNKNOWN)}
     seen = known.seen
     twins = int(known.twins.sum())

@@ -41,8 +41,8 @@ def choose(hardware: HardwareConfig, machine: Machine) -> Execution:
     on_gpu = hardware.device != "cpu" and bool(machine.gpus)
     precision = hardware.precision
     if precision == "auto":
-        used = machine.gpus if hardware.strategy == "mirrored" else machine.gpus[:1]
-        precision = fast_precision(used) if on_gpu else "float32"  # mixed bfloat16 measured slower on a CPU
+        # Mixed bfloat16 measured slower on a CPU.
+        precision = fast_precision(_used(hardware, machine)) if on_gpu else "float32"
     # On a CPU XLA measured 7 times slower, and no model is mirrored through it.
     automatic = None if on_gpu and hardware.strategy == "none" else False
     jit_compile = automatic if hardware.jit_compile == "auto" else hardware.jit_compile
@@ -73,14 +73,17 @@ def piece_size(name: str, phase: PhaseConfig, micro_batch: int | None) -> int | 
 def describe(execution: Execution, hardware: HardwareConfig, machine: Machine) -> str:
     """The choice in one line."""
     if execution.device == "gpu":
-        used = machine.gpus if hardware.strategy == "mirrored" else machine.gpus[:1]
-        where = ", ".join(_title(gpu) for gpu in used)
+        where = ", ".join(_title(gpu) for gpu in _used(hardware, machine))
     else:
         threads = hardware.threads or machine.threads
         where = f"CPU with {threads} thread{'s' if threads > 1 else ''}"
     xla = {None: "XLA where it trains faster", True: "XLA", False: "no XLA"}[execution.jit_compile]
     pieces = f", in pieces of {execution.micro_batch}" if execution.micro_batch else ""
     return f"hardware: {where}, {execution.precision}, {xla}{pieces}"
+
+
+def _used(hardware: HardwareConfig, machine: Machine) -> tuple[Gpu, ...]:
+    return machine.gpus if hardware.strategy == "mirrored" else machine.gpus[:1]
 
 
 def _title(gpu: Gpu) -> str:
