@@ -5,15 +5,12 @@ without, as `train` does. An epoch is one after the first and holds its validati
 Two threads, in turn, a process each.
 """
 
-import argparse
-import json
 import os
-import tempfile
 from typing import Any
 
-from composed import prepared, trained
+from composed import measured, prepared, trained
 from jobs import machine
-from turns import Clock, in_turn, median, times
+from turns import Clock, median, times
 
 VARIANTS = ("backbone", "features")
 SUBJECTS, EPOCHS = 240, 3
@@ -60,17 +57,7 @@ def measure(variant: str, cache: str) -> dict[str, float]:
 
 def main() -> None:
     """Run the variants in turn and print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--cache", help=argparse.SUPPRESS)
-    parser.add_argument("--variant", choices=VARIANTS, help=argparse.SUPPRESS)
-    chosen = parser.parse_args()
-    if chosen.variant:
-        print(json.dumps(measure(chosen.variant, chosen.cache)))
-        return
-    with tempfile.TemporaryDirectory() as cache:
-        prepared(keys(cache, "0", "null"))  # generates and decodes the images
-        found = in_turn(VARIANTS, chosen.rounds, ["--cache", cache])
+    found = measured(__doc__, VARIANTS, 3, lambda cache: keys(cache, "0", "null"), measure)
     backbone, features = (found[variant] for variant in VARIANTS)
     counts = [int(backbone[0][name]) for name in ("images", "validated")]
     print(f"Lite0's head, 160 px, {counts[0]} SYNTHETIC images, {counts[1]} validated; {machine()}")

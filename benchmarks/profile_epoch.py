@@ -6,16 +6,13 @@ in which the source of batches waited for one (an upper bound of the step's own 
 it), and the share of processor time that the making of batches took. Two threads, in turn, a process each.
 """
 
-import argparse
-import json
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from composed import prepared, trained
+from composed import measured, prepared, trained
 from jobs import machine
-from turns import in_turn, median
+from turns import median
 
 VARIANTS = ("none", "notebook", "mri")
 SUBJECTS, EPOCHS = 180, 2
@@ -101,17 +98,7 @@ def measure(augment: str, cache: str) -> dict[str, float]:
 
 def main() -> None:
     """Run the augmentations in turn and print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--cache", help=argparse.SUPPRESS)
-    parser.add_argument("--variant", choices=VARIANTS, help=argparse.SUPPRESS)
-    chosen = parser.parse_args()
-    if chosen.variant:
-        print(json.dumps(measure(chosen.variant, chosen.cache)))
-        return
-    with tempfile.TemporaryDirectory() as cache:
-        prepared(keys(cache, "none"))  # generates and decodes the images
-        found = in_turn(VARIANTS, chosen.rounds, ["--cache", cache])
+    found = measured(__doc__, VARIANTS, 2, lambda cache: keys(cache, "none"), measure)
     count = int(found["none"][0]["images"])
     print(f"EfficientNet-Lite0, 160 px, batch 32, {count} SYNTHETIC images; {machine('albumentations')}")
     print("| augment | epoch, s | in the step | waiting | processor time that makes batches |\n|---|---|---|---|---|")

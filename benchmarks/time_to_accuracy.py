@@ -21,13 +21,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from hydra import compose, initialize_config_dir
+from composed import configured
 from jobs import machine
 
-from brain_tumor.config import TrainConfig
 from brain_tumor.data.load import load
-from brain_tumor.entry import conf_dir
-from brain_tumor.typed import plain, typed
 
 EPOCH = re.compile(r"epoch \d+.*val/macro_f1 ([\d.]+)")
 TEST = re.compile(r"test accuracy ([\d.]+)|^test part|^  accuracy +([\d.]+)")
@@ -55,9 +52,7 @@ def divided(root: str, protocol: str, patients: str | None, tree: Path, cache: P
     choices = ["data=folder", f"data.root='{root}'", f"protocol={protocol}", "data.calibration_fraction=null"]
     choices += [f"data.cache='{cache}'", "data.val_fraction=0.2"]
     choices += [f"data.patients='{patients}'"] if patients else []
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        values = plain(compose("train", choices))
-    config = typed(TrainConfig, {key: value for key, value in values.items() if key != "sweep"})
+    config = configured(choices)
     split = load(config.data, image_size=32, protocol=config.protocol).split
     for number, row in enumerate(split.table.itertuples()):
         place = tree / str(row.part) / str(row.label)
