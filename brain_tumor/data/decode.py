@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-DECODE_VERSION = 1  # part of the cache's key: raise it whenever other pixels come out of the same bytes
+DECODE_VERSION = 2  # part of the cache's key: raise it whenever other pixels come out of the same bytes
 MAX_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs (a quarter GiB of RGB)
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")  # Pillow's names; its parsers of other formats are never reached
 
 
 class CorruptImageError(Exception):
@@ -34,14 +35,27 @@ def decode(content: bytes, size: int) -> Decoded:
     Raises:
         CorruptImageError: empty, truncated, no image, or more than MAX_PIXELS pixels.
     """
+    picture, mode = open_picture(content)
+    native = np.asarray(picture)
+    digest = hashlib.sha256(repr(native.shape).encode() + native.tobytes()).hexdigest()
+    pixels = np.asarray(letterbox(picture, size, Image.Resampling.BILINEAR))
+    return Decoded(pixels, digest, picture.width, picture.height, mode)
+
+
+def open_picture(content: bytes) -> tuple[Image.Image, str]:
+    """The picture in a file, in its own size and in mode RGB by the rules of `decode`, and Pillow's name of its mode.
+
+    Raises:
+        CorruptImageError: as `decode`.
+    """
     if not content:
         raise CorruptImageError("the file is empty")
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise CorruptImageError(_too_large(f"{image.width} x {image.height}"))
             mode = image.mode
-            picture = to_rgb(ImageOps.exif_transpose(image))
+            return to_rgb(ImageOps.exif_transpose(image)), mode
     except CorruptImageError:
         raise
     except Image.DecompressionBombError:
@@ -51,10 +65,6 @@ def decode(content: bytes, size: int) -> Decoded:
     # On damaged files Pillow lets errors of every kind through: OSError, SyntaxError, struct.error ...
     except Exception as error:
         raise CorruptImageError(" ".join(str(error).split()) or type(error).__name__) from error
-    native = np.asarray(picture)
-    digest = hashlib.sha256(repr(native.shape).encode() + native.tobytes()).hexdigest()
-    pixels = np.asarray(letterbox(picture, size, Image.Resampling.BILINEAR))
-    return Decoded(pixels, digest, picture.width, picture.height, mode)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
