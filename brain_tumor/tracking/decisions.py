@@ -1,21 +1,15 @@
 """A model's decision as artifacts of its run, and what it is worth on a part."""
 
-import json
 import tempfile
-import zipfile
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import numpy as np
 
-from brain_tumor.data.split import write_text
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.certainty import abstention, conformal
-from brain_tumor.evaluation.certainty.conformal import Sets
 from brain_tumor.evaluation.certainty.decision import Decision, warnings
-from brain_tumor.evaluation.certainty.outliers import Gaussians
-from brain_tumor.evaluation.certainty.scaling import Scaling
+from brain_tumor.evaluation.certainty.decision_files import FILES, read_decision, write_decision
 from brain_tumor.evaluation.figures import risk_coverage
 from brain_tumor.evaluation.metrics import Evaluation, score
 from brain_tumor.evaluation.prediction import Outputs
@@ -23,42 +17,21 @@ from brain_tumor.tracking.report import log_figure
 from brain_tumor.tracking.runs import download, log_table
 
 CHANGED = {"ece": "ECE", "log_loss": "log loss", "brier": "Brier"}
-FOLDER = "decision"  # decision.json holds every threshold, outliers.npz the arrays of the distance
+FOLDER = "decision"
 
 
 def log_decision(decision: Decision) -> None:
     """Log a decision to the current run: `decision/`, the fitted numbers as metrics, and the scaling's kind as tags."""
-    scaling, sets, infinite = decision.scaling, decision.sets, np.isinf(decision.confidence)
-    facts = {
-        "classes": decision.classes,
-        "scaling": {
-            "kind": scaling.kind,
-            "scale": scaling.scale.tolist(),  # the weights of the layer `logits` are multiplied by it
-            "shift": scaling.shift.tolist(),
-            "why": scaling.why,
-        },
-        "sets": {
-            "levels": sets.levels,
-            # null: infinite, which JSON does not know
-            "limits": [[None if np.isinf(limit) else limit for limit in row] for row in sets.limits.tolist()],
-            "images": sets.images,
-            "groups": sets.groups,
-        },
-        "accuracy": decision.accuracy,
-        "confidence": None if infinite else decision.confidence,
-        "distance": decision.distance,
-        "answered": decision.answered,
-    }
     with tempfile.TemporaryDirectory() as folder:
-        arrays = Path(folder) / "outliers.npz"
-        np.savez(arrays, means=decision.gaussians.means, precision=decision.gaussians.precision)
-        mlflow.log_artifact(str(arrays), FOLDER)
-        text = Path(folder) / "decision.json"
-        write_text(text, json.dumps(facts, indent=2, allow_nan=False) + "\n")
-        mlflow.log_artifact(str(text), FOLDER)  # last: where it is, all is
+        write_decision(decision, Path(folder))
+        for name in FILES:
+            mlflow.log_artifact(str(Path(folder) / name), FOLDER)
+    scaling = decision.scaling
     mlflow.set_tags({"calibration": scaling.kind, "calibration_reason": scaling.why})
     values = {"calibration/temperature": scaling.temperature, "decision/distance": decision.distance}
-    mlflow.log_metrics(values if infinite else {**values, "decision/confidence": decision.confidence})
+    mlflow.log_metrics(
+        values if np.isinf(decision.confidence) else {**values, "decision/confidence": decision.confidence}
+    )
 
 
 def load_decision(run_id: str) -> Decision | None:
@@ -66,28 +39,12 @@ def load_decision(run_id: str) -> Decision | None:
 
     Raises InputError if it is there and cannot be read.
     """
-    if f"{FOLDER}/decision.json" not in {file.path for file in mlflow.MlflowClient().list_artifacts(run_id, FOLDER)}:
+    if f"{FOLDER}/{FILES[-1]}" not in {file.path for file in mlflow.MlflowClient().list_artifacts(run_id, FOLDER)}:
         return None
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(download(run_id, FOLDER, folder))
         try:
-            facts: dict[str, Any] = json.loads((place / "decision.json").read_text(encoding="utf-8"))
-            with np.load(place / "outliers.npz", allow_pickle=False) as arrays:
-                gaussians = Gaussians(arrays["means"], arrays["precision"])
-            scaling, sets = facts["scaling"], facts["sets"]
-            limits = np.array(sets["limits"], dtype=float).reshape(-1, len(facts["classes"]))
-            limits = np.where(np.isnan(limits), np.inf, limits)
-            return Decision(
-                tuple(facts["classes"]),
-                Scaling(scaling["kind"], np.array(scaling["scale"]), np.array(scaling["shift"]), scaling["why"]),
-                Sets(tuple(sets["levels"]), limits, tuple(sets["images"]), tuple(sets["groups"])),
-                facts["accuracy"],
-                np.inf if facts["confidence"] is None else facts["confidence"],
-                gaussians,
-                facts["distance"],
-                facts.get("answered"),
-            )
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            return read_decision(Path(download(run_id, FOLDER, folder)))
+        except ValueError as error:
             raise InputError(f"the decision of run {run_id} cannot be read: {error}") from error
 
 
