@@ -1,0 +1,35 @@
+"""Which format a file is in, by its content, and opening it."""
+
+from pathlib import Path
+
+from brain_tumor.data.decode import CorruptImageError, open_picture
+from brain_tumor.data.scans.scan import Limits, Plane, Scan
+
+
+def open_scan(content: bytes, plane: Plane = "auto", limits: Limits | None = None) -> Scan:
+    """Open the content of a file.
+
+    Args:
+        content: of a JPEG, PNG, BMP, TIFF or WebP picture, of a DICOM file, or of a NIfTI volume (`.nii`, `.nii.gz`).
+        plane: in which a NIfTI volume is cut; other files have the slices that they have.
+        limits: what the file may cost; None: the defaults.
+
+    Raises:
+        CorruptImageError: it cannot be read, is over a limit, or needs a package that is not installed.
+    """
+    limits = limits or Limits()
+    if len(content) > limits.file_bytes:
+        raise CorruptImageError(f"too large: {len(content):,} bytes are over the limit of {limits.file_bytes:,}")
+    picture, _ = open_picture(content)
+    return Scan("image", 1, None, lambda _: picture)
+
+
+def read_scan(path: Path, plane: Plane = "auto", limits: Limits | None = None) -> Scan:
+    """`open_scan` for a file on disk, which is not read where it is over the limit."""
+    limits = limits or Limits()
+    try:
+        with open(path, "rb") as file:
+            content = file.read(limits.file_bytes + 1)
+    except OSError as error:
+        raise CorruptImageError(error.strerror or str(error)) from error
+    return open_scan(content, plane, limits)

@@ -1,0 +1,42 @@
+"""What a file holds for a classifier of slices, whatever its format: one picture, or the slices of a volume."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from brain_tumor.data.decode import letterbox
+
+Plane = Literal["auto", "axial", "coronal", "sagittal"]  # auto: the one with the largest distance between slices
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a file may cost; over one of them it is refused before it is read whole."""
+
+    file_bytes: int = 512 * 2**20
+    slices: int = 1024
+    samples: int = 2**28  # values of all slices, decoded
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """The slices of one file."""
+
+    kind: Literal["image", "dicom", "nifti"]
+    count: int  # slices
+    plane: str | None  # axial, coronal or sagittal, where the file says so
+    picture: Callable[[int], Image.Image]  # of each slice, mode RGB, pixels square, in its own size
+
+    def pixels(self, size: int) -> NDArray[np.uint8]:
+        """All slices (count, size, size, 3) RGB 0..255, each fitted into a square as in training.
+
+        Raises CorruptImageError where a slice cannot be decoded.
+        """
+        fitted = np.empty((self.count, size, size, 3), np.uint8)
+        for index in range(self.count):
+            fitted[index] = np.asarray(letterbox(self.picture(index), size, Image.Resampling.BILINEAR))
+        return fitted

@@ -1,0 +1,114 @@
+"""What is said of a scan: the one function behind the command line, the web page and the server."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brain_tumor import CLASSES
+from brain_tumor.evaluation.certainty.decision import Decision, decide
+from brain_tumor.evaluation.prediction import EVALUATION_BATCH, Outputs, Runtime, answering, observe, observing
+
+VOLUME_SHARE, VOLUME_LEAST = 0.1, 3
+VOLUME_RULE = (
+    "a volume's probabilities are the mean over the tenth of its slices (at least three) that look least like notumor, "
+    "of those that pass as brain MRI; they are not calibrated for volumes"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """A model that answers."""
+
+    uri: str  # models:/NAME/VERSION or runs:/…
+    run: Runtime
+    size: int  # pixels a side that it takes
+    decision: Decision | None  # None: it says a class and probabilities alone
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is said of one slice, or of a volume."""
+
+    label: str
+    probabilities: Mapping[str, float]  # class -> calibrated probability, in the order of CLASSES
+    # Where the model has no decision, and of volumes, which it was not fitted to: no sets, and None.
+    sets: Mapping[float, tuple[str, ...]]  # level -> the classes that hold the true one so often
+    not_sure: bool | None  # the confidence is too low to answer
+    not_brain_mri: bool | None  # too far from what was trained on
+
+
+@dataclass(frozen=True)
+class ScanPrediction:
+    """What is said of a file."""
+
+    slices: tuple[Prediction, ...]
+    volume: Prediction | None  # of several slices, by VOLUME_RULE; None of a single one, or where no slice is a brain
+    decisive: tuple[int, ...]  # the slices that speak for the volume
+
+    @property
+    def overall(self) -> Prediction:
+        """Of the volume, or of the one slice (of a volume without a brain: of its first)."""
+        return self.volume or self.slices[0]
+
+
+def keras_predictor(model: Any, uri: str, decision: Decision | None) -> Predictor:
+    """A Keras classifier that answers by itself; one thread at a time may ask it (see `batching.batched`)."""
+    return Predictor(uri, answering(observing(model)), int(model.input_shape[1]), decision)
+
+
+def predict_slices(predictor: Predictor, pixels: NDArray[np.uint8]) -> tuple[Prediction, ...]:
+    """What is said of slices (N, S, S, 3) RGB 0..255, fitted to `predictor.size`; N may be 0."""
+    return _predictions(predictor, observe(predictor.run, pixels, np.arange(len(pixels))))
+
+
+def predict_scan(predictor: Predictor, pixels: NDArray[np.uint8]) -> ScanPrediction:
+    """What is said of a file whose slices (N, S, S, 3) are, N at least 1."""
+    return _summarise(predict_slices(predictor, pixels))
+
+
+def predict_scans(
+    predictor: Predictor, scans: Iterable[NDArray[np.uint8]], batch_size: int = EVALUATION_BATCH
+) -> Iterator[ScanPrediction]:
+    """`predict_scan` of one file after the other, in their order, where small ones share a batch."""
+    held: list[NDArray[np.uint8]] = []
+    for pixels in scans:
+        held.append(pixels)
+        if sum(map(len, held)) >= batch_size:
+            yield from _predict_together(predictor, held)
+            held = []
+    if held:
+        yield from _predict_together(predictor, held)
+
+
+def _predict_together(predictor: Predictor, scans: Sequence[NDArray[np.uint8]]) -> Iterator[ScanPrediction]:
+    found = predict_slices(predictor, np.concatenate(scans))
+    start = 0
+    for pixels in scans:
+        yield _summarise(found[start : start + len(pixels)])
+        start += len(pixels)
+
+
+def _predictions(predictor: Predictor, outputs: Outputs) -> tuple[Prediction, ...]:
+    rows = [dict(zip(CLASSES, row.tolist(), strict=True)) for row in outputs.probabilities]
+    if predictor.decision is None:
+        return tuple(Prediction(max(row, key=row.__getitem__), row, {}, None, None) for row in rows)
+    answers = decide(predictor.decision, outputs)
+    return tuple(
+        Prediction(answer.label, row, answer.sets, answer.not_sure, answer.not_brain_mri)
+        for answer, row in zip(answers, rows, strict=True)
+    )
+
+
+def _summarise(slices: tuple[Prediction, ...]) -> ScanPrediction:
+    brains = [index for index, each in enumerate(slices) if not each.not_brain_mri]
+    if len(slices) == 1 or not brains:
+        return ScanPrediction(slices, None, ())
+    count = min(len(brains), max(VOLUME_LEAST, math.ceil(VOLUME_SHARE * len(brains))))
+    decisive = sorted(sorted(brains, key=lambda index: slices[index].probabilities["notumor"])[:count])
+    mean = {name: float(np.mean([slices[index].probabilities[name] for index in decisive])) for name in CLASSES}
+    volume = Prediction(max(mean, key=mean.__getitem__), mean, {}, None, None)
+    return ScanPrediction(slices, volume, tuple(decisive))

@@ -1,0 +1,96 @@
+"""What is said of slices and volumes, by a stand-in whose answers are known."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from brain_tumor import CLASSES
+from brain_tumor.evaluation.certainty.conformal import Sets
+from brain_tumor.evaluation.certainty.decision import Decision
+from brain_tumor.evaluation.certainty.outliers import Gaussians
+from brain_tumor.evaluation.certainty.scaling import Scaling
+from brain_tumor.evaluation.prediction import Answers
+from brain_tumor.serving.predictor import Predictor, predict_scan, predict_scans, predict_slices
+
+TUMOUR, NONE = CLASSES.index("glioma"), CLASSES.index("notumor")
+
+
+def run(images: NDArray[np.uint8]) -> Answers:
+    """The first pixel's red is the probability of glioma in percent, notumor has the rest; green is the distance."""
+    glioma = images[:, 0, 0, 0].astype(np.float32) / 100
+    probabilities = np.zeros((len(images), 4), np.float32)
+    probabilities[:, TUMOUR], probabilities[:, NONE] = glioma, 1 - glioma
+    return Answers(probabilities, np.log(probabilities + 1e-9), images[:, 0, 0, 1:2].astype(np.float32))
+
+
+def slices(*percent: int, far: tuple[int, ...] = ()) -> NDArray[np.uint8]:
+    images = np.zeros((len(percent), 4, 4, 3), np.uint8)
+    images[:, 0, 0, 0] = percent
+    images[list(far), 0, 0, 1] = 200
+    return images
+
+
+DECISION = Decision(
+    classes=CLASSES,
+    scaling=Scaling("none", np.ones(4), np.zeros(4), "as it is"),
+    sets=Sets((0.9,), np.full((1, 4), 0.65), (100,) * 4, (100,) * 4),
+    accuracy=0.98,
+    confidence=0.8,
+    gaussians=Gaussians(np.zeros((4, 1)), np.eye(1)),
+    distance=10.0,
+)
+PLAIN, DECIDING = Predictor("models:/m/1", run, 4, None), Predictor("models:/m/1", run, 4, DECISION)
+
+
+def test_a_model_without_a_decision_says_a_class_and_probabilities() -> None:
+    [first, second] = predict_slices(PLAIN, slices(90, 20))
+    assert (first.label, second.label) == ("glioma", "notumor")
+    assert first.probabilities == pytest.approx({"glioma": 0.9, "meningioma": 0, "notumor": 0.1, "pituitary": 0})
+    assert (first.sets, first.not_sure, first.not_brain_mri) == ({}, None, None)
+
+
+def test_a_decision_says_more() -> None:
+    [sure, unsure, other] = predict_slices(DECIDING, slices(90, 60, 90, far=(2,)))
+    assert (sure.not_sure, unsure.not_sure) == (False, True)
+    assert (sure.not_brain_mri, other.not_brain_mri) == (False, True)
+    assert unsure.sets == {0.9: ("glioma", "notumor")}  # 1 - p is at most 0.65 for both
+    assert sure.sets == {0.9: ("glioma",)}
+
+
+def test_no_slices_no_answers() -> None:
+    assert predict_slices(PLAIN, slices()) == ()
+
+
+def test_a_single_slice_is_no_volume() -> None:
+    found = predict_scan(PLAIN, slices(70))
+    assert found.volume is None
+    assert found.overall is found.slices[0]
+
+
+def test_a_volume_is_the_mean_of_the_slices_that_look_most_like_a_tumour() -> None:
+    percent = [10] * 40
+    percent[7:11] = [60, 90, 80, 70]
+    found = predict_scan(PLAIN, slices(*percent))  # a tenth of 40 is 4
+    assert found.decisive == (7, 8, 9, 10)
+    assert found.volume is not None
+    assert found.volume.label == "glioma"
+    assert found.volume.probabilities["glioma"] == pytest.approx(0.75)
+    assert found.volume.not_sure is None
+
+
+def test_at_least_three_slices_speak_for_a_volume_and_only_those_of_a_brain() -> None:
+    found = predict_scan(DECIDING, slices(99, 90, 60, 30, 0, far=(0,)))
+    assert found.decisive == (1, 2, 3)
+    assert found.overall.probabilities["glioma"] == pytest.approx(0.6)
+
+
+def test_a_volume_without_a_brain_has_no_answer_of_its_own() -> None:
+    found = predict_scan(DECIDING, slices(99, 90, far=(0, 1)))
+    assert found.volume is None
+    assert found.overall.not_brain_mri
+
+
+def test_files_that_share_a_batch_are_answered_as_each_alone() -> None:
+    files = [slices(10), slices(90, 80, 70), slices(20), slices(30, 40), slices(50)]
+    for batch_size in (1, 3, 100):
+        assert list(predict_scans(DECIDING, files, batch_size)) == [predict_scan(DECIDING, each) for each in files]
