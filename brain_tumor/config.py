@@ -270,6 +270,29 @@ class ExportConfig:
 
 
 @dataclass(frozen=True, config=_STRICT_KEYS)
+class MapsConfig:
+    """How a map is made where no lesion is known to choose by."""
+
+    method: Literal["gradcam", "gradcam++", "hirescam", "layercam"]
+    layer: Annotated[str, Field(min_length=1)] | None  # as in ExplainConfig, without auto
+    views: Annotated[int, Field(ge=1, le=64)]
+
+
+@dataclass(frozen=True, config=_STRICT_KEYS)
+class PredictConfig:
+    model_uri: str
+    input: str  # file, folder or glob
+    out: str | None  # FILE.csv or FILE.jsonl; None: the terminal alone
+    overwrite: bool
+    plane: Literal["auto", "axial", "coronal", "sagittal"]  # in which a NIfTI volume is cut
+    runtime: Literal["auto", "keras", "onnx", "tflite"]
+    workers: Annotated[int, Field(ge=1, le=64)]  # threads that read and decode
+    explain: bool  # write maps laid over the pictures beside `out`
+    maps: MapsConfig
+    tracking: TrackingConfig
+
+
+@dataclass(frozen=True, config=_STRICT_KEYS)
 class AuditConfig:
     data: DataConfig
     tracking: TrackingConfig

@@ -34,6 +34,7 @@ LITERAL_KEYS = (
     "sweep.study",
     "storage",
     "report",
+    "input",
     "out",
     "name",
 )

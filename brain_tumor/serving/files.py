@@ -1,0 +1,63 @@
+"""Answers for many files: read ahead by threads, small ones in one batch, one that cannot be read stopping no other."""
+
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brain_tumor.data.ahead import worked_ahead
+from brain_tumor.data.decode import CorruptImageError
+from brain_tumor.data.scans.opening import read_scan
+from brain_tumor.data.scans.scan import Plane
+from brain_tumor.evaluation.prediction import EVALUATION_BATCH
+from brain_tumor.serving.predictor import Predictor, ScanPrediction, predict_scans
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """A file's slices, or in a line why there are none."""
+
+    name: str
+    kind: str = ""
+    plane: str | None = None
+    pixels: NDArray[np.uint8] | None = None  # (N, S, S, 3) RGB
+    error: str = ""
+
+
+def read_files(
+    base: Path, names: Iterable[str], size: int, *, plane: Plane, workers: int
+) -> Generator[Read, None, None]:
+    """Read files of a folder in the order of their names, each slice fitted to `size` pixels a side."""
+
+    def read(name: str) -> Read:
+        try:
+            scan = read_scan(base / name, plane)
+            return Read(name, scan.kind, scan.plane, scan.pixels(size))
+        except CorruptImageError as error:
+            return Read(name, error=str(error))
+
+    return worked_ahead(read, names, workers)
+
+
+def answer_files(predictor: Predictor, files: Iterable[Read]) -> Iterator[tuple[Read, ScanPrediction | None]]:
+    """Each file with what is said of it, in their order; None of one that could not be read.
+
+    At most a batch of files is held (more only where one file has more slices).
+    """
+    held: list[Read] = []
+    slices = 0
+    for file in files:
+        held.append(file)
+        slices += 0 if file.pixels is None else len(file.pixels)
+        if slices >= EVALUATION_BATCH or len(held) >= EVALUATION_BATCH:
+            yield from _answer(predictor, held)
+            held, slices = [], 0
+    yield from _answer(predictor, held)
+
+
+def _answer(predictor: Predictor, held: list[Read]) -> Iterator[tuple[Read, ScanPrediction | None]]:
+    found = predict_scans(predictor, [file.pixels for file in held if file.pixels is not None])
+    for file in held:
+        yield file, None if file.pixels is None else next(found)

@@ -1,0 +1,180 @@
+"""Answers on disk: a journal that grows file by file and outlives a stop, and the table that it becomes."""
+
+import csv
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from filelock import FileLock, Timeout
+
+from brain_tumor import CLASSES
+from brain_tumor.errors import InputError
+from brain_tumor.paths import existing_path
+from brain_tumor.serving.files import Read
+from brain_tumor.serving.predictor import Prediction, ScanPrediction
+
+SUFFIXES = (".csv", ".jsonl")
+
+
+@dataclass(frozen=True)
+class Journal:
+    """What was answered so far, an object a line, below a line that says by what."""
+
+    out: Path  # what it becomes
+    path: Path
+    done: frozenset[str]  # names of files that have an answer
+
+    def append(self, file: Read, found: ScanPrediction | None) -> None:
+        """Add a file; a stop loses no finished one."""
+        with open(self.path, "ab") as journal:
+            journal.write(_line(_record(file, found)))
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """All records, in the order in which they were added."""
+        with open(self.path, "rb") as file:
+            next(file)
+            yield from map(json.loads, file)
+
+    def finish(self) -> None:
+        """Write `out` from it, complete or not at all, and remove it."""
+        handle, name = tempfile.mkstemp(dir=self.out.parent, prefix=f".{self.out.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+                write = _write_csv if self.out.suffix.lower() == ".csv" else _write_jsonl
+                write(file, self.records())
+            os.chmod(name, 0o666 & ~_umask())
+            os.replace(name, self.out)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        self.path.unlink()
+
+
+def check_out(out: str, *, overwrite: bool) -> Path:
+    """The file that `out` names; InputError unless it can be written and may be."""
+    path = existing_path(out).absolute()
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"out={out}: name a file that ends in {' or '.join(SUFFIXES)}")
+    if path.exists() and not overwrite:
+        raise InputError(f"out={out} is there already: name another file, or replace it with overwrite=true")
+    if path.is_dir():
+        raise InputError(f"out={out} is a folder: name a file in it")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise InputError(f"out={out} cannot be written: {error.strerror or error}") from error
+    return path
+
+
+@contextmanager
+def journal_of(out: Path, begun_with: Mapping[str, Any]) -> Iterator[Journal]:
+    """The journal of `out`, held for this process: a new one, or one that a stopped command has left.
+
+    Raises InputError if what is there was begun with another `begun_with`, or another process is at it.
+    """
+    path = out.with_name(f"{out.name}.part")
+    lock = FileLock(out.with_name(f".{out.name}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise InputError(f"{path} is being written by another process: wait for it, or name another out") from error
+    try:
+        yield _open(out, path, begun_with)
+    finally:
+        lock.release()
+        Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _open(out: Path, path: Path, begun_with: Mapping[str, Any]) -> Journal:
+    content = path.read_bytes() if path.exists() else b""
+    whole = content[: content.rfind(b"\n") + 1]  # the rest is a record that was cut off
+    if not whole:
+        path.write_bytes(_line(begun_with))
+        return Journal(out, path, frozenset())
+    try:
+        first, *records = map(json.loads, whole.splitlines())
+        done = frozenset(str(record["path"]) for record in records)
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path} is no journal of answers: remove it, or name another out") from error
+    differing = [key for key, value in begun_with.items() if first.get(key) != value]
+    if differing:
+        raise InputError(
+            f"{path} was begun with another {', '.join(differing)}: give the same to go on with it, remove it, or name "
+            "another out"
+        )
+    os.truncate(path, len(whole))
+    return Journal(out, path, done)
+
+
+def _record(file: Read, found: ScanPrediction | None) -> dict[str, Any]:
+    if found is None:
+        return {"path": file.name, "error": file.error}
+    volume = {} if found.volume is None else {"volume": {**_plain(found.volume), "decisive": found.decisive}}
+    slices = [_plain(each) for each in found.slices]
+    return {"path": file.name, "kind": file.kind, "plane": file.plane, "slices": slices, **volume}
+
+
+def _plain(prediction: Prediction) -> dict[str, Any]:
+    sets = {f"{level:g}": list(names) for level, names in prediction.sets.items()}
+    return {
+        "class": prediction.label,
+        "probabilities": dict(prediction.probabilities),
+        "sets": sets,
+        "not_sure": prediction.not_sure,
+        "not_brain_mri": prediction.not_brain_mri,
+    }
+
+
+def _line(record: Mapping[str, Any]) -> bytes:
+    return json.dumps(record, allow_nan=False).encode() + b"\n"
+
+
+def _write_jsonl(file: IO[str], records: Iterator[dict[str, Any]]) -> None:
+    for each in records:
+        file.write(json.dumps(each, ensure_ascii=False) + "\n")
+
+
+def _write_csv(file: IO[str], records: Iterator[dict[str, Any]]) -> None:
+    records = iter(records)
+    held = []
+    levels: list[str] = []  # of the first file that has an answer: they are the model's, and so the same for all
+    for each in records:
+        held.append(each)
+        if each.get("slices"):
+            levels = list(each["slices"][0]["sets"])
+            break
+    columns = ["path", "slice", "class", *(f"probability_{name}" for name in CLASSES)]
+    columns += [*(f"set_{float(level) * 100:g}" for level in levels), "not_sure", "not_brain_mri", "error"]
+    writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    for each in (*held, *records):
+        writer.writerows(_rows(each))
+
+
+def _rows(each: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    if "error" in each:
+        yield {"path": each["path"], "error": each["error"]}
+        return
+    several = len(each["slices"]) > 1
+    answers = [(str(index) if several else "", found) for index, found in enumerate(each["slices"])]
+    if "volume" in each:
+        answers.append(("volume", each["volume"]))
+    for name, found in answers:
+        row = {"path": each["path"], "slice": name, "class": found["class"]}
+        row |= {f"probability_{label}": repr(value) for label, value in found["probabilities"].items()}
+        row |= {f"set_{float(level) * 100:g}": " ".join(names) for level, names in found["sets"].items()}
+        flags = {key: found[key] for key in ("not_sure", "not_brain_mri")}
+        yield row | {key: "" if value is None else str(value).lower() for key, value in flags.items()}
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

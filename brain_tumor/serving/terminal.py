@@ -1,0 +1,79 @@
+"""What a person at the terminal reads of answers."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from brain_tumor.evaluation.certainty.decision import Decision
+from brain_tumor.serving.files import Read
+from brain_tumor.serving.predictor import VOLUME_RULE, ScanPrediction
+
+WIDTH = 44  # of the column of names
+LISTED = 20  # refused files that are named at the end
+_UNANSWERED = "not a brain MRI"
+
+
+class Tally:
+    """Counts answers by class, and keeps why files were refused."""
+
+    def __init__(self) -> None:
+        self.classes: Counter[str] = Counter()
+        self.remarks: Counter[str] = Counter()
+        self.refused: list[tuple[str, str]] = []
+        self.refusals = self.volumes = 0
+
+    def add(self, file: Read, found: ScanPrediction | None) -> None:
+        if found is None:
+            self.refusals += 1
+            if len(self.refused) < LISTED:
+                self.refused.append((file.name, file.error))
+            return
+        self.classes[found.overall.label] += 1
+        self.remarks.update(_remarks(found))
+        self.volumes += found.volume is not None
+
+    def lines(self) -> Iterator[str]:
+        """The counts, the rule for volumes where there were any, and the files without an answer."""
+        answered = sum(self.classes.values())
+        classes = ", ".join(f"{name} {count}" for name, count in sorted(self.classes.items()))
+        remarks = "".join(f"; {name} {count}" for name, count in sorted(self.remarks.items()))
+        yield f"answered  {answered} file{'s' * (answered != 1)}{f': {classes}' if classes else ''}{remarks}"
+        if self.volumes:
+            yield f"volumes   {VOLUME_RULE}"
+        if self.refusals:
+            yield f"refused   {self.refusals} file{'s' * (self.refusals != 1)}"
+            yield from (f"          {printable(name)}: {error}" for name, error in self.refused)
+            if self.refusals > len(self.refused):
+                yield f"          and {self.refusals - len(self.refused)} more"
+
+
+def header(decision: Decision | None) -> str:
+    """The names of the columns of `row`."""
+    level = f"{min(decision.sets.levels):.0%} set" if decision is not None and decision.sets.levels else ""
+    return f"{'file':<{WIDTH}} {'class':<11} {'probability':>11}  {level}".rstrip()
+
+
+def row(file: Read, found: ScanPrediction | None) -> str:
+    """A file in a line: what it most probably is, the smallest prediction set, and what else is said."""
+    name = printable(file.name)
+    name = name if len(name) <= WIDTH else "…" + name[1 - WIDTH :]
+    if found is None:
+        return f"{name:<{WIDTH}} refused: {file.error}"
+    answer = found.overall
+    smallest = next((", ".join(names) or "none" for _, names in sorted(answer.sets.items())), "")
+    remarks = [*_remarks(found)]
+    if len(found.slices) > 1:
+        remarks.append(f"{len(found.slices)} slices" + (f", {file.plane}" if file.plane else ""))
+    probability = answer.probabilities[answer.label]
+    return f"{name:<{WIDTH}} {answer.label:<11} {probability:>11.4f}  {smallest:<24} {'; '.join(remarks)}".rstrip()
+
+
+def printable(name: str) -> str:
+    """A file's name without what would move the cursor, ring or colour."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in name)
+
+
+def _remarks(found: ScanPrediction) -> Iterator[str]:
+    if found.overall.not_brain_mri:
+        yield _UNANSWERED
+    elif found.overall.not_sure:
+        yield "not sure"

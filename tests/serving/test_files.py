@@ -1,0 +1,81 @@
+"""Finding and reading files, by hand-made folders."""
+
+import io
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from brain_tumor.errors import InputError
+from brain_tumor.evaluation.prediction import Answers
+from brain_tumor.serving.files import answer_files, read_files
+from brain_tumor.serving.inputs import find_files
+from brain_tumor.serving.predictor import Predictor
+
+
+def picture(path: Path, value: int = 9) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = io.BytesIO()
+    Image.new("L", (8, 8), value).save(file, "PNG")
+    path.write_bytes(file.getvalue())
+    return path
+
+
+def test_a_folder_is_searched_with_all_below_it(tmp_path: Path) -> None:
+    for name in ("b/2.PNG", "a.dcm", "IM0001", "x/y/v.nii.gz", ".hidden.png", ".git/1.png"):
+        picture(tmp_path / name)
+    for name in ("notes.txt", "more.txt", "table.csv"):
+        (tmp_path / name).write_text("1")
+    found = find_files(str(tmp_path))
+    assert (found.base, found.names) == (tmp_path, ("IM0001", "a.dcm", "b/2.PNG", "x/y/v.nii.gz"))
+    assert found.skipped == Counter({".txt": 2, ".csv": 1})
+
+
+def test_a_file_and_a_glob_are_taken_whatever_their_suffix(tmp_path: Path) -> None:
+    for name in ("a/1.scan", "a/b/2.scan", "c/3.scan", "c/4.png"):
+        picture(tmp_path / name)
+    assert find_files(str(tmp_path / "c/3.scan")).names == ("3.scan",)
+    found = find_files(str(tmp_path / "**/*.scan"))
+    assert (found.base, found.names) == (tmp_path, ("a/1.scan", "a/b/2.scan", "c/3.scan"))
+
+
+def test_a_name_that_looks_like_a_glob_is_taken_as_it_is(tmp_path: Path) -> None:
+    picture(tmp_path / "[1].png")
+    picture(tmp_path / "1.png")
+    assert find_files(str(tmp_path / "[1].png")).names == ("[1].png",)
+
+
+@pytest.mark.parametrize(("name", "message"), [("*.png", "no file that this matches"), ("empty", "holds no picture")])
+def test_nothing_found_is_an_error(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty/notes.txt").write_text("1")
+    with pytest.raises(InputError, match=message):
+        find_files(str(tmp_path / name))
+
+
+def bright(images: np.ndarray) -> Answers:
+    """The brightness of an image's first pixel, in percent, is the probability of glioma."""
+    first = images[:, 0, 0, :1].astype(np.float32) / 100
+    probabilities = np.concatenate([first, 0 * first, 1 - first, 0 * first], axis=1)
+    return Answers(probabilities, probabilities, first)
+
+
+def test_a_broken_file_stops_no_other_and_each_keeps_its_answer(tmp_path: Path) -> None:
+    names = [f"{index:03d}.png" for index in range(90)]  # more than one batch
+    for index, name in enumerate(names):
+        picture(tmp_path / name, index)
+    (tmp_path / names[40]).write_bytes(b"no picture")
+    (tmp_path / names[41]).write_bytes(b"")
+    (tmp_path / names[89]).unlink()
+    read = read_files(tmp_path, names, 8, plane="auto", workers=3)
+    found = list(answer_files(Predictor("models:/m/1", bright, 8, None), read))
+    assert [file.name for file, _ in found] == names
+    refused = {file.name: file.error for file, answer in found if answer is None}
+    assert set(refused) == {names[40], names[41], names[89]}
+    assert refused[names[41]] == "the file is empty"
+    assert refused[names[89]] == "No such file or directory"
+    for index, (_, answer) in enumerate(found):
+        if answer is not None:
+            assert answer.overall.probabilities["glioma"] == pytest.approx(index / 100)

@@ -1,0 +1,146 @@
+"""What is written of answers, and what a stop leaves."""
+
+import csv
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from brain_tumor import CLASSES
+from brain_tumor.errors import InputError
+from brain_tumor.serving import terminal
+from brain_tumor.serving.files import Read
+from brain_tumor.serving.predictor import Prediction, ScanPrediction
+from brain_tumor.serving.results import check_out, journal_of
+
+BEGUN = {"model": "models:/m/1", "plane": "auto"}
+PIXELS = np.zeros((1, 4, 4, 3), np.uint8)
+
+
+def said(label: str, probability: float, **more: object) -> Prediction:
+    rest = (1 - probability) / 3
+    probabilities = {name: probability if name == label else rest for name in CLASSES}
+    values = {"sets": {0.9: (label,), 0.95: (label, "notumor")}, "not_sure": False, "not_brain_mri": False}
+    return Prediction(label, probabilities, **{**values, **more})  # type: ignore[arg-type]
+
+
+SLICE = ScanPrediction((said("glioma", 0.7, not_sure=True),), None, ())
+VOLUME = ScanPrediction(
+    tuple(said("glioma", value) for value in (0.4, 0.5, 0.6)),
+    said("glioma", 0.5, sets={}, not_sure=None, not_brain_mri=None),
+    (0, 1, 2),
+)
+ANSWERS = [
+    (Read('a, "1"\n.png', "image", None, PIXELS), SLICE),
+    (Read("=b.nii", "nifti", "axial", PIXELS), VOLUME),
+    (Read("c.png", error="the file is empty"), None),
+]
+
+
+def write(out: Path, answers: list[tuple[Read, ScanPrediction | None]] = ANSWERS) -> None:
+    with journal_of(out, BEGUN) as journal:
+        for file, found in answers:
+            if file.name not in journal.done:
+                journal.append(file, found)
+        journal.finish()
+
+
+def test_a_csv_has_a_row_a_slice_and_one_a_volume(tmp_path: Path) -> None:
+    write(tmp_path / "x.csv")
+    with open(tmp_path / "x.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["path"], row["slice"]) for row in rows] == [
+        ('a, "1"\n.png', ""), ("=b.nii", "0"), ("=b.nii", "1"), ("=b.nii", "2"), ("=b.nii", "volume"), ("c.png", ""),
+    ]  # fmt: skip
+    first, volume, refused = rows[0], rows[4], rows[5]
+    assert (first["class"], first["probability_glioma"], first["set_90"]) == ("glioma", "0.7", "glioma")
+    assert (first["set_95"], first["not_sure"], first["not_brain_mri"]) == ("glioma notumor", "true", "false")
+    assert (volume["probability_glioma"], volume["set_90"], volume["not_sure"]) == ("0.5", "", "")
+    assert (refused["class"], refused["error"]) == ("", "the file is empty")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
+
+
+def test_json_lines_have_an_object_a_file(tmp_path: Path) -> None:
+    write(tmp_path / "x.jsonl")
+    first, volume, refused = map(json.loads, (tmp_path / "x.jsonl").read_text(encoding="utf-8").splitlines())
+    assert first["slices"][0]["sets"] == {"0.9": ["glioma"], "0.95": ["glioma", "notumor"]}
+    assert (first["kind"], volume["plane"], volume["volume"]["decisive"]) == ("image", "axial", [0, 1, 2])
+    assert volume["volume"]["probabilities"]["glioma"] == 0.5
+    assert refused == {"path": "c.png", "error": "the file is empty"}
+
+
+def test_a_name_that_is_no_unicode_comes_back_as_its_bytes(tmp_path: Path) -> None:
+    write(tmp_path / "x.csv", [(Read(os.fsdecode(b"\xff.png"), "image", None, PIXELS), SLICE)])
+    assert b"\n\xff.png," in (tmp_path / "x.csv").read_bytes()
+
+
+def test_what_was_stopped_goes_on_and_a_record_that_was_cut_off_is_made_again(tmp_path: Path) -> None:
+    out = tmp_path / "x.csv"
+    write(tmp_path / "whole.csv")
+    with journal_of(out, BEGUN) as journal:
+        journal.append(*ANSWERS[0])
+        journal.append(*ANSWERS[1])
+    part = tmp_path / "x.csv.part"
+    part.write_bytes(part.read_bytes()[:-5])
+    with journal_of(out, BEGUN) as journal:
+        assert journal.done == {ANSWERS[0][0].name}
+    write(out)
+    assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert not part.exists()
+
+
+def test_another_model_does_not_go_on_with_what_one_began(tmp_path: Path) -> None:
+    with journal_of(tmp_path / "x.csv", BEGUN):
+        pass
+    with (
+        pytest.raises(InputError, match="begun with another model"),
+        journal_of(tmp_path / "x.csv", {**BEGUN, "model": "models:/m/2"}),
+    ):
+        pass
+
+
+def test_two_commands_do_not_write_the_same_answers(tmp_path: Path) -> None:
+    with (
+        journal_of(tmp_path / "x.csv", BEGUN),
+        pytest.raises(InputError, match="by another process"),
+        journal_of(tmp_path / "x.csv", BEGUN),
+    ):
+        pass
+
+
+def test_a_foreign_file_is_no_journal(tmp_path: Path) -> None:
+    (tmp_path / "x.csv.part").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match="is no journal of answers"), journal_of(tmp_path / "x.csv", BEGUN):
+        pass
+    assert (tmp_path / "x.csv.part").read_text() == "a,b\n1,2\n"
+
+
+def test_out_has_to_be_a_new_file_of_a_known_kind(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("precious")
+    with pytest.raises(InputError, match="is there already"):
+        check_out(str(tmp_path / "x.csv"), overwrite=False)
+    assert check_out(str(tmp_path / "x.csv"), overwrite=True) == tmp_path / "x.csv"
+    with pytest.raises(InputError, match=r"\.csv or \.jsonl"):
+        check_out(str(tmp_path / "x.txt"), overwrite=False)
+    with pytest.raises(InputError, match="cannot be written"):
+        check_out("/proc/x.csv", overwrite=False)
+
+
+def test_the_terminal_shows_an_answer_a_line() -> None:
+    line = terminal.row(*ANSWERS[0])
+    assert line.split() == ["a,", '"1"\\n.png', "glioma", "0.7000", "glioma", "not", "sure"]
+    assert terminal.row(*ANSWERS[1]).endswith("3 slices, axial")
+    assert terminal.row(*ANSWERS[2]).endswith("refused: the file is empty")
+    assert terminal.printable("a\x1b[31m\rb") == "a\\x1b[31m\\rb"
+
+
+def test_the_end_counts_and_names_what_was_refused() -> None:
+    tally = terminal.Tally()
+    for file, found in ANSWERS:
+        tally.add(file, found)
+    lines = list(tally.lines())
+    assert lines[0] == "answered  2 files: glioma 2; not sure 1"
+    assert lines[1].startswith("volumes   a volume's probabilities are the mean")
+    assert lines[2:] == ["refused   1 file", "          c.png: the file is empty"]

@@ -1,0 +1,108 @@
+"""`predict` as a user types it."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from toy import TINY, call, draw_folders
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with images in `bars`, and in `work` the store of a run trained on them."""
+    place = tmp_path_factory.mktemp("trained")
+    done = call(place, "train", "data=folder", f"data.root={draw_folders(place / 'bars')}", *TINY)
+    assert done.returncode == 0, done.stderr
+    return place
+
+
+def predict(place: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return call(place, "predict", "model_uri=models:/brain-tumor@champion", *arguments)
+
+
+def logged(place: Path) -> pd.DataFrame:
+    """What training predicted for the test part, by path."""
+    [path] = place.glob("work/mlruns/artifacts/*/artifacts/tables/test_predictions.csv")
+    return pd.read_csv(path).set_index("path")
+
+
+@pytest.mark.parametrize("runtime", ["keras", "onnx"])
+def test_answers_are_those_of_training(trained: Path, runtime: str) -> None:
+    out = trained / f"answers {runtime}.csv"
+    done = predict(trained, f"input={trained / 'bars'}", f"out={out}", f"runtime={runtime}")
+    assert done.returncode == 0, done.stderr
+    found, known = pd.read_csv(out).set_index("path"), logged(trained)
+    assert len(found) == 120
+    columns = [name for name in known.columns if name.startswith("probability_")]
+    assert len(columns) == 4
+    difference = np.abs(found.loc[known.index, columns].to_numpy() - known[columns].to_numpy()).max()
+    assert difference < (1e-5 if runtime == "keras" else 1e-4)
+    assert (found.loc[known.index, "class"] == known["prediction"]).all()
+
+
+def test_what_was_stopped_goes_on(trained: Path) -> None:
+    whole, out = trained / "whole.jsonl", trained / "stopped.jsonl"
+    assert predict(trained, f"input={trained / 'bars'}", f"out={whole}").returncode == 0
+    assert (
+        predict(trained, f"input={trained / 'bars'}", f"out={trained / 'again.jsonl'}", "plane=axial").returncode == 0
+    )
+    lines = whole.read_bytes().splitlines(keepends=True)
+    about = {"model": "models:/brain-tumor/1", "plane": "auto", "input": str(trained / "bars"), "maps": None}
+    [run] = trained.glob("work/mlruns/artifacts/*/artifacts/decision")
+    about["run"] = run.parents[1].name
+    marked = lines[0].replace(b'"image"', b'"kept as it was"')
+    part = trained / "stopped.jsonl.part"
+    part.write_bytes(json.dumps(about).encode() + b"\n" + marked + lines[1][:20])
+    done = predict(trained, f"input={trained / 'bars'}", f"out={out}")
+    assert done.returncode == 0, done.stderr
+    assert "files     120 in" in done.stdout
+    assert ", 1 of them answered before" in done.stdout
+    assert out.read_bytes().splitlines(keepends=True) == [marked, *lines[1:]]
+
+
+def test_overlays_are_pictures_that_differ_from_their_input(trained: Path) -> None:
+    out = trained / "explained.csv"
+    done = predict(trained, f"input={trained / 'bars/Testing/glioma'}", f"out={out}", "explain=true")
+    assert done.returncode == 0, done.stderr
+    maps = sorted((trained / "explained_maps").rglob("*"))
+    assert [path.name for path in maps] == [f"{index}.png.png" for index in range(6)]
+    given = Image.open(trained / "bars/Testing/glioma/0.png").resize((32, 32), Image.Resampling.BILINEAR)
+    with Image.open(maps[0]) as shown:
+        assert (shown.size, shown.mode) == ((32, 32), "RGB")
+        assert np.abs(np.asarray(shown, int) - np.asarray(given, int)).max() > 50
+
+
+def test_a_broken_file_is_named_and_the_rest_answered(trained: Path) -> None:
+    folder = trained / "mixed"
+    folder.mkdir()
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (folder / "whole.png").write_bytes((trained / "bars/Testing/glioma/0.png").read_bytes())
+    done = predict(trained, f"input={folder}")
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "broken.png" in done.stdout.split("whole.png")[0]
+    assert "answered  1 file:" in done.stdout
+    assert "refused   1 file\n          broken.png: " in done.stdout
+    assert "not a medical device" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["input=nothing*.png"], "error: input=nothing*.png: there is no such file, and no file that this matches"),
+        (["input=.", "explain=true"], "error: explain=true writes a folder beside out"),
+        (["input=.", "out=x.txt"], "error: out=x.txt: name a file that ends in .csv or .jsonl"),
+        (["input=.", "plane=oblique"], "plane: input should be 'auto', 'axial', 'coronal' or 'sagittal'"),
+        ([], "Missing mandatory value: input"),
+    ],
+)
+def test_a_mistake_is_one_line(trained: Path, arguments: list[str], message: str) -> None:
+    done = predict(trained, *arguments)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert message in done.stderr
