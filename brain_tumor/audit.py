@@ -3,7 +3,7 @@
 from omegaconf import DictConfig
 
 from brain_tumor import entry
-from brain_tumor.config import AuditConfig
+from brain_tumor.command_config import AuditConfig
 from brain_tumor.errors import InputError
 from brain_tumor.typed import plain, typed
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from brain_tumor import entry
-from brain_tumor.config import CompareConfig
+from brain_tumor.command_config import CompareConfig
 from brain_tumor.errors import InputError
 from brain_tumor.typed import typed
 

@@ -1,4 +1,4 @@
-"""The configuration's frozen dataclasses, which `brain_tumor.typed` makes of what Hydra composes.
+"""The configuration of a training, in frozen dataclasses, which `brain_tumor.typed` makes of what Hydra composes.
 
 Field comments give the meaning, unit and range; `conf/` gives the values.
 """
@@ -21,7 +21,7 @@ from pydantic.dataclasses import dataclass
 Monitor = Literal["val/accuracy", "val/balanced_accuracy", "val/macro_f1", "val/roc_auc", "val/loss"]
 LOWER_IS_BETTER = frozenset({"val/loss"})
 
-_STRICT_KEYS = ConfigDict(extra="forbid", allow_inf_nan=False)
+STRICT_KEYS = ConfigDict(extra="forbid", allow_inf_nan=False)
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Level = Annotated[float, Field(gt=0, le=0.999)]  # beyond it a thousand calibration images of a class are not enough
 SplitSeed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -38,7 +38,7 @@ class OnCorrupt(StrEnum):
     skip = "skip"
 
 
-@dataclass(frozen=True, config=_STRICT_KEYS)
+@dataclass(frozen=True, config=STRICT_KEYS)
 class PhantomConfig:
     """What determines the synthetic set's pixels; any change makes another set."""
 
@@ -49,7 +49,7 @@ class PhantomConfig:
     seed: SplitSeed = 0
 
 
-@dataclass(frozen=True, config=_STRICT_KEYS)
+@dataclass(frozen=True, config=STRICT_KEYS)
 class DataConfig:
     source: Source
     # Folder of images, or several, each a site; None where the source finds its own.
@@ -71,43 +71,33 @@ class DataConfig:
     masks: str | None = None  # folder of lesion masks, with the images' tree and names, .png; None: none are known
 
 
-@dataclass(frozen=True, config=_STRICT_KEYS)
-class LoggedData:
-    """`evaluate`'s default: the split that was logged with the model."""
-
-    source: Literal["logged"]
-    root: str | None  # where the images are now, if they have moved; found there by content
-    cache: str | None  # folder of decoded pixels; None: as in training
-    masks: str | None = None  # folder of lesion masks; None: as in training
-
-
-@dataclass(frozen=True, config=_STRICT_KEYS)
+@dataclass(frozen=True, config=STRICT_KEYS)
 class ModelConfig:
     name: str  # a key of the model registry
     weights: str  # imagenet | none | path of a file
     dropout: Annotated[float, Field(ge=0, lt=1)]  # before the logits
 
 
-@dataclass(frozen=True, config=_STRICT_KEYS)
+@dataclass(frozen=True, config=STRICT_KEYS)
 class AugmentConfig:
     name: str
     transforms: dict[str, dict[str, Any]]  # albumentations transform -> its parameters, applied in order
 
 
-@dataclass(frozen=True, config=_STRICT_KEYS)
+@dataclass(frozen=True, config=STRICT_KEYS)
 class EarlyStoppingConfig:
     patience: PositiveInt  # epochs without a lower val/loss
     min_delta: NonNegativeFloat
 
 
-@dataclass(frozen=True, config=_STRICT_KEYS)
+@dataclass(frozen=True, config=STRICT_KEYS)
 class PlateauConfig:
     patience: PositiveInt  # epochs without a lower val/loss
     factor: Fraction  # the learning rate is multiplied by it
     min_learning_rate: NonNegativeFloat
 
 
-@dataclass(frozen=True, config=_STRICT_KEYS)
+@dataclass(frozen=True, config=STRICT_KEYS)
 class PhaseConfig:
     """One phase of training; a schedule is an ordered mapping of named phases."""
 
@@ -145,7 +135,7 @@ class PhaseConfig:
             raise ValueError(f"warmup_epochs={self.warmup_epochs} leaves nothing of the {self.epochs} epochs")
 
 
-@dataclass(frozen=True, config=_STRICT_KEYS)
+@dataclass(frozen=True, config=STRICT_KEYS)
 class ProtocolConfig:
     # How the images are divided, see data/protocol.py. auto: grouped, or official for the phantom, which does not leak.
     name: Literal["auto", "official", "clean", "grouped", "leave_one_site_out"]
@@ -164,7 +154,7 @@ class ProtocolConfig:
             raise ValueError(f"site={self.site} needs protocol=leave_one_site_out")
 
 
-@dataclass(frozen=True, config=_STRICT_KEYS)
+@dataclass(frozen=True, config=STRICT_KEYS)
 class TrackingConfig:
     uri: str | None  # any MLflow tracking URI; None: sqlite in mlruns/ under the current folder
     experiment: Annotated[str, Field(min_length=1)]
@@ -174,7 +164,7 @@ class TrackingConfig:
     system_metrics: bool
 
 
-@dataclass(frozen=True, config=_STRICT_KEYS)
+@dataclass(frozen=True, config=STRICT_KEYS)
 class ExplainConfig:
     """How maps are made. auto: what points best at the known lesions of the validation part."""
 
@@ -187,7 +177,7 @@ class ExplainConfig:
     sanity: bool = False  # score the maps of randomised weights, too
 
 
-@dataclass(frozen=True, config=_STRICT_KEYS)
+@dataclass(frozen=True, config=STRICT_KEYS)
 class HardwareConfig:
     """How this machine is used: a matter of speed, hardly of the result. See models/hardware.py for what auto means.
 
@@ -213,7 +203,7 @@ class HardwareConfig:
             raise ValueError("jit_compile=true needs strategy=none: TensorFlow mirrors no model through XLA")
 
 
-@dataclass(frozen=True, config=_STRICT_KEYS)
+@dataclass(frozen=True, config=STRICT_KEYS)
 class TrainConfig:
     data: DataConfig
     model: ModelConfig
@@ -245,71 +235,3 @@ class TrainConfig:
             name: Literal["official", "grouped"]
             name = "official" if self.data.source is Source.phantom and self.protocol.folds is None else "grouped"
             object.__setattr__(self, "protocol", replace(self.protocol, name=name))
-
-
-@dataclass(frozen=True, config=_STRICT_KEYS)
-class EvaluateConfig:
-    model_uri: str
-    data: Annotated[LoggedData | DataConfig, Field(union_mode="left_to_right")]
-    trained_root: str | None  # where the model's training images are now, for other data to be compared with
-    tracking: TrackingConfig
-    explain: ExplainConfig
-    bootstrap: Annotated[int, Field(ge=100, le=100_000)]
-    batch_size: PositiveInt
-    robustness: bool  # measure the images again under each corruption of evaluation/corruptions.py: 45 passes
-    runtime: Literal["auto", "keras", "onnx", "tflite"]  # what answers, see serving/choice.py; maps stay with Keras
-
-
-@dataclass(frozen=True, config=_STRICT_KEYS)
-class ExportConfig:
-    model_uri: str
-    out: str  # folder, made where there is none
-    formats: Annotated[tuple[Literal["onnx", "tflite", "tflite_int8"], ...], Field(min_length=1)]
-    data: LoggedData  # the split that calibrates an int8 export and that every export is checked on
-    tracking: TrackingConfig
-
-
-@dataclass(frozen=True, config=_STRICT_KEYS)
-class MapsConfig:
-    """How a map is made where no lesion is known to choose by."""
-
-    method: Literal["gradcam", "gradcam++", "hirescam", "layercam"]
-    layer: Annotated[str, Field(min_length=1)] | None  # as in ExplainConfig, without auto
-    views: Annotated[int, Field(ge=1, le=64)]
-
-
-@dataclass(frozen=True, config=_STRICT_KEYS)
-class PredictConfig:
-    model_uri: str
-    input: str  # file, folder or glob
-    out: str | None  # FILE.csv or FILE.jsonl; None: the terminal alone
-    overwrite: bool
-    plane: Literal["auto", "axial", "coronal", "sagittal"]  # in which a NIfTI volume is cut
-    runtime: Literal["auto", "keras", "onnx", "tflite"]
-    workers: Annotated[int, Field(ge=1, le=64)]  # threads that read and decode
-    explain: bool  # write maps laid over the pictures beside `out`
-    maps: MapsConfig
-    tracking: TrackingConfig
-
-
-@dataclass(frozen=True, config=_STRICT_KEYS)
-class AuditConfig:
-    data: DataConfig
-    tracking: TrackingConfig
-    report: str | None  # folder to write the report to, beside the run's artifacts; None: there alone
-    floor: bool  # measure how far trivial features go
-
-
-@dataclass(frozen=True, config=_STRICT_KEYS)
-class CompareConfig:
-    run_a: str  # id of a run, its beginning, or models:/NAME@ALIAS, models:/NAME/VERSION
-    run_b: str
-    part: Literal["test", "val"]  # whose predictions are compared
-    tracking: TrackingConfig
-    bootstrap: Annotated[int, Field(ge=100, le=100_000)]
-
-
-@dataclass(frozen=True, config=_STRICT_KEYS)
-class StudyConfig:
-    name: str | None  # of a sweep's study; None: the only one, or the list of all
-    storage: str | None  # as sweep.storage; None: sqlite in mlruns/ under the current folder

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from brain_tumor import entry
-from brain_tumor.config import EvaluateConfig, LoggedData, TrainConfig
+from brain_tumor.command_config import EvaluateConfig, LoggedData
+from brain_tumor.config import TrainConfig
 from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path
 from brain_tumor.typed import typed

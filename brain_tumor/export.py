@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from brain_tumor import CLASSES, NOTICE, entry
-from brain_tumor.config import ExportConfig, TrainConfig
+from brain_tumor.command_config import ExportConfig
+from brain_tumor.config import TrainConfig
 from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path
 from brain_tumor.typed import typed

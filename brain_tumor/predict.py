@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from brain_tumor import NOTICE, entry
-from brain_tumor.config import PredictConfig, TrainConfig
+from brain_tumor.command_config import PredictConfig
+from brain_tumor.config import TrainConfig
 from brain_tumor.errors import InputError
 from brain_tumor.typed import typed
 

@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from brain_tumor import entry
-from brain_tumor.config import StudyConfig
+from brain_tumor.command_config import StudyConfig
 from brain_tumor.errors import InputError
 from brain_tumor.typed import typed
 

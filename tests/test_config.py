@@ -7,7 +7,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from brain_tumor.config import EvaluateConfig, ExportConfig, HardwareConfig, LoggedData, TrainConfig
+from brain_tumor.command_config import EvaluateConfig, ExportConfig, LoggedData
+from brain_tumor.config import HardwareConfig, TrainConfig
 from brain_tumor.entry import conf_dir
 from brain_tumor.errors import InputError
 from brain_tumor.models.registry import BACKBONES

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from brain_tumor import CLASSES
-from brain_tumor.config import MapsConfig
+from brain_tumor.command_config import MapsConfig
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.gradcam import Kind
 from brain_tumor.evaluation.explanation.maps import check_layer, mapper
