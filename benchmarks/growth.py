@@ -1,14 +1,18 @@
-"""How cost grows with images, resolution and batch: python benchmarks/growth.py [images size batch] [--rounds 2].
+"""How cost grows: python benchmarks/growth.py [read epoch size batch trials] [--rounds 2].
 
-`images`: hashes and decodes SYNTHETIC images (`read`), then trains `cnn_baseline` on them at 64 px for an epoch.
-`size`, `batch`: a training step of EfficientNet-Lite0 (batch 32; 160 px). Memory is the most that the process held of
-its own, mapped files aside. The exponent is the slope in logarithms. Two threads, each point in a process of its own.
+`read`: hashing SYNTHETIC images and decoding them to 64 px into a new cache. `epoch`: training `cnn_baseline` on them
+for an epoch. `size`, `batch`: a training step of EfficientNet-Lite0 (batch 32; 160 px). `trials`: what the sweeper adds
+to a trial where so many are finished, and of it what bringing the study's MLflow run up to date takes
+(`sweep_overhead.py`). Memory is the most that the process held of its own, mapped files aside; of `trials` that of the
+sweep's process, with them. The exponent is the slope in logarithms. Two threads, each point in a process of its own.
 """
 
 import argparse
 import json
+import resource
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +22,13 @@ from jobs import machine
 from networks import endless, learner, ours, pictures
 from turns import THREADS, Clock, in_turn, median
 
-SERIES = {"images": (500, 1000, 2000, 4000), "size": (96, 128, 160, 224), "batch": (8, 16, 32, 64)}
+SERIES = {
+    "read": (1000, 4000, 16000, 50000),
+    "epoch": (1000, 4000, 16000),
+    "size": (96, 128, 160, 224),
+    "batch": (8, 16, 32, 64),
+    "trials": (10, 100, 1000, 5000),
+}
 SIDE, STEPS, WARM_UP = 64, 5, 2
 
 
@@ -61,18 +71,35 @@ def written(count: int, folder: Path) -> list[Path]:
     for number, path in enumerate(paths):
         picture = slices[number % len(slices)]
         noisy = picture + rng.normal(0, 2, picture.shape)
-        Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(path)
+        Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(path, compress_level=1)  # quick to write
     return paths
 
 
+def stored(files: list[Path], cache: Path) -> Any:
+    """The pixels of `files`, decoded into `cache`."""
+    from brain_tumor.data.cache import decoded, hash_files
+
+    shas, _ = hash_files(files, THREADS)
+    return decoded(dict(zip(shas, files, strict=True)), SIDE, cache, THREADS).pixels
+
+
+def read(count: int) -> dict[str, float]:
+    """Seconds of decoding so many files into a new cache."""
+    with tempfile.TemporaryDirectory() as scratch:
+        files = written(count, Path(scratch))
+        peak, clock = Peak(), Clock()
+        stored(files, Path(scratch) / "cache")
+        wall, processor = clock.spent()
+    return {"wall": wall, "processor": processor, "MiB": peak.bytes / 2**20}
+
+
 def epoch(count: int) -> dict[str, float]:
-    """Seconds of decoding into a new cache, and of an epoch of training."""
+    """Seconds of an epoch of training."""
     from omegaconf import OmegaConf
 
     from brain_tumor.config import AugmentConfig
     from brain_tumor.data.augment import build
     from brain_tumor.data.batches import steps_per_epoch, train_batches
-    from brain_tumor.data.cache import decoded, hash_files
     from brain_tumor.models.backend import start_tensorflow
     from brain_tumor.typed import typed
 
@@ -86,12 +113,8 @@ def epoch(count: int) -> dict[str, float]:
     learning = learner(build_classifier("cnn_baseline", image_size=SIDE, weights=None, dropout=0.2, seed=0), 1)
     learning.fit(endless(pictures(32, SIDE)), steps_per_epoch=WARM_UP, shuffle=False, verbose=0)
     with tempfile.TemporaryDirectory() as scratch:
-        files = written(count, Path(scratch))
+        pixels = stored(written(count, Path(scratch)), Path(scratch) / "cache")
         peak, clock = Peak(), Clock()
-        shas, _ = hash_files(files, THREADS)
-        pixels = decoded(dict(zip(shas, files, strict=True)), SIDE, Path(scratch) / "cache", THREADS).pixels
-        read_wall, read_processor = clock.spent()
-        clock = Clock()
         stream = train_batches(
             pixels,
             np.arange(count),
@@ -104,22 +127,40 @@ def epoch(count: int) -> dict[str, float]:
         learning.fit(stream, steps_per_epoch=steps_per_epoch(count, 32), shuffle=False, verbose=0)
         wall, processor = clock.spent()
         stream.close()
-    read = {"read wall": read_wall, "read processor": read_processor}
-    return {**read, "wall": wall, "processor": processor, "MiB": peak.bytes / 2**20}
+    return {"wall": wall, "processor": processor, "MiB": peak.bytes / 2**20}
+
+
+def trials(count: int) -> dict[str, float]:
+    """Seconds that the sweeper adds to a trial."""
+    from sweep_overhead import grown, overhead, tracking
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        grown(folder, count)
+        memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+        shown = tracking(folder)
+        return {"wall": overhead(folder) + shown, "of it MLflow": shown, "MiB": memory}
+
+
+MEASURES: dict[str, Callable[[int], dict[str, float]]] = {
+    "read": read,
+    "epoch": epoch,
+    "size": lambda size: step(size, 32),
+    "batch": lambda batch: step(160, batch),
+    "trials": trials,
+}
 
 
 def main() -> None:
     """Measure the series in turn and print a table of each."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("series", nargs="*", default=list(SERIES))
+    parser.add_argument("series", nargs="*", default=list(SERIES), metavar="series", help=", ".join(SERIES))
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--variant", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.variant:
         series, number = chosen.variant.split("=")
-        value = int(number)
-        spent = epoch(value) if series == "images" else step(value, 32) if series == "size" else step(160, value)
-        print(json.dumps(spent))
+        print(json.dumps(MEASURES[series](int(number))))
         return
     print(machine())
     for series in chosen.series:
