@@ -30,12 +30,18 @@ COMMANDS = (
     "study --help",
     "study colour=red",
 )
-# The progress bar's callback sees the first step, and ends the process.
+# The progress bar's callback sees the first step, and ends the process. It is set once the program has imported Keras.
 FIRST_STEP = """
-import os, sys
+import os
 from brain_tumor import train
-from brain_tumor.training import callbacks
-callbacks.Progress.on_train_batch_end = lambda self, batch, logs=None: (float(logs["loss"]), os._exit(0))
+from brain_tumor.training import job
+make_ready = job._open
+def opened(*given):
+    ready = make_ready(*given)
+    from brain_tumor.training import callbacks
+    callbacks.Progress.on_train_batch_end = lambda self, batch, logs=None: (float(logs["loss"]), os._exit(0))
+    return ready
+job._open = opened
 train.main()
 """
 TINY = (

@@ -9,6 +9,7 @@ from brain_tumor import entry
 from brain_tumor.command_config import EvaluateConfig, LoggedData
 from brain_tumor.config import TrainConfig
 from brain_tumor.errors import InputError
+from brain_tumor.imports import uncollected
 from brain_tumor.paths import existing_path
 from brain_tumor.typed import typed
 
@@ -34,20 +35,21 @@ def evaluate(raw: DictConfig) -> None:
         check_source(config.data)
     _check_trained_root(config)
 
-    from brain_tumor.tracking.store import open_store
+    with uncollected():
+        from brain_tumor.tracking.store import open_store
 
-    store = open_store(config.tracking)
+        store = open_store(config.tracking)
 
-    from brain_tumor.models.backend import start_tensorflow
+        from brain_tumor.models.backend import start_tensorflow
 
-    start_tensorflow()
+        start_tensorflow()
 
-    from brain_tumor.evaluation import site
-    from brain_tumor.evaluation.explanation.kinds import check
-    from brain_tumor.evaluation.measure import measure, measure_all
-    from brain_tumor.serving.choice import choose_for
-    from brain_tumor.tracking import decisions, registry, report, runs, setup
-    from brain_tumor.tracking.explanations import log_explanations
+        from brain_tumor.evaluation import site
+        from brain_tumor.evaluation.explanation.kinds import check
+        from brain_tumor.evaluation.measure import measure, measure_all
+        from brain_tumor.serving.choice import choose_for
+        from brain_tumor.tracking import decisions, registry, report, runs, setup
+        from brain_tumor.tracking.explanations import log_explanations
 
     registered = registry.load_model(config.model_uri)
     trained = typed(TrainConfig, registered.config)

@@ -14,6 +14,7 @@ from brain_tumor import entry
 from brain_tumor.config import TrainConfig
 from brain_tumor.data.load import load
 from brain_tumor.errors import InputError
+from brain_tumor.imports import uncollected
 from brain_tumor.models.backend import start
 from brain_tumor.paths import existing_path
 from brain_tumor.sweep.signals import Pruned
@@ -233,14 +234,15 @@ def _open(request: Request, read: Any) -> Opened:
     config = request.config
     weights = preflight(config)
 
-    from brain_tumor.tracking.store import open_store
+    with uncollected():
+        from brain_tumor.tracking.store import open_store
 
-    store = open_store(config.tracking)
-    hardware = start(config.hardware)  # what is not there is known before the images are read
+        store = open_store(config.tracking)
+        hardware = start(config.hardware)  # what is not there is known before the images are read
 
-    from brain_tumor.tracking import setup
-    from brain_tumor.training import checkpoint
-    from brain_tumor.training.run import prepare
+        from brain_tumor.tracking import setup
+        from brain_tumor.training import checkpoint
+        from brain_tumor.training.run import prepare
 
     dataset = read(config.data, image_size=image_size(config), protocol=config.protocol)
     prepared = prepare(config, dataset, weights)
