@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from brain_tumor.data.ahead import worked_ahead
 from brain_tumor.data.augment import Augment
+from brain_tumor.data.pixels import Pixels
 
 # inputs (B, …), labels (B,) and, where images are weighted, those (B,)
 Batch = tuple[NDArray[Any], NDArray[np.int32]] | tuple[NDArray[Any], NDArray[np.int32], NDArray[np.float32]]
@@ -20,7 +21,7 @@ def steps_per_epoch(images: int, batch_size: int) -> int:
 
 
 def train_batches(
-    pixels: NDArray[np.uint8],
+    pixels: Pixels,
     rows: NDArray[np.int64],
     labels: NDArray[np.int32],
     *,

@@ -1,8 +1,9 @@
 """Decoded pixels, kept in a memory-mapped file by content, so that every distinct image is decoded once.
 
 One folder per set of contents, size and decoder under `<cache>/pixels/`:
-  pixels.npy    uint8 (U, S, S, 3), one picture per distinct content, in the order of the SHA-256
-  contents.csv  a row per picture: sha256, digest, width, height, mode, error
+  planes.npy    uint8 (P, S, S): of each distinct content, in the order of the SHA-256, one plane where it is gray,
+                else three
+  contents.csv  a row per picture: sha256, digest, width, height, mode, planes, error
 A picture that cannot be decoded is black there and has its reason in `error`.
 """
 
@@ -27,14 +28,15 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from brain_tumor.data.decode import DECODE_VERSION, CorruptImageError, decode
+from brain_tumor.data.pixels import Pixels, Planes, to_planes
 from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path
 
 logger = logging.getLogger(__name__)
 
 _CHUNK = 256  # pictures in flight: bounds the memory at a few times their size
-_COLUMNS = {"sha256": str, "digest": str, "width": int, "height": int, "mode": str, "error": str}
-_Row = tuple[str, str, int, int, str, str]
+_COLUMNS = {"sha256": str, "digest": str, "width": int, "height": int, "mode": str, "planes": int, "error": str}
+_Row = tuple[str, str, int, int, str, int, str]
 _STALE_S = 86_400.0  # what a killed process left behind is removed after a day
 
 
@@ -42,7 +44,7 @@ _STALE_S = 86_400.0  # what a killed process left behind is removed after a day
 class Contents:
     """What was decoded: `pixels` uint8 (U, S, S, 3), mapped from disk; `table`: contents.csv, row by row."""
 
-    pixels: NDArray[np.uint8]
+    pixels: Pixels
     table: pd.DataFrame
 
 
@@ -99,7 +101,7 @@ def decoded(files: Mapping[str, Path], image_size: int, cache: Path, workers: in
 
 def _publish(new: Path, home: Path, shas: list[str], image_size: int) -> None:
     if home.exists() and not _open(home, shas, image_size):
-        logger.warning("the cache of decoded images in %s was damaged and is made anew", home)
+        logger.warning("the cache of decoded images in %s was damaged, or an older version's, and is made anew", home)
         shutil.rmtree(home)
     try:
         os.rename(new, home)
@@ -110,30 +112,39 @@ def _publish(new: Path, home: Path, shas: list[str], image_size: int) -> None:
 
 def _open(home: Path, shas: list[str], image_size: int) -> Contents | None:
     try:
-        pixels = np.load(home / "pixels.npy", mmap_mode="r")
+        planes = np.load(home / "planes.npy", mmap_mode="r")
         table = pd.read_csv(home / "contents.csv", keep_default_na=False, dtype=_COLUMNS)
     except (OSError, ValueError, EOFError):
         return None
-    fits = pixels.shape == (len(shas), image_size, image_size, 3) and pixels.dtype == np.uint8
-    fits = fits and list(table.columns) == list(_COLUMNS) and table["sha256"].tolist() == shas
-    return Contents(pixels, table) if fits else None
+    if list(table.columns) != list(_COLUMNS) or table["sha256"].tolist() != shas:
+        return None
+    counts = table["planes"].to_numpy(np.int64)
+    fits = planes.shape == (counts.sum(), image_size, image_size) and planes.dtype == np.uint8
+    return Contents(Planes(planes, counts), table) if fits else None
 
 
 def _write(folder: Path, files: Mapping[str, Path], image_size: int, workers: int) -> None:
     rows = []
-    with open(folder / "pixels.npy", "wb") as file:
+    with open(folder / "planes.npy", "wb") as file:
         # Written in sequence, since a memory map kills the process (SIGBUS) where the disk is full.
-        shape = (len(files), image_size, image_size, 3)
-        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        _write_header(file, 3 * len(files), image_size)
         pictures = _decode_all(sorted(files.items()), image_size, workers)
         title = f"decoding to {image_size} px"
-        for pixels, row in tqdm(pictures, total=len(files), desc=title, unit="image", disable=None):
-            file.write(pixels.tobytes())
+        for planes, row in tqdm(pictures, total=len(files), desc=title, unit="image", disable=None):
+            file.write(planes.tobytes())
             rows.append(row)
+        file.seek(0)
+        _write_header(file, sum(row[-2] for row in rows), image_size)
         _sync(file)
     with open(folder / "contents.csv", "wb") as file:
         file.write(pd.DataFrame(rows, columns=list(_COLUMNS)).to_csv(index=False).encode())
         _sync(file)
+
+
+def _write_header(file: BinaryIO, planes: int, image_size: int) -> None:
+    """As long for any number of planes: NumPy leaves room for it to grow."""
+    shape = (planes, image_size, image_size)
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
 def _decode_all(
@@ -147,8 +158,9 @@ def _decode_all(
         try:
             picture = decode(content, image_size)
         except CorruptImageError as error:
-            return np.zeros((image_size, image_size, 3), np.uint8), (sha, "", 0, 0, "", str(error))
-        return picture.pixels, (sha, picture.digest, picture.width, picture.height, picture.mode, "")
+            return np.zeros((1, image_size, image_size), np.uint8), (sha, "", 0, 0, "", 1, str(error))
+        planes = to_planes(picture.pixels)
+        return planes, (sha, picture.digest, picture.width, picture.height, picture.mode, len(planes), "")
 
     with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
         warnings.simplefilter("ignore")  # Pillow's remarks on metadata; what matters is in `error`

@@ -16,6 +16,7 @@ from brain_tumor.data.cache import Contents, cache_folder, decoded
 from brain_tumor.data.grouping import with_groups
 from brain_tumor.data.listing import find_roots, from_site, locate, read_images, read_phantom
 from brain_tumor.data.masks import find_masks, read_mask
+from brain_tumor.data.pixels import Pixels
 from brain_tumor.data.protocol import KNOWN, divide, leak, require_whole_groups
 from brain_tumor.data.split import Split, carve, rows_digest
 from brain_tumor.errors import InputError
@@ -28,7 +29,7 @@ class Dataset:
     """A split and its pixels. A `row` is always a position in `split.table`."""
 
     split: Split
-    pixels: NDArray[np.uint8]  # (U, S, S, 3) RGB 0..255, mapped from disk: one picture per distinct content
+    pixels: Pixels  # (U, S, S, 3) RGB 0..255, mapped from disk: one picture per distinct content
     pixel_rows: NDArray[np.int64]  # (len(split),): where in `pixels` each row's picture is
     mask_paths: tuple[str, ...] | None  # per row, absolute or below split.root, "" where none is known; None: no masks
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_tumor.data.pixels import Pixels
 from brain_tumor.progress import progress
 
 EVALUATION_BATCH = 64
@@ -39,7 +40,7 @@ class Outputs:
 
 def predict(
     model: Any,
-    pixels: NDArray[np.uint8],
+    pixels: Pixels,
     rows: NDArray[np.int64],
     *,
     batch_size: int = EVALUATION_BATCH,
@@ -74,7 +75,7 @@ def answering(observed: Any) -> Runtime:
 
 def observe(
     observed: Any,
-    pixels: NDArray[np.uint8],
+    pixels: Pixels,
     rows: NDArray[np.int64],
     *,
     batch_size: int = EVALUATION_BATCH,
@@ -91,7 +92,7 @@ def observe(
 
 def _batches(
     model: Any,
-    pixels: NDArray[np.uint8],
+    pixels: Pixels,
     rows: NDArray[np.int64],
     batch_size: int,
     title: str | None,

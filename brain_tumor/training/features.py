@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from brain_tumor.data.ahead import worked_ahead
+from brain_tumor.data.pixels import Pixels
 from brain_tumor.errors import InputError
 from brain_tumor.progress import progress
 
@@ -44,7 +45,7 @@ def head(model: keras.Model) -> keras.Model:
 
 def stored_features(
     backbone: keras.Model,
-    pixels: NDArray[np.uint8],
+    pixels: Pixels,
     rows: NDArray[np.int64],
     *,
     view: View,
@@ -83,7 +84,7 @@ def stored_features(
 
 
 def _computed(
-    backbone: keras.Model, pixels: NDArray[np.uint8], rows: NDArray[np.int64], view: View, workers: int, title: str
+    backbone: keras.Model, pixels: Pixels, rows: NDArray[np.int64], view: View, workers: int, title: str
 ) -> NDArray[np.float32]:
     def batch(start: int) -> NDArray[np.uint8]:
         positions = range(start, min(start + _BATCH, len(rows)))
@@ -97,7 +98,7 @@ def _computed(
     return np.concatenate(features)
 
 
-def _key(backbone: keras.Model, pixels: NDArray[np.uint8], rows: NDArray[np.int64], facts: Any) -> str:
+def _key(backbone: keras.Model, pixels: Pixels, rows: NDArray[np.int64], facts: Any) -> str:
     versions = [tf.__version__, keras.__version__]
     computed = backbone.layers[-1].compute_dtype
     digest = hashlib.sha256(json.dumps([backbone.name, backbone.input_shape, computed, facts, versions]).encode())

@@ -16,6 +16,7 @@ from brain_tumor.config import TrainConfig
 from brain_tumor.data.augment import build, recipe
 from brain_tumor.data.cache import cache_folder
 from brain_tumor.data.load import Dataset
+from brain_tumor.data.pixels import Pixels
 from brain_tumor.evaluation.explanation.kinds import check
 from brain_tumor.evaluation.measure import evaluation
 from brain_tumor.evaluation.metrics import score
@@ -97,7 +98,7 @@ def train_model(
     config = prepared.config
     keras.utils.set_random_seed(config.seed)
 
-    def validate(candidate: keras.Model, inputs: NDArray[Any], rows: NDArray[np.int64]) -> dict[str, float]:
+    def validate(candidate: keras.Model, inputs: Pixels | NDArray[Any], rows: NDArray[np.int64]) -> dict[str, float]:
         values = score(evaluation(predict(candidate, inputs, rows), prepared.dataset, "val", config.protocol.name))
         return {"val/loss": values["log_loss"], **{f"val/{name}": values[name] for name in VALIDATED}}
 

@@ -14,19 +14,20 @@ from brain_tumor.config import PhaseConfig
 from brain_tumor.data.augment import Augment
 from brain_tumor.data.batches import feature_batches, train_batches
 from brain_tumor.data.cache import cache_folder
+from brain_tumor.data.pixels import Pixels
 from brain_tumor.training.batch_norm import learning_model
 from brain_tumor.training.distribute import Stream, predictor
 from brain_tumor.training.features import head, pooled, stored_features
 
 # (model, inputs, rows): val/* metrics of the model on `inputs[rows]`, the images of the val part in their order
-Validate = Callable[[keras.Model, NDArray[np.generic], NDArray[np.int64]], dict[str, float]]
+Validate = Callable[[keras.Model, Pixels | NDArray[np.generic], NDArray[np.int64]], dict[str, float]]
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
     """Training images: rows of `pixels` (N, H, W, 3) uint8 with their integer labels."""
 
-    pixels: NDArray[np.uint8]
+    pixels: Pixels
     rows: NDArray[np.int64]
     labels: NDArray[np.int32]
     augment: Mapping[str, Augment]  # of every phase

@@ -38,14 +38,31 @@ def value_of(path: Path) -> int:
 def test_pixels_and_table_follow_the_hashes(files: dict[str, Path], tmp_path: Path) -> None:
     contents = decoded(files, 8, tmp_path / "cache", 2)
     assert contents.pixels.shape == (10, 8, 8, 3)
-    assert contents.pixels.dtype == np.uint8
-    assert isinstance(contents.pixels, np.memmap)
+    assert contents.pixels[0].dtype == np.uint8
     assert contents.table["sha256"].tolist() == sorted(files)
-    for picture, sha in zip(contents.pixels, contents.table["sha256"], strict=True):
+    for picture, sha in zip(contents.pixels[:], contents.table["sha256"], strict=True):
         assert (picture == value_of(files[sha])).all()
-    assert contents.table[["width", "height", "mode", "error"]].drop_duplicates().to_numpy().tolist() == [
-        [16, 16, "RGB", ""]
+    assert contents.table[["width", "height", "mode", "planes", "error"]].drop_duplicates().to_numpy().tolist() == [
+        [16, 16, "RGB", 1, ""]
     ]
+
+
+def test_gray_pictures_take_a_third_of_the_room_and_coloured_ones_keep_their_colours(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    coloured = tmp_path / "images" / "coloured.png"
+    Image.new("RGB", (16, 16), (10, 20, 30)).save(coloured)
+    sha = hashlib.sha256(coloured.read_bytes()).hexdigest()
+    contents = decoded(files | {sha: coloured}, 8, tmp_path / "cache", 2)
+    assert np.load(home(tmp_path / "cache") / "planes.npy").shape == (10 + 3, 8, 8)
+    row = contents.table.index[contents.table["sha256"] == sha][0]
+    assert (contents.pixels[row] == [10, 20, 30]).all()
+    gray = [value_of(files[each]) for each in contents.table["sha256"].drop(row)]
+    assert contents.pixels[contents.table["sha256"] != sha][:, 0, 0].tolist() == [[value] * 3 for value in gray]
+
+
+def test_of_no_files_there_are_no_pictures(tmp_path: Path) -> None:
+    assert decoded({}, 8, tmp_path / "cache", 2).pixels.shape == (0, 8, 8, 3)
 
 
 def test_second_call_decodes_nothing(files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,17 +99,17 @@ def test_damaged_cache_is_made_anew(
 ) -> None:
     first = np.array(decoded(files, 8, tmp_path / "cache", 2).pixels)
     folder = home(tmp_path / "cache")
-    pixels, table = folder / "pixels.npy", folder / "contents.csv"
+    planes, table = folder / "planes.npy", folder / "contents.csv"
     if damage == "cut":
-        os.truncate(pixels, pixels.stat().st_size - 100)
+        os.truncate(planes, planes.stat().st_size - 100)
     elif damage == "empty":
-        pixels.write_bytes(b"")
+        planes.write_bytes(b"")
     elif damage == "gone":
-        pixels.unlink()
+        planes.unlink()
     elif damage == "table":
         table.write_text(table.read_text()[:200])
     else:
-        np.save(pixels, first[:5])
+        np.save(planes, first[:5, ..., 0])
     assert np.array_equal(decoded(files, 8, tmp_path / "cache", 2).pixels, first)
     assert "was damaged" in caplog.text
     assert list((tmp_path / "cache" / "pixels").iterdir()) == [folder]
@@ -116,7 +133,7 @@ def test_what_a_killed_process_left_is_removed_after_a_day(files: dict[str, Path
     old, fresh = (tmp_path / "cache" / "pixels" / name for name in (".new-old", ".new-fresh"))
     for folder in (old, fresh):
         folder.mkdir(parents=True)
-        (folder / "pixels.npy").touch()
+        (folder / "planes.npy").touch()
     os.utime(old, (0, 0))
     decoded(files, 8, tmp_path / "cache", 2)
     assert not old.exists()
@@ -146,7 +163,7 @@ def test_two_processes_at_once(files: dict[str, Path], tmp_path: Path) -> None:
     code = (
         "import sys, hashlib; from pathlib import Path; from brain_tumor.data.cache import decoded\n"
         "files = {hashlib.sha256(p.read_bytes()).hexdigest(): p for p in Path(sys.argv[1]).iterdir()}\n"
-        "print(int(decoded(files, 200, Path(sys.argv[2]), 1).pixels.sum()))"
+        "print(int(decoded(files, 200, Path(sys.argv[2]), 1).pixels[:].sum()))"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "images"), str(tmp_path / "cache")]
     runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]

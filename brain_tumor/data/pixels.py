@@ -1,0 +1,56 @@
+"""Pictures as planes: one of a gray picture, whose colours are equal, and three of a coloured one."""
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Pixels(Protocol):
+    """Pictures uint8 (U, S, S, 3), RGB 0..255, read by row: an array, or `Planes`."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, rows: Any, /) -> Any: ...
+
+
+class Planes:
+    """Planes as the pictures that they are of; what is read by an index, a slice or an array of rows is a new array."""
+
+    def __init__(self, planes: NDArray[np.uint8], counts: NDArray[np.int64]) -> None:
+        """Planes (P, S, S), 0..255, may be mapped from disk; counts (U,), of each picture: 1 or 3, in all P."""
+        self._planes = planes
+        self._rows = np.arange(len(counts))
+        self._ends = np.cumsum(counts)
+        self._counts = counts
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self._rows), *self._planes.shape[1:], 3)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, rows: Any, /) -> NDArray[np.uint8]:
+        wanted = self._rows[rows]
+        pictures = np.empty((*wanted.shape, *self.shape[1:]), np.uint8)
+        for picture, row in zip(pictures.reshape(-1, *self.shape[1:]), wanted.ravel(), strict=True):
+            self._read(int(row), picture)
+        return pictures
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self[:], dtype)
+
+    def _read(self, row: int, picture: NDArray[np.uint8]) -> None:
+        import cv2
+
+        count = self._counts[row]
+        own = self._planes[self._ends[row] - count : self._ends[row]]
+        cv2.merge([*own] * (3 // count), dst=picture)  # several times as fast as NumPy's copy
+
+
+def to_planes(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The planes (1 or 3, S, S) of a picture (S, S, 3)."""
+    planes = np.moveaxis(picture, -1, 0)
+    return planes[:1] if np.array_equal(planes[0], planes[1]) and np.array_equal(planes[0], planes[2]) else planes
