@@ -10,21 +10,10 @@ from brain_tumor import NOTICE
 from brain_tumor.auditing.examine import Audit
 from brain_tumor.auditing.findings import BLANK_CONTRAST, Findings
 from brain_tumor.auditing.floor import FOLDS
+from brain_tumor.page import document, grid, section
 
 LISTED = 40  # rows of a table that the page shows
 
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.4rem; border-bottom: 1px solid #ddd; }
-.verdict { background: #f4f6f8; border-left: 4px solid #0072B2; padding: .6rem 1rem; }
-.verdict p { margin: .3rem 0; } .verdict p:first-child { font-size: 1.15rem; font-weight: 600; }
-.notice { color: #b3003c; } .note { color: #666; }
-table { border-collapse: collapse; margin: .8rem 0; font-variant-numeric: tabular-nums; }
-th, td { padding: .15rem .7rem; text-align: right; border-bottom: 1px solid #eee; overflow-wrap: anywhere; }
-th { border-bottom: 1px solid #999; font-weight: 600; overflow-wrap: normal; }
-.text { text-align: left; }
-img { max-width: 100%; }
-"""
 _PARTS = (
     "Images of a part by their closest twin in another: identical (pixel for pixel), same (another window, size, crop "
     "or compression), mirrored, turned, or indirect (joined through other images alone)."
@@ -49,31 +38,26 @@ def page(audit: Audit, folder: Path) -> str:
     sites = "".join(drawn[name] for name in drawn if name.startswith("twins_site_"))
     sizes = _table(found.slice_sizes, "slice_sizes", rows=8)
     sections = [
-        _section("Images", drawn["counts"], _table(found.count_images, "counts")),
-        _section("Twins across the parts", crossing, _table(found.across_parts, "twins_across_parts"), note=_PARTS),
-        _section("Twins by kind", _table(found.count_twins, "twins"), note=_pairs(found)),
-        _section("Distinct slices", _table(found.count_slices, "slices"), sizes),
-        _section("Label conflicts", _table(found.conflicts, "label_conflicts"), note=_CONFLICTS),
+        section("Images", drawn["counts"], _table(found.count_images, "counts")),
+        section("Twins across the parts", crossing, _table(found.across_parts, "twins_across_parts"), note=_PARTS),
+        section("Twins by kind", _table(found.count_twins, "twins"), note=_pairs(found)),
+        section("Distinct slices", _table(found.count_slices, "slices"), sizes),
+        section("Label conflicts", _table(found.conflicts, "label_conflicts"), note=_CONFLICTS),
         _floor(audit, drawn.get("floor", "")),
-        _section("Modes and sizes", _table(found.formats, "formats"), note="One that goes with a class is a shortcut."),
-        _section("Images that cannot be decoded", _table(found.corrupt, "corrupt")),
-        _section("Blank images", _table(found.blank, "blank"), note=_BLANK),
-        _section("Where twins begin", drawn["scores"], drawn["pairs"], note=_THRESHOLD),
+        section("Modes and sizes", _table(found.formats, "formats"), note="One that goes with a class is a shortcut."),
+        section("Images that cannot be decoded", _table(found.corrupt, "corrupt")),
+        section("Blank images", _table(found.blank, "blank"), note=_BLANK),
+        section("Where twins begin", drawn["scores"], drawn["pairs"], note=_THRESHOLD),
     ]
     if sites:
         table = _table(found.across_sites, "twins_across_sites")
-        sections.insert(2, _section("Twins across the sites", sites, table))
+        sections.insert(2, section("Twins across the sites", sites, table))
     if len(found.patients):
         table = _table(found.patients, "patients_across_parts")
-        sections.insert(2, _section("Patients across the parts", table))
-    title = f"Audit of {escape(audit.title)}"
+        sections.insert(2, section("Patients across the parts", table))
     verdict = "".join(f"<p>{escape(line)}</p>" for line in audit.verdict)
-    return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>\n<body>'
-        f'<h1>{title}</h1><p class="notice">{escape(NOTICE)}</p><div class="verdict">{verdict}</div>\n'
-        f"{''.join(sections)}</body></html>\n"
-    )
+    notice = f'<p class="notice">{escape(NOTICE)}</p><div class="verdict">{verdict}</div>\n'
+    return document(f"Audit of {audit.title}", notice, *sections)
 
 
 def _pairs(found: Findings) -> str:
@@ -85,32 +69,22 @@ def _pairs(found: Findings) -> str:
 
 def _floor(audit: Audit, bars: str) -> str:
     if audit.floor is None:
-        return _section("Shortcut floor", "<p>Not measured (floor=false).</p>")
+        return section("Shortcut floor", "<p>Not measured (floor=false).</p>")
     if audit.floor.empty:
-        return _section("Shortcut floor", "<p>Not measured: there are too few images to divide.</p>")
-    return _section("Shortcut floor", bars, _table(audit.floor, "floor"), note=_FLOOR)
-
-
-def _section(title: str, *content: str, note: str = "") -> str:
-    about = f'<p class="note">{escape(note)}</p>' if note else ""
-    return f"<h2>{escape(title)}</h2>{about}{''.join(content)}\n"
+        return section("Shortcut floor", "<p>Not measured: there are too few images to divide.</p>")
+    return section("Shortcut floor", bars, _table(audit.floor, "floor"), note=_FLOOR)
 
 
 def _table(table: pd.DataFrame, name: str, rows: int = LISTED) -> str:
     """The first rows of a table, and where all are."""
     if table.empty:
         return "<p>None.</p>"
-    kinds = ["" if pd.api.types.is_numeric_dtype(kind) else ' class="text"' for kind in table.dtypes]
-
-    def line(cells: list[str], tag: str) -> str:
-        inner = "".join(f"<{tag}{kind}>{escape(cell)}</{tag}>" for cell, kind in zip(cells, kinds, strict=True))
-        return f"<tr>{inner}</tr>"
-
-    head = line([str(column).replace("_", " ") for column in table.columns], "th")
-    body = "".join(line([_shown(value) for value in row], "td") for row in table.head(rows).itertuples(index=False))
+    columns = [str(column).replace("_", " ") for column in table.columns]
+    shown = [[_shown(value) for value in row] for row in table.head(rows).itertuples(index=False)]
+    body = grid(columns, shown, [not pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes])
     left = len(table) - rows
     more = f"<p>… and {left:,} more in <code>tables/{name}.csv</code>.</p>" if left > 0 else ""
-    return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>{more}"
+    return f"{body}{more}"
 
 
 def _shown(value: object) -> str:
