@@ -18,6 +18,7 @@ from brain_tumor.evaluation.explanation.scores import (
     CENTRE,
     CLASS_MEAN,
     MODEL,
+    VERDICTS,
     Lesions,
     Reference,
     Survey,
@@ -157,7 +158,7 @@ def _log_sanity(explainer: Explainer, backbone: str, lesions: Lesions, evaluatio
     tag(explanations=found)
     states = zip(("trained", "logits random", "all random"), table.iloc[[0, 1, -1]].itertuples(), strict=True)
     shares = [f"{state} {row.pointing:.1%} [{row.pointing_low:.1%}, {row.pointing_high:.1%}]" for state, row in states]
-    return f"sanity    {sanity.VERDICTS[found]} (peaks in the lesion: {', '.join(shares)})"
+    return f"sanity    {VERDICTS[found]} (peaks in the lesion: {', '.join(shares)})"
 
 
 def _line(overall: Mapping[tuple[str, str], Mapping[Any, Any]], images: int) -> str:

@@ -13,7 +13,7 @@ from brain_tumor.data.split import Split
 from brain_tumor.evaluation.explanation import sanity
 from brain_tumor.evaluation.explanation.maps import Explainer
 from brain_tumor.evaluation.explanation.sanity import randomise, verdict
-from brain_tumor.evaluation.explanation.scores import Lesions, known_lesions
+from brain_tumor.evaluation.explanation.scores import VERDICTS, Lesions, known_lesions
 from brain_tumor.evaluation.metrics import Evaluation
 from brain_tumor.models.classifier import build_classifier
 
@@ -108,7 +108,7 @@ def test_maps_that_show_the_image_alone_are_found_out(lesions):
 def test_the_verdict_is_by_the_change_on_the_same_lesions(lows, highs, expected):
     table = pd.DataFrame({"pointing": [0.7, 0.5, 0.5], "change_low": lows, "change_high": highs})
     assert verdict(table) == expected
-    assert expected in sanity.VERDICTS
+    assert expected in VERDICTS
 
 
 def test_the_same_lesions_are_compared(lesions, monkeypatch):

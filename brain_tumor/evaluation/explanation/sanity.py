@@ -17,12 +17,6 @@ from brain_tumor.models.classifier import blocks, build_classifier
 from brain_tumor.progress import progress
 
 IMAGES = 200  # at most; of each class its share
-VERDICTS = {
-    "sensitive": "maps need what the whole model has learned",
-    "insensitive_to_head": "maps need the learned features, but NOT the classifier: random logits point as well",
-    "insensitive": "INSENSITIVE: maps point as well when all weights are random",
-    "undecided": "undecided: too few lesions, or groups of them, to tell whether maps of random weights point worse",
-}
 
 
 def randomise(explainer: Explainer, backbone: str, lesions: Lesions, *, resamples: int = 1000) -> pd.DataFrame:
@@ -67,7 +61,7 @@ def randomise(explainer: Explainer, backbone: str, lesions: Lesions, *, resample
 
 
 def verdict(table: pd.DataFrame) -> str:
-    """A key of VERDICTS: which weights the maps need to point at lesions.
+    """A key of `scores.VERDICTS`: which weights the maps need to point at lesions.
 
     Pointing counts as kept if more than half of it is left, at 95 % confidence, otherwise as lost if it has become less
     at that confidence; both by the change on the same lesions.

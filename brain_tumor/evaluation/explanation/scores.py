@@ -23,6 +23,13 @@ from brain_tumor.progress import progress
 
 # The maps that a row of scores is of.
 MODEL, CENTRE, CLASS_MEAN = "model", "centre", "class_mean"
+# What `sanity.verdict` says of maps, in words.
+VERDICTS = {
+    "sensitive": "maps need what the whole model has learned",
+    "insensitive_to_head": "maps need the learned features, but NOT the classifier: random logits point as well",
+    "insensitive": "INSENSITIVE: maps point as well when all weights are random",
+    "undecided": "undecided: too few lesions, or groups of them, to tell whether maps of random weights point worse",
+}
 BATCH = 16
 
 Mapper = Callable[[NDArray[np.uint8], NDArray[np.int64]], list[Maps]]
