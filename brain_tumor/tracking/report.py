@@ -102,11 +102,13 @@ def log_robustness(
 ) -> str:
     """Measure a part under corruption (see `measure_robustness`) and log it; returns the finding in one line.
 
-    Metrics `part/robustness` (the mean) and `part/robustness_<corruption>`, `tables/part_robustness.csv`, and the
-    figures `part/robustness` and `part/robustness_examples`, of the first usual case.
+    Metrics `part/robustness` (the mean) and `part/robustness_<corruption>`, `tables/part_robustness.csv`, of the means
+    `tables/part_robustness_means.csv`, and the figures `part/robustness` and `part/robustness_examples`, of the first
+    usual case.
     """
     found = measure_robustness(model, dataset, part, evaluation, batch_size=batch_size, resamples=resamples)
     log_table(found.table, f"tables/{part}_robustness.csv")
+    log_table(found.means, f"tables/{part}_robustness_means.csv")
     means = found.means.set_index("corruption")
     each, overall = means["accuracy"].drop(ALL), means.loc[ALL]
     scores = {f"robustness_{name}": value for name, value in each.items()} | {"robustness": overall["accuracy"]}
