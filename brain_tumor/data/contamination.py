@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from brain_tumor.data.cache import cache_folder
 from brain_tumor.data.grouping import joined, patients_table
-from brain_tumor.data.listing import from_site, locate
+from brain_tumor.data.listing import listed_paths, locate
 from brain_tumor.data.split import Split
 from brain_tumor.data.twins import find_twins
 
@@ -83,13 +83,6 @@ def _patients(file: str | None, table: pd.DataFrame, others: pd.DataFrame | None
     if file is None:
         return [""] * len(table)
     known = patients_table(file).to_dict()
-    for path in _listed(others) if others is not None else []:
+    for path in listed_paths(others) if others is not None else []:
         known.pop(path, None)
-    return [str(known.get(path, "")) for path in _listed(table)]
-
-
-def _listed(table: pd.DataFrame) -> list[str]:
-    """The paths by which a source lists its images: below their root, or with several roots `site/path`."""
-    if table["site"].nunique() < 2:
-        return table["path"].tolist()
-    return [from_site(path, site) for path, site in zip(table["path"], table["site"], strict=True)]
+    return [str(known.get(path, "")) for path in listed_paths(table)]

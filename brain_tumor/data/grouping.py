@@ -8,6 +8,7 @@ import pandas as pd
 
 from brain_tumor.data.cache import cache_folder
 from brain_tumor.data.components import components
+from brain_tumor.data.listing import listed_paths
 from brain_tumor.data.twins import find_twins
 from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path
@@ -93,6 +94,20 @@ def read_patients(file: str, paths: "pd.Series[str]") -> "pd.Series[str]":
         )
     logger.info("%d patients known, of %d of %d images", patient[patient != ""].nunique(), found, len(paths))
     return patient
+
+
+def count_patients(table: pd.DataFrame, file: str) -> pd.DataFrame:
+    """How many patients the file `file` names in a split, by part and class ("all": of any).
+
+    Columns `part`, `class`, `patients`, and `known`: images whose patient is named. Raises InputError if the file
+    cannot be read.
+    """
+    names = patients_table(file)
+    rows = table.assign(patient=[str(names.get(path, "")) for path in listed_paths(table)])
+    rows = rows[rows["patient"] != ""]
+    every = pd.concat([rows.assign(label="all"), rows])
+    found = every.groupby(["part", "label"])["patient"].agg(["nunique", "size"]).reset_index()
+    return found.set_axis(["part", "class", "patients", "known"], axis=1)
 
 
 def joined(first: "pd.Series[str]", second: "pd.Series[str]") -> "pd.Series[str]":

@@ -98,6 +98,13 @@ def from_site(path: str, site: str) -> str:
     return f"{site}/{rest}" if found else path
 
 
+def listed_paths(table: pd.DataFrame) -> list[str]:
+    """The paths by which a source lists a split's images: below their root, or with several roots `site/path`."""
+    if table["site"].nunique() < 2:
+        return table["path"].tolist()
+    return [from_site(path, site) for path, site in zip(table["path"], table["site"], strict=True)]
+
+
 def read_phantom(root: Path) -> pd.DataFrame:
     """The phantom's own table: columns path, label, part, group, site, mask."""
     table = pd.read_csv(root / "table.csv", dtype=str, keep_default_na=False)

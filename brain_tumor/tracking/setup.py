@@ -7,10 +7,11 @@ from typing import Any
 import mlflow
 
 from brain_tumor.config import TrainConfig
+from brain_tumor.data.grouping import count_patients
 from brain_tumor.data.protocol import leak
 from brain_tumor.data.split import Split
 from brain_tumor.tracking.registry import RegisteredModel
-from brain_tumor.tracking.runs import git_tags, log_config, log_environment, log_split
+from brain_tumor.tracking.runs import git_tags, log_config, log_environment, log_split, log_table
 from brain_tumor.training.preflight import image_size
 
 GROUPS = ("data", "model", "augment", "schedule", "hardware")
@@ -68,11 +69,13 @@ def evaluation_tags(registered: RegisteredModel, split: Split, protocol: str, co
 
 
 def log(plan: Plan, split: Split) -> None:
-    """Log parameters, configuration, overrides, split and environment to the current run."""
+    """Log parameters, configuration, overrides, split, number of patients and environment to the current run."""
     mlflow.log_params(parameters(plan))
     composed = {**plan.composed, "test": plan.config.test}
     log_config(composed, plan.overrides)
     log_split(split, "training")
+    if plan.config.data.patients is not None:
+        log_table(count_patients(split.table, plan.config.data.patients), "tables/patients.csv")
     log_environment()
 
 
