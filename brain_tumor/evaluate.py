@@ -48,7 +48,7 @@ def evaluate(raw: DictConfig) -> None:
         from brain_tumor.evaluation.explanation.kinds import check
         from brain_tumor.evaluation.measure import measure, measure_all
         from brain_tumor.serving.choice import choose_for
-        from brain_tumor.tracking import decisions, registry, report, runs, setup
+        from brain_tumor.tracking import cards, decisions, registry, report, runs, setup
         from brain_tumor.tracking.explanations import log_explanations
 
     registered = registry.load_model(config.model_uri)
@@ -89,7 +89,8 @@ def evaluate(raw: DictConfig) -> None:
             line = report.log_robustness(answering, dataset, "test", measured["test"], **sizes)
             found = [*found, f"test      {line}"]
     said = [] if config.runtime == "keras" else [f"runtime   {runtime}"]
-    lines = [f"model     {registered.uri}", *said, *more, *found, *site.remarks(known)]
+    card = cards.card_line(registered.run_id)  # now that this evaluation has finished, the card has it, too
+    lines = [f"model     {registered.uri}", *said, *more, *found, *site.remarks(known), card]
     print(report.summary([(measured[part], tables[part]) for part in measured], dataset.split, store, run_id, lines))
 
 

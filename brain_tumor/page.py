@@ -46,7 +46,11 @@ def grid(columns: Sequence[str], rows: Sequence[Sequence[str]], text: Sequence[b
     kinds = [' class="text"' if each else "" for each in text]
 
     def line(cells: Sequence[str], tag: str) -> str:
-        inner = "".join(f"<{tag}{kind}>{_breakable(cell)}</{tag}>" for cell, kind in zip(cells, kinds, strict=True))
+        shown = [
+            _breakable(cell) if word else escape(cell).replace(" to ", "&nbsp;to&nbsp;")
+            for cell, word in zip(cells, text, strict=True)
+        ]
+        inner = "".join(f"<{tag}{kind}>{cell}</{tag}>" for cell, kind in zip(shown, kinds, strict=True))
         return f"<tr>{inner}</tr>"
 
     body = "".join(line(row, "td") for row in rows)

@@ -69,6 +69,7 @@ class Project(Hooks):
         log_progress(self._store, self._run_id, study)
 
     def closed(self, study: optuna.Study, status: str) -> None:
+        from brain_tumor.tracking.cards import card_line
         from brain_tumor.tracking.sweep_run import close_parent, log_progress, register_best
 
         config = self._checked[0][0]
@@ -87,10 +88,12 @@ class Project(Hooks):
         lines = [f"train it again, on all training data: {entry.command('train')} {shlex.join(again)}"]
         if config.tracking.register:
             uri, _, crowned = register_best(study, config.tracking.register)
+            card = card_line(str(best.user_attrs["run_id"]))
             evaluated = [f"model_uri={uri}", *([f"tracking.uri={where}"] if (where := config.tracking.uri) else [])]
             lines = [
                 f"model     {uri}",
                 crowned,
+                card,
                 *lines,
                 f"evaluate it: {entry.command('evaluate')} {shlex.join(evaluated)}",
             ]

@@ -103,7 +103,7 @@ def finish(prepared: "Prepared", store: Any, tags: dict[str, str], run_id: str, 
     """Train the current run from what `folder` holds, register, then measure and draw; returns the best `monitor`."""
     from brain_tumor.evaluation.certainty.decision import settle
     from brain_tumor.evaluation.prediction import observing
-    from brain_tumor.tracking import decisions, registry, report, runs
+    from brain_tumor.tracking import cards, decisions, registry, report, runs
     from brain_tumor.training import checkpoint
     from brain_tumor.training.run import train_model
 
@@ -130,7 +130,8 @@ def finish(prepared: "Prepared", store: Any, tags: dict[str, str], run_id: str, 
     # The test part is opened once, by a single run that has finished; nothing is decided by it.
     measured, more = _measure(prepared, trained, ("val", "test") if config.test else ("val",), decision)
     checkpoint.discard(folder)
-    print(report.summary(measured, prepared.dataset.split, store, run_id, [*lines, *more]))
+    card = cards.card_line(run_id)
+    print(report.summary(measured, prepared.dataset.split, store, run_id, [*lines, *more, card]))
     return score
 
 

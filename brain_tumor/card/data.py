@@ -1,0 +1,146 @@
+"""What the model has seen, and under which protocol."""
+
+import pandas as pd
+
+from brain_tumor.card.blocks import Block, Grid, Paragraph, Points, Section, pairs
+from brain_tumor.card.facts import NOTHING, Facts, listed, number, shown
+from brain_tumor.card.opening import leaks, nameless
+from brain_tumor.data.split import PARTS, Split
+
+ALL = "all"
+ROLES = {
+    "train": "fits the weights",
+    "val": 'chooses the epoch, the temperature and the confidence of "not sure"',
+    "calibration": "fits the prediction sets, and chooses nothing",
+    "test": "is measured once, after training; nothing is selected on it",
+}
+PROTOCOLS = {
+    "official": "the data's own folders, as the literature has it; copies of a slice may stand on both sides",
+    "clean": "the data's own test folder; what shares a slice or a patient with it does not train",
+    "grouped": "all parts are drawn over whole groups, stratified by class; of test, validation and calibration one "
+    "image a slice counts",
+    "leave_one_site_out": "one site is the test part; what shares a slice or a patient with it does not train",
+}
+# Of a phase's settings those that a card shows.
+PHASE: tuple[str, ...] = (
+    *("epochs", "batch_size", "optimizer", "learning_rate", "warmup_epochs", "decay", "weight_decay", "unfreeze"),
+    *("dropout", "label_smoothing", "class_weights", "weight_averaging", "augment_strength"),
+)
+_GROUPS = (
+    "A group is all images of one slice or, where patients are known, of one patient; it is what intervals resample. "
+    "Images less slices are the copies of a slice."
+)
+
+
+def data(facts: Facts) -> Section:
+    tags, split = facts.run.tags, facts.split
+    rows = [
+        ("kind", facts.run.data + ("" if facts.synthetic else " (real images)")),
+        ("where the images lay", shown(facts.key("data.root")) if facts.config else NOTHING),
+        ("digest of the split", tags.get("data_digest", NOTHING)),
+        ("digest of all images", tags.get("listed_digest", NOTHING)),
+        ("sites", listed(sorted(set(split.table["site"]))) if split is not None else NOTHING),
+    ]
+    if split is None:
+        return Section("Data", (pairs(rows), Paragraph("Open: the run's split table cannot be read.")))
+    return Section("Data", (pairs(rows), _sizes(facts, split), Points(tuple(findings(facts)))), note=_GROUPS)
+
+
+def findings(facts: Facts) -> list[str]:
+    """What is known of leaks, copies, labels and patients, a sentence each."""
+    lines = leaks(facts)
+    if facts.split is None:
+        return lines
+    table = facts.split.table
+    if not lines:
+        lines.append("No test or validation image has a known twin, or a known patient, in the parts it is kept from.")
+    labels = table.groupby("twin")["label"].nunique()
+    if (labels > 1).any():
+        lines.append(f"{int((labels > 1).sum()):,} slices stand under more than one class.")
+    copies = len(table) - table["twin"].nunique()
+    lines.append(f"{copies:,} of {len(table):,} images are copies of a slice that is there already.")
+    return [*lines, patients(facts)]
+
+
+def patients(facts: Facts) -> str:
+    """What is known of whose images they are."""
+    if facts.synthetic and facts.key("data.patients") is None:
+        return "There are no patients: a group is one synthetic subject, or what its source gives as one."
+    unnamed = nameless(facts)
+    if not unnamed:
+        return "The patient of every image is named."
+    return f"Open: {unnamed[0].lower()}{unnamed[1:]}; there, groups are slices, and a patient may stand on both sides."
+
+
+def _sizes(facts: Facts, split: Split) -> Grid:
+    """Images, slices, groups and patients by part and class."""
+    named = {(row["part"], row["class"]): f"{row['patients']:,}" for row in facts.run.rows("patients")}
+    rows = []
+    for part, counts in split.counts.items():
+        of_part = split.part(part)
+        for name in (ALL, *counts):
+            chosen = of_part if name == ALL else of_part[of_part["label"] == name]
+            known = (named.get((part, name), "0"),) if named else ()
+            rows.append((part, name, *_counts(chosen), *known))
+    columns = ("part", "class", "images", "slices", "groups", *(("patients",) if named else ()))
+    return Grid(columns, tuple(rows), leading=2)
+
+
+def _counts(rows: pd.DataFrame) -> tuple[str, str, str]:
+    return f"{len(rows):,}", f"{rows['twin'].nunique():,}", f"{rows['group'].nunique():,}"
+
+
+def protocol(facts: Facts) -> Section:
+    name = facts.run.tags.get("protocol", "")
+    present = facts.split.counts if facts.split is not None else {part: {} for part in PARTS}
+    blocks: list[Block] = [
+        Paragraph(f"{name or 'Open: the run names no protocol'}: {PROTOCOLS.get(name, 'not described here')}."),
+        Points(tuple(f"{part}: {ROLES[part]}." for part in PARTS if part in present)),
+        pairs(_training(facts)),
+    ]
+    schedule = facts.key("schedule")
+    if isinstance(schedule, dict):
+        phases = tuple(schedule)
+        rows = [(key.replace("_", " "), *(shown(schedule[each].get(key)) for each in phases)) for key in PHASE]
+        blocks.append(Grid(("", *(f"phase {each}" for each in phases)), tuple(rows)))
+    else:
+        blocks.append(Paragraph("Open: the run's configuration cannot be read, so neither can its schedule."))
+    return Section("Protocol and training", tuple(blocks))
+
+
+def _training(facts: Facts) -> list[tuple[str, str]]:
+    fractions = {part: facts.key(f"data.{part}_fraction") for part in ("test", "val", "calibration")}
+    drawn = listed([f"{part} {shown(value)}" for part, value in fractions.items()])
+    rows = [
+        ("shares drawn where the folders give none", f"{drawn}; data.split_seed={shown(facts.key('data.split_seed'))}"),
+        ("share of the training part used", shown(facts.key("data.subset") or 1) if facts.config else NOTHING),
+        ("seed", str(facts.params.get("seed", NOTHING))),
+        ("augmentation", augmentation(facts)),
+        ("kept epoch", selection(facts)),
+    ]
+    fold, site = facts.key("protocol.fold"), facts.key("protocol.site")
+    if fold is not None:
+        rows.insert(0, ("fold", f"{fold} (from 0) of {shown(facts.key('protocol.folds'))}"))
+    if site is not None:
+        rows.insert(0, ("site that is the test part", shown(site)))
+    return rows
+
+
+def augmentation(facts: Facts) -> str:
+    transforms = facts.key("augment.transforms")
+    name = facts.params.get("augment") or shown(facts.key("augment.name"))
+    return f"{name} ({listed(list(transforms))})" if transforms else name
+
+
+def selection(facts: Facts) -> str:
+    """Which epoch was kept, by what."""
+    monitor, score = facts.run.tags.get("monitor"), facts.run.tags.get("score")
+    if monitor is None or score is None:
+        return "open: the run does not say what chose it"
+    steps = [step for step, value in facts.epochs if abs(value - float(score)) < 1e-12]
+    of = (
+        f"epoch {' or '.join(map(str, steps))} of {len(facts.epochs)}"
+        if steps
+        else f"one of {len(facts.epochs)} epochs"
+    )
+    return f"{of}, by {monitor} {number(float(score))} (before calibration)"

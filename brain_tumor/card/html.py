@@ -1,0 +1,29 @@
+"""A card as one HTML page that opens offline."""
+
+import re
+from html import escape
+
+from brain_tumor.card.blocks import Alert, Block, Card, Code, Grid, Paragraph, Points
+from brain_tumor.page import document, grid, section
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def render(card: Card) -> str:
+    """The whole card."""
+    sections = [section(each.title, *map(_block, each.blocks), note=each.note) for each in card.sections]
+    return _CONTROL.sub("", document(card.title, *map(_block, card.opening), *sections))
+
+
+def _block(block: Block) -> str:
+    match block:
+        case Paragraph(text):
+            return f"<p>{escape(text)}</p>"
+        case Alert(text):
+            return f'<p class="notice"><strong>{escape(text)}</strong></p>'
+        case Points(items):
+            return f"<ul>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>"
+        case Grid(columns, rows, leading):
+            return grid(columns, rows, [index < leading for index in range(len(columns))])
+        case Code(text):
+            return f"<pre>{escape(text)}</pre>"

@@ -1,0 +1,161 @@
+"""What the model scores, overall and by class, and how its probabilities and answers hold."""
+
+import numpy as np
+import pandas as pd
+
+from brain_tumor.card.blocks import Block, Grid, Paragraph, Section, pairs
+from brain_tumor.card.facts import NOTHING, Facts, Logged, interval, number
+from brain_tumor.evaluation.metrics import HEADLINE, PER_CLASS
+
+PART_NAMES = {"test": "test", "val": "validation", "unseen": "unseen"}
+UNCALIBRATED = {"ece": "calibration error (ECE)", "log_loss": "log loss (nats)", "brier": "Brier score (0..2)"}
+_INTERVALS = (
+    "95 % intervals by a bootstrap over groups: percentiles, of the calibration error (ece) the basic interval. "
+    "Log loss, Brier score and ece: lower is better."
+)
+_SETS = (
+    "A set of level L shall hold the true class of L of the images of each class. Expected: where 95 % of such shares "
+    "lie for so many calibration and test images, if images are independent draws, and if only groups are."
+)
+
+
+def performance(facts: Facts) -> Section:
+    parts = [part for part in ("test", "val") if facts.run.rows(f"{part}_metrics")]
+    blocks: list[Block] = []
+    if "test" not in parts:
+        blocks.append(Paragraph("Open: the test part of this run was not opened."))
+    if parts:
+        blocks.append(_overall(facts.run, parts))
+    for part in parts:
+        blocks += [Paragraph(f"{_title(facts.run, part)}, by class:"), _by_class(facts, part)]
+        confusion = _confusion(facts, part)
+        if confusion is not None:
+            blocks += [Paragraph(f"{_title(facts.run, part)}, true class (rows) and answer (columns):"), confusion]
+    return Section("Scores", tuple(blocks), note=_INTERVALS if parts else "")
+
+
+def _title(run: Logged, part: str) -> str:
+    """A part, its size and what flatters it."""
+    size, mark = run.size(part), run.marks.get(part, "")
+    images = f", {size[0]:,} images in {size[1]:,} groups" if size else ""
+    return f"{PART_NAMES[part].capitalize()} part{f' ({mark})' if mark else ''}{images}"
+
+
+def _overall(run: Logged, parts: list[str]) -> Grid:
+    columns = ["metric"]
+    for part in parts:
+        mark = run.marks.get(part, "")
+        columns += [f"{PART_NAMES[part]}{f' ({mark})' if mark else ''}", "95 % interval"]
+    rows = []
+    for metric in HEADLINE:
+        cells = [metric.replace("_", " ")]
+        for part in parts:
+            row = run.score(part, metric)
+            cells += [NOTHING, NOTHING] if row is None else [number(row["value"]), interval(row)]
+        rows.append(tuple(cells))
+    return Grid(tuple(columns), tuple(rows))
+
+
+def _by_class(facts: Facts, part: str) -> Grid:
+    rows = []
+    for name in facts.classes:
+        cells = [name]
+        for metric in PER_CLASS:
+            row = facts.run.score(part, f"{metric}_{name}")
+            bounds = NOTHING if row is None else interval(row)
+            value = NOTHING if row is None else number(row["value"])
+            cells.append(value if bounds == NOTHING else f"{value} ({bounds})")
+        rows.append(tuple(cells))
+    return Grid(("class", *(metric.replace("_", " ") for metric in PER_CLASS)), tuple(rows))
+
+
+def _confusion(facts: Facts, part: str) -> Grid | None:
+    table = facts.run.tables.get(f"{part}_predictions")
+    if table is None:
+        return None
+    counts = pd.crosstab(table["label"], table["prediction"])
+    counts = counts.reindex(index=facts.classes, columns=facts.classes, fill_value=0)
+    rows = [(name, *(f"{count:,}" for count in counts.loc[name])) for name in facts.classes]
+    return Grid(("", *facts.classes), tuple(rows))
+
+
+def certainty(facts: Facts) -> Section:
+    """Calibration, prediction sets, "not sure" and "not a brain MRI"."""
+    decision, metrics = facts.decision, facts.run.metrics
+    if decision is None:
+        return Section(
+            "Calibration and certainty",
+            (Paragraph("Open: the run holds no decision, so its probabilities are as trained and nothing is fitted."),),
+        )
+    scaling = decision.scaling
+    how = f"temperature {number(scaling.temperature)}" if scaling.kind == "temperature" else scaling.kind
+    blocks: list[Block] = [pairs([("scaling", how), ("why", scaling.why)])]
+    rows = []
+    for name, title in UNCALIBRATED.items():
+        for part in ("test", "val"):
+            before, after = metrics.get(f"{part}/{name}_uncalibrated"), facts.run.score(part, name)
+            if before is not None and after is not None:
+                rows.append((title, PART_NAMES[part], number(before), number(after["value"]), interval(after)))
+    if rows:
+        columns = ("measure", "part", "before scaling", "after", "95 % interval")
+        blocks.append(Grid(columns, tuple(rows), leading=2))
+    else:
+        blocks.append(Paragraph("Scaling changes nothing, so calibration is that under Scores."))
+    blocks += [*_sets(facts), pairs(_answers(facts))]
+    return Section("Calibration and certainty", tuple(blocks), note=_SETS)
+
+
+def _sets(facts: Facts) -> list[Block]:
+    runs = facts.holding("test_conformal")
+    if not runs:
+        return [Paragraph("Open: no prediction set was measured on a test part.")]
+    blocks: list[Block] = []
+    for run in runs:
+        rows = [
+            (
+                f"{row['level']:g}",
+                str(row["class"]),
+                f"{row['images']:,}",
+                number(row["coverage"]),
+                interval(row),
+                interval(row, "_groups"),
+                f"{row['set_size']:.2f}",
+                number(row["single"]),
+                number(row["empty"]),
+            )
+            for row in run.rows("test_conformal")
+        ]
+        columns = ("level", "class", "images", "coverage", "expected, by image", "expected, by group")
+        blocks += [
+            Paragraph(f"Prediction sets, {whose(facts, run)}:"),
+            Grid((*columns, "classes in a set", "of one class", "empty"), tuple(rows), leading=2),
+        ]
+    return blocks
+
+
+def _answers(facts: Facts) -> list[tuple[str, str]]:
+    decision, metrics = facts.decision, facts.run.metrics
+    assert decision is not None
+    limit = number(decision.confidence) if np.isfinite(decision.confidence) else "none reaches it: all are not sure"
+    rows = [
+        ("accuracy wanted of what is answered", number(decision.accuracy)),
+        ('"not sure" below a confidence of', limit),
+        ('"not a brain MRI" beyond a distance of', number(decision.distance)),
+    ]
+    named = {
+        "answered": "share of the test images that is answered",
+        "answered_accuracy": "accuracy of these answers",
+        "aurc": "area under risk against coverage (lower is better)",
+        "not_brain_mri": 'test images of which "not a brain MRI" is said',
+    }
+    rows += [(title, number(metrics[f"test/{name}"])) for name, title in named.items() if f"test/{name}" in metrics]
+    return rows
+
+
+def whose(facts: Facts, run: Logged) -> str:
+    """Which images a run measured: this run's own test part, or an evaluation's."""
+    mark = f" ({run.marks['test']})" if run.marks.get("test") else ""
+    if run.tags.get("data_digest") == facts.run.tags.get("data_digest"):
+        by = "" if run is facts.run else f", measured by run {run.run_id}"
+        return f"the run's own test part{mark}{by}"
+    return f"{run.data}, {run.tags.get('site', 'site unknown')}{mark}, measured by run {run.run_id}"
