@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from brain_tumor.data.grouping import joined, read_patients
+from brain_tumor.data.grouping import count_patients, joined, read_patients
 from brain_tumor.errors import InputError
 
 PATHS = pd.Series(["Training/a.png", "Training/b.png", "Testing/c.png"])
@@ -25,6 +25,20 @@ def test_rows_alike_in_twin_or_patient_are_one_group() -> None:
 
 def test_a_patient_named_as_a_twin_is_not_taken_for_it() -> None:
     assert joined(pd.Series(["a", "b", "c"]), pd.Series(["b", "", "b"])).tolist() == ["a", "b", "a"]
+
+
+def test_patients_are_counted_by_part_and_class(tmp_path: Path) -> None:
+    rows = [
+        ("A/x/1.png", "A", "glioma", "train"),
+        ("A/x/2.png", "A", "notumor", "train"),
+        ("B/1.png", "B", "glioma", "val"),
+    ]
+    split = pd.DataFrame(rows, columns=["path", "site", "label", "part"])
+    file = patients(tmp_path, "path,patient\nA/x/1.png,P\nA/x/2.png,P\nB/1.png,unknown\n")
+    found = count_patients(split, file).set_index(["part", "class"])
+    assert found.loc[("train", "all")].tolist() == [1, 2]
+    assert found.loc[("train", "glioma")].tolist() == [1, 1]
+    assert "val" not in found.index.get_level_values("part")
 
 
 def test_nobody_known_leaves_the_twins() -> None:
