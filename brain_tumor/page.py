@@ -20,8 +20,13 @@ th { border-bottom: 1px solid #999; font-weight: 600; overflow-wrap: normal; ver
 .text { text-align: left; }
 img { max-width: 100%; }
 pre { background: #f4f6f8; padding: .6rem 1rem; white-space: pre-wrap; }
-@media (max-width: 40rem) { body { margin: 1rem auto; } th, td { padding: .15rem .4rem; } }
+@media (max-width: 40rem) { body { margin: 1rem auto; } th, td { padding: .15rem .4rem; }
+  .prose thead { display: none; } .prose tr { display: block; padding: .4rem 0; border-bottom: 1px solid #ddd; }
+  .prose td { display: block; border: 0; padding: 0; } .prose td:nth-child(3) { color: #666; }
+  .prose td:nth-child(-n + 2) { display: inline; font-weight: 600; }
+  .prose td:first-child { margin-right: .6rem; } }
 @media print { body { max-width: none; margin: 0; font-size: 10pt; } h2 { break-after: avoid; }
+  table { font-size: 8pt; }
   tr { break-inside: avoid; } thead { display: table-header-group; } .wide { overflow: visible; } }
 """
 
@@ -55,7 +60,8 @@ def grid(columns: Sequence[str], rows: Sequence[Sequence[str]], text: Sequence[b
 
     body = "".join(line(row, "td") for row in rows)
     head = f"<thead>{line(columns, 'th')}</thead>" if any(columns) else ""
-    return f'<div class="wide"><table>{head}<tbody>{body}</tbody></table></div>'
+    prose = ' class="prose"' if all(text) and len(text) > 2 else ""  # on a phone a paragraph a row, not columns
+    return f'<div class="wide"><table{prose}>{head}<tbody>{body}</tbody></table></div>'
 
 
 def _breakable(text: str) -> str:

@@ -102,6 +102,14 @@ def interval(row: Row, suffix: str = "") -> str:
     return NOTHING if not np.isfinite(low) else f"{number(low)} to {number(high)}"
 
 
+def bounded(row: Row | None) -> str:
+    """A row's value and its interval in a table's cell."""
+    if row is None:
+        return NOTHING
+    bounds = interval(row)
+    return number(row["value"]) if bounds == NOTHING else f"{number(row['value'])} ({bounds})"
+
+
 def scored(row: Row | None) -> str:
     """A row's value and its interval in a few words."""
     if row is None:

@@ -1,17 +1,18 @@
 """What was measured beside the scores: explanations, corruptions, and other images."""
 
 from brain_tumor.card.blocks import Block, Grid, Paragraph, Points, Section
-from brain_tumor.card.facts import NOTHING, Facts, Logged, interval, number, shown
+from brain_tumor.card.facts import NOTHING, Facts, Logged, bounded, interval, number, shown
 from brain_tumor.card.scores import whose
+from brain_tumor.evaluation.explanation.localisation import SCORES
 from brain_tumor.evaluation.explanation.scores import CENTRE, CLASS_MEAN, MODEL, VERDICTS
 
 MAPS = {MODEL: "the model's maps", CENTRE: "a Gaussian in the centre", CLASS_MEAN: "the class's mean map"}
 REMOVED = {
-    "kept": "predictions that stay without the lesion",
-    "to_notumor": "that become notumor",
-    "probability": "probability of the class before",
+    "kept": "stay",
+    "to_notumor": "become notumor",
+    "probability": "probability before",
     "probability_removed": "and after",
-    "kept_mirrored": "predictions that stay where its mirror image is painted over",
+    "kept_mirrored": "stay, its mirror image painted over",
 }
 LISTED = 20  # evaluations in the table, the newest first
 _MAPS = (
@@ -52,20 +53,27 @@ def method(facts: Facts) -> str:
 
 
 def _maps(run: Logged) -> Grid:
-    rows = []
-    for row in run.rows("test_maps"):
-        which = (str(row["class"]), MAPS.get(row["map"], str(row["map"])), str(row["metric"]))
-        rows.append((*which, f"{row['images']:,}", number(row["value"]), interval(row)))
-    return Grid(("class", "map", "score", "lesions", "value", "95 % interval"), tuple(rows), leading=3)
+    rows = run.rows("test_maps")
+    kinds = dict.fromkeys((str(row["class"]), str(row["map"])) for row in rows)
+    lines = []
+    for name, kind in kinds:
+        own = {row["metric"]: row for row in rows if (row["class"], row["map"]) == (name, kind)}
+        lesions = f"{max(row['images'] for row in own.values()):,}"
+        lines.append((name, MAPS.get(kind, kind), lesions, *(bounded(own.get(score)) for score in SCORES)))
+    return Grid(("class", "map", "lesions", *SCORES), tuple(lines), leading=2)
 
 
 def _removal(run: Logged) -> list[Block]:
-    rows = []
-    for row in run.rows("test_removal"):
-        which = (str(row["class"]), REMOVED.get(row["metric"], str(row["metric"])))
-        rows.append((*which, f"{row['images']:,}", number(row["value"]), interval(row)))
-    columns = ("class", "with the lesion painted over", "lesions", "value", "95 % interval")
-    return [Grid(columns, tuple(rows), leading=2)] if rows else []
+    rows = run.rows("test_removal")
+    if not rows:
+        return []
+    lines = []
+    for name in dict.fromkeys(str(row["class"]) for row in rows):
+        own = {row["metric"]: row for row in rows if row["class"] == name}
+        lesions = f"{max(row['images'] for row in own.values()):,}"
+        lines.append((name, lesions, *(bounded(own.get(metric)) for metric in REMOVED)))
+    title = "The same lesions painted over, and the predictions made again:"
+    return [Paragraph(title), Grid(("class", "lesions", *REMOVED.values()), tuple(lines))]
 
 
 def _sanity(run: Logged) -> Grid:
@@ -121,19 +129,14 @@ def elsewhere(facts: Facts) -> Section:
             if run.score(part, "accuracy") is None:
                 continue
             size, mark = run.size(part), run.marks.get(part, "")
-            which = "all" if part == "test" else "without those met in training"
-            cells = [run.date, run.run_id, what, which, mark or "none known", f"{size[0]:,}" if size else NOTHING]
-            for metric in ("accuracy", "macro_f1", "ece"):
-                row = run.score(part, metric)
-                bounds = NOTHING if row is None else interval(row)
-                value = NOTHING if row is None else number(row["value"])
-                cells.append(value if bounds == NOTHING else f"{value} ({bounds})")
-            rows.append(tuple(cells))
+            which = what if part == "test" else f"{what}, without those met in training"
+            cells = [run.date, run.run_id, which, mark or "none known", f"{size[0]:,}" if size else NOTHING]
+            rows.append((*cells, *(bounded(run.score(part, metric)) for metric in ("accuracy", "macro_f1", "ece"))))
     if not rows:
         return Section("Evaluations", (Paragraph("Open: no evaluation of this model was logged since."),))
     more = len(facts.evaluations) - LISTED
-    columns = ("date", "run", "images of", "which", "met in training", "images", "accuracy", "macro f1", "ece")
-    blocks: list[Block] = [Grid(columns, tuple(rows), leading=5)]
+    columns = ("date", "run", "images of", "met in training", "images", "accuracy", "macro f1", "ece")
+    blocks: list[Block] = [Grid(columns, tuple(rows), leading=4)]
     if more > 0:
         blocks.append(Points((f"{more:,} older evaluations are not shown.",)))
     return Section("Evaluations", tuple(blocks))

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from brain_tumor.card.blocks import Block, Grid, Paragraph, Section, pairs
-from brain_tumor.card.facts import NOTHING, Facts, Logged, interval, number
+from brain_tumor.card.facts import NOTHING, Facts, Logged, bounded, interval, number
 from brain_tumor.evaluation.metrics import HEADLINE, PER_CLASS
 
 PART_NAMES = {"test": "test", "val": "validation", "unseen": "unseen"}
@@ -57,15 +57,8 @@ def _overall(run: Logged, parts: list[str]) -> Grid:
 
 
 def _by_class(facts: Facts, part: str) -> Grid:
-    rows = []
-    for name in facts.classes:
-        cells = [name]
-        for metric in PER_CLASS:
-            row = facts.run.score(part, f"{metric}_{name}")
-            bounds = NOTHING if row is None else interval(row)
-            value = NOTHING if row is None else number(row["value"])
-            cells.append(value if bounds == NOTHING else f"{value} ({bounds})")
-        rows.append(tuple(cells))
+    scores = {name: [facts.run.score(part, f"{metric}_{name}") for metric in PER_CLASS] for name in facts.classes}
+    rows = [(name, *map(bounded, found)) for name, found in scores.items()]
     return Grid(("class", *(metric.replace("_", " ") for metric in PER_CLASS)), tuple(rows))
 
 

@@ -164,6 +164,11 @@ def test_an_evaluation_makes_the_card_richer(store: Store, dataset: Dataset) -> 
         runs.log_table(robust, "tables/test_robustness.csv")
         means = pd.DataFrame({"corruption": ["blur", "all"], "accuracy": [0.1875, 0.1875]}).assign(low=0.11, high=0.3)
         runs.log_table(means, "tables/test_robustness_means.csv")
+        maps = [("all", 9, "model", score, value) for score, value in (("pointing", 0.75), ("energy", 0.5))]
+        maps = pd.DataFrame(maps, columns=["class", "images", "map", "metric", "value"]).assign(low=0.2, high=0.9)
+        runs.log_table(maps, "tables/test_maps.csv")
+        kept = {"class": ["all"], "images": [9], "metric": ["kept"], "value": [0.125]}
+        runs.log_table(pd.DataFrame(kept).assign(low=np.nan, high=np.nan), "tables/test_removal.csv")
         mlflow.log_metrics({"test/robustness": 0.1875, "test/robustness_blur": 0.1875})
     text = ""
     for _ in range(2):
@@ -171,11 +176,14 @@ def test_an_evaluation_makes_the_card_richer(store: Store, dataset: Dataset) -> 
         text = str(cards.load_card(run_id))
     rows = cells(section(text, "Robustness"), "blur")
     assert rows == [["blur", "0.1875", "0.1100 to 0.3000", "0.2500", "0.1250"]]
+    shown = cells(section(text, "Explanations"), "all")
+    assert shown[0] == ["all", "the model's maps", "9", "0.7500 (0.2000 to 0.9000)", "0.5000 (0.2000 to 0.9000)", "–"]
+    assert shown[1][:4] == ["all", "9", "0.1250", "–"]
     [found] = cells(section(text, "Evaluations"), mlflow_date(second))
     logged = table(second, "test_metrics").set_index("metric").loc["accuracy"]
     assert found[1] == second
     assert found[2] == "folder, B&#124;&lt;b&gt;"
-    assert found[4:7] == [
+    assert found[3:6] == [
         "contamination UNKNOWN",
         "16",
         f"{logged['value']:.4f} ({logged['low']:.4f} to {logged['high']:.4f})",
