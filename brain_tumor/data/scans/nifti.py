@@ -1,0 +1,191 @@
+"""Slices of a NIfTI volume."""
+
+import gzip
+import io
+import math
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from brain_tumor.data.decode import MAX_PIXELS, CorruptImageError
+from brain_tumor.data.scans.geometry import PLANES, STRETCH, square_pixels
+from brain_tumor.data.scans.scan import Limits, Plane, Scan
+
+HEADER_1, HEAD = 348, 540  # bytes of the header of NIfTI-1, and of NIfTI-2
+BRIGHTEST = 99.5  # percentile of a volume's values that is white
+ALIKE = 1.05  # distances whose ratio is below it count as equal
+READ = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What a header says, checked."""
+
+    shape: tuple[int, int, int]  # voxels
+    dtype: np.dtype[Any]
+    offset: int  # bytes before the first value
+    negative: bool  # the scaling turns bright to dark
+    affine: NDArray[np.float64]  # (4, 4) from voxels to mm, RAS+
+
+
+def is_gzip(content: bytes) -> bool:
+    return content[:3] == b"\x1f\x8b\x08"
+
+
+def is_nifti(head: bytes) -> bool:
+    """Whether a NIfTI or Analyze header begins with `head`: its first field is its own length (348, or 540)."""
+    return head[:4] in {struct.pack(order + "i", size) for order in "<>" for size in (HEADER_1, HEAD)}
+
+
+def open_nifti(content: bytes, plane: Plane, limits: Limits) -> Scan:
+    """The slices of a NIfTI-1 or NIfTI-2 file (`.nii`, `.nii.gz`) with one volume.
+
+    The volume is turned to the closest canonical axes (RAS+), and its slices are shown in radiological convention: the
+    patient's right on the left of axial and coronal ones, the front on the left of sagittal ones; the front above in
+    axial ones, the head above in the others. They come in the order left to right, back to front, feet to head. Pixels
+    are made square by the voxels' sizes. `plane="auto"` is perpendicular to the axis with the largest distance
+    between voxels, axial where the others are not 5 % above its own; a volume of one slice is that slice.
+
+    `scl_slope` and `scl_inter` are applied; then one linear scale for the volume leads from its minimum (black) to its
+    99.5th percentile (white), over finite values. NaN is black.
+
+    Source: the NIfTI-1.1 and NIfTI-2 header definitions (nifti1.h, nifti2.h).
+
+    Raises:
+        CorruptImageError: no single-file NIfTI, several volumes, values that are no gray levels, over a limit, or not
+            what its header says.
+    """
+    packed = is_gzip(content)
+    head = _unpack(content, HEAD) if packed else content[:HEAD]
+    if packed and not is_nifti(head):
+        raise CorruptImageError("gzip holds no NIfTI volume: unpack the file first")
+    layout = _layout(head, limits)
+    size = layout.offset + math.prod(layout.shape) * layout.dtype.itemsize
+    if size > limits.file_bytes:
+        raise CorruptImageError(f"too large: {size:,} bytes unpacked are over the limit of {limits.file_bytes:,}")
+    data = _unpack(content, size) if packed else content
+    if len(data) < size:
+        raise CorruptImageError("truncated: it has fewer values than its header says")
+    stored = np.frombuffer(data, layout.dtype, math.prod(layout.shape), layout.offset)
+    volume, spacing = _canonical(stored.reshape(layout.shape, order="F"), layout.affine)
+    axis = _axis(plane, volume.shape, spacing)
+    if volume.shape[axis] > limits.slices:
+        raise CorruptImageError(f"too large: {volume.shape[axis]:,} slices are over the limit of {limits.slices:,}")
+    across, up = (each for each in range(3) if each != axis)
+    if volume.shape[across] * volume.shape[up] > MAX_PIXELS:
+        raise CorruptImageError(f"too large: a slice is over the limit of {MAX_PIXELS:,} pixels")
+    if not 1 / STRETCH <= spacing[up] / spacing[across] <= STRETCH:
+        raise CorruptImageError("the distances between its voxels cannot be true")
+    black, white = _range(stored, layout.negative)
+
+    def picture(index: int) -> Image.Image:
+        values = np.take(volume, index, axis).T[::-1, ::-1]
+        gray = Image.fromarray(_gray(values, black, white)).convert("RGB")
+        return square_pixels(gray, spacing[up], spacing[across])
+
+    return Scan("nifti", volume.shape[axis], PLANES[axis], picture)
+
+
+def _layout(head: bytes, limits: Limits) -> _Layout:
+    header = _header(head)
+    magic = header["magic"].item()
+    if magic[:2] == b"ni" and magic[2:3] in b"12":
+        raise CorruptImageError("half of a pair of files (.hdr, .img): convert the pair to one .nii file")
+    if magic[:2] != b"n+":
+        raise CorruptImageError("an Analyze header, which does not say where left is: convert it to NIfTI")
+    count, *sides = (int(each) for each in header["dim"])
+    if not 2 <= count <= 7 or min(sides[:count]) < 1:
+        raise CorruptImageError("its header has impossible dimensions")
+    shape = (sides[0], sides[1], sides[2] if count > 2 else 1)
+    volumes = math.prod(sides[3:count])
+    if volumes > 1:
+        raise CorruptImageError(f"holds {volumes:,} volumes: split it into files of one volume each")
+    samples = math.prod(shape)
+    if samples > limits.samples:
+        raise CorruptImageError(f"too large: {samples:,} voxels are over the limit of {limits.samples:,}")
+    try:
+        dtype, offset, slope = header.get_data_dtype(), float(header["vox_offset"]), float(header["scl_slope"])
+        with np.errstate(all="ignore"):
+            affine = np.asarray(header.get_best_affine(), np.float64)
+    except Exception:  # nibabel lets errors of several kinds through
+        dtype, offset, slope, affine = np.dtype("V"), 0.0, 1.0, np.eye(4)
+    if dtype.newbyteorder("=").str[1:] not in READ:
+        raise CorruptImageError("its voxels are not single numbers of 8 to 64 bits (colour, complex and others)")
+    if not HEADER_1 <= offset <= limits.file_bytes or offset != int(offset):
+        raise CorruptImageError("its header has an impossible offset of the data")
+    with np.errstate(all="ignore"):
+        lengths = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+        believable = np.isfinite(affine).all() and (lengths > 1e-6).all() and (lengths < 1e6).all()
+        if not believable or abs(np.linalg.det(affine[:3, :3] / lengths)) < 1e-3:
+            raise CorruptImageError("its header has an impossible orientation (qform, sform)")
+    return _Layout(shape, dtype, int(offset), math.isfinite(slope) and slope < 0, affine)
+
+
+def _header(head: bytes) -> Any:
+    from nibabel.nifti1 import Nifti1Header
+    from nibabel.nifti2 import Nifti2Header
+
+    little = head[0] != 0
+    first = struct.unpack("<i" if little else ">i", head[:4])[0]
+    kind = Nifti2Header if first == HEAD else Nifti1Header
+    if len(head) < first:
+        raise CorruptImageError("truncated: the header of a NIfTI file ends early")
+    return kind(head[:first], endianness="<" if little else ">", check=False)
+
+
+def _unpack(content: bytes, size: int) -> bytes:
+    """The first `size` bytes, or fewer where there are no more, of what a gzip file holds."""
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
+            return file.read(size)
+    except (OSError, EOFError, zlib.error):
+        pass
+    raise CorruptImageError("a damaged gzip file")
+
+
+def _canonical(volume: NDArray[Any], affine: NDArray[np.float64]) -> tuple[NDArray[Any], tuple[float, ...]]:
+    """A view of the volume whose axes run to the right, front and head, and the distances (mm) along them."""
+    from nibabel.orientations import apply_orientation, io_orientation
+
+    orientation = io_orientation(affine)
+    if np.isnan(orientation).any():
+        raise CorruptImageError("its header has an impossible orientation (qform, sform)")
+    lengths = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    return apply_orientation(volume, orientation), tuple(lengths[np.argsort(orientation[:, 0])].tolist())
+
+
+def _axis(plane: Plane, shape: tuple[int, ...], spacing: tuple[float, ...]) -> int:
+    if plane != "auto":
+        return PLANES.index(plane)
+    if shape.count(1) == 1:
+        return shape.index(1)
+    return 2 if max(spacing) <= ALIKE * spacing[2] else int(np.argmax(spacing))
+
+
+def _range(stored: NDArray[Any], negative: bool) -> tuple[float, float]:
+    """The stored values of black and of white.
+
+    A scale from minimum to percentile is the same before and after `scl_slope * value + scl_inter`, but for the side
+    from which the percentile counts: so that no scaled copy of the volume is needed.
+    """
+    finite = stored[np.isfinite(stored)] if stored.dtype.kind == "f" else stored
+    if not finite.size:
+        return 0.0, 0.0
+    darkest, brightest = (finite.max(), finite.min()) if negative else (finite.min(), finite.max())
+    white = np.percentile(finite, 100 - BRIGHTEST if negative else BRIGHTEST)
+    # Nearly empty volumes, such as masks: the few values above the percentile are all that there is to see.
+    return float(darkest), float(brightest if white == darkest else white)
+
+
+def _gray(values: NDArray[Any], black: float, white: float) -> NDArray[np.uint8]:
+    if black == white:
+        return np.zeros(values.shape, np.uint8)
+    # Halved, because the distance between two finite numbers may be none.
+    with np.errstate(all="ignore"):
+        scaled = (values.astype(np.float64) / 2 - black / 2) / (white / 2 - black / 2)
+    return np.rint(np.clip(np.nan_to_num(scaled, nan=0.0, posinf=1.0, neginf=0.0), 0, 1) * 255).astype(np.uint8)
