@@ -3,7 +3,14 @@
 from pathlib import Path
 
 from brain_tumor.data.decode import CorruptImageError, open_picture
+from brain_tumor.data.scans.dicom import open_dicom
+from brain_tumor.data.scans.dicom_elements import is_dicom
+from brain_tumor.data.scans.nifti import is_gzip, is_nifti, open_nifti
 from brain_tumor.data.scans.scan import Limits, Plane, Scan
+
+ACCEPTED = "not a JPEG, PNG, BMP, TIFF or WebP picture, nor a DICOM or NIfTI file"
+# How they begin: JPEG, PNG, BMP, WebP (RIFF), TIFF and BigTIFF, little and big endian
+PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"RIFF", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def open_scan(content: bytes, plane: Plane = "auto", limits: Limits | None = None) -> Scan:
@@ -20,6 +27,12 @@ def open_scan(content: bytes, plane: Plane = "auto", limits: Limits | None = Non
     limits = limits or Limits()
     if len(content) > limits.file_bytes:
         raise CorruptImageError(f"too large: {len(content):,} bytes are over the limit of {limits.file_bytes:,}")
+    if is_dicom(content):
+        return open_dicom(content, limits)
+    if is_gzip(content) or is_nifti(content):
+        return open_nifti(content, plane, limits)
+    if content and not content.startswith(PICTURES):
+        raise CorruptImageError(ACCEPTED)
     picture, _ = open_picture(content)
     return Scan("image", 1, None, lambda _: picture)
 

@@ -1,0 +1,73 @@
+"""Slices of a DICOM file."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from brain_tumor.data.decode import CorruptImageError
+from brain_tumor.data.scans.dicom_elements import data_set
+from brain_tumor.data.scans.dicom_frames import Frames, frames
+from brain_tumor.data.scans.dicom_gray import gray_levels, value_range
+from brain_tumor.data.scans.dicom_header import GRAY, PALETTE, TAGS, Header, read_header
+from brain_tumor.data.scans.geometry import plane_of, square_pixels
+from brain_tumor.data.scans.scan import Limits, Scan
+
+
+def open_dicom(content: bytes, limits: Limits) -> Scan:
+    """The frames of a DICOM file.
+
+    Gray values go through the modality's lookup table, or slope and intercept; then through the frame's VOI table or
+    its first window, whose ends are black and white (PS3.3, C.11.1 and C.11.2). Functional groups of enhanced
+    files come before the file's own elements (C.7.6.16). Without a window, black and white are the smallest and the
+    largest value of all frames, as in 16-bit pictures. Padding is black and has no part in that. MONOCHROME1 is
+    inverted, palettes and YBR become RGB (C.7.6.3.1), and pixels are made square by Pixel Spacing, Imager Pixel Spacing
+    or Pixel Aspect Ratio.
+
+    A single frame is decoded at once, several when they are asked for, by one thread at a time.
+
+    Nothing of the file's elements reaches an error, a log record, a warning or the terminal.
+
+    Raises:
+        CorruptImageError: pydicom or a decoder is missing, the file has no pixels, is damaged, or is over a limit.
+    """
+    syntax, elements = data_set(content, limits, TAGS)
+    header = read_header(elements, limits)
+    decode = frames(syntax, header.shape, elements[header.shape.keyword].value)
+    scale = _scale(header, decode)
+    picture = partial(_picture, header, decode, scale)
+    plane = plane_of(header.frames[0].orientation)
+    if header.shape.frames > 1:
+        return Scan("dicom", header.shape.frames, plane, picture)
+    only = picture(0)
+    return Scan("dicom", 1, plane, lambda _: only)
+
+
+def _scale(header: Header, decode: Frames) -> tuple[float, float] | None:
+    """The values of black and white for the frames that have no window."""
+    if header.shape.photometric not in GRAY or all(each.grays.windowed for each in header.frames):
+        return None
+    ranges = [value_range(decode(index)[0], each.grays, header.padding) for index, each in enumerate(header.frames)]
+    found = [each for each in ranges if each is not None]
+    return (min(low for low, _ in found), max(high for _, high in found)) if found else None
+
+
+def _picture(header: Header, decode: Frames, scale: tuple[float, float] | None, index: int) -> Image.Image:
+    stored, colours = decode(index)
+    facts, shape = header.frames[index], header.shape
+    if shape.photometric in GRAY:
+        inverted = shape.photometric == "MONOCHROME1"
+        picture = Image.fromarray(gray_levels(stored, facts.grays, scale, header.padding, inverted))
+    elif shape.photometric == PALETTE:
+        picture = Image.fromarray(np.stack([_rounded(each.of(stored)) for each in header.palette], axis=-1))
+    elif colours == "RGB":
+        picture = Image.fromarray(_rounded(stored * (255 / (2**shape.stored - 1))))
+    else:
+        raise CorruptImageError("a DICOM file with colours in a form that is not read")
+    return square_pixels(picture.convert("RGB"), *facts.spacing)
+
+
+def _rounded(values: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.asarray(np.rint(np.clip(values, 0, 255)), np.uint8)

@@ -1,0 +1,172 @@
+"""Finding a data set in the bytes of a DICOM file, and quiet use of pydicom.
+
+A file's elements name the patient. Nothing of them may reach a log, a terminal or an error: only the elements that
+pixels need are read, what pydicom would say is dropped, and errors are in words of our own.
+"""
+
+import importlib
+import io
+import logging
+import struct
+import threading
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from brain_tumor.data.decode import CorruptImageError
+from brain_tumor.data.scans.scan import Limits
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+MISSING = "DICOM needs pydicom: pip install 'brain-tumor[dicom]'"
+IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
+DEFLATED = "1.2.840.10008.1.2.1.99"
+UIDS = b"1.2.840.10008."  # the root of all that the standard names (PS3.5, 9)
+LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}  # PS3.5, 7.1.2
+SHORT = {*b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split()}
+READS = 1_000_000  # of a data set; an enhanced file of 1,024 frames takes a quarter
+ITEMS = 100_000  # of all sequences; pydicom takes more than a kilobyte for each
+
+Result = TypeVar("Result")
+
+
+def is_dicom(content: bytes) -> bool:
+    """Whether it is a DICOM file (PS3.10, 7.1), or a data set of old without the preamble."""
+    return content[128:132] == b"DICM" or _is_bare(content)
+
+
+def data_set(content: bytes, limits: Limits, tags: list[int]) -> "tuple[str, Dataset]":
+    """The transfer syntax of a DICOM file, and those of its elements that `tags` names.
+
+    Raises:
+        CorruptImageError: pydicom is missing, the file is damaged, or it unpacks to more than the limit.
+    """
+    syntax, start = _meta(content, 132 if content[128:132] == b"DICM" else 0)
+    body = content[start:]
+    if syntax == DEFLATED:
+        body = _inflate(body, limits.file_bytes)
+    if body.count(b"\xfe\xff\x00\xe0") > ITEMS or body.count(b"\xff\xfe\xe0\x00") > ITEMS:
+        raise CorruptImageError("a DICOM file with more items than can be true")
+    if syntax is None:
+        explicit = body[4:6] in LONG | SHORT
+        big = explicit and int.from_bytes(body[:2], "little") >= 0x400  # group 4 or more, read the wrong way round
+        syntax = BIG_ENDIAN if big else EXPLICIT if explicit else IMPLICIT
+    found = guarded(
+        "a damaged DICOM file",
+        lambda: _pydicom("filereader").read_dataset(
+            _Bounded(body), syntax == IMPLICIT, syntax != BIG_ENDIAN, specific_tags=tags
+        ),
+    )
+    return syntax, found
+
+
+def guarded(reason: str, act: Callable[[], Result]) -> Result:
+    """What `act` gives with pydicom's tongue held; if it fails, an error that says no more than `reason`."""
+    try:
+        with _quiet():
+            return act()
+    except CorruptImageError:
+        raise
+    except Exception:
+        pass  # and not `raise … from`: the error may hold an element's value, and logs print what it came from
+    raise CorruptImageError(reason)
+
+
+def _pydicom(module: str) -> Any:
+    try:
+        return importlib.import_module(f"pydicom.{module}")
+    except ImportError:
+        pass
+    raise CorruptImageError(MISSING)
+
+
+class _Bounded(io.BytesIO):
+    """A file that gives up on those who read it in too many pieces."""
+
+    reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.reads += 1
+        if self.reads > READS:
+            raise CorruptImageError("a DICOM file with more elements than can be true")
+        return super().read(size)
+
+
+_reading = threading.local()
+_lock = threading.RLock()  # catch_warnings, entered and left by several threads in turn, would not restore the filters
+
+
+def _not_reading(record: logging.LogRecord) -> bool:
+    return not getattr(_reading, "now", False)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No log record of pydicom from this thread, and no warning, while it reads; other users of pydicom keep theirs."""
+    for name in ("pydicom", *(each for each in logging.root.manager.loggerDict if each.startswith("pydicom."))):
+        if _not_reading not in (logger := logging.getLogger(name)).filters:
+            logger.addFilter(_not_reading)
+    with _lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _reading.now = True
+        try:
+            yield
+        finally:
+            _reading.now = False
+
+
+def _meta(content: bytes, start: int) -> tuple[str | None, int]:
+    """The transfer syntax (PS3.10, 7.1: group 2, always explicit and little endian), and where the data set begins."""
+    syntax = None
+    while content[start : start + 2] == b"\x02\x00":
+        vr = content[start + 4 : start + 6]
+        if vr not in LONG | SHORT:
+            raise CorruptImageError("a damaged DICOM file")
+        wide = vr in LONG
+        value = start + (12 if wide else 8)
+        size = int.from_bytes(content[start + 8 : value] if wide else content[start + 6 : value], "little")
+        if content[start + 2 : start + 4] == b"\x10\x00":
+            syntax = content[value : value + min(size, 64)].decode("latin-1").strip("\0 ")
+        start = value + size
+    return syntax or None, start
+
+
+def _inflate(body: bytes, limit: int) -> bytes:
+    try:
+        unpacked = zlib.decompressobj(-zlib.MAX_WBITS).decompress(body, limit + 1)
+    except zlib.error:
+        unpacked = None
+    if unpacked is None:
+        raise CorruptImageError("a damaged DICOM file")
+    if len(unpacked) > limit:
+        raise CorruptImageError(f"too large: unpacked it is over the limit of {limit:,} bytes")
+    return unpacked
+
+
+def _is_bare(content: bytes) -> bool:
+    """Whether elements begin at the first byte, in rising order, one of them with an identifier of the standard."""
+    return any(_walk(content, order, explicit) for order in "<>" for explicit in (True, False))
+
+
+def _walk(content: bytes, order: str, explicit: bool) -> bool:
+    last, start = (0, 0), 0
+    for _ in range(32):
+        head = content[start : start + 12]
+        if len(head) < 12:
+            return False
+        tag = struct.unpack(order + "HH", head[:4])
+        vr = head[4:6]
+        if tag <= last or tag[0] not in (2, 8) or (explicit and vr not in LONG | SHORT):
+            return False
+        field, value = ((head[8:12], 12) if vr in LONG else (head[6:8], 8)) if explicit else (head[4:8], 8)
+        size = int.from_bytes(field, "little" if order == "<" else "big")
+        if size > len(content) - start - value:
+            return False
+        # Media Storage SOP Class, Transfer Syntax (PS3.10, 7.1), SOP Class (PS3.3, C.12.1)
+        if tag in ((2, 2), (2, 16), (8, 0x16)):
+            return content[start + value : start + value + len(UIDS)] == UIDS
+        last, start = tag, start + value + size
+    return False

@@ -1,0 +1,116 @@
+"""From the stored values of a DICOM frame to gray levels."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+BAND = 2**21  # values that are worked on at once: what a large frame takes is its own bytes, and little more
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A lookup table; values before its first entry get that one, values after its last get the last."""
+
+    first: int  # the value that gets the first entry
+    entries: NDArray[np.float64]
+
+    def of(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        place = np.clip(np.nan_to_num(values - self.first), 0, len(self.entries) - 1)
+        return self.entries[place.astype(np.intp)]
+
+
+@dataclass(frozen=True)
+class Window:
+    """PS3.3, C.11.2.1.2 and C.11.2.1.3."""
+
+    center: float
+    width: float
+    function: str  # LINEAR, LINEAR_EXACT or SIGMOID; others count as LINEAR
+
+    def of(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Gray levels 0..255, not rounded."""
+        if self.function == "SIGMOID":
+            return 255 / (1 + np.exp(-4 * (values - self.center) / self.width))
+        exact = self.function == "LINEAR_EXACT"
+        center, width = (self.center, self.width) if exact else (self.center - 0.5, self.width - 1)
+        if width <= 0:
+            return np.where(values > center, 255.0, 0.0)
+        return ((values - center) / width + 0.5) * 255
+
+
+@dataclass(frozen=True, eq=False)
+class Grays:
+    """How stored values of a frame become gray levels (PS3.3, C.11.1 and C.11.2)."""
+
+    slope: float
+    intercept: float
+    modality: Table | None  # in place of slope and intercept
+    window: Window | None
+    voi: Table | None  # its entries 0..255; in place of the window
+
+    @property
+    def windowed(self) -> bool:
+        return self.window is not None or self.voi is not None
+
+    def values(self, stored: NDArray[np.float64]) -> NDArray[np.float64]:
+        """In the unit of the modality."""
+        return self.modality.of(stored) if self.modality else stored * self.slope + self.intercept
+
+
+def value_range(stored: NDArray[Any], grays: Grays, padding: tuple[float, float] | None) -> tuple[float, float] | None:
+    """Smallest and largest value of a frame, in the unit of the modality, of what is finite and no padding."""
+    low, high = np.inf, -np.inf
+    for band in _bands(stored):
+        values = grays.values(band)
+        kept = values[np.isfinite(values) & ~_padded(band, padding)]
+        if kept.size:
+            low, high = min(low, kept.min()), max(high, kept.max())
+    return (float(low), float(high)) if low <= high else None
+
+
+def gray_levels(
+    stored: NDArray[Any],
+    grays: Grays,
+    scale: tuple[float, float] | None,
+    padding: tuple[float, float] | None,
+    inverted: bool,
+) -> NDArray[np.uint8]:
+    """Gray levels (rows, columns) of a frame's stored values.
+
+    Args:
+        stored: (rows, columns).
+        grays: how they become gray levels.
+        scale: the values of black and white where the frame has no window.
+        padding: stored values from … to that are no picture and become black.
+        inverted: the smallest value is white (MONOCHROME1).
+    """
+    levels = np.empty(stored.size, np.uint8)
+    start = 0
+    for band in _bands(stored):
+        with np.errstate(all="ignore"):
+            values = grays.values(band)
+            shown = grays.voi.of(values) if grays.voi else grays.window.of(values) if grays.window else None
+            if shown is None:
+                low, high = scale or (0.0, 0.0)
+                # Halved, because the distance between two finite numbers may be none.
+                shown = (values / 2 - low / 2) / (high / 2 - low / 2) * 255 if high > low else np.zeros_like(values)
+        shown = np.clip(np.nan_to_num(shown, nan=0.0, posinf=255.0, neginf=0.0), 0, 255)
+        shown = np.where(_padded(band, padding), 0, 255 - shown if inverted else shown)
+        levels[start : start + band.size] = np.rint(shown)
+        start += band.size
+    return levels.reshape(stored.shape)
+
+
+def _bands(stored: NDArray[Any]) -> Iterator[NDArray[np.float64]]:
+    flat = stored.reshape(-1)
+    for start in range(0, flat.size, BAND):
+        yield flat[start : start + BAND].astype(np.float64)
+
+
+def _padded(values: NDArray[np.float64], padding: tuple[float, float] | None) -> NDArray[np.bool_]:
+    if padding is None:
+        return np.zeros(values.shape, bool)
+    return (padding[0] <= values) & (values <= padding[1])

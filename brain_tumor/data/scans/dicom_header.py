@@ -1,0 +1,233 @@
+"""What a DICOM file says of its pixels, checked, in plain numbers."""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from brain_tumor.data.decode import MAX_PIXELS, CorruptImageError
+from brain_tumor.data.scans.dicom_elements import guarded
+from brain_tumor.data.scans.dicom_gray import Grays, Table, Window
+from brain_tumor.data.scans.scan import Limits
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+PIXELS = {0x7FE00010: "PixelData", 0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData"}
+GROUPS = (0x52009229, 0x52009230)  # Shared and Per-Frame Functional Groups Sequence (PS3.3, C.7.6.16)
+# Group 28: Image Pixel, Modality LUT and VOI LUT modules (PS3.3, C.7.6.3, C.11.1, C.11.2)
+TAGS = [
+    *(0x00280002, 0x00280004, 0x00280006, 0x00280008, 0x00280010, 0x00280011, 0x00280030, 0x00280034),
+    *(0x00280100, 0x00280101, 0x00280103, 0x00280120, 0x00280121),
+    *(0x00281050, 0x00281051, 0x00281052, 0x00281053, 0x00281056, 0x00283000, 0x00283010),
+    *(0x00281101, 0x00281102, 0x00281103, 0x00281201, 0x00281202, 0x00281203),
+    *(0x00200037, 0x00181164, *GROUPS, *PIXELS),
+]
+GRAY = ("MONOCHROME1", "MONOCHROME2")
+COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+PALETTE = "PALETTE COLOR"
+SEQUENCE_BYTES = 2**24  # of one sequence; 1,024 frames take about a quarter
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How the pixels lie in the file (PS3.3, C.7.6.3)."""
+
+    keyword: str  # PixelData, FloatPixelData or DoubleFloatPixelData
+    vr: str
+    frames: int
+    rows: int
+    columns: int
+    samples: int  # values of a pixel: 1 or 3
+    photometric: str
+    planar: int
+    allocated: int  # bits
+    stored: int  # bits
+    signed: bool
+
+
+@dataclass(frozen=True, eq=False)
+class FrameFacts:
+    """What is said of one frame."""
+
+    grays: Grays
+    spacing: tuple[float, float]  # height and width of a pixel
+    orientation: tuple[float, ...]  # empty where unknown
+
+
+@dataclass(frozen=True, eq=False)
+class Header:
+    shape: Shape
+    frames: tuple[FrameFacts, ...]
+    padding: tuple[float, float] | None  # stored values from … to that are no picture (PS3.3, C.7.5.1.1.2)
+    palette: tuple[Table, ...]  # red, green, blue; empty where the pixels are no palette's
+
+
+def read_header(elements: "Dataset", limits: Limits) -> Header:
+    """The header of a file whose `TAGS` are `elements`.
+
+    Raises:
+        CorruptImageError: there are no pixels, the header contradicts itself, or they are over a limit.
+    """
+    shape = guarded("a damaged header of a DICOM file", lambda: _shape(elements))
+    _check(shape, limits)
+    return guarded("a damaged header of a DICOM file", lambda: _header(elements, shape))
+
+
+def _shape(elements: "Dataset") -> Shape:
+    keys = [keyword for tag, keyword in PIXELS.items() if tag in elements]
+    if len(keys) != 1 or not elements[keys[0]].value:
+        raise CorruptImageError("a DICOM file without pictures (a report, a plan, or the like)")
+    floating = keys[0] != "PixelData"
+    allocated = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}.get(keys[0]) or int(elements.BitsAllocated)
+    return Shape(
+        keyword=keys[0],
+        vr=str(elements[keys[0]].VR),
+        frames=int(elements.get("NumberOfFrames") or 1),
+        rows=int(elements.Rows),
+        columns=int(elements.Columns),
+        samples=int(elements.get("SamplesPerPixel") or 1),
+        photometric=str(elements.PhotometricInterpretation).strip().upper(),
+        planar=int(elements.get("PlanarConfiguration") or 0),
+        allocated=allocated,
+        stored=allocated if floating else int(elements.get("BitsStored") or allocated),
+        signed=not floating and int(elements.get("PixelRepresentation") or 0) == 1,
+    )
+
+
+def _check(shape: Shape, limits: Limits) -> None:
+    if min(shape.rows, shape.columns, shape.frames) < 1 or max(shape.rows, shape.columns) > 0xFFFF:
+        raise CorruptImageError("a DICOM file with impossible dimensions")
+    if shape.frames > limits.slices:
+        raise CorruptImageError(f"too large: {shape.frames:,} slices are over the limit of {limits.slices:,}")
+    if shape.rows * shape.columns > MAX_PIXELS:
+        raise CorruptImageError(f"too large: {shape.columns} x {shape.rows} is over the limit of {MAX_PIXELS:,} pixels")
+    values = shape.rows * shape.columns * shape.samples * shape.frames
+    if values > limits.samples:
+        raise CorruptImageError(f"too large: {values:,} values are over the limit of {limits.samples:,}")
+    gray = shape.photometric in (*GRAY, PALETTE)
+    if not gray and shape.photometric not in COLOURS:
+        raise CorruptImageError("a DICOM file with colours in a form that is not read")
+    if shape.samples != (1 if gray else 3) or shape.planar not in (0, 1):
+        raise CorruptImageError("a DICOM file whose header contradicts itself on its colours")
+    if shape.allocated not in (1, 8, 16, 32, 64) or not 1 <= shape.stored <= shape.allocated:
+        raise CorruptImageError("a DICOM file with impossible bits a value")
+
+
+def _header(elements: "Dataset", shape: Shape) -> Header:
+    padding = _integers(elements, "PixelPaddingValue", shape.signed)
+    limit = _integers(elements, "PixelPaddingRangeLimit", shape.signed) or padding
+    shared, each = (_items(elements, tag) for tag in GROUPS)
+    frames = []
+    for index in range(shape.frames):
+        groups = [*each[index : index + 1], *shared[:1]]
+        frames.append(_frame(elements, groups, shape))
+    palette: tuple[Table, ...] = ()
+    if shape.photometric == PALETTE:
+        if "RedPaletteColorLookupTableData" not in elements:
+            raise CorruptImageError("a DICOM file with a palette in a form that is not read")
+        palette = tuple(_palette(elements, colour, shape.signed) for colour in ("Red", "Green", "Blue"))
+    ends = (min(padding[0], limit[0]), max(padding[0], limit[0])) if padding and limit else None
+    return Header(shape, tuple(frames), ends, palette)
+
+
+def _frame(elements: "Dataset", groups: "list[Dataset]", shape: Shape) -> FrameFacts:
+    pixel_values = _places(elements, groups, "PixelValueTransformationSequence")
+    windows = _places(elements, groups, "FrameVOILUTSequence")
+    modality = _table(pixel_values, "ModalityLUTSequence", shape.signed, None)
+    grays = Grays(
+        slope=_first(pixel_values, "RescaleSlope", 1.0) or 1.0,
+        intercept=_first(pixel_values, "RescaleIntercept", 0.0),
+        modality=modality,
+        window=_window(windows),
+        voi=_table(windows, "VOILUTSequence", shape.signed, 255.0),
+    )
+    spacing = _numbers(_places(elements, groups, "PixelMeasuresSequence"), ("PixelSpacing", "ImagerPixelSpacing"))
+    if len(spacing) != 2 or min(spacing) <= 0:
+        spacing = _numbers([elements], ("PixelAspectRatio",))
+    return FrameFacts(
+        grays,
+        (spacing[0], spacing[1]) if len(spacing) == 2 and min(spacing) > 0 else (1.0, 1.0),
+        tuple(_numbers(_places(elements, groups, "PlaneOrientationSequence"), ("ImageOrientationPatient",))),
+    )
+
+
+def _items(elements: "Dataset", tag: int | str) -> "list[Dataset]":
+    if tag not in elements:
+        return []
+    raw = elements.get_item(tag)
+    if isinstance(getattr(raw, "value", None), bytes) and len(raw.value) > SEQUENCE_BYTES:
+        raise CorruptImageError("a DICOM file with a sequence that is too long to be true")
+    return list(elements[tag].value or [])
+
+
+def _places(elements: "Dataset", groups: "list[Dataset]", sequence: str) -> "list[Dataset]":
+    """Where to look for an element of a frame: its own functional group, the shared one, the file."""
+    return [*(item for group in groups for item in _items(group, sequence)[:1]), elements]
+
+
+def _numbers(places: "list[Dataset]", keywords: tuple[str, ...]) -> list[float]:
+    """The finite numbers of the first of the elements that is there and not empty."""
+    for keyword in keywords:
+        for place in places:
+            value = place.get(keyword)
+            if value is not None and value != "":
+                numbers = [float(each) for each in (value if np.iterable(value) else [value])]
+                if numbers and all(map(math.isfinite, numbers)):
+                    return numbers
+    return []
+
+
+def _first(places: "list[Dataset]", keyword: str, default: float) -> float:
+    return next(iter(_numbers(places, (keyword,))), default)
+
+
+def _window(places: "list[Dataset]") -> Window | None:
+    """The first window, of those that a frame offers."""
+    for place in places:
+        center, width = (_numbers([place], (keyword,)) for keyword in ("WindowCenter", "WindowWidth"))
+        function = str(place.get("VOILUTFunction") or "LINEAR").strip().upper()
+        # PS3.3, C.11.2.1.2: at least 1 for LINEAR, above 0 for the others; a window that says otherwise is none
+        if center and width and (width[0] >= 1 if function == "LINEAR" else width[0] > 0):
+            return Window(center[0], width[0], function)
+    return None
+
+
+def _integers(place: "Dataset", keyword: str, signed: bool) -> list[int]:
+    """The values of an element that is US, SS or OW, by the file or by the sign of its pixels."""
+    value = place.get(keyword)
+    if value is None or value == "":
+        return []
+    if isinstance(value, bytes):  # of OW, and of `US or SS` where the file does not say which of the two
+        order = ">" if place.original_encoding[1] is False else "<"
+        words = np.frombuffer(value[: len(value) // 2 * 2], f"{order}{'i' if signed else 'u'}2")
+        return [int(each) for each in words]
+    return [int(each) for each in (value if np.iterable(value) else [value])]
+
+
+def _table(places: "list[Dataset]", sequence: str, signed: bool, white: float | None) -> Table | None:
+    for place in places:
+        for item in _items(place, sequence)[:1]:
+            return _lookup(item, "LUTDescriptor", "LUTData", signed, white)
+    return None
+
+
+def _palette(elements: "Dataset", colour: str, signed: bool) -> Table:
+    name = f"{colour}PaletteColorLookupTable"
+    return _lookup(elements, f"{name}Descriptor", f"{name}Data", signed, 255.0)
+
+
+def _lookup(place: "Dataset", descriptor: str, data: str, signed: bool, white: float | None) -> Table:
+    """A lookup table (PS3.3, C.11.1.1.1): count (0 stands for 65,536), first value that is mapped, bits of an entry."""
+    count, first, bits = _integers(place, descriptor, signed)
+    count = count & 0xFFFF or 0x10000
+    bits &= 0xFFFF
+    entries = np.asarray(_integers(place, data, False), np.float64)
+    raw = place[data].value
+    if isinstance(raw, bytes) and bits == 8 and len(raw) in (count, count + 1):  # a byte an entry, padded
+        entries = np.frombuffer(raw[:count], np.uint8).astype(np.float64)
+    if not 1 <= bits <= 16 or len(entries) < count:
+        raise CorruptImageError("a DICOM file with a damaged lookup table")
+    entries = entries[:count]
+    return Table(first, entries if white is None else entries / (2**bits - 1) * white)
