@@ -3,6 +3,7 @@
 import hashlib
 import io
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 DECODE_VERSION = 2  # part of the cache's key: raise it whenever other pixels come out of the same bytes
 MAX_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs (a quarter GiB of RGB)
+MAX_SCANNED = 16 * MAX_PIXELS  # pixels of a JPEG, times the scans that each of them is refined in
+BAND = 2**22  # pixels that are converted at once, so that large pictures do not take many times their own memory
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")  # Pillow's names; its parsers of other formats are never reached
 
 
@@ -54,8 +57,13 @@ def open_picture(content: bytes) -> tuple[Image.Image, str]:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise CorruptImageError(_too_large(f"{image.width} x {image.height}"))
+            # Marker bytes never stand in compressed data (ITU-T T.81, B.1.1.5), so this counts the scans.
+            scans = content.count(b"\xff\xda") if image.format == "JPEG" else 1
+            if scans * image.width * image.height > MAX_SCANNED:
+                raise CorruptImageError(f"too large: {scans:,} scans of {image.width} x {image.height} pixels")
             mode = image.mode
-            return to_rgb(ImageOps.exif_transpose(image)), mode
+            ImageOps.exif_transpose(image, in_place=True)
+            return to_rgb(image), mode
     except CorruptImageError:
         raise
     except Image.DecompressionBombError:
@@ -70,10 +78,9 @@ def open_picture(content: bytes) -> tuple[Image.Image, str]:
 def to_rgb(image: Image.Image) -> Image.Image:
     """The same picture in mode RGB, by the rules that `decode` states."""
     if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_to_8_bit(np.asarray(image, dtype=np.float64))).convert("RGB")
+        return Image.fromarray(_to_8_bit(np.asarray(image))).convert("RGB")
     if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layer.size, (0, 0, 0, 255)), layer).convert("RGB")
+        return _on_black(image)
     return image.convert("RGB")
 
 
@@ -94,13 +101,29 @@ def fitted_size(width: int, height: int, size: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _to_8_bit(values: NDArray[np.float64]) -> NDArray[np.uint8]:
-    finite = values[np.isfinite(values)]
-    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
-    if high == low:
-        return np.zeros(values.shape, np.uint8)
-    scaled = np.nan_to_num((values - low) / (high - low), nan=0.0, posinf=1.0, neginf=0.0)
-    return np.asarray(np.rint(scaled * 255), np.uint8)
+def _on_black(image: Image.Image) -> Image.Image:
+    laid = Image.new("RGB", image.size)
+    rows = max(1, BAND // image.width)
+    for top in range(0, image.height, rows):
+        layer = image.crop((0, top, image.width, min(top + rows, image.height))).convert("RGBA")
+        laid.paste(Image.alpha_composite(Image.new("RGBA", layer.size, (0, 0, 0, 255)), layer).convert("RGB"), (0, top))
+    return laid
+
+
+def _to_8_bit(values: NDArray[Any]) -> NDArray[np.uint8]:
+    flat, gray = values.reshape(-1), np.zeros(values.size, np.uint8)
+    bands = [slice(start, start + BAND) for start in range(0, values.size, BAND)]
+    low, high = np.inf, -np.inf
+    for band in bands:
+        finite = flat[band][np.isfinite(flat[band])]
+        if finite.size:
+            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+    if high <= low:
+        return gray.reshape(values.shape)
+    for band in bands:
+        scaled = (flat[band].astype(np.float64) - low) / (high - low)
+        gray[band] = np.rint(np.nan_to_num(scaled, nan=0.0, posinf=1.0, neginf=0.0) * 255)
+    return gray.reshape(values.shape)
 
 
 def _too_large(what: str) -> str:
