@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from brain_tumor.data.decode import CorruptImageError
-from brain_tumor.data.scans.dicom_elements import data_set
+from brain_tumor.data.scans.dicom_elements import Budget, data_set
 from brain_tumor.data.scans.dicom_frames import Frames, frames
 from brain_tumor.data.scans.dicom_gray import gray_levels, value_range
 from brain_tumor.data.scans.dicom_header import GRAY, PALETTE, TAGS, Header, read_header
@@ -33,8 +33,9 @@ def open_dicom(content: bytes, limits: Limits) -> Scan:
     Raises:
         CorruptImageError: pydicom or a decoder is missing, the file has no pixels, is damaged, or is over a limit.
     """
-    syntax, elements = data_set(content, limits, TAGS)
-    header = read_header(elements, limits)
+    budget = Budget()
+    syntax, elements = data_set(content, limits, TAGS, budget)
+    header = read_header(elements, limits, budget)
     decode = frames(syntax, header.shape, elements[header.shape.keyword].value)
     scale = _scale(header, decode)
     picture = partial(_picture, header, decode, scale)

@@ -13,6 +13,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from brain_tumor.data.decode import CorruptImageError
@@ -27,7 +28,7 @@ DEFLATED = "1.2.840.10008.1.2.1.99"
 UIDS = b"1.2.840.10008."  # the root of all that the standard names (PS3.5, 9)
 LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}  # PS3.5, 7.1.2
 SHORT = {*b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split()}
-READS = 1_000_000  # of a data set; an enhanced file of 1,024 frames takes a quarter
+READS = 400_000  # of a data set, in pieces; an enhanced file of 1,024 frames takes about half
 ITEMS = 100_000  # of all sequences; pydicom takes more than a kilobyte for each
 
 Result = TypeVar("Result")
@@ -38,7 +39,14 @@ def is_dicom(content: bytes) -> bool:
     return content[128:132] == b"DICM" or _is_bare(content)
 
 
-def data_set(content: bytes, limits: Limits, tags: list[int]) -> "tuple[str, Dataset]":
+@dataclass
+class Budget:
+    """How many more pieces of a file may be read: pydicom takes a thousand times their bytes for the smallest."""
+
+    reads: int = READS
+
+
+def data_set(content: bytes, limits: Limits, tags: list[int], budget: Budget) -> "tuple[str, Dataset]":
     """The transfer syntax of a DICOM file, and those of its elements that `tags` names.
 
     Raises:
@@ -57,10 +65,24 @@ def data_set(content: bytes, limits: Limits, tags: list[int]) -> "tuple[str, Dat
     found = guarded(
         "a damaged DICOM file",
         lambda: _pydicom("filereader").read_dataset(
-            _Bounded(body), syntax == IMPLICIT, syntax != BIG_ENDIAN, specific_tags=tags
+            _Bounded(body, budget), syntax == IMPLICIT, syntax != BIG_ENDIAN, specific_tags=tags
         ),
     )
     return syntax, found
+
+
+def items(place: "Dataset", tag: int | str, budget: Budget) -> "list[Dataset]":
+    """Those of a sequence, none where there is no sequence; for use inside `guarded`."""
+    if tag not in place:
+        return []
+    element: Any = place.get_item(tag)
+    if isinstance(element.value, bytes):  # not taken apart so far
+        source, implicit, little = element.value, element.is_implicit_VR, element.is_little_endian
+        reader = _Bounded(source, budget)
+        found = list(_pydicom("filereader").read_sequence(reader, implicit, little, len(source), "iso8859"))
+        place.add_new(element.tag, "SQ", found)
+        return found
+    return list(element.value or [])
 
 
 def guarded(reason: str, act: Callable[[], Result]) -> Result:
@@ -86,11 +108,13 @@ def _pydicom(module: str) -> Any:
 class _Bounded(io.BytesIO):
     """A file that gives up on those who read it in too many pieces."""
 
-    reads = 0
+    def __init__(self, content: bytes, budget: Budget) -> None:
+        super().__init__(content)
+        self.budget = budget
 
     def read(self, size: int | None = -1, /) -> bytes:
-        self.reads += 1
-        if self.reads > READS:
+        self.budget.reads -= 1
+        if self.budget.reads < 0:
             raise CorruptImageError("a DICOM file with more elements than can be true")
         return super().read(size)
 
@@ -135,15 +159,19 @@ def _meta(content: bytes, start: int) -> tuple[str | None, int]:
 
 
 def _inflate(body: bytes, limit: int) -> bytes:
+    """Unpacked twice, first to see how long it is, so that a bomb takes no memory and other files take their own."""
+    counting, size, rest = zlib.decompressobj(-zlib.MAX_WBITS), 0, body
     try:
-        unpacked = zlib.decompressobj(-zlib.MAX_WBITS).decompress(body, limit + 1)
+        while rest and not counting.eof and size <= limit:
+            size += len(counting.decompress(rest, 2**20))
+            rest = counting.unconsumed_tail
+        if size <= limit:
+            return zlib.decompressobj(-zlib.MAX_WBITS).decompress(body, size)
     except zlib.error:
-        unpacked = None
-    if unpacked is None:
-        raise CorruptImageError("a damaged DICOM file")
-    if len(unpacked) > limit:
+        pass
+    if size > limit:
         raise CorruptImageError(f"too large: unpacked it is over the limit of {limit:,} bytes")
-    return unpacked
+    raise CorruptImageError("a damaged DICOM file")
 
 
 def _is_bare(content: bytes) -> bool:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from brain_tumor.data.decode import MAX_PIXELS, CorruptImageError
-from brain_tumor.data.scans.dicom_elements import guarded
+from brain_tumor.data.decode import CorruptImageError
+from brain_tumor.data.scans.dicom_elements import Budget, guarded, items
 from brain_tumor.data.scans.dicom_gray import Grays, Table, Window
 from brain_tumor.data.scans.scan import Limits
 
@@ -27,7 +27,7 @@ TAGS = [
 GRAY = ("MONOCHROME1", "MONOCHROME2")
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 PALETTE = "PALETTE COLOR"
-SEQUENCE_BYTES = 2**24  # of one sequence; 1,024 frames take about a quarter
+FRAME_PIXELS = 2**25  # a mammogram has 2**24, and no magnetic resonance image comes near it
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Header:
     palette: tuple[Table, ...]  # red, green, blue; empty where the pixels are no palette's
 
 
-def read_header(elements: "Dataset", limits: Limits) -> Header:
+def read_header(elements: "Dataset", limits: Limits, budget: Budget) -> Header:
     """The header of a file whose `TAGS` are `elements`.
 
     Raises:
@@ -72,7 +72,7 @@ def read_header(elements: "Dataset", limits: Limits) -> Header:
     """
     shape = guarded("a damaged header of a DICOM file", lambda: _shape(elements))
     _check(shape, limits)
-    return guarded("a damaged header of a DICOM file", lambda: _header(elements, shape))
+    return guarded("a damaged header of a DICOM file", lambda: _header(elements, shape, budget))
 
 
 def _shape(elements: "Dataset") -> Shape:
@@ -101,8 +101,10 @@ def _check(shape: Shape, limits: Limits) -> None:
         raise CorruptImageError("a DICOM file with impossible dimensions")
     if shape.frames > limits.slices:
         raise CorruptImageError(f"too large: {shape.frames:,} slices are over the limit of {limits.slices:,}")
-    if shape.rows * shape.columns > MAX_PIXELS:
-        raise CorruptImageError(f"too large: {shape.columns} x {shape.rows} is over the limit of {MAX_PIXELS:,} pixels")
+    if shape.rows * shape.columns > FRAME_PIXELS:
+        raise CorruptImageError(
+            f"too large: {shape.columns} x {shape.rows} is over the limit of {FRAME_PIXELS:,} pixels"
+        )
     values = shape.rows * shape.columns * shape.samples * shape.frames
     if values > limits.samples:
         raise CorruptImageError(f"too large: {values:,} values are over the limit of {limits.samples:,}")
@@ -115,14 +117,14 @@ def _check(shape: Shape, limits: Limits) -> None:
         raise CorruptImageError("a DICOM file with impossible bits a value")
 
 
-def _header(elements: "Dataset", shape: Shape) -> Header:
+def _header(elements: "Dataset", shape: Shape, budget: Budget) -> Header:
     padding = _integers(elements, "PixelPaddingValue", shape.signed)
     limit = _integers(elements, "PixelPaddingRangeLimit", shape.signed) or padding
-    shared, each = (_items(elements, tag) for tag in GROUPS)
+    shared, each = (items(elements, tag, budget) for tag in GROUPS)
     frames = []
     for index in range(shape.frames):
         groups = [*each[index : index + 1], *shared[:1]]
-        frames.append(_frame(elements, groups, shape))
+        frames.append(_frame(elements, groups, shape, budget))
     palette: tuple[Table, ...] = ()
     if shape.photometric == PALETTE:
         if "RedPaletteColorLookupTableData" not in elements:
@@ -132,39 +134,29 @@ def _header(elements: "Dataset", shape: Shape) -> Header:
     return Header(shape, tuple(frames), ends, palette)
 
 
-def _frame(elements: "Dataset", groups: "list[Dataset]", shape: Shape) -> FrameFacts:
-    pixel_values = _places(elements, groups, "PixelValueTransformationSequence")
-    windows = _places(elements, groups, "FrameVOILUTSequence")
-    modality = _table(pixel_values, "ModalityLUTSequence", shape.signed, None)
+def _frame(elements: "Dataset", groups: "list[Dataset]", shape: Shape, budget: Budget) -> FrameFacts:
+    def places(sequence: str) -> "list[Dataset]":
+        """Where to look for an element: the frame's own functional group, the shared one, the file."""
+        return [*(item for group in groups for item in items(group, sequence, budget)[:1]), elements]
+
+    pixel_values = places("PixelValueTransformationSequence")
+    windows = places("FrameVOILUTSequence")
+    modality = _table(pixel_values, "ModalityLUTSequence", shape.signed, None, budget)
     grays = Grays(
         slope=_first(pixel_values, "RescaleSlope", 1.0) or 1.0,
         intercept=_first(pixel_values, "RescaleIntercept", 0.0),
         modality=modality,
         window=_window(windows),
-        voi=_table(windows, "VOILUTSequence", shape.signed, 255.0),
+        voi=_table(windows, "VOILUTSequence", shape.signed, 255.0, budget),
     )
-    spacing = _numbers(_places(elements, groups, "PixelMeasuresSequence"), ("PixelSpacing", "ImagerPixelSpacing"))
+    spacing = _numbers(places("PixelMeasuresSequence"), ("PixelSpacing", "ImagerPixelSpacing"))
     if len(spacing) != 2 or min(spacing) <= 0:
         spacing = _numbers([elements], ("PixelAspectRatio",))
     return FrameFacts(
         grays,
         (spacing[0], spacing[1]) if len(spacing) == 2 and min(spacing) > 0 else (1.0, 1.0),
-        tuple(_numbers(_places(elements, groups, "PlaneOrientationSequence"), ("ImageOrientationPatient",))),
+        tuple(_numbers(places("PlaneOrientationSequence"), ("ImageOrientationPatient",))),
     )
-
-
-def _items(elements: "Dataset", tag: int | str) -> "list[Dataset]":
-    if tag not in elements:
-        return []
-    raw = elements.get_item(tag)
-    if isinstance(getattr(raw, "value", None), bytes) and len(raw.value) > SEQUENCE_BYTES:
-        raise CorruptImageError("a DICOM file with a sequence that is too long to be true")
-    return list(elements[tag].value or [])
-
-
-def _places(elements: "Dataset", groups: "list[Dataset]", sequence: str) -> "list[Dataset]":
-    """Where to look for an element of a frame: its own functional group, the shared one, the file."""
-    return [*(item for group in groups for item in _items(group, sequence)[:1]), elements]
 
 
 def _numbers(places: "list[Dataset]", keywords: tuple[str, ...]) -> list[float]:
@@ -206,9 +198,9 @@ def _integers(place: "Dataset", keyword: str, signed: bool) -> list[int]:
     return [int(each) for each in (value if np.iterable(value) else [value])]
 
 
-def _table(places: "list[Dataset]", sequence: str, signed: bool, white: float | None) -> Table | None:
+def _table(places: "list[Dataset]", sequence: str, signed: bool, white: float | None, budget: Budget) -> Table | None:
     for place in places:
-        for item in _items(place, sequence)[:1]:
+        for item in items(place, sequence, budget)[:1]:
             return _lookup(item, "LUTDescriptor", "LUTData", signed, white)
     return None
 
