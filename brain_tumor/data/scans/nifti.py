@@ -86,7 +86,7 @@ def open_nifti(content: bytes, plane: Plane, limits: Limits) -> Scan:
     black, white = _range(stored, layout.negative)
 
     def picture(index: int) -> Image.Image:
-        values = np.take(volume, index, axis).T[::-1, ::-1]
+        values = np.moveaxis(volume, axis, 0)[index].T[::-1, ::-1]  # a view; take would copy the volume
         gray = Image.fromarray(_gray(values, black, white)).convert("RGB")
         return square_pixels(gray, spacing[up], spacing[across])
 
