@@ -52,6 +52,8 @@ def data_set(content: bytes, limits: Limits, tags: list[int], budget: Budget) ->
     Raises:
         CorruptImageError: pydicom is missing, the file is damaged, or it unpacks to more than the limit.
     """
+    for module in ("filereader", "pixels"):  # now, so that their loggers are there to be silenced
+        _pydicom(module)
     syntax, start = _meta(content, 132 if content[128:132] == b"DICM" else 0)
     body = content[start:]
     if syntax == DEFLATED:
@@ -129,8 +131,9 @@ def _not_reading(record: logging.LogRecord) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No log record of pydicom from this thread, and no warning, while it reads; other users of pydicom keep theirs."""
-    for name in ("pydicom", *(each for each in logging.root.manager.loggerDict if each.startswith("pydicom."))):
+    """No log record of pydicom or Pillow from this thread, and no warning, while it reads; other users keep theirs."""
+    names = list(logging.root.manager.loggerDict)  # other threads may add to it
+    for name in [each for each in names if each.split(".")[0] in ("pydicom", "PIL")]:
         if _not_reading not in (logger := logging.getLogger(name)).filters:
             logger.addFilter(_not_reading)
     with _lock, warnings.catch_warnings():

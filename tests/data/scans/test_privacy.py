@@ -2,6 +2,8 @@
 
 import io
 import logging
+import subprocess
+import sys
 import threading
 import traceback
 import warnings
@@ -92,6 +94,19 @@ def test_nothing_of_it_is_printed_logged_or_raised(
     assert SECRET not in out + err
     assert SECRET not in caplog.text
     assert not [each for each in recwarn if SECRET in str(each.message)]
+
+
+def test_the_first_file_of_a_process_is_as_silent(tmp_path: Path) -> None:
+    for name in ("characters", "damaged JPEG", "JPEG without pixels"):
+        (tmp_path / "scan").write_bytes(FILES[name]())
+        program = (
+            "import logging, pathlib; logging.basicConfig(level=0)\n"
+            "from brain_tumor.data.scans.opening import open_scan\n"
+            "try: open_scan(pathlib.Path('scan').read_bytes())\n"
+            "except Exception as error: logging.exception('no')"
+        )
+        ran = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert SECRET not in ran.stdout + ran.stderr
 
 
 def test_a_file_that_is_not_there_is_not_named(tmp_path: Path) -> None:
