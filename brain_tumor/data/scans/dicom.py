@@ -1,10 +1,8 @@
 """Slices of a DICOM file."""
 
 from functools import partial
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from brain_tumor.data.decode import CorruptImageError
@@ -13,6 +11,7 @@ from brain_tumor.data.scans.dicom_frames import Frames, frames
 from brain_tumor.data.scans.dicom_gray import gray_levels, value_range
 from brain_tumor.data.scans.dicom_header import GRAY, PALETTE, TAGS, Header, read_header
 from brain_tumor.data.scans.geometry import plane_of, square_pixels
+from brain_tumor.data.scans.levels import levels
 from brain_tumor.data.scans.scan import Limits, Scan
 
 
@@ -62,13 +61,9 @@ def _picture(header: Header, decode: Frames, scale: tuple[float, float] | None, 
         inverted = shape.photometric == "MONOCHROME1"
         picture = Image.fromarray(gray_levels(stored, facts.grays, scale, header.padding, inverted))
     elif shape.photometric == PALETTE:
-        picture = Image.fromarray(np.stack([_rounded(each.of(stored)) for each in header.palette], axis=-1))
+        picture = Image.fromarray(np.stack([levels(stored, each.of) for each in header.palette], axis=-1))
     elif colours == "RGB":
-        picture = Image.fromarray(_rounded(stored * (255 / (2**shape.stored - 1))))
+        picture = Image.fromarray(levels(stored, lambda values: values * (255 / (2**shape.stored - 1))))
     else:
         raise CorruptImageError("a DICOM file with colours in a form that is not read")
     return square_pixels(picture.convert("RGB"), *facts.spacing)
-
-
-def _rounded(values: NDArray[Any]) -> NDArray[np.uint8]:
-    return np.asarray(np.rint(np.clip(values, 0, 255)), np.uint8)

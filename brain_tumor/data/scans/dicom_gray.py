@@ -1,13 +1,12 @@
 """From the stored values of a DICOM frame to gray levels."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-BAND = 2**21  # values that are worked on at once: what a large frame takes is its own bytes, and little more
+from brain_tumor.data.scans.levels import Reals, bands, levels, stretched
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,9 +14,9 @@ class Table:
     """A lookup table; values before its first entry get that one, values after its last get the last."""
 
     first: int  # the value that gets the first entry
-    entries: NDArray[np.float64]
+    entries: Reals
 
-    def of(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def of(self, values: Reals) -> Reals:
         place = np.clip(np.nan_to_num(values - self.first), 0, len(self.entries) - 1)
         return self.entries[place.astype(np.intp)]
 
@@ -30,7 +29,7 @@ class Window:
     width: float
     function: str  # LINEAR, LINEAR_EXACT or SIGMOID; others count as LINEAR
 
-    def of(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def of(self, values: Reals) -> Reals:
         """Gray levels 0..255, not rounded."""
         if self.function == "SIGMOID":
             return 255 / (1 + np.exp(-4 * (values - self.center) / self.width))
@@ -55,7 +54,7 @@ class Grays:
     def windowed(self) -> bool:
         return self.window is not None or self.voi is not None
 
-    def values(self, stored: NDArray[np.float64]) -> NDArray[np.float64]:
+    def values(self, stored: Reals) -> Reals:
         """In the unit of the modality."""
         return self.modality.of(stored) if self.modality else stored * self.slope + self.intercept
 
@@ -63,7 +62,7 @@ class Grays:
 def value_range(stored: NDArray[Any], grays: Grays, padding: tuple[float, float] | None) -> tuple[float, float] | None:
     """Smallest and largest value of a frame, in the unit of the modality, of what is finite and no padding."""
     low, high = np.inf, -np.inf
-    for band in _bands(stored):
+    for band in bands(stored):
         values = grays.values(band)
         kept = values[np.isfinite(values) & ~_padded(band, padding)]
         if kept.size:
@@ -87,30 +86,22 @@ def gray_levels(
         padding: stored values from … to that are no picture and become black.
         inverted: the smallest value is white (MONOCHROME1).
     """
-    levels = np.empty(stored.size, np.uint8)
-    start = 0
-    for band in _bands(stored):
-        with np.errstate(all="ignore"):
-            values = grays.values(band)
-            shown = grays.voi.of(values) if grays.voi else grays.window.of(values) if grays.window else None
-            if shown is None:
-                low, high = scale or (0.0, 0.0)
-                # Halved, because the distance between two finite numbers may be none.
-                shown = (values / 2 - low / 2) / (high / 2 - low / 2) * 255 if high > low else np.zeros_like(values)
-        shown = np.clip(np.nan_to_num(shown, nan=0.0, posinf=255.0, neginf=0.0), 0, 255)
-        shown = np.where(_padded(band, padding), 0, 255 - shown if inverted else shown)
-        levels[start : start + band.size] = np.rint(shown)
-        start += band.size
-    return levels.reshape(stored.shape)
+
+    def shown(values: Reals) -> Reals:
+        rescaled = grays.values(values)
+        if grays.voi:
+            level = grays.voi.of(rescaled)
+        elif grays.window:
+            level = grays.window.of(rescaled)
+        else:
+            level = stretched(rescaled, *(scale or (0.0, 0.0)))
+        level = np.clip(np.nan_to_num(level, nan=0.0, posinf=255.0, neginf=0.0), 0, 255)
+        return np.where(_padded(values, padding), 0, 255 - level if inverted else level)
+
+    return levels(stored, shown)
 
 
-def _bands(stored: NDArray[Any]) -> Iterator[NDArray[np.float64]]:
-    flat = stored.reshape(-1)
-    for start in range(0, flat.size, BAND):
-        yield flat[start : start + BAND].astype(np.float64)
-
-
-def _padded(values: NDArray[np.float64], padding: tuple[float, float] | None) -> NDArray[np.bool_]:
+def _padded(values: Reals, padding: tuple[float, float] | None) -> NDArray[np.bool_]:
     if padding is None:
         return np.zeros(values.shape, bool)
     return (padding[0] <= values) & (values <= padding[1])

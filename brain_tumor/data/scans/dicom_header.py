@@ -1,6 +1,7 @@
 """What a DICOM file says of its pixels, checked, in plain numbers."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.scans.dicom_elements import Budget, guarded, items
 from brain_tumor.data.scans.dicom_gray import Grays, Table, Window
+from brain_tumor.data.scans.levels import PICTURE_PIXELS
 from brain_tumor.data.scans.scan import Limits
 
 if TYPE_CHECKING:
@@ -27,7 +29,9 @@ TAGS = [
 GRAY = ("MONOCHROME1", "MONOCHROME2")
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 PALETTE = "PALETTE COLOR"
-FRAME_PIXELS = 2**25  # a mammogram has 2**24, and no magnetic resonance image comes near it
+
+
+_Table = Callable[["list[Dataset]", str, float | None], Table | None]
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,8 @@ def _shape(elements: "Dataset") -> Shape:
     keys = [keyword for tag, keyword in PIXELS.items() if tag in elements]
     if len(keys) != 1 or not elements[keys[0]].value:
         raise CorruptImageError("a DICOM file without pictures (a report, a plan, or the like)")
+    if not isinstance(elements[keys[0]].value, bytes):
+        raise CorruptImageError("a damaged header of a DICOM file")
     floating = keys[0] != "PixelData"
     allocated = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}.get(keys[0]) or int(elements.BitsAllocated)
     return Shape(
@@ -101,9 +107,9 @@ def _check(shape: Shape, limits: Limits) -> None:
         raise CorruptImageError("a DICOM file with impossible dimensions")
     if shape.frames > limits.slices:
         raise CorruptImageError(f"too large: {shape.frames:,} slices are over the limit of {limits.slices:,}")
-    if shape.rows * shape.columns > FRAME_PIXELS:
+    if shape.rows * shape.columns > PICTURE_PIXELS:
         raise CorruptImageError(
-            f"too large: {shape.columns} x {shape.rows} is over the limit of {FRAME_PIXELS:,} pixels"
+            f"too large: {shape.columns} x {shape.rows} is over the limit of {PICTURE_PIXELS:,} pixels"
         )
     values = shape.rows * shape.columns * shape.samples * shape.frames
     if values > limits.samples:
@@ -121,10 +127,11 @@ def _header(elements: "Dataset", shape: Shape, budget: Budget) -> Header:
     padding = _integers(elements, "PixelPaddingValue", shape.signed)
     limit = _integers(elements, "PixelPaddingRangeLimit", shape.signed) or padding
     shared, each = (items(elements, tag, budget) for tag in GROUPS)
+    table = _tables(shape.signed, budget)
     frames = []
     for index in range(shape.frames):
         groups = [*each[index : index + 1], *shared[:1]]
-        frames.append(_frame(elements, groups, shape, budget))
+        frames.append(_frame(elements, groups, table, budget))
     palette: tuple[Table, ...] = ()
     if shape.photometric == PALETTE:
         if "RedPaletteColorLookupTableData" not in elements:
@@ -134,20 +141,19 @@ def _header(elements: "Dataset", shape: Shape, budget: Budget) -> Header:
     return Header(shape, tuple(frames), ends, palette)
 
 
-def _frame(elements: "Dataset", groups: "list[Dataset]", shape: Shape, budget: Budget) -> FrameFacts:
+def _frame(elements: "Dataset", groups: "list[Dataset]", table: "_Table", budget: Budget) -> FrameFacts:
     def places(sequence: str) -> "list[Dataset]":
         """Where to look for an element: the frame's own functional group, the shared one, the file."""
         return [*(item for group in groups for item in items(group, sequence, budget)[:1]), elements]
 
     pixel_values = places("PixelValueTransformationSequence")
     windows = places("FrameVOILUTSequence")
-    modality = _table(pixel_values, "ModalityLUTSequence", shape.signed, None, budget)
     grays = Grays(
         slope=_first(pixel_values, "RescaleSlope", 1.0) or 1.0,
         intercept=_first(pixel_values, "RescaleIntercept", 0.0),
-        modality=modality,
+        modality=table(pixel_values, "ModalityLUTSequence", None),
         window=_window(windows),
-        voi=_table(windows, "VOILUTSequence", shape.signed, 255.0, budget),
+        voi=table(windows, "VOILUTSequence", 255.0),
     )
     spacing = _numbers(places("PixelMeasuresSequence"), ("PixelSpacing", "ImagerPixelSpacing"))
     if len(spacing) != 2 or min(spacing) <= 0:
@@ -198,11 +204,19 @@ def _integers(place: "Dataset", keyword: str, signed: bool) -> list[int]:
     return [int(each) for each in (value if np.iterable(value) else [value])]
 
 
-def _table(places: "list[Dataset]", sequence: str, signed: bool, white: float | None, budget: Budget) -> Table | None:
-    for place in places:
-        for item in items(place, sequence, budget)[:1]:
-            return _lookup(item, "LUTDescriptor", "LUTData", signed, white)
-    return None
+def _tables(signed: bool, budget: Budget) -> "_Table":
+    """A function that finds a table by the sequence that holds it, and makes one that frames share only once."""
+    made: dict[int, Table] = {}
+
+    def table(places: "list[Dataset]", sequence: str, white: float | None) -> Table | None:
+        for place in places:
+            for item in items(place, sequence, budget)[:1]:
+                if id(item) not in made:
+                    made[id(item)] = _lookup(item, "LUTDescriptor", "LUTData", signed, white)
+                return made[id(item)]
+        return None
+
+    return table
 
 
 def _palette(elements: "Dataset", colour: str, signed: bool) -> Table:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from brain_tumor.data.decode import MAX_PIXELS, CorruptImageError
+from brain_tumor.data.decode import CorruptImageError
+from brain_tumor.data.scans.levels import PICTURE_PIXELS
 
 PLANES = ("sagittal", "coronal", "axial")  # perpendicular to the patient's axis 0 (left), 1 (front) and 2 (head)
 STRETCH = 32.0  # the most that a pixel may be longer than wide
@@ -42,6 +43,6 @@ def square_pixels(picture: Image.Image, height: float, width: float) -> Image.Im
     size = (max(picture.width, round(picture.width / ratio)), max(picture.height, round(picture.height * ratio)))
     if size == picture.size:
         return picture
-    if size[0] * size[1] > MAX_PIXELS:
-        raise CorruptImageError(f"too large: with square pixels it is over the limit of {MAX_PIXELS:,} pixels")
+    if size[0] * size[1] > PICTURE_PIXELS:
+        raise CorruptImageError(f"too large: with square pixels it is over the limit of {PICTURE_PIXELS:,} pixels")
     return picture.resize(size, Image.Resampling.BILINEAR)

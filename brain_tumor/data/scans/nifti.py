@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from brain_tumor.data.decode import MAX_PIXELS, CorruptImageError
+from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.scans.geometry import PLANES, STRETCH, square_pixels
+from brain_tumor.data.scans.levels import PICTURE_PIXELS, levels, stretched
 from brain_tumor.data.scans.scan import Limits, Plane, Scan
 
 HEADER_1, HEAD = 348, 540  # bytes of the header of NIfTI-1, and of NIfTI-2
@@ -79,15 +80,15 @@ def open_nifti(content: bytes, plane: Plane, limits: Limits) -> Scan:
     if volume.shape[axis] > limits.slices:
         raise CorruptImageError(f"too large: {volume.shape[axis]:,} slices are over the limit of {limits.slices:,}")
     across, up = (each for each in range(3) if each != axis)
-    if volume.shape[across] * volume.shape[up] > MAX_PIXELS:
-        raise CorruptImageError(f"too large: a slice is over the limit of {MAX_PIXELS:,} pixels")
+    if volume.shape[across] * volume.shape[up] > PICTURE_PIXELS:
+        raise CorruptImageError(f"too large: a slice is over the limit of {PICTURE_PIXELS:,} pixels")
     if not 1 / STRETCH <= spacing[up] / spacing[across] <= STRETCH:
         raise CorruptImageError("the distances between its voxels cannot be true")
     black, white = _range(stored, layout.negative)
 
     def picture(index: int) -> Image.Image:
         values = np.moveaxis(volume, axis, 0)[index].T[::-1, ::-1]  # a view; take would copy the volume
-        gray = Image.fromarray(_gray(values, black, white)).convert("RGB")
+        gray = Image.fromarray(levels(values, lambda band: stretched(band, black, white))).convert("RGB")
         return square_pixels(gray, spacing[up], spacing[across])
 
     return Scan("nifti", volume.shape[axis], PLANES[axis], picture)
@@ -189,12 +190,3 @@ def _range(stored: NDArray[Any], negative: bool) -> tuple[float, float]:
     white = np.percentile(sample, 100 - BRIGHTEST if negative else BRIGHTEST)
     # Nearly empty volumes, such as masks: the few values above the percentile are all that there is to see.
     return float(darkest), float(brightest if white == darkest else white)
-
-
-def _gray(values: NDArray[Any], black: float, white: float) -> NDArray[np.uint8]:
-    if black == white:
-        return np.zeros(values.shape, np.uint8)
-    # Halved, because the distance between two finite numbers may be none.
-    with np.errstate(all="ignore"):
-        scaled = (values.astype(np.float64) / 2 - black / 2) / (white / 2 - black / 2)
-    return np.rint(np.clip(np.nan_to_num(scaled, nan=0.0, posinf=1.0, neginf=0.0), 0, 1) * 255).astype(np.uint8)
