@@ -1,0 +1,53 @@
+"""An answer as a client reads it."""
+
+import json
+
+import numpy as np
+from PIL import Image
+
+from brain_tumor import NOTICE
+from brain_tumor.data.scans.scan import Scan
+from brain_tumor.serving.predictor import VOLUME_RULE, Prediction, ScanPrediction
+from brain_tumor.serving.reply import reply
+
+BLACK = Image.fromarray(np.zeros((4, 4, 3), np.uint8))
+TUMOUR = {"glioma": 0.7, "meningioma": 0.1, "notumor": 0.1, "pituitary": 0.1}
+SURE = Prediction("glioma", TUMOUR, {0.9: ("glioma",), 0.95: ("glioma", "notumor")}, False, False)
+PLAIN = Prediction("glioma", TUMOUR, {}, None, None)
+ANSWER = {
+    "class": "glioma",
+    "probabilities": TUMOUR,
+    "prediction_sets": {"0.9": ["glioma"], "0.95": ["glioma", "notumor"]},
+    "not_sure": False,
+    "not_brain_mri": False,
+}
+
+
+def test_a_picture() -> None:
+    found = reply(Scan("image", 1, None, lambda _: BLACK), ScanPrediction((SURE,), None, ()))
+    assert json.loads(json.dumps(found)) == {
+        **ANSWER,
+        "kind": "image",
+        "plane": None,
+        "slices": 1,
+        "volume_rule": None,
+        "decisive_slices": [],
+        "each_slice": [ANSWER],
+        "notice": NOTICE,
+    }
+
+
+def test_a_volume_has_its_own_answer_and_those_of_its_slices() -> None:
+    found = reply(Scan("nifti", 3, "axial", lambda _: BLACK), ScanPrediction((SURE,) * 3, PLAIN, (0, 2)))
+    unknown = {"prediction_sets": {}, "not_sure": None, "not_brain_mri": None}
+    assert json.loads(json.dumps(found)) == {
+        **ANSWER,
+        **unknown,
+        "kind": "nifti",
+        "plane": "axial",
+        "slices": 3,
+        "volume_rule": VOLUME_RULE,
+        "decisive_slices": [0, 2],
+        "each_slice": [ANSWER] * 3,
+        "notice": NOTICE,
+    }
