@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import mlflow
-import numpy as np
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
-from mlflow.types.schema import Schema, TensorSpec
+from mlflow.models import Model
 
 from brain_tumor import NOTICE
 from brain_tumor.config import LOWER_IS_BETTER
 from brain_tumor.data.split import Split
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.certainty.decision import Decision
+from brain_tumor.tracking import served
 from brain_tumor.tracking.decisions import load_decision
 from brain_tumor.tracking.runs import load_config, load_split
 
@@ -37,24 +36,29 @@ class RegisteredModel:
     decision: Decision | None  # None: logged before there were any, or by a sweep's trial
 
 
-def log_model(model: Any, *, register: str | None, tags: Mapping[str, str]) -> tuple[str, str | None]:
-    """Save a Keras model in the current run and register it under `register`; returns its URI and its version.
+def log_model(
+    model: Any, decision: Decision | None = None, *, register: str | None, tags: Mapping[str, str]
+) -> tuple[str, str | None]:
+    """Save a Keras model, ready to serve, in the current run and register it under `register`.
 
-    A run that was resumed after its model had been registered keeps that version.
+    Returns its URI and its version. `decision` travels inside it; a sweep's trial has none. A run that was resumed
+    after its model had been registered keeps that version.
     """
     run = mlflow.active_run()
     known = registered_from(run.info.run_id, register) if register is not None and run is not None else None
     if known is not None:
         return f"models:/{register}/{known}", known
-    side = model.input_shape[1]
-    classes = model.output_shape[-1]
-    signature = ModelSignature(
-        Schema([TensorSpec(np.dtype(np.uint8), (-1, side, side, 3), "image")]),
-        Schema([TensorSpec(np.dtype(np.float32), (-1, classes), "probabilities")]),
-    )
     # Requirements are given because inferring them takes seconds; an input example crashes keras models (mlflow 16183).
     requirements = [f"{name}=={_version(name)}" for name in ("tensorflow", "keras", "numpy")]
-    info = mlflow.keras.log_model(model, name="model", signature=signature, pip_requirements=requirements)
+    info = Model.log(
+        None,
+        served,
+        name="model",
+        flavor_name="keras",
+        model=model,
+        decision=decision,
+        pip_requirements=requirements,
+    )
     if register is None:
         return str(info.model_uri), None
     version = register_model(str(info.model_uri), register, tags)

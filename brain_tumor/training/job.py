@@ -123,7 +123,7 @@ def finish(prepared: "Prepared", store: Any, tags: dict[str, str], run_id: str, 
     decisions.log_decision(decision)
     # Registered before any figure is drawn: what goes wrong from here on loses no weights.
     model_tags = {**tags, "monitor": config.monitor, "score": repr(score)}
-    uri, version = registry.log_model(trained.model, register=config.tracking.register, tags=model_tags)
+    uri, version = registry.log_model(trained.model, decision, register=config.tracking.register, tags=model_tags)
     lines = [f"model     {uri}"]
     if config.tracking.register and version:
         lines.append(registry.crown(config.tracking.register, version))
