@@ -17,7 +17,7 @@ PLAIN = Prediction("glioma", TUMOUR, {}, None, None)
 ANSWER = {
     "class": "glioma",
     "probabilities": TUMOUR,
-    "prediction_sets": {"0.9": ["glioma"], "0.95": ["glioma", "notumor"]},
+    "sets": {"0.9": ["glioma"], "0.95": ["glioma", "notumor"]},
     "not_sure": False,
     "not_brain_mri": False,
 }
@@ -29,25 +29,22 @@ def test_a_picture() -> None:
         **ANSWER,
         "kind": "image",
         "plane": None,
-        "slices": 1,
-        "volume_rule": None,
-        "decisive_slices": [],
-        "each_slice": [ANSWER],
+        "slice_count": 1,
+        "volume": None,
+        "slices": [ANSWER],
         "notice": NOTICE,
     }
 
 
 def test_a_volume_has_its_own_answer_and_those_of_its_slices() -> None:
     found = reply(Scan("nifti", 3, "axial", lambda _: BLACK), ScanPrediction((SURE,) * 3, PLAIN, (0, 2)))
-    unknown = {"prediction_sets": {}, "not_sure": None, "not_brain_mri": None}
+    volume = {**ANSWER, "sets": {}, "not_sure": None, "not_brain_mri": None}
     assert json.loads(json.dumps(found)) == {
-        **ANSWER,
-        **unknown,
+        **volume,
         "kind": "nifti",
         "plane": "axial",
-        "slices": 3,
-        "volume_rule": VOLUME_RULE,
-        "decisive_slices": [0, 2],
-        "each_slice": [ANSWER] * 3,
+        "slice_count": 3,
+        "volume": {**volume, "decisive": [0, 2], "rule": VOLUME_RULE},
+        "slices": [ANSWER] * 3,
         "notice": NOTICE,
     }

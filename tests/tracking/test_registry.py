@@ -91,6 +91,15 @@ def test_log_crown_and_load(tmp_path: Path) -> None:
     by_run = registry.load_model(f"runs:/{loaded.run_id}/model")
     assert (by_run.name, by_run.run_id) == (None, loaded.run_id)
 
+    # As models were logged before they could be served.
+    with runs.started(store, system_metrics=False):
+        mlflow.log_text(OmegaConf.to_yaml({"score": "old"}), "config/config.yaml")
+        runs.log_split(split, "training")
+        info = mlflow.keras.log_model(model, name="model", pip_requirements=["keras"])
+    old = registry.load_model(f"models:/old/{registry.register_model(info.model_uri, 'old', {})}")
+    assert old.config == {"score": "old"}
+    np.testing.assert_array_equal(old.model.predict_on_batch(images), model.predict_on_batch(images))
+
     # The printed command does what it says.
     command = verdicts[1].split("To move it all the same: ")[1]
     import subprocess

@@ -145,7 +145,7 @@ def test_a_fresh_process_answers_the_same_without_pickle(
     assert len({each["class"] for each in found}) > 1
     for one, other in zip(found, expected(classifier, uri, decision if version == 1 else None), strict=True):
         assert one.pop("probabilities") == pytest.approx(other.pop("probabilities"), abs=1e-5)
-        [mine], [its] = one.pop("each_slice"), other.pop("each_slice")
+        [mine], [its] = one.pop("slices"), other.pop("slices")
         assert mine.pop("probabilities") == pytest.approx(its.pop("probabilities"), abs=1e-5)
         assert mine == its
         assert one == other | {"model": uri, "run": logged[1], "notice": NOTICE}
