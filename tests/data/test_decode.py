@@ -1,6 +1,7 @@
 import hashlib
 import io
 import struct
+import tracemalloc
 import zlib
 from typing import Any
 
@@ -166,3 +167,24 @@ def test_corrupt_files_have_their_reason(content: bytes, reason: str) -> None:
     with pytest.raises(CorruptImageError, match=reason) as caught:
         decode(content, 8)
     assert "\n" not in str(caught.value)
+
+
+def test_large_pictures_do_not_take_many_times_their_own_memory() -> None:
+    deep = np.zeros((3000, 3000), np.uint16)
+    deep[0, 0] = 9
+    content = encode(Image.fromarray(deep), "PNG")
+    tracemalloc.start()
+    pixels(content)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 16 * deep.size  # bytes; in real numbers all at once it was 40
+
+
+def test_transparency_is_laid_on_black_in_every_part_of_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = np.random.default_rng(0).integers(0, 256, (50, 7, 4), dtype=np.uint8)
+    content = encode(Image.fromarray(layer), "PNG")
+    whole = decode(content, 50).digest
+    monkeypatch.setattr("brain_tumor.data.decode.BAND", 20)  # two rows
+    assert decode(content, 50).digest == whole
+    weighed = layer[..., :3] * (layer[..., 3:] / 255)
+    assert np.abs(pixels(content, 50)[:, 21:28].astype(float) - weighed).max() <= 1

@@ -3,6 +3,7 @@
 import gzip
 import itertools
 import struct
+import tracemalloc
 from typing import Any
 
 import nibabel
@@ -207,3 +208,12 @@ def test_a_file_that_nibabel_saves_is_read(tmp_path: Any) -> None:
         else:
             (tmp_path / name).write_bytes(image.to_bytes())
         assert read_scan(tmp_path / name).count == 7
+
+
+def test_a_slice_costs_a_slice_and_not_the_volume() -> None:
+    scan = open_scan(nifti(np.zeros((100, 100, 200), np.uint8)), "sagittal")
+    tracemalloc.start()
+    scan.picture(50)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 100 * 200 * 80  # bytes of one slice in real numbers, a few times; the volume has 2,000,000
