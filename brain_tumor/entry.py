@@ -26,6 +26,8 @@ LITERAL_KEYS = (
     "data.masks",
     "model.weights",
     "model_uri",
+    "model_b",
+    "user",
     "run_a",
     "run_b",
     "tracking.uri",

@@ -1,0 +1,87 @@
+"""Look at what a model says: `python -m brain_tumor.app model_uri=models:/brain-tumor@champion`."""
+
+import importlib.util
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from brain_tumor import NOTICE, entry
+from brain_tumor.errors import InputError
+from brain_tumor.serving.page.settings import LOOPBACK, PASSWORD, AppConfig
+from brain_tumor.typed import typed
+
+if TYPE_CHECKING:
+    from brain_tumor.serving.page.models import Shown
+
+
+def app(raw: DictConfig) -> None:
+    """Load one model or two, draw the examples, and serve the page until it is interrupted."""
+    config = typed(AppConfig, raw)
+    login = _login(config)
+    if importlib.util.find_spec("gradio") is None:
+        raise InputError("the page needs Gradio: pip install 'brain-tumor[app]'")
+
+    from brain_tumor.serving.page import service
+
+    service.stay_at_home()
+    with ExitStack() as stack:
+        place = stack.enter_context(service.listen(config.host, config.port))
+
+        from brain_tumor.tracking.store import open_store
+
+        open_store(config.tracking)
+
+        from brain_tumor.models.backend import start_tensorflow
+
+        start_tensorflow()
+
+        from brain_tumor.serving.page.examples import examples
+        from brain_tumor.serving.page.kept import Kept
+        from brain_tumor.serving.page.looking import Page
+        from brain_tumor.serving.page.review import limits
+        from brain_tumor.serving.page.uploads import repeating
+
+        models = tuple(_load(stack, uri, config.views) for uri in (config.model_uri, config.model_b) if uri)
+        for model in models:
+            print(f"model     {model.name}{' (SYNTHETIC)' if model.synthetic else ''}")
+        uploads = stack.enter_context(service.temporary())
+        allowed = limits(models, config.megabytes * 2**20)
+        page = Page(models, examples(), uploads, Kept(), allowed, config.files)
+        application = service.application(page, config.waiting, login, config.host)
+        stack.enter_context(repeating(uploads.sweep, page.kept.sweep))
+        if login is None and config.host not in LOOPBACK:
+            print(f"warning   whoever reaches {config.host} may use this page: give user=, and {PASSWORD}")
+        print(NOTICE)
+        service.serve(application, place)
+
+
+def _load(stack: ExitStack, uri: str, views: int) -> "Shown":
+    from brain_tumor.models.registry import get_backbone
+    from brain_tumor.serving.page.models import shown
+    from brain_tumor.tracking import registry
+    from brain_tumor.tracking.facts import facts
+
+    registered = registry.load_model(uri)
+    layer = get_backbone(registered.config["model"]["name"]).cam_layer
+    return stack.enter_context(shown(registered, layer, views, facts(registered.run_id)))
+
+
+def _login(config: AppConfig) -> tuple[str, str] | None:
+    password = os.environ.get(PASSWORD)
+    if config.user is None:
+        if password:
+            raise InputError(f"{PASSWORD} is set, and user= is not: give user=NAME, too, or unset it")
+        return None
+    if not password:
+        raise InputError(f"user={config.user} needs a password in the environment variable {PASSWORD}")
+    return config.user, password
+
+
+def main() -> None:
+    entry.run(app, "app")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Pictures and maps as `data:` addresses, which the page holds in itself: nothing of them is ever a file."""
+
+import base64
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from brain_tumor.data.decode import letterbox
+
+SIDE = 512  # pixels of a shown picture's longer side, at most
+
+
+def shown(picture: Image.Image, least: int) -> Image.Image:
+    """A picture in the square in which the model sees it, in its own resolution between `least` and SIDE pixels."""
+    side = max(least, min(SIDE, max(picture.size)))
+    return letterbox(picture, side, Image.Resampling.BILINEAR)
+
+
+def address(image: Image.Image) -> str:
+    """The `data:` address of an image, as PNG."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def heat(values: NDArray[np.float32]) -> Image.Image:
+    """A map (S, S) in [0, 1] as an RGBA layer, the more opaque the more it says."""
+    from matplotlib import colormaps
+
+    coloured = colormaps["inferno"](values, bytes=True)
+    coloured[..., 3] = np.rint(255 * np.clip(values, 0, 1))
+    return Image.fromarray(coloured)

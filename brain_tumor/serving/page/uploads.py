@@ -1,0 +1,80 @@
+"""Files between a browser's upload and the answer: in a folder of the page's own, each in a place of its own."""
+
+import shutil
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+SECONDS = 120.0  # that an upload may lie there before anybody asks for it
+EVERY = 10.0  # seconds between two looks at what is too old
+
+
+@dataclass(frozen=True, eq=False)
+class Uploads:
+    """The folder, which holds nothing that has been read."""
+
+    folder: Path
+
+    def add(self, content: bytes) -> Path:
+        """A new file under a name that the client has no part in."""
+        path = self.folder / uuid.uuid4().hex
+        path.write_bytes(content)
+        return path
+
+    def holds(self, path: str) -> bool:
+        """Whether a client may name this path: that of an upload, exactly as `add` gave it."""
+        return Path(path).parent == self.folder and str(self.folder / Path(path).name) == path
+
+    def take(self, path: str) -> bytes:
+        """The content of an upload, which is removed; FileNotFoundError where there is none."""
+        if not self.holds(path):
+            raise FileNotFoundError(path)
+        try:
+            return Path(path).read_bytes()
+        finally:
+            Path(path).unlink(missing_ok=True)
+
+    def size(self) -> int:
+        """Bytes that lie there."""
+        return sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file())
+
+    def sweep(self, seconds: float = SECONDS) -> None:
+        """Remove what was uploaded longer than `seconds` ago and never asked for."""
+        oldest = time.time() - seconds
+        for path in list(self.folder.iterdir()):
+            try:
+                if path.stat().st_mtime < oldest:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+            except FileNotFoundError:  # it has just been read
+                continue
+
+
+@contextmanager
+def uploads() -> Iterator[Uploads]:
+    """A folder that only this user may enter, and that is gone at the end."""
+    with tempfile.TemporaryDirectory(prefix="brain-tumor-page-", ignore_cleanup_errors=True) as folder:
+        yield Uploads(Path(folder).resolve())
+
+
+@contextmanager
+def repeating(*tasks: Callable[[], None], every: float = EVERY) -> Iterator[None]:
+    """Call `tasks` now and then, in a thread, until the end."""
+    ended = threading.Event()
+
+    def run() -> None:
+        while not ended.wait(every):
+            for task in tasks:
+                task()
+
+    thread = threading.Thread(target=run, name="sweeping", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
