@@ -14,6 +14,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -137,8 +139,8 @@ async def _upload(rules: Rules, request: Request) -> Response:
         async with request.form(max_files=rules.files, max_fields=1) as form:
             given = [each for each in form.getlist("files") if isinstance(each, UploadFile)]
             paths = [str(rules.uploads.add(await each.read())) for each in given]
-    except Exception as error:  # Starlette's own, with a readable detail
-        reason = str(getattr(error, "detail", "")) or "the upload cannot be read"
+    except (MultiPartException, HTTPException, KeyError) as error:  # the last: no boundary is named
+        reason = str(getattr(error, "message", "")) or "the upload cannot be read"
         if reason.startswith("Too many files"):
             reason = f"too many files: at most {rules.files} at once"
         return PlainTextResponse(reason, 400)

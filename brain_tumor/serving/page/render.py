@@ -110,6 +110,7 @@ def panel(file: Opened, index: int, model: Shown, answer: int, picture: str, lay
         if layer
         else ""
     )
+    name = escape(short(file.name))
     caption = f"{escape(how)}, for {escape(said.label)}" if layer else "nothing in the map speaks for this class"
     volume = _volume(scan.volume, scan.decisive) if scan.volume else ""
     brainless = file.slices > 1 and scan.volume is None
@@ -118,8 +119,8 @@ def panel(file: Opened, index: int, model: Shown, answer: int, picture: str, lay
     return (
         f'<section class="bt-panel" aria-label="Answer of {escape(model.name)}">'
         f'<h3 class="bt-model">{escape(model.name)}</h3>'
-        f'<div class="bt-sides"><figure><div class="bt-stack"><img src="{picture}" alt="{escape(short(file.name))}, {place}">{over}</div>'
-        f"<figcaption>{escape(short(file.name))}{f', {place}' if file.slices > 1 else ''}<br>{caption}</figcaption>"
+        f'<div class="bt-sides"><figure><div class="bt-stack"><img src="{picture}" alt="{name}, {place}">{over}</div>'
+        f"<figcaption>{name}{f', {place}' if file.slices > 1 else ''}<br>{caption}</figcaption>"
         f'</figure><div class="bt-answers">{warning}{volume}'
         f'<div class="bt-answer"><h4>{what}{_verdict(said)}</h4>{_bars(said)}{_sets(said)}'
         f"<p>{_calibrated(model)}</p></div></div></div></section>"

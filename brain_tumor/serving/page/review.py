@@ -50,11 +50,12 @@ class Review:
 
     files: tuple[Opened, ...]
     size: int  # bytes of all files
+    _lock: threading.Lock = field(default_factory=threading.Lock)  # a scan gives its slices to one thread at a time
     _maps: "OrderedDict[tuple[int, int, int, str], Mapping[str, Maps]]" = field(default_factory=OrderedDict)
 
     def picture(self, file: int, index: int, least: int) -> Image.Image:
         """A slice as it is shown."""
-        return pictures.shown(self._scan(file).picture(index), least)
+        return pictures.shown(self._picture(file, index), least)
 
     def map(self, file: int, index: int, models: Sequence[Shown], model: int, layer: str, method: str) -> Maps:
         """What speaks for the class that a model says of a slice."""
@@ -73,12 +74,13 @@ class Review:
         held = self.files[file].pixels.get(size)
         if held is not None:
             return np.asarray(held[index])
-        return np.asarray(letterbox(self._scan(file).picture(index), size, Image.Resampling.BILINEAR))
+        return np.asarray(letterbox(self._picture(file, index), size, Image.Resampling.BILINEAR))
 
-    def _scan(self, file: int) -> Scan:
+    def _picture(self, file: int, index: int) -> Image.Image:
         scan = self.files[file].scan
         assert scan is not None
-        return scan
+        with self._lock:
+            return scan.picture(index)
 
 
 def limits(models: Sequence[Shown], file_bytes: int) -> Limits:

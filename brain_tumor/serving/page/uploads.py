@@ -41,7 +41,7 @@ class Uploads:
 
     def size(self) -> int:
         """Bytes that lie there."""
-        return sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file())
+        return sum(_size(path) for path in list(self.folder.iterdir()))
 
     def sweep(self, seconds: float = SECONDS) -> None:
         """Remove what was uploaded longer than `seconds` ago and never asked for."""
@@ -52,6 +52,13 @@ class Uploads:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
             except FileNotFoundError:  # it has just been read
                 continue
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # it has just been read
+        return 0
 
 
 @contextmanager

@@ -1,0 +1,48 @@
+"""A stand-in for a model, whose answers and maps are known."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from brain_tumor import CLASSES
+from brain_tumor.evaluation.certainty.conformal import Sets
+from brain_tumor.evaluation.certainty.decision import Decision
+from brain_tumor.evaluation.certainty.outliers import Gaussians
+from brain_tumor.evaluation.certainty.scaling import Scaling
+from brain_tumor.evaluation.explanation.gradcam import METHODS
+from brain_tumor.evaluation.prediction import Answers
+
+SIZE = 8
+DECISION = Decision(
+    classes=CLASSES,
+    scaling=Scaling("none", np.ones(4), np.zeros(4), "as it is"),
+    sets=Sets((0.9,), np.full((1, 4), 0.65), (100,) * 4, (100,) * 4),
+    accuracy=0.98,
+    confidence=0.8,
+    gaussians=Gaussians(np.zeros((4, 1)), np.eye(1)),
+    distance=10.0,
+)
+
+
+def run(images: NDArray[np.uint8]) -> Answers:
+    """The mean of red, of 100, is the probability of glioma, notumor has the rest; that of green is the distance."""
+    glioma = np.minimum(images[..., 0].mean(axis=(1, 2)) / 100, 1).astype(np.float32)
+    probabilities = np.zeros((len(images), 4), np.float32)
+    probabilities[:, CLASSES.index("glioma")], probabilities[:, CLASSES.index("notumor")] = glioma, 1 - glioma
+    return Answers(probabilities, np.log(probabilities + 1e-9), images[..., 1].mean(axis=(1, 2))[:, None])
+
+
+def explain(pixels: NDArray[np.uint8], label: int, layer: str) -> Mapping[str, NDArray[np.float32]]:
+    """A corner, of another height for each method; nothing at the layer `blind`."""
+    found = {}
+    for height, method in enumerate(METHODS, start=1):
+        found[method] = np.zeros(pixels.shape[:2], np.float32)
+        found[method][:height, 0] = layer != "blind"
+    return found
+
+
+def flat(red: int, green: int = 0, side: int = 20) -> Image.Image:
+    """A picture of one colour."""
+    return Image.new("RGB", (side, side), (red, green, 0))

@@ -1,0 +1,158 @@
+"""What passes the front, and what does not."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("starlette", reason="needs brain-tumor[app]")
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
+
+from brain_tumor.serving.page.front import FORM_BYTES, JOIN, UPLOAD, Front, Rules, acceptable, refusal
+from brain_tumor.serving.page.uploads import Uploads
+
+LOGIN = ("ann", "secret:ü")
+
+
+async def behind(scope: Scope, receive: Receive, send: Send) -> None:
+    """What stands behind the front: it says what has come."""
+    request = Request(scope, receive)
+    told = {"path": request.url.path, "body": (await request.body()).decode()}
+    await JSONResponse(told)(scope, receive, send)
+
+
+@pytest.fixture
+def rules(folder: Uploads) -> Rules:
+    return Rules(folder, files=2, file_bytes=1000, login=None, local=True)
+
+
+@pytest.fixture
+def client(rules: Rules) -> TestClient:
+    return TestClient(Front(behind, rules), base_url="http://127.0.0.1:7860")
+
+
+def refused(rules: Rules, method: str, path: str, **headers: str) -> int | None:
+    told = {"host": "localhost:7860", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    answer = refusal(rules, method, path, Headers(told))
+    return answer and answer.status_code
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/config", "/theme.css", "/assets/a.js", "/gradio_api/queue/data", "/gradio_api/heartbeat/x"]
+)
+def test_what_the_page_asks_for_passes(rules: Rules, path: str) -> None:
+    assert refused(rules, "GET", path) is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/file=/etc/passwd",
+        "/gradio_api/file/etc/passwd",
+        "/gradio_api/proxy=http://example.org",
+        "/gradio_api/info",
+        "/gradio_api/openapi.json",
+        "/gradio_api/custom_component/a/client/component/b.js",
+        "/gradio_api/deep_link",
+        "/gradio_api/stream/a/b/1/playlist.m3u8",
+        "/gradio_api/vibe-code",
+        "/assets/../../etc/passwd",
+        "/monitoring",
+        "/docs",
+    ],
+)
+def test_nothing_else_does(rules: Rules, path: str) -> None:
+    assert refused(rules, "GET", path) == 404
+    assert refused(rules, "POST", path, content_length="2") == 404
+
+
+def test_direct_calls_and_other_methods_do_not_pass(rules: Rules) -> None:
+    assert refused(rules, "POST", "/gradio_api/call/x", content_length="2") == 404
+    assert refused(rules, "POST", "/gradio_api/run/x", content_length="2") == 404
+    assert refused(rules, "PUT", "/") == 404
+
+
+def test_a_foreign_name_of_a_local_page_is_refused(rules: Rules) -> None:
+    assert refused(rules, "GET", "/", host="evil.example:7860") == 421
+    assert refused(rules, "GET", "/", host="[::1]:7860") is None
+    public = Rules(rules.uploads, 2, 1000, None, local=False)
+    assert refused(public, "GET", "/", host="hospital.example") is None
+
+
+def test_a_foreign_page_cannot_send_anything(rules: Rules) -> None:
+    sent = {"content_length": "2"}
+    assert refused(rules, "POST", JOIN, origin="http://evil.example", **sent) == 403
+    assert refused(rules, "POST", JOIN, origin="null", **sent) == 403
+    assert refused(rules, "POST", JOIN, origin="http://localhost:7860", **sent) is None
+
+
+def test_sizes_are_told_and_bounded(rules: Rules) -> None:
+    assert refused(rules, "POST", UPLOAD) == 411
+    assert refused(rules, "POST", UPLOAD, content_length="5", transfer_encoding="chunked") == 411
+    assert refused(rules, "POST", UPLOAD, content_length=str(1001 + 2 * FORM_BYTES)) == 413
+    assert refused(rules, "POST", JOIN, content_length=str(2**20 + 1)) == 413
+
+
+def test_too_many_uploads_that_wait_are_refused(rules: Rules) -> None:
+    for _ in range(5):
+        rules.uploads.add(b"x" * 900)
+    assert refused(rules, "POST", UPLOAD, content_length="5") == 503
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [(LOGIN, None), (("ann", "secret"), 401), (("bob", LOGIN[1]), 401), (("", ""), 401)],
+)
+def test_a_login_stands_before_everything(rules: Rules, given: tuple[str, str], status: int | None) -> None:
+    guarded = Rules(rules.uploads, 2, 1000, LOGIN, local=True)
+    text = base64.b64encode(":".join(given).encode()).decode()
+    assert refused(guarded, "GET", "/assets/a.js") == 401
+    assert refused(guarded, "GET", "/", authorization="Basic %%%") == 401
+    assert refused(guarded, "GET", "/", authorization=f"Bearer {text}") == 401
+    assert refused(guarded, "GET", "/", authorization=f"Basic {text}") == status
+
+
+def test_an_upload_lies_under_a_name_of_ours(client: TestClient, rules: Rules) -> None:
+    name = "../../<img src=x onerror=alert(1)>.png"
+    answer = client.post(UPLOAD, files=[("files", (name, b"one")), ("files", ("b", b"two"))])
+    paths = [Path(path) for path in answer.json()]
+    assert answer.status_code == 200
+    assert [path.read_bytes() for path in paths] == [b"one", b"two"]
+    assert all(path.parent == rules.uploads.folder and path.name.isalnum() for path in paths)
+
+
+def test_too_many_or_too_large_uploads_are_refused_in_a_line(client: TestClient, rules: Rules) -> None:
+    many = client.post(UPLOAD, files=[("files", (str(place), b"x")) for place in range(3)])
+    assert (many.status_code, many.text) == (400, "too many files: at most 2 at once")
+    large = client.post(UPLOAD, files=[("files", ("a", b"x" * (1001 + 2 * FORM_BYTES)))])
+    assert large.status_code == 413
+    assert large.text.startswith("too large: at most")
+    assert client.post(UPLOAD, content=b"x", headers={"content-type": "multipart/form-data"}).status_code == 400
+    assert list(rules.uploads.folder.iterdir()) == []
+
+
+def test_a_request_names_uploads_alone(client: TestClient, folder: Uploads) -> None:
+    path = str(folder.add(b"x"))
+    body = json.dumps({"data": [[{"path": path}], "gradcam"]})
+    assert client.post(JOIN, content=body).json() == {"path": JOIN, "body": body}
+    for other in ("/etc/passwd", "http://127.0.0.1:9/x", f"{folder.folder}/../x", None, 3):
+        assert client.post(JOIN, content=json.dumps({"data": [60, {"deep": [{"path": other}]}]})).status_code == 400
+    assert client.post(JOIN, content=b"no json").status_code == 400
+
+
+@pytest.mark.parametrize("told", ["[" * 200_000, b"\xff".decode("latin1"), "{"])
+def test_a_body_that_is_no_json_is_refused(folder: Uploads, told: Any) -> None:
+    assert not acceptable(told.encode(), folder)
+
+
+def test_every_answer_tells_the_browser_to_stay_here(client: TestClient) -> None:
+    for path in ("/", "/nowhere"):
+        headers = client.get(path).headers
+        assert "default-src 'self'" in headers["content-security-policy"]
+        assert (headers["cache-control"], headers["referrer-policy"]) == ("no-store", "no-referrer")

@@ -1,0 +1,167 @@
+"""What is answered to whom, in HTML that holds no word of a file as markup."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pages import flat
+from PIL import Image
+
+from brain_tumor.data.scans.scan import Scan
+from brain_tumor.serving.page import looking, render
+from brain_tumor.serving.page import review as module
+from brain_tumor.serving.page.looking import CRASHED, GONE, LET_GO, Choices, Page, answer_example, answer_uploads, look
+from brain_tumor.serving.page.models import Shown
+
+Png = Callable[[Image.Image], bytes]
+HOSTILE = '"><img src=x onerror=alert(1)>\u202e\n.png'
+FIRST = Choices(0, 0, "layercam", ("deep",))
+
+
+def drop(page: Page, *files: tuple[str, bytes], layers: tuple[str, ...] = ("deep",)) -> looking.View:
+    named = [(name, str(page.uploads.add(content))) for name, content in files]
+    return answer_uploads(page, "session", named, "layercam", layers)
+
+
+@pytest.fixture
+def volume(monkeypatch: pytest.MonkeyPatch) -> None:
+    scan = Scan("nifti", 4, "axial", lambda index: flat((0, 90, 95, 60)[index]))
+    monkeypatch.setattr(module, "open_scan", lambda content, limits: scan)
+
+
+def test_a_picture_is_answered_with_all_that_the_model_says(page: Page, png: Png) -> None:
+    view = drop(page, ("a.png", png(flat(90))))
+    assert "a.png: glioma." in view.status
+    for part in ("<strong>glioma</strong>", "90.0 %", "90 % set", "Calibrated", "brain-tumor/3", 'class="bt-map"'):
+        assert part in view.panels
+    assert (view.table, view.slices, view.names) == ("", 1, (("1. a.png", 0),))
+    assert list(page.uploads.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("red", "green", "text"), [(60, 0, "Not sure"), (90, 200, "Not a brain MRI"), (60, 200, "Not a brain MRI")]
+)
+def test_what_the_model_does_not_answer_is_said_first(page: Page, png: Png, red: int, green: int, text: str) -> None:
+    view = drop(page, ("a.png", png(flat(red, green))))
+    assert text in view.status
+    assert f'<strong class="bt-warning">{text}</strong>' in view.panels
+
+
+def test_a_model_without_a_decision_says_so(page: Page, other: Shown, png: Png) -> None:
+    both = replace(page, models=(*page.models, other))
+    view = drop(both, ("a.png", png(flat(60))), layers=("deep", "blind"))
+    assert view.panels.count("<section") == 2
+    assert "this model was not calibrated" in view.panels
+    assert "nothing in the map speaks for this class" in view.panels
+
+
+def test_names_are_text_and_no_longer_than_a_line(page: Page, png: Png) -> None:
+    view = drop(page, (HOSTILE, png(flat(90))), ("x" * 300, b"bad"))
+    shown = view.status + view.table + view.panels
+    assert "<img src=x" not in shown
+    assert "&lt;img src=x" in shown
+    assert "\u202e" not in shown
+    assert "x" * render.NAME_LENGTH not in shown
+
+
+def test_many_files_have_a_table_and_bad_ones_stand_there(page: Page, png: Png) -> None:
+    view = drop(page, ("bad.txt", b"text"), ("a.png", png(flat(90))), ("b.png", png(flat(10))))
+    assert "2 files answered. 1 file refused: bad.txt:" in view.status
+    assert 'class="bt-failed"' in view.status
+    assert "notumor (90.0 %)" in view.table
+    assert (view.file, view.names) == (1, (("2. a.png", 1), ("3. b.png", 2)))
+
+
+def test_a_bad_file_alone_is_refused_in_a_readable_line(page: Page, png: Png) -> None:
+    drop(page, ("a.png", png(flat(90))))
+    view = drop(page, ("report.pdf", b"%PDF-1.7"))
+    assert "report.pdf: not a JPEG, PNG" in view.status
+    assert (view.panels, view.names) == ("", ())
+    assert look(page, "session", FIRST) == (render.status(LET_GO, failed=True), "")
+
+
+def test_a_bomb_is_refused(page: Page) -> None:
+    import struct
+    import zlib
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0))
+    bomb = b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    assert "too large" in drop(page, ("bomb.png", bomb)).status
+
+
+def test_too_many_files_are_refused_and_removed(page: Page) -> None:
+    view = drop(page, *[(str(place), b"x") for place in range(4)])
+    assert "4 files are too many: at most 3 at once." in view.status
+    assert list(page.uploads.folder.iterdir()) == []
+
+
+def test_an_upload_that_is_gone_or_never_was_is_said_to_be(page: Page) -> None:
+    for path in (str(page.uploads.folder / "gone"), "/etc/passwd"):
+        assert GONE in answer_uploads(page, "session", [("a", path)], "layercam", ("deep",)).status
+
+
+def test_an_example_is_answered_like_a_file(page: Page) -> None:
+    view = answer_example(page, "session", 0, "gradcam", ("deep",))
+    assert "SYNTHETIC glioma.png: glioma." in view.status
+    assert "gradcam at deep" in view.panels
+
+
+@pytest.mark.usefixtures("volume")
+def test_the_slices_of_a_volume_are_looked_at_one_by_one(page: Page) -> None:
+    view = drop(page, ("head.nii", b"nifti"))
+    assert (view.slices, view.index) == (4, 2)
+    for text in ("Volume: <strong>glioma</strong>", "Slice 3: <strong>glioma", "slices 2, 3, 4", "slice 3 of 4"):
+        assert text in view.panels
+    status, panels = look(page, "session", replace(FIRST, index=0))
+    assert "Slice 1 of 4: notumor." in status
+    assert "Slice 1: <strong>notumor</strong>" in panels
+    assert looking.first_slice(page, "session", 0) == (2, 4)
+    assert looking.first_slice(page, "session", 1) == looking.first_slice(page, "nobody", 0) == (0, 0)
+
+
+def test_a_review_is_its_sessions_own(page: Page, png: Png) -> None:
+    drop(page, ("a.png", png(flat(90))))
+    assert look(page, "session", FIRST)[1]
+    assert look(page, "another", FIRST) == (render.status(LET_GO, failed=True), "")
+
+
+@pytest.mark.parametrize(
+    ("choices", "text"),
+    [
+        (replace(FIRST, layers=("<b>",)), "&lt;b&gt; is no layer of brain-tumor/3"),
+        (replace(FIRST, method="x"), "X is no method"),
+        (replace(FIRST, file=7), CRASHED),
+    ],
+)
+def test_what_is_not_offered_is_refused_in_a_line(
+    page: Page, png: Png, choices: Choices, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    drop(page, ("a.png", png(flat(90))))
+    with caplog.at_level(logging.CRITICAL):
+        status, panels = look(page, "session", choices)
+    assert text in status
+    assert panels == ""
+
+
+def test_a_crash_is_one_line_for_its_user_and_a_traceback_in_the_log(
+    page: Page, png: Png, caplog: pytest.LogCaptureFixture
+) -> None:
+    def crash(*given: Any) -> Any:
+        raise RuntimeError("secret path /home/x")
+
+    broken = replace(page, models=(replace(page.models[0], explain=crash),))
+    view = drop(broken, ("a.png", png(flat(90))))
+    assert CRASHED in view.status
+    assert "secret" not in view.status + view.panels
+    assert "secret" in caplog.text
+
+
+def test_synthetic_models_are_named_and_real_ones_are_not(page: Page, other: Shown) -> None:
+    assert "<strong>SYNTHETIC</strong> brain-tumor/3 was trained" in render.heading((*page.models, other))
+    assert "SYNTHETIC" not in render.heading((other,))
+    assert "not a medical device" in render.notice()

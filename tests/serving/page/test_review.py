@@ -1,0 +1,69 @@
+"""Files are answered by each model, pictures are small while they are kept, and maps are made once."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from pages import flat
+from PIL import Image
+
+from brain_tumor.data.scans.scan import Limits, Scan
+from brain_tumor.serving.page import pictures
+from brain_tumor.serving.page import review as module
+from brain_tumor.serving.page.models import Shown
+from brain_tumor.serving.page.review import SLICES, limits, review
+
+Png = Callable[[Image.Image], bytes]
+ALLOWED = Limits(2**20, 50, 2**22)
+
+
+def volume(*reds: int) -> Scan:
+    return Scan("nifti", len(reds), "axial", lambda index: flat(reds[index]))
+
+
+def test_each_model_answers_each_file_and_a_bad_file_alone_is_refused(model: Shown, other: Shown, png: Png) -> None:
+    found = review([("a", png(flat(90))), ("b", b"no picture"), ("c", png(flat(10)))], (model, other), ALLOWED)
+    labels = [[answer.overall.label for answer in file.answers] for file in found.files]
+    assert labels == [["glioma", "notumor"], [], ["notumor", "glioma"]]
+    assert found.files[1].refused is not None
+    assert [file.refused for file in found.files[::2]] == [None, None]
+    assert found.size > 10
+
+
+def test_a_large_picture_is_kept_as_it_is_shown(model: Shown, png: Png) -> None:
+    found = review([("a", png(flat(90, side=1500)))], (model,), ALLOWED)
+    assert found.files[0].scan is not None
+    assert found.files[0].scan.picture(0).size == (pictures.SIDE, pictures.SIDE)
+    assert found.picture(0, 0, 8).size == (pictures.SIDE, pictures.SIDE)
+
+
+def test_a_volume_begins_with_a_slice_that_speaks_for_it(model: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "open_scan", lambda content, limits: volume(0, 5, 90, 95, 85, 0, 3, 0))
+    found = review([("v", b"nifti")], (model,), ALLOWED)
+    assert (found.files[0].slices, found.files[0].first) == (8, 3)
+    assert found.files[0].answers[0].decisive == (2, 3, 4)
+
+
+def test_maps_of_all_methods_are_made_once(model: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "open_scan", lambda content, limits: volume(0, 90, 0))
+    found = review([("v", b"nifti")], (model,), ALLOWED)
+    first = found.map(0, 1, (model,), 0, "deep", "gradcam")
+    assert first.sum() == 1
+    assert found.map(0, 1, (model,), 0, "deep", "layercam").sum() == 4
+    assert found.map(0, 1, (model,), 0, "deep", "gradcam") is first
+    assert found.map(0, 1, (model,), 0, "blind", "gradcam").sum() == 0
+    monkeypatch.setattr(module, "KEPT_MAPS", 1)
+    found.map(0, 2, (model,), 0, "deep", "gradcam")
+    assert len(found._maps) == 1
+
+
+def test_slices_are_bounded_by_the_models_size(model: Shown) -> None:
+    assert limits((model,), 1000) == Limits(1000, SLICES, module.SAMPLES)
+    large = Shown(model.predictor.__class__("u", model.predictor.run, 600, None), model.explain, ("x",), False, "")
+    assert limits((model, large), 1000).slices == 248
+
+
+def test_a_map_is_as_opaque_as_it_is_high() -> None:
+    layer = np.asarray(pictures.heat(np.array([[0.0, 0.5], [1.0, 0.0]], np.float32)))
+    assert layer[..., 3].tolist() == [[0, 128], [255, 0]]
+    assert pictures.address(Image.new("L", (2, 2))).startswith("data:image/png;base64,")

@@ -1,0 +1,56 @@
+"""Nothing of an upload stays."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from brain_tumor.serving.page.uploads import Uploads, repeating, uploads
+
+
+def test_an_upload_is_read_once(folder: Uploads) -> None:
+    path = folder.add(b"slice")
+    assert (folder.size(), folder.take(str(path))) == (5, b"slice")
+    assert (list(folder.folder.iterdir()), folder.size()) == ([], 0)
+    with pytest.raises(FileNotFoundError):
+        folder.take(str(path))
+
+
+def test_the_same_file_of_two_users_is_two_files(folder: Uploads) -> None:
+    first, second = folder.add(b"slice"), folder.add(b"slice")
+    assert folder.take(str(first)) == folder.take(str(second)) == b"slice"
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "{}/../x", "{}/a/../b", "{}/a/b", "{}//a", "a", "http://a/b", ""])
+def test_no_other_path_is_read(folder: Uploads, tmp_path: Path, name: str) -> None:
+    path = name.format(folder.folder)
+    assert not folder.holds(path)
+    with pytest.raises(FileNotFoundError):
+        folder.take(path)
+
+
+def test_what_nobody_asks_for_is_removed_in_time(folder: Uploads) -> None:
+    old, new = folder.add(b"1"), folder.add(b"2")
+    left = folder.folder / "of gradio"
+    left.mkdir()
+    for path in (old, left):
+        os.utime(path, (0, time.time() - 121))
+    folder.sweep()
+    assert list(folder.folder.iterdir()) == [new]
+
+
+def test_only_its_user_may_enter_the_folder_and_it_ends_with_the_page() -> None:
+    with uploads() as found:
+        found.add(b"slice")
+        assert found.folder.stat().st_mode & 0o777 == 0o700
+    assert not found.folder.exists()
+
+
+def test_tasks_are_repeated_until_the_end() -> None:
+    calls: list[int] = []
+    with repeating(lambda: calls.append(1), every=0.01):
+        time.sleep(0.3)
+    count = len(calls)
+    time.sleep(0.05)
+    assert len(calls) == count > 2
