@@ -24,6 +24,7 @@ from brain_tumor.serving.page.settings import LOOPBACK
 from brain_tumor.serving.page.uploads import Uploads
 
 UPLOAD, JOIN = "/gradio_api/upload", "/gradio_api/queue/join"
+PROGRESS = "/gradio_api/upload_progress"  # of which nothing is told but that it is done
 PAGES = frozenset(
     {"/", "/config", "/theme.css", "/favicon.ico", "/gradio_api/startup-events", "/gradio_api/queue/data"}
 )
@@ -75,6 +76,9 @@ class Front:
         elif scope["path"] == UPLOAD:
             answer = await _upload(self.rules, Request(scope, receive))
             await answer(scope, receive, _hardened(send))
+        elif scope["path"] == PROGRESS:
+            done = PlainTextResponse('data: {"msg": "done"}\n\n', media_type="text/event-stream")
+            await done(scope, receive, _hardened(send))
         elif scope["path"] == JOIN:
             body = await _body(receive)
             if not acceptable(body, self.rules.uploads):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from brain_tumor.serving.page.review import Review
 
 SECONDS = 15 * 60.0  # without being looked at
-COUNT, BYTES = 64, 512 * 2**20  # of all users; beyond them the oldest goes
+COUNT, BYTES = 64, 2**30  # of all users; beyond them the oldest goes
 
 
 @dataclass(eq=False)
@@ -18,7 +18,7 @@ class Kept:
 
     seconds: float = SECONDS
     count: int = COUNT
-    size: int = BYTES  # of the files that were dropped
+    size: int = BYTES  # bytes of memory, of all reviews together
     clock: Callable[[], float] = time.monotonic
     _held: OrderedDict[str, tuple[float, Review]] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)

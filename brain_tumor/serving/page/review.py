@@ -18,7 +18,8 @@ from brain_tumor.serving.page import pictures
 from brain_tumor.serving.page.models import Shown
 from brain_tumor.serving.predictor import ScanPrediction, predict_scan
 
-SLICES, SAMPLES, PIXEL_BYTES = 512, 2**27, 2**28  # of a file: slices, values decoded, bytes in a model's size
+SLICES, SAMPLES, PIXEL_BYTES = 512, 2**26, 2**28  # of a file: slices, values decoded, bytes in a model's size
+VALUE_BYTES = 4  # that a value of a volume takes, about
 KEPT_MAPS = 64  # of a review
 DECODERS = threading.Semaphore(2)  # a picture of a few kilobytes may take a quarter GiB while it is decoded
 
@@ -32,6 +33,7 @@ class Opened:
     pixels: Mapping[int, NDArray[np.uint8]]  # size -> (1, size, size, 3), of a picture; a volume's are fitted anew
     answers: tuple[ScanPrediction, ...]  # a model each
     refused: str | None
+    held: int = 0  # bytes of memory, about
 
     @property
     def slices(self) -> int:
@@ -49,9 +51,13 @@ class Review:
     """The files of one drop; maps are made when they are looked at, and some of them kept."""
 
     files: tuple[Opened, ...]
-    size: int  # bytes of all files
     _lock: threading.Lock = field(default_factory=threading.Lock)  # a scan gives its slices to one thread at a time
     _maps: "OrderedDict[tuple[int, int, int, str], Mapping[str, Maps]]" = field(default_factory=OrderedDict)
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory, about."""
+        return sum(file.held for file in self.files)
 
     def picture(self, file: int, index: int, least: int) -> Image.Image:
         """A slice as it is shown."""
@@ -91,10 +97,7 @@ def limits(models: Sequence[Shown], file_bytes: int) -> Limits:
 
 def review(files: Sequence[tuple[str, bytes]], models: Sequence[Shown], allowed: Limits) -> Review:
     """Ask each model for each file; a file that cannot be read is said to be so, and the others are answered."""
-    return Review(
-        tuple(_open(name, content, models, allowed) for name, content in files),
-        sum(len(content) for _, content in files),
-    )
+    return Review(tuple(_open(name, content, models, allowed) for name, content in files))
 
 
 def _open(name: str, content: bytes, models: Sequence[Shown], allowed: Limits) -> Opened:
@@ -103,10 +106,13 @@ def _open(name: str, content: bytes, models: Sequence[Shown], allowed: Limits) -
         with DECODERS:
             scan = open_scan(content, limits=allowed)
             pixels = {size: scan.pixels(size) for size in sizes}
+            width, height = scan.picture(0).size
+            held = len(content) + VALUE_BYTES * scan.count * width * height
             if scan.kind == "image":  # what is not shown of it is let go
                 small = pictures.shown(scan.picture(0), max(sizes))
                 scan = Scan(scan.kind, 1, scan.plane, lambda _: small)
+                held = 3 * small.width * small.height + sum(each.nbytes for each in pixels.values())
     except CorruptImageError as error:
         return Opened(name, None, {}, (), str(error))
     answers = tuple(predict_scan(model.predictor, pixels[model.predictor.size]) for model in models)
-    return Opened(name, scan, pixels if scan.kind == "image" else {}, answers, None)
+    return Opened(name, scan, pixels if scan.kind == "image" else {}, answers, None, held)

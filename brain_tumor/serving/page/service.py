@@ -1,5 +1,6 @@
 """The page as a service: Gradio behind its front, until it is interrupted."""
 
+import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -90,4 +91,7 @@ def serve(app: Any, place: socket.socket) -> None:
     place.listen(config.backlog)  # who comes before Gradio has started waits
     host, port = place.getsockname()[:2]
     print(f"page      http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl-C ends it)", flush=True)
-    uvicorn.Server(config).run(sockets=[place])
+    server = uvicorn.Server(config)
+    # Open tabs are cut off at the end, which uvicorn reports with a traceback each.
+    logging.getLogger("uvicorn.error").addFilter(lambda _: not server.should_exit)
+    server.run(sockets=[place])

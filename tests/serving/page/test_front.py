@@ -151,6 +151,10 @@ def test_a_body_that_is_no_json_is_refused(folder: Uploads, told: Any) -> None:
     assert not acceptable(told.encode(), folder)
 
 
+def test_progress_is_no_mystery(client: TestClient) -> None:
+    assert client.get("/gradio_api/upload_progress?upload_id=x").text == 'data: {"msg": "done"}\n\n'
+
+
 def test_every_answer_tells_the_browser_to_stay_here(client: TestClient) -> None:
     for path in ("/", "/nowhere"):
         headers = client.get(path).headers

@@ -1,11 +1,15 @@
 """Reviews are kept for their own session, for a while, and within bounds."""
 
 from brain_tumor.serving.page.kept import Kept
-from brain_tumor.serving.page.review import Review
+from brain_tumor.serving.page.review import Opened, Review
+
+
+def sized(size: int) -> Review:
+    return Review((Opened("a", None, {}, (), None, size),))
 
 
 def test_a_session_has_its_newest_review_and_no_other() -> None:
-    kept, old, new = Kept(), Review((), 1), Review((), 1)
+    kept, old, new = Kept(), sized(1), sized(1)
     kept.put("a", old)
     kept.put("a", new)
     assert (kept.get("a"), kept.get("b")) == (new, None)
@@ -17,8 +21,8 @@ def test_a_session_has_its_newest_review_and_no_other() -> None:
 def test_what_is_not_looked_at_is_let_go() -> None:
     now = [0.0]
     kept = Kept(seconds=10, clock=lambda: now[0])
-    kept.put("a", Review((), 1))
-    kept.put("b", Review((), 1))
+    kept.put("a", sized(1))
+    kept.put("b", sized(1))
     now[0] = 9
     assert kept.get("a") is not None
     now[0] = 15
@@ -32,9 +36,9 @@ def test_what_is_not_looked_at_is_let_go() -> None:
 def test_too_many_or_too_large_ones_push_the_oldest_out() -> None:
     kept = Kept(count=2, size=10)
     for name, size in (("a", 1), ("b", 2), ("c", 3)):
-        kept.put(name, Review((), size))
+        kept.put(name, sized(size))
     assert [kept.get(name) is not None for name in "abc"] == [False, True, True]
-    kept.put("d", Review((), 8))
+    kept.put("d", sized(8))
     assert [kept.get(name) is not None for name in "bcd"] == [False, False, True]
-    kept.put("e", Review((), 11))  # alone, however large
+    kept.put("e", sized(11))  # alone, however large
     assert kept.get("e") is not None

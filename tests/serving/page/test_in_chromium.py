@@ -1,0 +1,336 @@
+"""The page as people meet it: in a real browser, on a model that this test trains."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from toy import TINY, call, draw, draw_folders, environment, hear_ctrl_c, run_id
+
+from brain_tumor import NOTICE
+
+pytest.importorskip("gradio", reason="needs brain-tumor[app]")
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs brain-tumor[dev]")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here to drive"),
+]
+# Every address that the page's process connects to, and every name that it looks up, is written down.
+WATCH = """
+import sys
+def hook(event, arguments, file=open({path!r}, "a", buffering=1)):
+    if event == "socket.connect":
+        print(arguments[1], file=file)
+    elif event == "socket.getaddrinfo":
+        print((arguments[0],), file=file)
+sys.addaudithook(hook)
+"""
+FOCUSED = "(e => [e.tagName, e.ariaLabel, e.innerText, e.value].join(' '))(document.activeElement)"
+HEADINGS = "[...document.querySelectorAll('h1,h2,h3,h4')].filter(e => e.offsetParent).map(e => +e.tagName[1])"
+LOOPBACK = re.compile(r"\('(127\.0\.0\.1|localhost|::1)'|\(None,\)")
+
+
+@dataclass(frozen=True)
+class Running:
+    address: str
+    process: "subprocess.Popen[str]"
+    place: Path
+
+    @property
+    def connections(self) -> list[str]:
+        return (self.place / "connections").read_text().splitlines()
+
+    @property
+    def uploads(self) -> list[Path]:
+        [folder] = (self.place / "temporary").glob("brain-tumor-page-*")
+        return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    place = tmp_path_factory.mktemp("trained")
+    done = call(place, "train", "data=folder", f"data.root={draw_folders(place / 'home')}", *TINY)
+    assert done.returncode == 0, done.stderr
+    return place, f"runs:/{run_id(done.stdout)}/model"
+
+
+def start(trained: tuple[Path, str], place: Path, *overrides: str, **variables: str) -> Running:
+    work, uri = trained
+    for name in ("temporary", "watch"):
+        (place / name).mkdir()
+    (place / "connections").touch()
+    (place / "watch" / "sitecustomize.py").write_text(WATCH.format(path=str(place / "connections")))
+    env = environment(work) | {"TMPDIR": str(place / "temporary"), "PYTHONUNBUFFERED": "1"} | variables
+    env["PYTHONPATH"] = f"{place / 'watch'}{os.pathsep}{env['PYTHONPATH']}"
+    command = [sys.executable, "-m", "brain_tumor.app", f"model_uri={uri}", "port=0", "views=2", *overrides]
+    errors = (place / "errors").open("w")
+    process = subprocess.Popen(
+        command,
+        cwd=work / "work",
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        text=True,
+        preexec_fn=hear_ctrl_c,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if found := re.match(r"page\s+(http\S+)", line):
+            return Running(found[1], process, place)
+    raise AssertionError((place / "errors").read_text())
+
+
+def stop(running: Running) -> int:
+    running.process.send_signal(signal.SIGINT)
+    return running.process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def running(trained: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    found = start(trained, tmp_path_factory.mktemp("page"), f"model_b={trained[1]}", "megabytes=1", "files=3")
+    yield found
+    found.process.kill()
+    found.process.wait()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def tab(browser: Any, running: Running) -> Iterator[Any]:
+    yield from opened(browser, running.address, width=1280)
+
+
+@pytest.fixture
+def phone(browser: Any, running: Running) -> Iterator[Any]:
+    yield from opened(browser, running.address, width=390)
+
+
+def opened(browser: Any, address: str, width: int) -> Iterator[Any]:
+    """A tab with the page, in which nothing was asked of another address and no script has failed."""
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.set_default_timeout(60_000)
+    asked: list[str] = []
+    failed: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: failed.append(str(error)))
+    page.goto(address)
+    page.wait_for_selector("#bt-drop input[type=file]", state="attached")
+    yield page
+    page.close()
+    assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
+    assert len(asked) > 5
+    assert failed == []
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "glioma <b>bold.png"
+    Image.fromarray(draw(0, np.random.default_rng(7))).save(path)
+    return path
+
+
+def drop(page: Any, *paths: Path) -> None:
+    page.set_input_files("#bt-drop input[type=file]", [str(path) for path in paths])
+
+
+def pixels(page: Any, place: int = 0) -> np.ndarray:
+    """What is seen of the picture and the map over it."""
+    import io
+
+    shot = page.locator(".bt-stack").nth(place).screenshot()
+    return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"), np.float32)
+
+
+def opacity(page: Any, value: int) -> np.ndarray:
+    slider = page.locator("#bt-opacity input[type=range]")
+    slider.focus()
+    page.keyboard.press("Home" if value == 0 else "End")
+    page.wait_for_function(f"getComputedStyle(document.querySelector('.bt-map')).opacity == {value / 100}")
+    return pixels(page)
+
+
+def test_a_picture_is_dropped_answered_and_explained(tab: Any, running: Running, picture: Path) -> None:
+    drop(tab, picture)
+    tab.wait_for_selector(".bt-panel")
+    assert tab.locator(".bt-panel").count() == 2  # two models, side by side
+    first, second = (tab.locator(".bt-panel").nth(place).bounding_box() for place in range(2))
+    assert abs(first["y"] - second["y"]) < 2
+    text = tab.locator(".bt-panel").first.inner_text()
+    assert all(part in text for part in ("glioma", "meningioma", "notumor", "pituitary", "%"))
+    assert "glioma <b>bold.png" in tab.locator("#bt-status").inner_text()
+    assert running.uploads == []
+
+
+def test_the_map_is_over_the_picture_and_as_opaque_as_the_slider_says(tab: Any, picture: Path) -> None:
+    drop(tab, picture)
+    tab.wait_for_selector(".bt-map")
+    before = pixels(tab)
+    none, full = opacity(tab, 0), opacity(tab, 100)
+    assert np.abs(full - none).max() > 60
+    assert np.abs(before - none).max() > 30
+    assert np.abs(full - before).max() > 10
+
+
+def test_another_method_draws_another_map(tab: Any, picture: Path) -> None:
+    drop(tab, picture)
+    tab.wait_for_selector(".bt-map")
+    tab.get_by_role("radio", name="gradcam", exact=True).check()
+    tab.wait_for_function("document.querySelector('.bt-panel figcaption').innerText.includes('gradcam at')")
+
+
+def test_a_volume_is_scrolled_with_the_keyboard(tab: Any) -> None:
+    tab.get_by_role("button", name="SYNTHETIC volume").click()
+    slider = tab.locator("#bt-slice input[type=range]")
+    slider.wait_for()
+    start_at, shown = int(slider.input_value()), pixels(tab)
+    slider.focus()
+    tab.keyboard.press("ArrowRight")
+    tab.wait_for_function(
+        f"document.querySelector('.bt-panel figcaption').innerText.includes('slice {start_at + 1} of 24')"
+    )
+    assert np.abs(pixels(tab) - shown).max() > 20
+    assert f"Slice {start_at + 1} of 24" in tab.locator("#bt-status").inner_text()
+
+
+def test_one_file_of_several_is_chosen(tab: Any, picture: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.png"
+    Image.fromarray(draw(2, np.random.default_rng(8))).save(other)
+    drop(tab, picture, other)
+    tab.wait_for_selector(".bt-files")
+    assert tab.locator(".bt-files tbody tr").count() == 2
+    tab.locator("#bt-file input").click()
+    tab.get_by_role("option", name="2. other.png").click()
+    tab.wait_for_function("document.querySelector('.bt-panel figcaption').innerText.includes('other.png')")
+
+
+def test_what_is_no_image_is_refused_in_a_readable_line(tab: Any, tmp_path: Path, running: Running) -> None:
+    (tmp_path / "letter.txt").write_text("Dear Sir")
+    drop(tab, tmp_path / "letter.txt")
+    tab.wait_for_selector("#bt-status .bt-failed")
+    text = tab.locator("#bt-status").inner_text()
+    assert "letter.txt: not a JPEG, PNG, BMP, TIFF or WebP picture" in text
+    assert "Traceback" not in tab.locator("body").inner_text()
+    assert running.uploads == []
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "text"),
+    [(1, 2**20 + 2**19, "exceed the maximum allowed size of 1.0 Mb"), (4, 10, "at most 3 at once")],
+)
+def test_too_much_is_refused_in_a_readable_line(tab: Any, tmp_path: Path, count: int, size: int, text: str) -> None:
+    paths = [tmp_path / f"{place}.bin" for place in range(count)]
+    for path in paths:
+        path.write_bytes(bytes(size))
+    drop(tab, *paths)
+    toast = tab.locator("[data-testid=toast-text]").filter(has_text=text)
+    toast.first.wait_for()
+    tab.get_by_role("button", name="SYNTHETIC glioma").click()  # and the page goes on
+    tab.wait_for_selector(".bt-panel")
+
+
+def test_the_notice_stays_in_sight(tab: Any, picture: Path) -> None:
+    drop(tab, picture)
+    tab.wait_for_selector(".bt-panel")
+    for place in (0, 10_000):
+        tab.mouse.wheel(0, place)
+        tab.wait_for_timeout(300)
+        box = tab.get_by_text(NOTICE, exact=True).first.bounding_box()
+        assert 0 <= box["y"] < 200
+
+
+def test_a_phone_needs_no_scrolling_sideways(phone: Any, picture: Path, tmp_path: Path) -> None:
+    shutil.copy(picture, tmp_path / f"{'long' * 30}.png")
+    drop(phone, picture, tmp_path / f"{'long' * 30}.png")
+    phone.wait_for_selector(".bt-panel")
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+    for box in (phone.locator(".bt-panel").nth(place).bounding_box() for place in range(2)):
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
+
+
+def test_everything_is_reached_and_used_by_keyboard(tab: Any) -> None:
+    reached = []
+    for _ in range(40):
+        tab.keyboard.press("Tab")
+        reached.append(tab.evaluate(FOCUSED))
+        if "SYNTHETIC glioma" in reached[-1]:
+            tab.keyboard.press("Enter")
+    text = "\n".join(reached)
+    for name in ("Choose pictures, DICOM or NIfTI", "SYNTHETIC glioma", "Opacity", "layercam", "What is known of"):
+        assert name in text
+    tab.wait_for_selector(".bt-panel")
+
+
+def test_a_screen_reader_finds_names_and_an_order(tab: Any, picture: Path) -> None:
+    drop(tab, picture)
+    tab.wait_for_selector(".bt-panel")
+    levels = tab.evaluate(HEADINGS)
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert tab.evaluate("[...document.images].filter(e => !e.alt).length") == 0
+    assert tab.evaluate("document.documentElement.lang") == "en"
+    status = tab.locator("#bt-status")
+    assert (status.get_attribute("role"), status.get_attribute("aria-live")) == ("status", "polite")
+    nameless = tab.evaluate(
+        """[...document.querySelectorAll('input, select, textarea, button')].filter(e => e.offsetParent
+           && !(e.ariaLabel || e.innerText || e.title || e.labels?.length || e.getAttribute('aria-labelledby')))
+           .map(e => e.outerHTML)"""
+    )
+    assert nameless == []
+
+
+def test_the_page_has_connected_to_nothing_outside(running: Running) -> None:
+    told = running.connections
+    assert [line for line in told if not LOOPBACK.match(line) and not line.startswith(("'", "b'"))] == []
+    assert running.process.poll() is None
+
+
+def test_the_page_ends_at_ctrl_c_and_leaves_nothing(trained: tuple[Path, str], tmp_path: Path, browser: Any) -> None:
+    found = start(trained, tmp_path)
+    page = browser.new_page()
+    page.goto(found.address)
+    page.wait_for_selector("#bt-drop input[type=file]", state="attached")
+    started = time.monotonic()
+    assert stop(found) == 130
+    assert time.monotonic() - started < 30
+    assert list((tmp_path / "temporary").glob("brain-tumor-page-*")) == []
+    assert "Traceback" not in (tmp_path / "errors").read_text()
+    page.close()
+
+
+def test_a_password_is_asked_for(trained: tuple[Path, str], tmp_path: Path, browser: Any) -> None:
+    found = start(trained, tmp_path, "user=ann", BRAIN_TUMOR_PASSWORD="secret")
+    try:
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(found.address)
+        context = browser.new_context(http_credentials={"username": "ann", "password": "secret"})
+        page = context.new_page()
+        page.goto(found.address)
+        page.get_by_role("button", name="SYNTHETIC glioma").click()
+        page.wait_for_selector(".bt-panel", timeout=60_000)
+        context.close()
+    finally:
+        stop(found)
+    assert "secret" not in (tmp_path / "errors").read_text()
