@@ -1,6 +1,6 @@
 """Pictures of the review page for the README; overrides as for the page.
 
-    python experiments/page/screenshots.py model_uri=models:/brain-tumor@champion
+python experiments/page/screenshots.py model_uri=models:/brain-tumor@champion
 """
 
 import io

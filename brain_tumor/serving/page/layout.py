@@ -33,8 +33,8 @@ def build(page: Page, waiting: int) -> gr.Blocks:
     with gr.Blocks(title=TITLE, analytics_enabled=False) as blocks:
         gr.HTML(render.notice(), elem_id="bt-notice")
         gr.HTML(render.heading(page.models), elem_id="bt-heading")
-        with gr.Row():
-            with gr.Column(scale=2, min_width=300):
+        with gr.Row(elem_id="bt-parts"):
+            with gr.Column(elem_id="bt-files-part"):
                 gr.Markdown("## Files")
                 drop = gr.File(
                     label="Pictures, DICOM or NIfTI files",
@@ -47,6 +47,13 @@ def build(page: Page, waiting: int) -> gr.Blocks:
                     buttons = [gr.Button(each.label, size="sm", min_width=150) for each in page.examples]
                 status = gr.HTML("", elem_id="bt-status")
                 table = gr.HTML("", elem_id="bt-table")
+            with gr.Column(elem_id="bt-answer-part"):
+                gr.Markdown("## Answer")
+                file = gr.Dropdown([], label="File", visible=False, elem_id="bt-file")
+                index = gr.Slider(1, 2, 1, step=1, label="Slice (arrow keys)", visible=False, elem_id="bt-slice")
+                panels = gr.HTML(NOTHING, elem_id="bt-panels")
+                forget = gr.Button("Forget my files", size="sm", visible=False, elem_id="bt-forget")
+            with gr.Column(elem_id="bt-map-part"):
                 gr.Markdown("## Map")
                 opacity = gr.Slider(0, 100, 60, step=1, label="Opacity of the map, %", elem_id="bt-opacity")
                 method = gr.Radio(list(METHODS), value=DEFAULT, label="Method", elem_id="bt-method")
@@ -59,12 +66,6 @@ def build(page: Page, waiting: int) -> gr.Blocks:
                     )
                     for place, model in enumerate(page.models)
                 ]
-            with gr.Column(scale=3, min_width=300):
-                gr.Markdown("## Answer")
-                file = gr.Dropdown([], label="File", visible=False, elem_id="bt-file")
-                index = gr.Slider(1, 2, 1, step=1, label="Slice (arrow keys)", visible=False, elem_id="bt-slice")
-                panels = gr.HTML(NOTHING, elem_id="bt-panels")
-                forget = gr.Button("Forget my files", size="sm", visible=False, elem_id="bt-forget")
         gr.Markdown("## Models" if len(page.models) > 1 else "## Model")
         for model in page.models:
             with gr.Accordion(f"What is known of {model.name}", open=False):

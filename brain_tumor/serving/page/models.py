@@ -31,8 +31,9 @@ class Shown:
 
     @property
     def name(self) -> str:
-        """`brain-tumor/3` of `models:/brain-tumor/3`."""
-        return self.predictor.uri.removeprefix("models:/")
+        """`brain-tumor/3` of `models:/brain-tumor/3`; of a model that has no name, `run` and the id's beginning."""
+        kind, _, rest = self.predictor.uri.partition(":/")
+        return f"run {rest[:8]}" if kind == "runs" else rest
 
 
 @contextmanager

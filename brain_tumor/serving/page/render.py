@@ -176,10 +176,10 @@ def _calibrated(model: Shown) -> str:
 
 def _percent(value: float) -> str:
     if 0 < value < 0.0005:
-        return "&lt; 0.1 %"
+        return "&lt;\u00a00.1\u00a0%"
     if 0.9995 <= value < 1:
-        return "&gt; 99.9 %"
-    return f"{100 * value:.1f} %"
+        return "&gt;\u00a099.9\u00a0%"
+    return f"{100 * value:.1f}\u00a0%"
 
 
 def _count(count: int, noun: str) -> str:

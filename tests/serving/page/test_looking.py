@@ -34,7 +34,7 @@ def volume(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_picture_is_answered_with_all_that_the_model_says(page: Page, png: Png) -> None:
     view = drop(page, ("a.png", png(flat(90))))
     assert "a.png: glioma." in view.status
-    for part in ("<strong>glioma</strong>", "90.0 %", "90 % set", "Calibrated", "brain-tumor/3", 'class="bt-map"'):
+    for part in ("<strong>glioma</strong>", "90.0\u00a0%", "90 % set", "Calibrated", "brain-tumor/3", 'class="bt-map"'):
         assert part in view.panels
     assert (view.table, view.slices, view.names) == ("", 1, (("1. a.png", 0),))
     assert list(page.uploads.folder.iterdir()) == []
@@ -66,11 +66,19 @@ def test_names_are_text_and_no_longer_than_a_line(page: Page, png: Png) -> None:
     assert "x" * render.NAME_LENGTH not in shown
 
 
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [("models:/a/3", "a/3"), (f"runs:/{'0123456789abcdef' * 2}/model", "run 01234567"), ("models:/m-1", "m-1")],
+)
+def test_models_have_short_names(model: Shown, uri: str, name: str) -> None:
+    assert replace(model, predictor=replace(model.predictor, uri=uri)).name == name
+
+
 def test_many_files_have_a_table_and_bad_ones_stand_there(page: Page, png: Png) -> None:
     view = drop(page, ("bad.txt", b"text"), ("a.png", png(flat(90))), ("b.png", png(flat(10))))
     assert "2 files answered. 1 file refused: bad.txt:" in view.status
     assert 'class="bt-failed"' in view.status
-    assert "notumor (90.0 %)" in view.table
+    assert "notumor (90.0\u00a0%)" in view.table
     assert (view.file, view.names) == (1, (("2. a.png", 1), ("3. b.png", 2)))
 
 
