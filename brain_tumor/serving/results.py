@@ -16,7 +16,8 @@ from brain_tumor import CLASSES
 from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path
 from brain_tumor.serving.files import Read
-from brain_tumor.serving.predictor import Prediction, ScanPrediction
+from brain_tumor.serving.predictor import ScanPrediction
+from brain_tumor.serving.reply import said
 
 SUFFIXES = (".csv", ".jsonl")
 
@@ -116,20 +117,9 @@ def _open(out: Path, path: Path, begun_with: Mapping[str, Any]) -> Journal:
 def _record(file: Read, found: ScanPrediction | None) -> dict[str, Any]:
     if found is None:
         return {"path": file.name, "error": file.error}
-    volume = {} if found.volume is None else {"volume": {**_plain(found.volume), "decisive": found.decisive}}
-    slices = [_plain(each) for each in found.slices]
+    volume = {} if found.volume is None else {"volume": {**said(found.volume), "decisive": found.decisive}}
+    slices = [said(each) for each in found.slices]
     return {"path": file.name, "kind": file.kind, "plane": file.plane, "slices": slices, **volume}
-
-
-def _plain(prediction: Prediction) -> dict[str, Any]:
-    sets = {f"{level:g}": list(names) for level, names in prediction.sets.items()}
-    return {
-        "class": prediction.label,
-        "probabilities": dict(prediction.probabilities),
-        "sets": sets,
-        "not_sure": prediction.not_sure,
-        "not_brain_mri": prediction.not_brain_mri,
-    }
 
 
 def _line(record: Mapping[str, Any]) -> bytes:
