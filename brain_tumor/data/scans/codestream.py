@@ -4,6 +4,7 @@ import struct
 
 from brain_tumor.data.decode import CorruptImageError
 
+END = b"\xff\xd9"  # of a JPEG or JPEG-LS picture
 J2K_START = b"\xff\x4f\xff\x51"
 TILES = 4096  # of a JPEG 2000 picture; decoders reserve kilobytes for each
 # Start of frame: all JPEG processes, and JPEG-LS (ITU-T T.81 table B.1, T.87 table C.1).

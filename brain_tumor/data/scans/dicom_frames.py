@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_tumor.data.decode import CorruptImageError
-from brain_tumor.data.scans.codestream import j2k_codestream, j2k_size, jpeg_size
+from brain_tumor.data.scans.codestream import END, j2k_codestream, j2k_size, jpeg_size
 from brain_tumor.data.scans.dicom_elements import guarded
 from brain_tumor.data.scans.dicom_header import Shape
 from brain_tumor.data.scans.jpeg_plugin import JPEG, JPEG_2000, JPEG_LS, NAME
@@ -114,6 +114,9 @@ def _checked(syntax: str, shape: Shape, piece: bytes) -> bytes:
         size = j2k_size(piece)
     else:
         size = jpeg_size(piece)
+        # CharLS spends seconds at the end of a picture that is cut, however small.
+        if syntax in JPEG_LS and not piece.rstrip(b"\0").endswith(END):
+            raise CorruptImageError("truncated: a compressed picture has no end")
     if size != (shape.columns, shape.rows, shape.samples):
         raise CorruptImageError("a compressed picture has another size than its header says")
     return piece

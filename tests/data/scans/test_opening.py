@@ -148,6 +148,13 @@ def test_run_lengths_that_go_on_are_refused() -> None:
     assert "longer than its pixels" in refused(RLE, frame)
 
 
+def test_a_cut_jpeg_ls_picture_is_refused_at_once() -> None:
+    codecs = pytest.importorskip("imagecodecs")
+    whole = codecs.jpegls_encode(SMALL)
+    assert open_scan(dicom(SMALL, JPEG_LS, [whole + b"\0\0"])).count == 1
+    assert "no end" in refused(JPEG_LS, whole[:-10])  # CharLS 2.4 takes 2.5 s to see it
+
+
 def test_fewer_pictures_than_the_header_says() -> None:
     with pytest.raises(CorruptImageError, match=r"damaged|fewer pictures"):
         open_scan(dicom(np.stack([SMALL] * 3), RLE, [bytes(64)] * 2))
