@@ -29,15 +29,18 @@ EXTREMES = (
     0xFFFFFFFF,
 )
 REALS = (0.0, -1.0, 1e-38, 1e38, float("nan"), float("inf"), float("-inf"))
+ENCAPSULATED = b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff"
 DEFLATED = b"1.2.840.10008.1.2.1.99"
 
 
 def mutate(rng: Rng, content: bytes, others: list[bytes]) -> bytes:
-    """A damaged copy. Half of the files that are packed are damaged inside, and half of the PNGs get true checksums."""
+    """A damaged copy. Most files that are packed are damaged inside, and half of the PNGs get true checksums."""
     if content[:2] == b"\x1f\x8b" and rng.random() < 0.5:
         return gzip.compress(_damaged(rng, gzip.decompress(content), [gzip.decompress(each) for each in others]), 1)
     if (place := content.find(DEFLATED)) > 0 and rng.random() < 0.7:
         return _inside(rng, content, place + len(DEFLATED))
+    if (place := content.find(ENCAPSULATED)) > 0 and rng.random() < 0.6:
+        return _in_fragment(rng, content, place + len(ENCAPSULATED))
     found = _damaged(rng, content, others)
     return _true_checksums(found) if found[:4] == b"\x89PNG" and rng.random() < 0.5 else found
 
@@ -140,6 +143,22 @@ def _inside(rng: Rng, content: bytes, start: int) -> bytes:
             packer = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
             return content[:place] + packer.compress(_damaged(rng, plain, [plain])) + packer.flush()
     return _damaged(rng, content, [content])
+
+
+def _in_fragment(rng: Rng, content: bytes, start: int) -> bytes:
+    """A compressed picture inside a DICOM file is damaged, and the length before it stays true."""
+    items = []
+    while content[start : start + 4] == b"\xfe\xff\x00\xe0":
+        size = int.from_bytes(content[start + 4 : start + 8], "little")
+        if size:
+            items.append((start + 8, size))
+        start += 8 + size
+    if not items:
+        return _damaged(rng, content, [content])
+    start, size = items[int(rng.integers(len(items)))]
+    piece = _damaged(rng, content[start : start + size], [content[start : start + size]])
+    piece += b"\0" * (len(piece) % 2)
+    return content[: start - 4] + struct.pack("<I", len(piece)) + piece + content[start + size :]
 
 
 def _true_checksums(content: bytes) -> bytes:
