@@ -84,7 +84,11 @@ TARGETS = {
         mlflow_command,
         "/ping",
         ask_mlflow,
-        {"no bound": {}, "UVICORN_LIMIT_CONCURRENCY=64": {"UVICORN_LIMIT_CONCURRENCY": "64"}},
+        {
+            "nothing set": {},
+            "`-t 2`": {"MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT": "2"},
+            "`UVICORN_LIMIT_CONCURRENCY=64`": {"UVICORN_LIMIT_CONCURRENCY": "64"},
+        },
     )
 }
 
