@@ -25,7 +25,7 @@ def main() -> None:
         address = next(found[1] for line in process.stdout if (found := re.match(r"page\s+(http\S+)", line)))
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-            for name, width, example in (("desktop", 1280, "SYNTHETIC volume"), ("phone", 390, "SYNTHETIC meningioma")):
+            for name, width, example in (("desktop", 1280, "SYNTHETIC volume"), ("phone", 390, "SYNTHETIC pituitary")):
                 page = browser.new_page(viewport={"width": width, "height": 844}, device_scale_factor=1)
                 page.goto(address)
                 page.get_by_role("button", name=example).click()
@@ -41,7 +41,7 @@ def _save(page: Page, path: Path) -> None:
     page.evaluate("document.activeElement.blur()")
     page.wait_for_timeout(1000)
     shot = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")
-    shot.quantize(256).save(path, optimize=True)  # a quarter of the bytes
+    shot.save(path, optimize=True)
     print(f"{path}: {shot.width} x {shot.height}, {path.stat().st_size / 1000:.0f} kB")
 
 

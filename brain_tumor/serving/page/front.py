@@ -25,9 +25,7 @@ from brain_tumor.serving.page.uploads import Uploads
 
 UPLOAD, JOIN = "/gradio_api/upload", "/gradio_api/queue/join"
 PROGRESS = "/gradio_api/upload_progress"  # of which nothing is told but that it is done
-PAGES = frozenset(
-    {"/", "/config", "/theme.css", "/favicon.ico", "/gradio_api/startup-events", "/gradio_api/queue/data"}
-)
+PAGES = frozenset({"/", "/config", "/theme.css", "/favicon.ico", "/gradio_api/queue/data", PROGRESS})
 FOLDERS = ("/assets/", "/static/", "/svelte/", "/gradio_api/heartbeat/")
 POSTS = frozenset({UPLOAD, JOIN, "/gradio_api/cancel", "/gradio_api/reset"})
 JOIN_BYTES = 2**20

@@ -59,7 +59,7 @@ def build(page: Page, waiting: int) -> gr.Blocks:
                 method = gr.Radio(list(METHODS), value=DEFAULT, label="Method", elem_id="bt-method")
                 layers = [
                     gr.Dropdown(
-                        [(name.replace("*", " × "), name) for name in model.layers],
+                        [(_short(name), name) for name in model.layers],
                         value=model.layers[0],
                         label="Layer" if len(page.models) == 1 else f"Layer of {model.name}",
                         elem_id=f"bt-layer-{place}",
@@ -135,6 +135,11 @@ def _said(view: View) -> list[Any]:
     chooser = gr.Dropdown(choices=list(names), value=view.file if names else None, visible=len(names) > 1)
     shown = gr.Button(visible=bool(names))
     return [None, view.status, view.table, view.panels, chooser, _slider(view.slices, view.index), shown]
+
+
+def _short(layer: str) -> str:
+    """A layer's name in a list that is as wide as a phone; the map's caption has it whole."""
+    return layer.replace("_activation", "").replace("*", " × ")
 
 
 def _slider(slices: int, index: int) -> Any:

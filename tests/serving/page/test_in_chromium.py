@@ -40,6 +40,11 @@ def hook(event, arguments, file=open({path!r}, "a", buffering=1)):
         print((arguments[0],), file=file)
 sys.addaudithook(hook)
 """
+HOSTILE = """
+
+End of the card <img src="data:," onerror="document.title = 'owned'"><script>document.title = 'owned'</script>
+[link](javascript:document.title='owned')
+"""
 FOCUSED = "(e => [e.tagName, e.ariaLabel, e.innerText, e.value].join(' '))(document.activeElement)"
 HEADINGS = "[...document.querySelectorAll('h1,h2,h3,h4')].filter(e => e.offsetParent).map(e => +e.tagName[1])"
 LOOPBACK = re.compile(r"\('(127\.0\.0\.1|localhost|::1)'|\(None,\)")
@@ -66,7 +71,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     place = tmp_path_factory.mktemp("trained")
     done = call(place, "train", "data=folder", f"data.root={draw_folders(place / 'home')}", *TINY)
     assert done.returncode == 0, done.stderr
-    return place, f"runs:/{run_id(done.stdout)}/model"
+    run = run_id(done.stdout)
+    with next((place / "work").glob(f"mlruns/artifacts/{run}/artifacts/**/*.md")).open("a") as card:
+        card.write(HOSTILE)
+    return place, f"runs:/{run}/model"
 
 
 def start(trained: tuple[Path, str], place: Path, *overrides: str, **variables: str) -> Running:
@@ -247,6 +255,14 @@ def test_too_much_is_refused_in_a_readable_line(tab: Any, tmp_path: Path, count:
     toast.first.wait_for()
     tab.get_by_role("button", name="SYNTHETIC glioma").click()  # and the page goes on
     tab.wait_for_selector(".bt-panel")
+
+
+def test_a_card_is_read_and_not_run(tab: Any) -> None:
+    tab.get_by_role("button", name="What is known of").first.click()
+    tab.get_by_text("End of the card").first.wait_for()
+    tab.wait_for_timeout(1000)
+    assert "owned" not in tab.title()
+    assert tab.locator("[onerror], a[href^='javascript']").count() == 0
 
 
 def test_the_notice_stays_in_sight(tab: Any, picture: Path) -> None:
