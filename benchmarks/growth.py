@@ -2,9 +2,10 @@
 
 `read`: hashing SYNTHETIC images and decoding them to 64 px into a new cache. `epoch`: training `cnn_baseline` on them
 for an epoch. `size`, `batch`: a training step of EfficientNet-Lite0 (batch 32; 160 px). `trials`: what the sweeper adds
-to a trial where so many are finished, and of it what bringing the study's MLflow run up to date takes
-(`sweep_overhead.py`). Memory is the most that the process held of its own, mapped files aside; of `trials` that of the
-sweep's process, with them. The exponent is the slope in logarithms. Two threads, each point in a process of its own.
+to a trial where so many are finished; the processor time is without, the wall time with what it takes to bring the
+study's MLflow run up to date, which is the third column (`sweep_overhead.py`). Memory is the most that the process held
+of its own, mapped files aside; of `trials` the most of the sweep's, with them. The exponent is the slope in logarithms.
+Two threads, each point in a process of its own.
 """
 
 import argparse
@@ -132,14 +133,25 @@ def epoch(count: int) -> dict[str, float]:
 
 def trials(count: int) -> dict[str, float]:
     """Seconds that the sweeper adds to a trial."""
-    from sweep_overhead import grown, overhead, tracking
+    from sweep_overhead import TRIALS, grown, overhead, sweep, tracking
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        grown(folder, count)
+        last = grown(folder, count)
+        whole = processor(lambda: sweep(folder, last))
         memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+        start = processor(lambda: sweep(folder, last))  # which has nothing left to do
         shown = tracking(folder)
-        return {"wall": overhead(folder) + shown, "of it MLflow": shown, "MiB": memory}
+        wall = overhead(folder) + shown
+        return {"wall": wall, "processor": (whole - start) / TRIALS, "MLflow wall": shown, "MiB": memory}
+
+
+def processor(task: Callable[[], None]) -> float:
+    """Processor seconds of the processes that a task starts."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    task()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 MEASURES: dict[str, Callable[[int], dict[str, float]]] = {

@@ -67,11 +67,11 @@ def sweep(folder: Path, n_trials: int) -> None:
     subprocess.run(command, cwd=folder, env=env, check=True, capture_output=True)
 
 
-def grown(folder: Path, count: int) -> None:
-    """Make a study in `folder` that holds `count` finished trials, and run the last ones of `overhead` on it."""
+def grown(folder: Path, count: int) -> int:
+    """Make a study in `folder` that holds `count` finished trials; returns the `n_trials` that adds TRIALS to them."""
     sweep(folder, 1)
     fill(loaded(folder), count)
-    sweep(folder, 1 + count + TRIALS)
+    return 1 + count + TRIALS
 
 
 def loaded(folder: Path) -> optuna.Study:
@@ -108,7 +108,7 @@ def main() -> None:
         for place in (empty, full):
             place.mkdir()
         sweep(empty, TRIALS)
-        grown(full, count)
+        sweep(full, grown(full, count))
         rows = {"no finished trials": overhead(empty), f"{count} finished trials": overhead(full)}
         rows[f"MLflow run of the study, {count} trials"] = tracking(full)
     total = rows[f"{count} finished trials"] + rows[f"MLflow run of the study, {count} trials"]
