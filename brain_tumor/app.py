@@ -61,13 +61,11 @@ def _load(stack: ExitStack, uri: str, views: int) -> "Shown":
     from brain_tumor.models.registry import get_backbone
     from brain_tumor.serving.page.models import shown
     from brain_tumor.tracking import registry
-    from brain_tumor.tracking.cards import load_card
-    from brain_tumor.tracking.facts import facts
+    from brain_tumor.tracking.cards import card_of
 
     registered = registry.load_model(uri)
-    card = load_card(registered.run_id) or facts(registered.run_id)
     layer = get_backbone(registered.config["model"]["name"]).cam_layer
-    return stack.enter_context(shown(registered, layer, views, card))
+    return stack.enter_context(shown(registered, layer, views, card_of(registered.run_id)))
 
 
 def _login(config: AppConfig) -> tuple[str, str] | None:

@@ -85,6 +85,11 @@ def load_card(run_id: str) -> str | None:
         return Path(download(run_id, f"{FOLDER}/{MARKDOWN}", folder)).read_text(encoding="utf-8")
 
 
+def card_of(run_id: str) -> str:
+    """The card of a training run as Markdown; of a run from before there were cards, one made now and not kept."""
+    return load_card(run_id) or markdown.render(build(gather(run_id)))
+
+
 def gather(run_id: str) -> Facts:
     """Everything that the store holds of a training run and of its evaluations.
 

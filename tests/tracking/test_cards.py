@@ -227,6 +227,14 @@ def test_the_registry_has_a_short_one(kind: str, store: Store, dataset: Dataset)
     assert "<b>" not in said[0]
 
 
+def test_a_run_from_before_there_were_cards_is_described_all_the_same(store: Store, dataset: Dataset) -> None:
+    run_id = log_run(store, dataset)
+    made = cards.card_of(run_id)
+    assert cards.load_card(run_id) is None
+    cards.write_card(run_id)
+    assert made == cards.card_of(run_id) == cards.load_card(run_id)
+
+
 def test_a_card_that_fails_loses_no_run(
     store: Store, dataset: Dataset, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
