@@ -1,10 +1,11 @@
-"""How cost grows: python benchmarks/growth.py [read epoch size batch trials] [--rounds 2].
+"""How cost grows: python benchmarks/growth.py [read epoch size batch trials files] [--rounds 2].
 
 `read`: hashing SYNTHETIC images and decoding them to 64 px into a new cache. `epoch`: training `cnn_baseline` on them
 for an epoch. `size`, `batch`: a training step of EfficientNet-Lite0 (batch 32; 160 px). `trials`: what the sweeper adds
 to a trial where so many are finished; the processor time is without, the wall time with what it takes to bring the
-study's MLflow run up to date, which is the third column (`sweep_overhead.py`). Memory is the most that the process held
-of its own, mapped files aside; of `trials` the most of the sweep's, with them. The exponent is the slope in logarithms.
+study's MLflow run up to date, which is the third column (`sweep_overhead.py`). `files`: answering for SYNTHETIC images
+with `cnn_baseline` at 64 px, as `predict` does, to the table at its end. Memory is the most that the process held of
+its own, mapped files aside; of `trials` the most of the sweep's, with them. The exponent is the slope in logarithms.
 Two threads, each point in a process of its own.
 """
 
@@ -29,6 +30,7 @@ SERIES = {
     "size": (96, 128, 160, 224),
     "batch": (8, 16, 32, 64),
     "trials": (10, 100, 1000, 5000),
+    "files": (1000, 4000, 16000, 50000),
 }
 SIDE, STEPS, WARM_UP = 64, 5, 2
 
@@ -146,6 +148,31 @@ def trials(count: int) -> dict[str, float]:
         return {"wall": wall, "processor": (whole - start) / TRIALS, "MLflow wall": shown, "MiB": memory}
 
 
+def files(count: int) -> dict[str, float]:
+    """Seconds of answering for so many files."""
+    from brain_tumor.models.backend import start_tensorflow
+    from brain_tumor.serving.files import answer_files, read_files
+    from brain_tumor.serving.predictor import keras_predictor
+    from brain_tumor.serving.results import journal_of
+
+    start_tensorflow(THREADS)
+
+    from brain_tumor.models.classifier import build_classifier
+
+    model = build_classifier("cnn_baseline", image_size=SIDE, weights=None, dropout=0.2, seed=0)
+    predictor = keras_predictor(model, "models:/growth/1", None)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        names = [path.name for path in written(count, folder)]
+        peak, clock = Peak(), Clock()
+        with journal_of(folder / "answers.csv", {"model": predictor.uri}) as journal:
+            for file, found in answer_files(predictor, read_files(folder, names, SIDE, plane="auto", workers=THREADS)):
+                journal.append(file, found)
+            journal.finish()
+        wall, processor = clock.spent()
+    return {"wall": wall, "processor": processor, "MiB": peak.bytes / 2**20}
+
+
 def processor(task: Callable[[], None]) -> float:
     """Processor seconds of the processes that a task starts."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -160,6 +187,7 @@ MEASURES: dict[str, Callable[[int], dict[str, float]]] = {
     "size": lambda size: step(size, 32),
     "batch": lambda batch: step(160, batch),
     "trials": trials,
+    "files": files,
 }
 
 
