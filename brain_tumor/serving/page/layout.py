@@ -86,7 +86,7 @@ def build(page: Page, waiting: int) -> gr.Blocks:
         for choose in [method.input, *(layer.input for layer in layers)]:
             choose(asked.look, where, [status, panels], **looked)
         file.input(asked.other_file, [file, *chosen], [status, panels, index], **looked)
-        forget.click(asked.forget, None, said, queue=False, **PRIVATE)
+        forget.click(asked.forget, None, said, concurrency_limit=None, **PRIVATE)
         opacity.change(None, opacity, None, js=OPACITY, **PRIVATE)
         blocks.load(None, None, None, js=SCRIPT, **PRIVATE)
         blocks.unload(asked.left)

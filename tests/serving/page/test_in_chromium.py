@@ -257,6 +257,32 @@ def test_too_much_is_refused_in_a_readable_line(tab: Any, tmp_path: Path, count:
     tab.wait_for_selector(".bt-panel")
 
 
+def test_files_are_forgotten_when_asked(tab: Any, picture: Path) -> None:
+    drop(tab, picture)
+    tab.get_by_role("button", name="Forget my files").click()
+    tab.get_by_text("Forgotten.").wait_for()
+    assert tab.locator(".bt-panel").count() == 0
+
+
+def test_a_full_queue_is_said_to_be(tab: Any) -> None:
+    full = '{"detail": "Queue is full. Max size is 32 and size is 32."}'
+    tab.route("**/queue/join*", lambda route: route.fulfill(status=503, body=full, content_type="application/json"))
+    tab.get_by_role("button", name="SYNTHETIC glioma").click()
+    tab.locator("[data-testid=toast-text]").filter(has_text="currently busy").wait_for()
+
+
+def test_in_the_dark_nothing_is_white_on_yellow(browser: Any, running: Running) -> None:
+    page = browser.new_page(color_scheme="dark")
+    page.goto(running.address)
+    page.wait_for_selector("#bt-heading h1")
+    added = "<p class=bt-synthetic>a <strong>b</strong></p>"  # this test's model has seen no synthetic images
+    page.evaluate("html => document.querySelector('#bt-heading h1').insertAdjacentHTML('afterend', html)", added)
+    shown = page.locator(".bt-synthetic, .bt-synthetic strong").all()
+    colours = [each.evaluate("element => getComputedStyle(element).color") for each in shown]
+    assert colours == ["rgb(74, 50, 0)"] * 2
+    page.close()
+
+
 def test_a_card_is_read_and_not_run(tab: Any) -> None:
     tab.get_by_role("button", name="What is known of").first.click()
     tab.get_by_text("End of the card").first.wait_for()
