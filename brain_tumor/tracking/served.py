@@ -95,11 +95,7 @@ class ServedModel(PythonModel):  # type: ignore[misc]
         logging.getLogger("mlflow.models.utils").setLevel(logging.ERROR)
         import keras
         import numpy as np
-        from threadpoolctl import threadpool_limits
 
-        # The decision's products are too small for BLAS' threads, which wait by spinning: where requests come together,
-        # that took ten times the processor time of the products, and more than the network.
-        threadpool_limits(1, "blas")
         folder = Path(context.artifacts[CLASSIFIER])
         model = keras.saving.load_model(folder / KERAS_FILE, compile=False, safe_mode=True)
         decision = read_decision(Path(context.artifacts[DECISION])) if DECISION in context.artifacts else None

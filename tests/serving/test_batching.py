@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from brain_tumor.evaluation.prediction import Answers
 from brain_tumor.serving.batching import batched
@@ -78,3 +79,13 @@ def test_nothing_waits_for_an_answer_that_cannot_come() -> None:
         pass
     with pytest.raises(RuntimeError):
         run(numbered(1))
+
+
+def test_blas_has_one_thread_meanwhile() -> None:
+    def threads() -> set[int]:
+        return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
+
+    with threadpool_limits(2, "blas"):
+        with batched(Echo()):
+            assert threads() == {1}
+        assert threads() == {2}
