@@ -1,11 +1,15 @@
 """Pictures with the map of their class laid over them, a file a slice."""
 
+import errno
+import hashlib
 import os
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from brain_tumor import CLASSES
@@ -17,8 +21,10 @@ from brain_tumor.evaluation.explanation.overlay import overlay
 from brain_tumor.models.registry import get_backbone
 from brain_tumor.serving.files import Read
 from brain_tumor.serving.predictor import ScanPrediction
+from brain_tumor.serving.terminal import printable
 
 BATCH = 16
+_UNUSABLE = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
 
 def kind_of(config: MapsConfig, model: Any, backbone: str) -> Kind:
@@ -29,9 +35,10 @@ def kind_of(config: MapsConfig, model: Any, backbone: str) -> Kind:
 
 
 def overlay_writer(model: Any, kind: Kind, views: int, folder: Path) -> Callable[[Read, ScanPrediction], None]:
-    """Function that writes the overlays of a file into `folder`: NAME.png; of a volume NAME/SLICE.png.
+    """Function that writes the overlays of a file into `folder`: NAME.png; of a volume NAME.slices/SLICE.png.
 
-    Of a volume only the slices that speak for it are drawn. Raises InputError where nothing can be written.
+    Of a volume only the slices that speak for it are drawn. A name that cannot be had there, being too long or
+    another's folder, is replaced by its digest. Raises InputError where nothing can be written.
     """
     explain = mapper(model, [kind], views)
 
@@ -44,16 +51,30 @@ def overlay_writer(model: Any, kind: Kind, views: int, folder: Path) -> Callable
             images = file.pixels[chosen]
             classes = np.array([CLASSES.index(found.slices[index].label) for index in chosen])
             for index, picture in zip(chosen, overlay(images, explain(images, classes)[0]), strict=True):
-                _save(picture, folder / file.name / f"{index:04d}.png" if several else folder / f"{file.name}.png")
+                _save(picture, folder, file.name, f".slices/{index:04d}.png" if several else ".png")
 
     return write
 
 
-def _save(picture: Any, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.part")
+def _save(picture: NDArray[np.uint8], folder: Path, name: str, suffix: str) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            _write(picture, folder / f"{name}{suffix}")
+        except OSError as error:
+            if error.errno not in _UNUSABLE:
+                raise
+            digest = hashlib.sha256(os.fsencode(name)).hexdigest()
+            _write(picture, folder / f"{digest}{suffix}")
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"the map of {printable(name)} cannot be written to {folder}: {reason}") from error
+
+
+def _write(picture: NDArray[np.uint8], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{uuid.uuid4().hex}.part")  # as short as may be
+    try:
         Image.fromarray(picture).save(temporary, "PNG")
         os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -20,6 +20,7 @@ from brain_tumor.serving.predictor import ScanPrediction
 from brain_tumor.serving.reply import said
 
 SUFFIXES = (".csv", ".jsonl")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,15 @@ def journal_of(out: Path, begun_with: Mapping[str, Any]) -> Iterator[Journal]:
     Raises InputError if what is there was begun with another `begun_with`, or another process is at it.
     """
     path = out.with_name(f"{out.name}.part")
+    if path.is_symlink():
+        raise InputError(f"{path} is a link, which is not followed: remove it, or name another out")
     lock = FileLock(out.with_name(f".{out.name}.lock"), timeout=0)
     try:
         lock.acquire()
     except Timeout as error:
         raise InputError(f"{path} is being written by another process: wait for it, or name another out") from error
+    except OSError as error:
+        raise InputError(f"{lock.lock_file} cannot be written: {error.strerror or error}") from error
     try:
         yield _open(out, path, begun_with)
     finally:
@@ -149,15 +154,18 @@ def _write_csv(file: IO[str], records: Iterator[dict[str, Any]]) -> None:
 
 
 def _rows(each: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    path = each["path"]
+    if path.startswith(_FORMULA):
+        path = f"./{path}"  # the same file, and no formula to a spreadsheet
     if "error" in each:
-        yield {"path": each["path"], "error": each["error"]}
+        yield {"path": path, "error": each["error"]}
         return
     several = len(each["slices"]) > 1
     answers = [(str(index) if several else "", found) for index, found in enumerate(each["slices"])]
     if "volume" in each:
         answers.append(("volume", each["volume"]))
     for name, found in answers:
-        row = {"path": each["path"], "slice": name, "class": found["class"]}
+        row = {"path": path, "slice": name, "class": found["class"]}
         row |= {f"probability_{label}": repr(value) for label, value in found["probabilities"].items()}
         row |= {f"set_{float(level) * 100:g}": " ".join(names) for level, names in found["sets"].items()}
         flags = {key: found[key] for key in ("not_sure", "not_brain_mri")}

@@ -52,7 +52,8 @@ def test_a_csv_has_a_row_a_slice_and_one_a_volume(tmp_path: Path) -> None:
     with open(tmp_path / "x.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["path"], row["slice"]) for row in rows] == [
-        ('a, "1"\n.png', ""), ("=b.nii", "0"), ("=b.nii", "1"), ("=b.nii", "2"), ("=b.nii", "volume"), ("c.png", ""),
+        ('a, "1"\n.png', ""),
+        ("./=b.nii", "0"), ("./=b.nii", "1"), ("./=b.nii", "2"), ("./=b.nii", "volume"), ("c.png", ""),
     ]  # fmt: skip
     first, volume, refused = rows[0], rows[4], rows[5]
     assert (first["class"], first["probability_glioma"], first["set_90"]) == ("glioma", "0.7", "glioma")
@@ -107,6 +108,17 @@ def test_two_commands_do_not_write_the_same_answers(tmp_path: Path) -> None:
         pytest.raises(InputError, match="by another process"),
         journal_of(tmp_path / "x.csv", BEGUN),
     ):
+        pass
+
+
+def test_a_link_in_the_journals_place_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / "x.csv.part").symlink_to(tmp_path / "victim")
+    with pytest.raises(InputError, match="is a link"), journal_of(tmp_path / "x.csv", BEGUN):
+        pass
+    assert (tmp_path / "victim").read_text() == "precious"
+    (tmp_path / ".y.csv.lock").symlink_to(tmp_path / "victim")
+    with pytest.raises(InputError, match="cannot be written"), journal_of(tmp_path / "y.csv", BEGUN):
         pass
 
 

@@ -1,0 +1,70 @@
+"""Where the overlays of files are written, and that they are the model's."""
+
+import os
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from brain_tumor import CLASSES
+from brain_tumor.command_config import MapsConfig
+from brain_tumor.errors import InputError
+from brain_tumor.evaluation.explanation.overlay import overlay
+from brain_tumor.models.classifier import build_classifier
+from brain_tumor.serving.files import Read
+from brain_tumor.serving.overlays import kind_of, overlay_writer
+from brain_tumor.serving.predictor import Prediction, ScanPrediction
+
+SAID = Prediction("glioma", dict.fromkeys(CLASSES, 0.25), {}, None, None)
+PICTURE = ScanPrediction((SAID,), None, ())
+VOLUME = ScanPrediction((SAID,) * 5, SAID, (1, 3))
+
+
+@pytest.fixture(scope="module")
+def model() -> keras.Model:
+    return build_classifier("cnn_baseline", image_size=32, weights=None, dropout=0.2, seed=0)
+
+
+def read(name: str, slices: int = 1) -> Read:
+    pixels = np.random.default_rng(0).integers(0, 255, (slices, 32, 32, 3)).astype(np.uint8)
+    return Read(name, "image", None, pixels)
+
+
+def test_a_map_covers_by_its_own_strength() -> None:
+    image = np.full((1, 1, 3, 3), 100, np.uint8)
+    maps = np.array([[[0, 0.5, 1]]], np.float32)
+    left, middle, right = overlay(image, maps, 1.0)[0, 0].astype(int)
+    assert left.tolist() == [100, 100, 100]
+    assert right.tolist() == [252, 255, 164]  # inferno's last colour, #fcffa4
+    assert middle.tolist() == [144, 78, 92]  # half of #bc3754, half of the picture
+
+
+def test_each_file_has_its_place_whatever_it_is_called(model: keras.Model, tmp_path: Path) -> None:
+    write = overlay_writer(model, kind_of(MapsConfig("gradcam", None, 1), model, "cnn_baseline"), 1, tmp_path / "maps")
+    long = "n" * 253
+    for name, slices, found in [
+        ("c", 1, PICTURE),
+        ("c.png", 5, VOLUME),
+        ("c.png/below", 1, PICTURE),  # a folder that is called as the first one's map
+        (long, 1, PICTURE),
+        ("sub/\udcff.png", 1, PICTURE),
+    ]:
+        write(read(name, slices), found)
+    names = sorted(os.path.relpath(path, tmp_path / "maps") for path in (tmp_path / "maps").rglob("*.png"))
+    assert [name for name in names if len(name) != 68] == [
+        "c.png", "c.png.slices/0001.png", "c.png.slices/0003.png", "sub/\udcff.png.png",
+    ]  # fmt: skip
+    assert len(names) == 6  # two by their digests
+    for name in names:
+        with Image.open(tmp_path / "maps" / name) as shown:
+            assert shown.size == (32, 32)
+
+
+def test_what_cannot_be_written_is_said_without_control_characters(model: keras.Model) -> None:
+    kind = kind_of(MapsConfig("gradcam", None, 1), model, "cnn_baseline")
+    write = overlay_writer(model, kind, 1, Path("/proc/maps"))
+    with pytest.raises(InputError, match=r"^the map of a\\x1b\[31m cannot be written to /proc/maps: ") as error:
+        write(read("a\x1b[31m"), PICTURE)
+    assert str(error.value).isprintable()
