@@ -1,7 +1,11 @@
 """Paths as users type them."""
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 
 def existing_path(text: str) -> Path:
@@ -10,3 +14,26 @@ def existing_path(text: str) -> Path:
     if os.path.lexists(path) or not text.startswith("~"):
         return path
     return Path(os.path.expanduser(text))
+
+
+@contextmanager
+def replacing(path: Path, errors: str = "strict") -> Iterator[IO[str]]:
+    """A text file (UTF-8) that takes its place at `path` once it is written whole, with a new file's permissions."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", errors=errors, newline="") as file:
+            yield file
+        os.chmod(name, 0o666 & ~_UMASK)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+_UMASK = _umask()  # once, since it can be read by changing it alone, which other threads would notice

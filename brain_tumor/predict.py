@@ -1,14 +1,16 @@
 """Answer for files: `python -m brain_tumor.predict model_uri=models:/brain-tumor@champion input=DIR out=x.csv`."""
 
+import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from brain_tumor import NOTICE, entry
+from brain_tumor import entry
 from brain_tumor.command_config import PredictConfig
 from brain_tumor.config import TrainConfig
 from brain_tumor.errors import InputError
@@ -16,8 +18,8 @@ from brain_tumor.typed import typed
 
 if TYPE_CHECKING:
     from brain_tumor.serving.files import Read
-    from brain_tumor.serving.inputs import Files
     from brain_tumor.serving.predictor import Predictor
+    from brain_tumor.serving.terminal import Tally
     from brain_tumor.tracking.registry import RegisteredModel
 
 FIRST = 16  # files on which an export is checked and timed
@@ -72,10 +74,13 @@ def predict(raw: DictConfig) -> None:
         )
         stack.callback(read.close)
         predictor, runtime, first = _predictor(config, registered, read, len(names))
-        print("\n".join(_about(registered, runtime, files, len(names))))
+        trained_on = registered.split.name
+        print("\n".join(terminal.opening(predictor, trained_on, runtime, files, len(files.names) - len(names))))
         if journal is None:
             print(terminal.header(registered.decision))
         bar = stack.enter_context(progress(len(names), "answering", "file", disable=journal is None))
+        if journal:
+            stack.enter_context(_kept(journal.path, tally, len(names)))
         for file, found in answer_files(predictor, chain(first, read)):
             if draw and found:
                 draw(file, found)
@@ -89,7 +94,9 @@ def predict(raw: DictConfig) -> None:
             journal.finish()
     print("\n".join(tally.lines()))
     if out:
-        print(f"answers   {out}" + (f"\nmaps      {folder}" if folder else ""))
+        print(f"answers   {out}")
+    if folder:
+        print(f"maps      {folder}" + (", of a volume the slices that speak for it" if tally.volumes else ""))
     if files.names and not tally.classes and len(names) == len(files.names):
         raise InputError(f"input={config.input}: none of its files could be read")
 
@@ -115,15 +122,17 @@ def _predictor(
     return replace(predictor, run=answering(run)), runtime, first
 
 
-def _about(registered: "RegisteredModel", runtime: str, files: "Files", left: int) -> Iterator[str]:
-    yield f"model     {registered.uri}, trained on {registered.split.name}; {runtime}"
-    yield f"          {NOTICE}"
-    total = len(files.names)
-    before = f", {total - left} of them answered before" if left < total else ""
-    yield f"files     {total} in {files.base}{before}"
-    if files.skipped:
-        kinds = ", ".join(f"{count} {suffix}" for suffix, count in files.skipped.most_common())
-        yield f"          {files.skipped.total()} of other kinds left out: {kinds}"
+@contextmanager
+def _kept(journal: Path, tally: "Tally", total: int) -> Iterator[None]:
+    """Say how to go on, whatever stops the command."""
+    try:
+        yield
+    except BaseException:
+        print(
+            f"stopped: {tally.files} of {total} files answered, kept in {journal}; to go on, type the same line again",
+            file=sys.stderr,
+        )
+        raise
 
 
 def main() -> None:

@@ -56,7 +56,7 @@ def findings(facts: Facts) -> list[str]:
         lines.append("No test or validation image has a known twin, or a known patient, in the parts it is kept from.")
     labels = table.groupby("twin")["label"].nunique()
     if (labels > 1).any():
-        lines.append(f"{int((labels > 1).sum()):,} slices stand under more than one class.")
+        lines.append(f"Slices that stand under more than one class: {int((labels > 1).sum()):,}.")
     copies = len(table) - table["twin"].nunique()
     lines.append(f"{copies:,} of {len(table):,} images are copies of a slice that is there already.")
     return [*lines, patients(facts)]

@@ -18,7 +18,7 @@ PACKAGES = (
 )
 COSTS = {
     "cost/train_seconds": ("training, seconds", "{:,.1f}"),
-    "cost/images_per_second": ("images a second, median of the epochs", "{:,.1f}"),
+    "cost/images_per_second": ("images a second in the last phase, median of its epochs", "{:,.1f}"),
     "cost/peak_memory_mib": ("peak memory of the process, MiB", "{:,.0f}"),
     "cost/inference_ms": ("an answer, ms an image in batches of 32", "{:,.2f}"),
     "cost/parameters": ("parameters of the model", "{:,.0f}"),

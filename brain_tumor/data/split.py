@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 
 from brain_tumor import CLASSES
 from brain_tumor.errors import InputError
+from brain_tumor.paths import replacing
 
 COLUMNS = ("path", "label", "part", "group", "twin", "site", "sha256")
 PARTS = ("train", "val", "calibration", "test")
@@ -118,14 +117,8 @@ def read_csv(path: Path) -> Split:
 
 def write_text(path: Path, text: str) -> None:
     """Write `text` (UTF-8) so that `path` is either as before or complete."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with replacing(path) as file:
+        file.write(text)
 
 
 def carve(

@@ -14,6 +14,9 @@ SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".dicom", ".ima", ".nii", ".gz"}
 )
 
+MAPS_MARK = ".maps"  # a file in a folder of maps that a command has written; they are no input
+MAPS, SPECIAL = "maps of earlier answers", "special files"
+
 
 @dataclass(frozen=True)
 class Files:
@@ -21,13 +24,14 @@ class Files:
 
     base: Path  # a folder
     names: tuple[str, ...]  # of the files below it, posix, sorted
-    skipped: Counter[str]  # suffix -> how many files of a folder were left out for it
+    skipped: Counter[str]  # suffix, MAPS or SPECIAL -> how many files of a folder were left out for it
 
 
 def find_files(text: str) -> Files:
     """The files that `input` names: one, all of a folder and below it, or those that a glob (`**` too) matches.
 
-    Hidden files and folders are left out of folders. Raises InputError if there are none.
+    Hidden files and folders, and maps that were written beside answers, are left out of folders. Raises InputError if
+    there are none.
     """
     path = existing_path(text)
     if path.is_dir():
@@ -50,12 +54,18 @@ def _in_folder(folder: Path, text: str) -> Files:
         raise InputError(f"input={text}: {error.filename} cannot be listed: {error.strerror}") from error
 
     for place, folders, files in os.walk(folder, onerror=fail):
+        if MAPS_MARK in files:
+            skipped[MAPS] += len(files) - 1
+            folders.clear()
+            continue
         folders[:] = [each for each in folders if not each.startswith(".")]
         for name in files:
             path = Path(place, name)
-            if name.startswith(".") or not path.is_file():
+            if name.startswith("."):
                 continue
-            if path.suffix and path.suffix.lower() not in SUFFIXES:
+            if not path.is_file() and path.exists():
+                skipped[SPECIAL] += 1  # a pipe or a device, which may never end; a broken link is refused with its name
+            elif path.suffix and path.suffix.lower() not in SUFFIXES:
                 skipped[path.suffix.lower()] += 1
             else:
                 names.append(path.relative_to(folder).as_posix())

@@ -20,6 +20,7 @@ from brain_tumor.evaluation.explanation.maps import check_layer, mapper
 from brain_tumor.evaluation.explanation.overlay import overlay
 from brain_tumor.models.registry import get_backbone
 from brain_tumor.serving.files import Read
+from brain_tumor.serving.inputs import MAPS_MARK
 from brain_tumor.serving.predictor import ScanPrediction
 from brain_tumor.serving.terminal import printable
 
@@ -30,7 +31,10 @@ _UNUSABLE = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 def kind_of(config: MapsConfig, model: Any, backbone: str) -> Kind:
     """Method and layer that are configured; InputError if the model has no such layer."""
     layer = config.layer or get_backbone(backbone).cam_layer
-    check_layer(model, layer)
+    try:
+        check_layer(model, layer)
+    except InputError as error:
+        raise InputError(str(error).replace("explain.layer", "maps.layer")) from error
     return config.method, layer
 
 
@@ -41,6 +45,11 @@ def overlay_writer(model: Any, kind: Kind, views: int, folder: Path) -> Callable
     another's folder, is replaced by its digest. Raises InputError where nothing can be written.
     """
     explain = mapper(model, [kind], views)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MAPS_MARK).touch()
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror or error}") from error
 
     def write(file: Read, found: ScanPrediction) -> None:
         assert file.pixels is not None

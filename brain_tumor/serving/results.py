@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from brain_tumor import CLASSES
 from brain_tumor.errors import InputError
-from brain_tumor.paths import existing_path
+from brain_tumor.paths import existing_path, replacing
 from brain_tumor.serving.files import Read
 from brain_tumor.serving.predictor import ScanPrediction
 from brain_tumor.serving.reply import said
@@ -37,23 +37,17 @@ class Journal:
             journal.write(_line(_record(file, found)))
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """All records, in the order in which they were added."""
+        """All records, in the order in which they were added, each with the model that it is of."""
         with open(self.path, "rb") as file:
-            next(file)
-            yield from map(json.loads, file)
+            model = json.loads(next(file))["model"]
+            for line in file:
+                yield {**json.loads(line), "model": model}
 
     def finish(self) -> None:
         """Write `out` from it, complete or not at all, and remove it."""
-        handle, name = tempfile.mkstemp(dir=self.out.parent, prefix=f".{self.out.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-                write = _write_csv if self.out.suffix.lower() == ".csv" else _write_jsonl
-                write(file, self.records())
-            os.chmod(name, 0o666 & ~_umask())
-            os.replace(name, self.out)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write = _write_csv if self.out.suffix.lower() == ".csv" else _write_jsonl
+        with replacing(self.out, errors="surrogateescape") as file:
+            write(file, self.records())
         self.path.unlink()
 
 
@@ -146,7 +140,7 @@ def _write_csv(file: IO[str], records: Iterator[dict[str, Any]]) -> None:
             levels = list(each["slices"][0]["sets"])
             break
     columns = ["path", "slice", "class", *(f"probability_{name}" for name in CLASSES)]
-    columns += [*(f"set_{float(level) * 100:g}" for level in levels), "not_sure", "not_brain_mri", "error"]
+    columns += [*(f"set_{float(level) * 100:g}" for level in levels), "not_sure", "not_brain_mri", "model", "error"]
     writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
     writer.writeheader()
     for each in (*held, *records):
@@ -158,21 +152,15 @@ def _rows(each: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     if path.startswith(_FORMULA):
         path = f"./{path}"  # the same file, and no formula to a spreadsheet
     if "error" in each:
-        yield {"path": path, "error": each["error"]}
+        yield {"path": path, "model": each["model"], "error": each["error"]}
         return
     several = len(each["slices"]) > 1
     answers = [(str(index) if several else "", found) for index, found in enumerate(each["slices"])]
     if "volume" in each:
         answers.append(("volume", each["volume"]))
     for name, found in answers:
-        row = {"path": path, "slice": name, "class": found["class"]}
+        row = {"path": path, "slice": name, "class": found["class"], "model": each["model"]}
         row |= {f"probability_{label}": repr(value) for label, value in found["probabilities"].items()}
         row |= {f"set_{float(level) * 100:g}": " ".join(names) for level, names in found["sets"].items()}
         flags = {key: found[key] for key in ("not_sure", "not_brain_mri")}
         yield row | {key: "" if value is None else str(value).lower() for key, value in flags.items()}
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -3,9 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from brain_tumor.evaluation.certainty.decision import Decision
+from brain_tumor import NOTICE
+from brain_tumor.evaluation.certainty.decision import Decision, warnings
 from brain_tumor.serving.files import Read
-from brain_tumor.serving.predictor import VOLUME_RULE, ScanPrediction
+from brain_tumor.serving.inputs import Files
+from brain_tumor.serving.predictor import VOLUME_RULE, Predictor, ScanPrediction
 
 WIDTH = 44  # of the column of names
 LISTED = 20  # refused files that are named at the end
@@ -20,6 +22,11 @@ class Tally:
         self.remarks: Counter[str] = Counter()
         self.refused: list[tuple[str, str]] = []
         self.refusals = self.volumes = 0
+
+    @property
+    def files(self) -> int:
+        """All that were added."""
+        return sum(self.classes.values()) + self.refusals
 
     def add(self, file: Read, found: ScanPrediction | None) -> None:
         if found is None:
@@ -44,6 +51,18 @@ class Tally:
             yield from (f"          {printable(name)}: {error}" for name, error in self.refused)
             if self.refusals > len(self.refused):
                 yield f"          and {self.refusals - len(self.refused)} more"
+
+
+def opening(predictor: Predictor, trained_on: str, runtime: str, files: Files, before: int) -> Iterator[str]:
+    """Who answers, what it cannot say, and which files; `before` of them have been answered earlier."""
+    yield f"model     {predictor.uri}, trained on {trained_on}; {runtime}"
+    yield f"          {NOTICE}"
+    if predictor.decision is not None:
+        yield from (f"warning   {line}" for line in warnings(predictor.decision))
+    yield f"files     {len(files.names)} in {files.base}" + (f", {before} of them answered before" if before else "")
+    if files.skipped:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in files.skipped.most_common())
+        yield f"          {files.skipped.total()} left out: {kinds}"
 
 
 def header(decision: Decision | None) -> str:

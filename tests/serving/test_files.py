@@ -1,6 +1,7 @@
 """Finding and reading files, by hand-made folders."""
 
 import io
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from PIL import Image
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.prediction import Answers
 from brain_tumor.serving.files import answer_files, read_files
-from brain_tumor.serving.inputs import find_files
+from brain_tumor.serving.inputs import MAPS, SPECIAL, find_files
 from brain_tumor.serving.predictor import Predictor
 
 
@@ -31,6 +32,16 @@ def test_a_folder_is_searched_with_all_below_it(tmp_path: Path) -> None:
     found = find_files(str(tmp_path))
     assert (found.base, found.names) == (tmp_path, ("IM0001", "a.dcm", "b/2.PNG", "x/y/v.nii.gz"))
     assert found.skipped == Counter({".txt": 2, ".csv": 1})
+
+
+def test_maps_of_earlier_answers_and_pipes_are_left_out_and_a_broken_link_is_not(tmp_path: Path) -> None:
+    for name in ("a.png", "x_maps/a.png.png", "x_maps/sub/b.png.png", "x_maps/.maps"):
+        picture(tmp_path / name)
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    found = find_files(str(tmp_path))
+    assert found.names == ("a.png", "gone.png")
+    assert found.skipped == Counter({MAPS: 1, SPECIAL: 1})
 
 
 def test_a_file_and_a_glob_are_taken_whatever_their_suffix(tmp_path: Path) -> None:

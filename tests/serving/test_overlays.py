@@ -62,9 +62,19 @@ def test_each_file_has_its_place_whatever_it_is_called(model: keras.Model, tmp_p
             assert shown.size == (32, 32)
 
 
-def test_what_cannot_be_written_is_said_without_control_characters(model: keras.Model) -> None:
+def test_what_cannot_be_written_is_said_without_control_characters(model: keras.Model, tmp_path: Path) -> None:
     kind = kind_of(MapsConfig("gradcam", None, 1), model, "cnn_baseline")
-    write = overlay_writer(model, kind, 1, Path("/proc/maps"))
-    with pytest.raises(InputError, match=r"^the map of a\\x1b\[31m cannot be written to /proc/maps: ") as error:
+    with pytest.raises(InputError, match=r"^/proc/maps cannot be written: "):
+        overlay_writer(model, kind, 1, Path("/proc/maps"))
+    write = overlay_writer(model, kind, 1, tmp_path / "maps")
+    (tmp_path / "maps" / ".maps").unlink()
+    (tmp_path / "maps").rmdir()
+    (tmp_path / "maps").touch()
+    with pytest.raises(InputError, match=r"^the map of a\\x1b\[31m cannot be written to .*/maps: ") as error:
         write(read("a\x1b[31m"), PICTURE)
     assert str(error.value).isprintable()
+
+
+def test_a_layer_that_is_not_there_is_said_by_its_own_key(model: keras.Model) -> None:
+    with pytest.raises(InputError, match=r"^maps\.layer=nolayer is unknown"):
+        kind_of(MapsConfig("gradcam", "nolayer", 1), model, "cnn_baseline")

@@ -39,6 +39,11 @@ ANSWERS = [
 ]
 
 
+def new_file(path: Path) -> Path:
+    path.touch()
+    return path
+
+
 def write(out: Path, answers: list[tuple[Read, ScanPrediction | None]] = ANSWERS) -> None:
     with journal_of(out, BEGUN) as journal:
         for file, found in answers:
@@ -60,6 +65,9 @@ def test_a_csv_has_a_row_a_slice_and_one_a_volume(tmp_path: Path) -> None:
     assert (first["set_95"], first["not_sure"], first["not_brain_mri"]) == ("glioma notumor", "true", "false")
     assert (volume["probability_glioma"], volume["set_90"], volume["not_sure"]) == ("0.5", "", "")
     assert (refused["class"], refused["error"]) == ("", "the file is empty")
+    assert {row["model"] for row in rows} == {"models:/m/1"}
+    assert (tmp_path / "x.csv").stat().st_mode & 0o777 == new_file(tmp_path / "other").stat().st_mode & 0o777
+    (tmp_path / "other").unlink()
     assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
 
 
@@ -69,7 +77,7 @@ def test_json_lines_have_an_object_a_file(tmp_path: Path) -> None:
     assert first["slices"][0]["sets"] == {"0.9": ["glioma"], "0.95": ["glioma", "notumor"]}
     assert (first["kind"], volume["plane"], volume["volume"]["decisive"]) == ("image", "axial", [0, 1, 2])
     assert volume["volume"]["probabilities"]["glioma"] == 0.5
-    assert refused == {"path": "c.png", "error": "the file is empty"}
+    assert refused == {"path": "c.png", "error": "the file is empty", "model": "models:/m/1"}
 
 
 def test_a_name_that_is_no_unicode_comes_back_as_its_bytes(tmp_path: Path) -> None:
