@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from brain_tumor.data.costly import MAX_EXIF, OVER_EXIF, costly, scanned
+
 DECODE_VERSION = 2  # part of the cache's key: raise it whenever other pixels come out of the same bytes
 MAX_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs (a quarter GiB of RGB)
-MAX_SCANNED = 16 * MAX_PIXELS  # pixels of a JPEG, times the scans that each of them is refined in
 BAND = 2**22  # pixels that are converted at once, so that large pictures do not take many times their own memory
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")  # Pillow's names; its parsers of other formats are never reached
 
@@ -53,15 +54,20 @@ def open_picture(content: bytes) -> tuple[Image.Image, str]:
     """
     if not content:
         raise CorruptImageError("the file is empty")
+    if reason := costly(content):
+        raise CorruptImageError(reason)
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise CorruptImageError(_too_large(f"{image.width} x {image.height}"))
-            # Marker bytes never stand in compressed data (ITU-T T.81, B.1.1.5), so this counts the scans.
-            scans = content.count(b"\xff\xda") if image.format == "JPEG" else 1
-            if scans * image.width * image.height > MAX_SCANNED:
-                raise CorruptImageError(f"too large: {scans:,} scans of {image.width} x {image.height} pixels")
+            # Pillow calls a JPEG with an index of pictures (CIPA DC-007) MPO
+            jpeg = image.format in ("JPEG", "MPO")
+            if jpeg and (reason := scanned(content, image.width * image.height)):
+                raise CorruptImageError(reason)
             mode = image.mode
+            image.load()
+            if len(image.info.get("exif", b"")) > MAX_EXIF:
+                raise CorruptImageError(OVER_EXIF)
             ImageOps.exif_transpose(image, in_place=True)
             return to_rgb(image), mode
     except CorruptImageError:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_tumor.data.costly import scanned
 from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.scans.codestream import END, j2k_codestream, j2k_size, jpeg_size
 from brain_tumor.data.scans.dicom_elements import guarded
@@ -41,6 +42,8 @@ def frames(syntax: str, shape: Shape, data: bytes) -> Frames:
     pieces = guarded("its compressed pictures are damaged", lambda: _pieces(data, shape.frames))
     if len(pieces) < shape.frames:
         raise CorruptImageError("truncated: it has fewer pictures than its header says")
+    if syntax not in (RLE, *JPEG_2000) and (reason := scanned(b"".join(pieces), shape.rows * shape.columns)):
+        raise CorruptImageError(reason)
 
     def decode(index: int) -> tuple[NDArray[Any], str]:
         piece = _checked(syntax, shape, pieces[index])

@@ -198,7 +198,7 @@ def test_a_jpeg_of_endless_scans_is_refused() -> None:
     last = content.rindex(b"\xff\xda")
     scans = content[:-2] + content[last:-2] * 400 + b"\xff\xd9"
     assert MAX_PIXELS * 16 < 400 * 2000 * 2000
-    with pytest.raises(CorruptImageError, match="scans of 2000 x 2000"):
+    with pytest.raises(CorruptImageError, match="scans of 4,000,000 pixels"):
         open_scan(scans)
     assert open_scan(content).count == 1
 

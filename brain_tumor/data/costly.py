@@ -1,0 +1,71 @@
+"""Pictures that would cost Pillow far more than their pixels, known by their bytes before it decodes them."""
+
+import struct
+from collections.abc import Iterator
+
+MAX_SCANNED = 16 * 89_478_485  # pixels of a JPEG, times the scans that each of them is refined in
+MAX_VALUES = 2**16  # of an entry of a TIFF directory: strips or tiles, of which Pillow makes a Python object each
+MAX_ANIMATED = 2**24  # pixels of an animated WebP, whose decoder keeps two canvases and Pillow copies of them
+COLOUR_MAP = 320
+# Types of a TIFF's values (TIFF 6.0, section 2; 13, 16, 17 and 18: later ones) that are taken apart one by one
+NUMBERS = frozenset({3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 16, 17, 18})
+PUBLIC = 0x8000  # tags from here on are others' own, and never looked at
+MAX_EXIF = 2**20  # bytes; Pillow makes Python objects of the numbers in it
+OVER_EXIF = "a picture with more EXIF data than can be true"
+
+
+def costly(content: bytes) -> str | None:
+    """Why a picture is not to be opened, or None."""
+    if content.startswith(b"BM"):
+        return _bmp(content)
+    if content.startswith((b"II", b"MM")) and any(
+        tag < PUBLIC and kind in NUMBERS and count > (3 * MAX_VALUES if tag == COLOUR_MAP else MAX_VALUES)
+        for tag, kind, count in _directory(content)
+    ):
+        return "a TIFF file with more strips or tiles than can be true"
+    if content.startswith(b"RIFF"):
+        return _webp(content)
+    # Of up to 64 KiB each, which Pillow joins; a file has one, and pictures within it theirs
+    if content.startswith(b"\xff\xd8") and content.count(b"Exif\0\0") > MAX_EXIF // 2**16:
+        return OVER_EXIF
+    return None
+
+
+def scanned(content: bytes, pixels: int) -> str | None:
+    """Why the JPEG pictures in the content, of so many pixels each, are not to be decoded, or None."""
+    # Marker bytes never stand in compressed data (ITU-T T.81, B.1.1.5), so this counts the scans.
+    scans = content.count(b"\xff\xda")
+    return f"too large: {scans:,} scans of {pixels:,} pixels" if scans * pixels > MAX_SCANNED else None
+
+
+def _bmp(content: bytes) -> str | None:
+    """Pillow unpacks run lengths in Python, a pixel at a time."""
+    size, compression = content[14:18], content[30:34]
+    if size != struct.pack("<I", 12) and compression in (struct.pack("<I", 1), struct.pack("<I", 2)):
+        return "a BMP file with run-length compression: save it uncompressed, or as PNG"
+    return None
+
+
+def _directory(content: bytes) -> Iterator[tuple[int, int, int]]:
+    """Tag, type and number of values of each entry of a TIFF's first directory (TIFF 6.0, section 2; BigTIFF)."""
+    order = "<" if content.startswith(b"II") else ">"
+    big = content[2:3] == b"+"  # to Pillow, whatever the order of bytes
+    offset, number, entry = ("Q", "Q", "HHQ8x") if big else ("L", "H", "HHL4x")
+    try:
+        (start,) = struct.unpack_from(order + offset, content, 8 if big else 4)
+        (entries,) = struct.unpack_from(order + number, content, start)
+        start += struct.calcsize(order + number)
+        for index in range(min(entries, MAX_VALUES)):
+            yield struct.unpack_from(order + entry, content, start + index * struct.calcsize(order + entry))
+    except (struct.error, OverflowError):
+        return  # cut: Pillow says so
+
+
+def _webp(content: bytes) -> str | None:
+    """https://developers.google.com/speed/webp/docs/riff_container: the extended header, its flags and canvas."""
+    if content[12:16] != b"VP8X" or not ((content[20:21] > b"" and content[20] & 2) or b"ANMF" in content):
+        return None
+    width, height = (int.from_bytes(content[at : at + 3], "little") + 1 for at in (24, 27))
+    if width * height > MAX_ANIMATED:
+        return f"too large: {width} x {height} is over the limit of {MAX_ANIMATED:,} pixels for a moving picture"
+    return None
