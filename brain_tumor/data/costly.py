@@ -4,6 +4,7 @@ import struct
 from collections.abc import Iterator
 
 MAX_SCANNED = 16 * 89_478_485  # pixels of a JPEG, times the scans that each of them is refined in
+SCAN = b"\xff\xda"  # begins one; markers never stand in compressed data (ITU-T T.81, B.1.1.5), so it can be counted
 MAX_VALUES = 2**16  # of an entry of a TIFF directory: strips or tiles, of which Pillow makes a Python object each
 MAX_ANIMATED = 2**24  # pixels of an animated WebP, whose decoder keeps two canvases and Pillow copies of them
 COLOUR_MAP = 320
@@ -31,10 +32,8 @@ def costly(content: bytes) -> str | None:
     return None
 
 
-def scanned(content: bytes, pixels: int) -> str | None:
-    """Why the JPEG pictures in the content, of so many pixels each, are not to be decoded, or None."""
-    # Marker bytes never stand in compressed data (ITU-T T.81, B.1.1.5), so this counts the scans.
-    scans = content.count(b"\xff\xda")
+def scanned(scans: int, pixels: int) -> str | None:
+    """Why a JPEG of so many scans of so many pixels is not to be decoded, or None."""
     return f"too large: {scans:,} scans of {pixels:,} pixels" if scans * pixels > MAX_SCANNED else None
 
 

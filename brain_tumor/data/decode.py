@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from brain_tumor.data.costly import MAX_EXIF, OVER_EXIF, costly, scanned
+from brain_tumor.data.costly import MAX_EXIF, OVER_EXIF, SCAN, costly, scanned
 
 DECODE_VERSION = 2  # part of the cache's key: raise it whenever other pixels come out of the same bytes
 MAX_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs (a quarter GiB of RGB)
@@ -62,7 +62,7 @@ def open_picture(content: bytes) -> tuple[Image.Image, str]:
                 raise CorruptImageError(_too_large(f"{image.width} x {image.height}"))
             # Pillow calls a JPEG with an index of pictures (CIPA DC-007) MPO
             jpeg = image.format in ("JPEG", "MPO")
-            if jpeg and (reason := scanned(content, image.width * image.height)):
+            if jpeg and (reason := scanned(content.count(SCAN), image.width * image.height)):
                 raise CorruptImageError(reason)
             mode = image.mode
             image.load()

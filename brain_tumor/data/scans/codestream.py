@@ -53,26 +53,34 @@ def j2k_size(codestream: bytes) -> tuple[int, int, int]:
     """Width, height (pixels) and components of a JPEG 2000 picture (ITU-T T.800, A.5.1).
 
     Raises:
-        CorruptImageError: a header is cut, or has more tiles, blocks or layers than any true picture.
+        CorruptImageError: the header is cut, or has more tiles than any true picture.
     """
     if len(codestream) < 42:
         raise CorruptImageError("a compressed picture has no header")
     x1, y1, x0, y0, tile_width, tile_height, tile_x, tile_y, components = struct.unpack(">8IH", codestream[8:42])
     if not tile_width or not tile_height or x1 <= x0 or y1 <= y0:
         raise CorruptImageError("a compressed picture has an impossible header")
-    tiles = (-(-(x1 - tile_x) // tile_width)) * (-(-(y1 - tile_y) // tile_height))
-    if tiles > TILES:
+    if (-(-(x1 - tile_x) // tile_width)) * (-(-(y1 - tile_y) // tile_height)) > TILES:
         raise CorruptImageError("a compressed picture has too many tiles")
+    return x1 - x0, y1 - y0, components
+
+
+def j2k_parts(codestream: bytes) -> None:
+    """Look whether a decoder would make too many parts of a picture whose size is looked at (A.4, A.5).
+
+    Raises:
+        CorruptImageError: a header is cut, or has more blocks or layers than any true picture.
+    """
+    width, height, components = j2k_size(codestream)
     layers, blocks = 1, 0
     for marker, style in _styles(codestream, components):
         # Of COD: 1 byte of flags, then order, layers (2) and transform of components, then as in COC (A.6.1, A.6.2)
         if marker == COD:
             layers = max(layers, int.from_bytes(style[2:4], "big"))
             style = style[:1] + style[5:]
-        blocks = max(blocks, components * _blocks(style, x1 - x0, y1 - y0, tiles))
+        blocks = max(blocks, components * _blocks(style, width, height))
     if blocks > BLOCKS or layers * blocks > PACKETS:
         raise CorruptImageError("a compressed picture is in more parts than can be true")
-    return x1 - x0, y1 - y0, components
 
 
 def _styles(codestream: bytes, components: int) -> Iterator[tuple[int, bytes]]:
@@ -88,7 +96,8 @@ def _styles(codestream: bytes, components: int) -> Iterator[tuple[int, bytes]]:
             continue
         if len(head) < 4 or marker == EOC or (not tile and end != len(codestream) and marker != SOT):
             return  # cut, or over
-        if length < 2 or marker < 0xFF00:
+        # A length like a marker: decoders take it for one, after a marker that they do not know
+        if not 2 <= length < 0xFF00 or marker < 0xFF00 or len(codestream) < position + 2 + length:
             raise CorruptImageError("a compressed picture has an impossible header")
         body = codestream[position + 4 : position + 2 + length]
         if marker == SOT:
@@ -104,8 +113,8 @@ def _styles(codestream: bytes, components: int) -> Iterator[tuple[int, bytes]]:
     raise CorruptImageError("a compressed picture is in more parts than can be true")
 
 
-def _blocks(style: bytes, width: int, height: int, tiles: int) -> int:
-    """How many code blocks one component has at most (B.6, B.7); at least one for each precinct."""
+def _blocks(style: bytes, width: int, height: int) -> int:
+    """How many code blocks one component has, about (B.6, B.7), were it one tile; at least one for each precinct."""
     if len(style) < 6:
         raise CorruptImageError("a compressed picture has no header")
     levels, across, down = style[1], (style[2] & 15) + 2, (style[3] & 15) + 2
@@ -117,5 +126,5 @@ def _blocks(style: bytes, width: int, height: int, tiles: int) -> int:
         shift = levels - resolution + halved
         columns = ((width >> shift) + 1 >> min(across, max(0, (size & 15) - halved))) + 1
         rows = ((height >> shift) + 1 >> min(down, max(0, (size >> 4) - halved))) + 1
-        found += max(rows * columns, tiles) * (3 if halved else 1)
+        found += rows * columns * (3 if halved else 1)
     return found

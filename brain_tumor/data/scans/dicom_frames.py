@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.data.costly import scanned
+from brain_tumor.data.costly import SCAN, scanned
 from brain_tumor.data.decode import CorruptImageError
-from brain_tumor.data.scans.codestream import END, j2k_codestream, j2k_size, jpeg_size
+from brain_tumor.data.scans.codestream import END, j2k_codestream, j2k_parts, j2k_size, jpeg_size
 from brain_tumor.data.scans.dicom_elements import guarded
 from brain_tumor.data.scans.dicom_header import Shape
 from brain_tumor.data.scans.jpeg_plugin import JPEG, JPEG_2000, JPEG_LS, NAME
@@ -42,8 +42,10 @@ def frames(syntax: str, shape: Shape, data: bytes) -> Frames:
     pieces = guarded("its compressed pictures are damaged", lambda: _pieces(data, shape.frames))
     if len(pieces) < shape.frames:
         raise CorruptImageError("truncated: it has fewer pictures than its header says")
-    if syntax not in (RLE, *JPEG_2000) and (reason := scanned(b"".join(pieces), shape.rows * shape.columns)):
-        raise CorruptImageError(reason)
+    if syntax not in (RLE, *JPEG_2000):
+        scans = sum(piece.count(SCAN) for piece in pieces)
+        if reason := scanned(scans, shape.rows * shape.columns):
+            raise CorruptImageError(reason)
 
     def decode(index: int) -> tuple[NDArray[Any], str]:
         piece = _checked(syntax, shape, pieces[index])
@@ -122,6 +124,8 @@ def _checked(syntax: str, shape: Shape, piece: bytes) -> bytes:
             raise CorruptImageError("truncated: a compressed picture has no end")
     if size != (shape.columns, shape.rows, shape.samples):
         raise CorruptImageError("a compressed picture has another size than its header says")
+    if syntax in JPEG_2000:
+        j2k_parts(piece)
     return piece
 
 
