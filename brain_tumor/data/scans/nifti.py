@@ -1,8 +1,7 @@
 """Slices of a NIfTI volume."""
 
-import gzip
-import io
 import math
+import re
 import struct
 import zlib
 from dataclasses import dataclass
@@ -21,6 +20,9 @@ HEADER_1, HEAD = 348, 540  # bytes of the header of NIfTI-1, and of NIfTI-2
 BRIGHTEST = 99.5  # percentile of a volume's values that is white
 ALIKE = 1.05  # distances whose ratio is below it count as equal
 SAMPLED = 2**24  # voxels: of a larger volume, the percentile is that of every third, fifth ... one
+MEMBERS = 2**16  # of a gzip file; some tools write one for each 64 KiB
+PIECE = 2**16  # bytes of a gzip file that are unpacked at once
+ZEROS = re.compile(rb"\0*")  # which may follow a member
 READ = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")
 
 
@@ -64,7 +66,7 @@ def open_nifti(content: bytes, plane: Plane, limits: Limits) -> Scan:
             what its header says.
     """
     packed = is_gzip(content)
-    head = _unpack(content, HEAD) if packed else content[:HEAD]
+    head = bytes(_unpack(content, HEAD)) if packed else content[:HEAD]
     if packed and not is_nifti(head):
         raise CorruptImageError("gzip holds no NIfTI volume: unpack the file first")
     layout = _layout(head, limits)
@@ -141,12 +143,27 @@ def _header(head: bytes) -> Any:
     return kind(head[:first], endianness="<" if little else ">", check=False)
 
 
-def _unpack(content: bytes, size: int) -> bytes:
+def _unpack(content: bytes, size: int) -> bytes | bytearray:
     """The first `size` bytes, or fewer where there are no more, of what a gzip file holds."""
+    found, start = bytearray(), 0
     try:
-        with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
-            return file.read(size)
-    except (OSError, EOFError, zlib.error):
+        for _ in range(MEMBERS):  # RFC 1952, 2.2: a file has one or several, after each other
+            member = zlib.decompressobj(16 + zlib.MAX_WBITS)
+            while not member.eof and len(found) < size:
+                piece = member.unconsumed_tail or content[start : start + PIECE]
+                if not piece:
+                    break
+                start += 0 if member.unconsumed_tail else len(piece)
+                found += member.decompress(piece, size - len(found))
+            if len(found) == size:
+                return found
+            if not member.eof:
+                break  # cut
+            start -= len(member.unused_data)
+            start = ZEROS.match(content, start).end()  # type: ignore[union-attr]  # it matches none, too
+            if start == len(content):
+                return found
+    except zlib.error:
         pass
     raise CorruptImageError("a damaged gzip file")
 

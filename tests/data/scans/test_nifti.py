@@ -217,3 +217,20 @@ def test_a_slice_costs_a_slice_and_not_the_volume() -> None:
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 100 * 200 * 80  # bytes of one slice in real numbers, a few times; the volume has 2,000,000
+
+
+def test_gzip_of_several_members_is_read_and_of_endless_ones_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    volume = nibabel.Nifti1Image(np.arange(24, dtype=np.uint8).reshape(2, 3, 4), np.eye(4)).to_bytes()
+    parts = [gzip.compress(volume[start : start + 100]) for start in range(0, len(volume), 100)]
+    whole = open_scan(volume)
+    for content in (b"".join(parts), b"\0\0".join(parts) + bytes(99)):
+        scan = open_scan(content)
+        assert all(np.array_equal(scan.picture(index), whole.picture(index)) for index in range(whole.count))
+    named = b"\x1f\x8b\x08\x08" + bytes(6) + b"a" * 200_000 + b"\0" + gzip.compress(volume)[10:]
+    assert open_scan(named).count == whole.count
+    monkeypatch.setattr("brain_tumor.data.scans.nifti.MEMBERS", 100)
+    with pytest.raises(CorruptImageError, match=r"^a damaged gzip file$"):
+        open_scan(gzip.compress(b"") * 100 + gzip.compress(volume))
+    for content in (b"".join(parts)[:-9], parts[0] + parts[1] + b"rubbish", parts[0] + b"\x1f"):
+        with pytest.raises(CorruptImageError, match=r"^a damaged gzip file$"):
+            open_scan(content)
