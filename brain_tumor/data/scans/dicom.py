@@ -40,7 +40,7 @@ def open_dicom(content: bytes, limits: Limits) -> Scan:
     picture = partial(_picture, header, decode, scale)
     plane = plane_of(header.frames[0].orientation)
     if header.shape.frames > 1:
-        return Scan("dicom", header.shape.frames, plane, picture)
+        return Scan("dicom", header.shape.frames, plane, picture, header.held)
     only = picture(0)
     return Scan("dicom", 1, plane, lambda _: only)
 

@@ -29,6 +29,18 @@ UIDS = b"1.2.840.10008."  # the root of all that the standard names (PS3.5, 9)
 LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}  # PS3.5, 7.1.2
 SHORT = {*b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split()}
 READS = 400_000  # of a data set, in pieces; an enhanced file of 1,024 frames takes about half
+GROUP_2 = 1_000  # elements before the data set; there are about a dozen
+CHARACTERS = (b"\x08\0\x05\0", b"\0\x08\0\x05")  # Specific Character Set, which pydicom converts as it reads
+# Elements that are converted, and so may hold no more than a few numbers or words; lookup tables are longer
+SMALL = 1024  # bytes
+SMALL_TAGS = (
+    *(0x00080005, 0x00181164, 0x00200037, 0x00280002, 0x00280004, 0x00280006, 0x00280008, 0x00280010, 0x00280011),
+    *(0x00280030, 0x00280034, 0x00280100, 0x00280101, 0x00280103, 0x00280120, 0x00280121),
+    *(0x00281050, 0x00281051, 0x00281052, 0x00281053, 0x00281056, 0x00281101, 0x00281102, 0x00281103, 0x00283002),
+)
+TABLE = 2 * 65536  # bytes
+TABLE_TAGS = (0x00281201, 0x00281202, 0x00281203, 0x00283006)
+SIZES = (*((tag, SMALL) for tag in SMALL_TAGS), *((tag, TABLE) for tag in TABLE_TAGS))
 ITEMS = 100_000  # of all sequences; pydicom takes more than a kilobyte for each
 
 Result = TypeVar("Result")
@@ -70,7 +82,7 @@ def data_set(content: bytes, limits: Limits, tags: list[int], budget: Budget) ->
             _Bounded(body, budget), syntax == IMPLICIT, syntax != BIG_ENDIAN, specific_tags=tags
         ),
     )
-    return syntax, found
+    return syntax, guarded("a damaged DICOM file", lambda: _bounded(found))
 
 
 def items(place: "Dataset", tag: int | str, budget: Budget) -> "list[Dataset]":
@@ -83,8 +95,18 @@ def items(place: "Dataset", tag: int | str, budget: Budget) -> "list[Dataset]":
         reader = _Bounded(source, budget)
         found = list(_pydicom("filereader").read_sequence(reader, implicit, little, len(source), "iso8859"))
         place.add_new(element.tag, "SQ", found)
-        return found
-    return list(element.value or [])
+    else:
+        found = list(element.value or [])
+    return [_bounded(each) for each in found]
+
+
+def _bounded(place: "Dataset") -> "Dataset":
+    """The same, unless pydicom would make millions of Python objects of an element that is asked for."""
+    for tag, size in SIZES:
+        element: Any = place.get_item(tag)
+        if element is not None and isinstance(element.value, bytes) and len(element.value) > size:
+            raise CorruptImageError("a DICOM file with a longer element than can be true")
+    return place
 
 
 def guarded(reason: str, act: Callable[[], Result]) -> Result:
@@ -113,12 +135,17 @@ class _Bounded(io.BytesIO):
     def __init__(self, content: bytes, budget: Budget) -> None:
         super().__init__(content)
         self.budget = budget
+        self.tag = b""
 
     def read(self, size: int | None = -1, /) -> bytes:
+        if self.tag in CHARACTERS and (size is None or not 0 <= size <= SMALL):
+            raise CorruptImageError("a DICOM file with a longer element than can be true")
         self.budget.reads -= 1
         if self.budget.reads < 0:
             raise CorruptImageError("a DICOM file with more elements than can be true")
-        return super().read(size)
+        found = super().read(size)
+        self.tag = found[:4] if size == 8 else self.tag  # the head of an element, which its value follows
+        return found
 
 
 _reading = threading.local()
@@ -147,10 +174,11 @@ def _quiet() -> Iterator[None]:
 
 def _meta(content: bytes, start: int) -> tuple[str | None, int]:
     """The transfer syntax (PS3.10, 7.1: group 2, always explicit and little endian), and where the data set begins."""
-    syntax = None
+    syntax, count = None, 0
     while content[start : start + 2] == b"\x02\x00":
+        count += 1
         vr = content[start + 4 : start + 6]
-        if vr not in LONG | SHORT:
+        if vr not in LONG | SHORT or count > GROUP_2:
             raise CorruptImageError("a damaged DICOM file")
         wide = vr in LONG
         value = start + (12 if wide else 8)

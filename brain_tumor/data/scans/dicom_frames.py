@@ -59,10 +59,12 @@ def _native(syntax: str, shape: Shape, data: bytes) -> Frames:
         raise CorruptImageError(f"{_name(syntax)} is not read")
     half = shape.photometric == "YBR_FULL_422"  # two colours for four values (PS3.3, C.7.6.3.1.2)
     values = shape.rows * shape.columns * shape.samples * (2 / 3 if half else 1)
-    if len(data) < math.ceil(values * shape.allocated * shape.frames / 8):
+    size = math.ceil(values * shape.allocated * shape.frames / 8)
+    if len(data) < size:
         raise CorruptImageError("truncated: it has fewer pixels than its header says")
     if half and shape.columns % 2:
         raise CorruptImageError("a DICOM file whose header contradicts itself on its colours")
+    data = data[: size + size % 2]  # what follows would be kept with it
     decoder = guarded(f"{_name(syntax)} is not read", lambda: _decoder(syntax))
     return lambda index: guarded(
         "its pixels are damaged",

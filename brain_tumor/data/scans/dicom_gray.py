@@ -1,5 +1,6 @@
 """From the stored values of a DICOM frame to gray levels."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +15,17 @@ class Table:
     """A lookup table; values before its first entry get that one, values after its last get the last."""
 
     first: int  # the value that gets the first entry
-    entries: Reals
+    entries: NDArray[np.uint16]  # as they are stored: a file may have one for each of its frames
+    scale: tuple[int, float] | None = None  # the largest possible entry, and what it becomes
 
     def of(self, values: Reals) -> Reals:
         place = np.clip(np.nan_to_num(values - self.first), 0, len(self.entries) - 1)
-        return self.entries[place.astype(np.intp)]
+        found = self.entries[place.astype(np.intp)].astype(np.float64)
+        return found if self.scale is None else found / self.scale[0] * self.scale[1]
+
+    def digest(self) -> bytes:
+        """The same for tables that do the same."""
+        return hashlib.sha256(repr((self.first, self.scale)).encode() + self.entries.tobytes()).digest()
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,7 @@ class Grays:
     intercept: float
     modality: Table | None  # in place of slope and intercept
     window: Window | None
-    voi: Table | None  # its entries 0..255; in place of the window
+    voi: Table | None  # to 0..255; in place of the window
 
     @property
     def windowed(self) -> bool:

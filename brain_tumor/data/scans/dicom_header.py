@@ -3,9 +3,10 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.scans.dicom_elements import Budget, guarded, items
@@ -26,6 +27,9 @@ TAGS = [
     *(0x00281101, 0x00281102, 0x00281103, 0x00281201, 0x00281202, 0x00281203),
     *(0x00200037, 0x00181164, *GROUPS, *PIXELS),
 ]
+BULK = (None, "OB", "OD", "OF", "OW", "UN")  # None: implicit; of other kinds pydicom makes lists of numbers or words
+ENTRIES = 2**22  # of all lookup tables of a file: of 4,096 in each of 1,024 frames
+KILO = 1024  # bytes that the facts of a frame take, about
 GRAY = ("MONOCHROME1", "MONOCHROME2")
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 PALETTE = "PALETTE COLOR"
@@ -67,6 +71,12 @@ class Header:
     padding: tuple[float, float] | None  # stored values from … to that are no picture (PS3.3, C.7.5.1.1.2)
     palette: tuple[Table, ...]  # red, green, blue; empty where the pixels are no palette's
 
+    @property
+    def held(self) -> int:
+        """Bytes of memory, about."""
+        tables = {id(each): each for frame in self.frames for each in (frame.grays.modality, frame.grays.voi) if each}
+        return KILO * len(self.frames) + sum(each.entries.nbytes for each in (*tables.values(), *self.palette))
+
 
 def read_header(elements: "Dataset", limits: Limits, budget: Budget) -> Header:
     """The header of a file whose `TAGS` are `elements`.
@@ -81,9 +91,10 @@ def read_header(elements: "Dataset", limits: Limits, budget: Budget) -> Header:
 
 def _shape(elements: "Dataset") -> Shape:
     keys = [keyword for tag, keyword in PIXELS.items() if tag in elements]
-    if len(keys) != 1 or not elements[keys[0]].value:
+    raw = [elements.get_item(keyword) for keyword in keys]
+    if len(keys) != 1 or not raw[0].value:
         raise CorruptImageError("a DICOM file without pictures (a report, a plan, or the like)")
-    if not isinstance(elements[keys[0]].value, bytes):
+    if raw[0].VR not in BULK or not isinstance(elements[keys[0]].value, bytes):
         raise CorruptImageError("a damaged header of a DICOM file")
     floating = keys[0] != "PixelData"
     allocated = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}.get(keys[0]) or int(elements.BitsAllocated)
@@ -207,12 +218,16 @@ def _integers(place: "Dataset", keyword: str, signed: bool) -> list[int]:
 def _tables(signed: bool, budget: Budget) -> "_Table":
     """A function that finds a table by the sequence that holds it, and makes one that frames share only once."""
     made: dict[int, Table] = {}
+    equal: dict[bytes, Table] = {}
 
     def table(places: "list[Dataset]", sequence: str, white: float | None) -> Table | None:
         for place in places:
             for item in items(place, sequence, budget)[:1]:
                 if id(item) not in made:
-                    made[id(item)] = _lookup(item, "LUTDescriptor", "LUTData", signed, white)
+                    found = _lookup(item, "LUTDescriptor", "LUTData", signed, white)
+                    made[id(item)] = equal.setdefault(found.digest(), found)
+                    if sum(len(each.entries) for each in equal.values()) > ENTRIES:
+                        raise CorruptImageError("a DICOM file with more lookup tables than can be true")
                 return made[id(item)]
         return None
 
@@ -229,11 +244,19 @@ def _lookup(place: "Dataset", descriptor: str, data: str, signed: bool, white: f
     count, first, bits = _integers(place, descriptor, signed)
     count = count & 0xFFFF or 0x10000
     bits &= 0xFFFF
-    entries = np.asarray(_integers(place, data, False), np.float64)
-    raw = place[data].value
+    entries = _words(place, data)
+    raw = place.get_item(data).value
     if isinstance(raw, bytes) and bits == 8 and len(raw) in (count, count + 1):  # a byte an entry, padded
-        entries = np.frombuffer(raw[:count], np.uint8).astype(np.float64)
+        entries = np.frombuffer(raw[:count], np.uint8)
     if not 1 <= bits <= 16 or len(entries) < count:
         raise CorruptImageError("a DICOM file with a damaged lookup table")
-    entries = entries[:count]
-    return Table(first, entries if white is None else entries / (2**bits - 1) * white)
+    return Table(first, entries[:count].astype(np.uint16), None if white is None else (2**bits - 1, white))
+
+
+def _words(place: "Dataset", keyword: str) -> NDArray[np.integer[Any]]:
+    """The values of a table's element, never as a list."""
+    element: Any = place.get_item(keyword)
+    if not isinstance(element.value, bytes):
+        return np.asarray(_integers(place, keyword, False), np.int64)
+    little = getattr(element, "is_little_endian", place.original_encoding[1] is not False)
+    return np.frombuffer(element.value[: len(element.value) // 2 * 2], "<u2" if little else ">u2")

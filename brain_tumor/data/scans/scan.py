@@ -30,6 +30,7 @@ class Scan:
     count: int  # slices
     plane: str | None  # axial, coronal or sagittal, where the file says so
     picture: Callable[[int], Image.Image]  # of each slice, mode RGB, pixels square, in its own size
+    held: int = 0  # bytes of memory, about, besides the file's own and the pixels
 
     def pixels(self, size: int) -> NDArray[np.uint8]:
         """All slices (count, size, size, 3) RGB 0..255, each fitted into a square as in training.

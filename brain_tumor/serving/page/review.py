@@ -107,7 +107,7 @@ def _open(name: str, content: bytes, models: Sequence[Shown], allowed: Limits) -
             scan = open_scan(content, limits=allowed)
             pixels = {size: scan.pixels(size) for size in sizes}
             width, height = scan.picture(0).size
-            held = len(content) + VALUE_BYTES * scan.count * width * height
+            held = len(content) + VALUE_BYTES * scan.count * width * height + scan.held
             if scan.kind == "image":  # what is not shown of it is let go
                 small = pictures.shown(scan.picture(0), max(sizes))
                 scan = Scan(scan.kind, 1, scan.plane, lambda _: small)
