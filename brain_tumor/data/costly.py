@@ -4,6 +4,7 @@ import struct
 from collections.abc import Iterator
 
 MAX_SCANNED = 16 * 89_478_485  # pixels of a JPEG, times the scans that each of them is refined in
+MAX_SCANS = 2**13  # of all frames; each has its cost, however small the picture
 SCAN = b"\xff\xda"  # begins one; markers never stand in compressed data (ITU-T T.81, B.1.1.5), so it can be counted
 MAX_VALUES = 2**16  # of an entry of a TIFF directory: strips or tiles, of which Pillow makes a Python object each
 MAX_ANIMATED = 2**24  # pixels of an animated WebP, whose decoder keeps two canvases and Pillow copies of them
@@ -34,7 +35,11 @@ def costly(content: bytes) -> str | None:
 
 def scanned(scans: int, pixels: int) -> str | None:
     """Why a JPEG of so many scans of so many pixels is not to be decoded, or None."""
-    return f"too large: {scans:,} scans of {pixels:,} pixels" if scans * pixels > MAX_SCANNED else None
+    return (
+        f"too large: {scans:,} scans of {pixels:,} pixels"
+        if scans > MAX_SCANS or scans * pixels > MAX_SCANNED
+        else None
+    )
 
 
 def _bmp(content: bytes) -> str | None:

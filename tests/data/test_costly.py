@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brain_tumor.data.costly import MAX_ANIMATED, MAX_SCANNED, MAX_VALUES, costly
+from brain_tumor.data.costly import MAX_ANIMATED, MAX_SCANNED, MAX_SCANS, MAX_VALUES, costly
 from brain_tumor.data.decode import CorruptImageError, open_picture
 
 
@@ -46,6 +46,7 @@ def test_a_jpeg_with_an_index_of_pictures_may_not_have_endless_scans() -> None:
     assert open_picture(few)[0].size == (2000, 2000)
     scans = MAX_SCANNED // 2000**2
     assert "scans of 4,000,000 pixels" in refused(of_scans(2000, scans, index))
+    assert "scans of 64 pixels" in refused(of_scans(8, MAX_SCANS))
 
 
 def bmp(compression: int, data: bytes) -> bytes:
