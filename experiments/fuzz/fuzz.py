@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from bombs import bombs
 from hostile import hostile
 from mutate import mutate
 from seeds import PATIENT, seeds
@@ -133,7 +134,7 @@ def main() -> int:
                 became = case(name, f"{name} seed {index}", content)
                 if became == "refused":
                     print(f"note: seed {index} of {name} is refused", flush=True)
-        for name, content in hostile().items():
+        for name, content in {**hostile(), **bombs()}.items():
             if name.startswith(args.only):
                 case("hostile", name, content)
         names = sorted(files)

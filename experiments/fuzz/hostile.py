@@ -59,15 +59,15 @@ def _pictures() -> dict[str, bytes]:
     return found
 
 
-def _element(group: int, element: int, vr: bytes, value: bytes) -> bytes:
+def element(group: int, element: int, vr: bytes, value: bytes) -> bytes:
     value += b" " * (len(value) % 2)
     head = struct.pack("<HH2s", group, element, vr)
-    if vr in (b"OB", b"OW", b"SQ", b"UN"):
+    if vr in (b"OB", b"OW", b"SQ", b"UC", b"UN"):
         return head + struct.pack("<HI", 0, len(value)) + value
     return head + struct.pack("<H", len(value)) + value
 
 
-def _file(
+def dicom(
     syntax: bytes,
     rows: int,
     columns: int,
@@ -78,25 +78,25 @@ def _file(
     samples: int = 1,
 ) -> bytes:
     words = {2: samples, 6: 0, 0x10: rows, 0x11: columns, 0x100: bits, 0x101: bits, 0x102: bits - 1, 0x103: 0}
-    parts = {key: _element(0x28, key, b"US", struct.pack("<H", value)) for key, value in words.items()}
+    parts = {key: element(0x28, key, b"US", struct.pack("<H", value)) for key, value in words.items()}
     parts[4], parts[8] = (
-        _element(0x28, 4, b"CS", b"MONOCHROME2" if samples == 1 else b"RGB"),
-        _element(0x28, 8, b"IS", frames),
+        element(0x28, 4, b"CS", b"MONOCHROME2" if samples == 1 else b"RGB"),
+        element(0x28, 8, b"IS", frames),
     )
-    body = _element(0x10, 0x10, b"PN", PATIENT.encode()) + b"".join(parts[key] for key in sorted(parts)) + more + pixels
+    body = element(0x10, 0x10, b"PN", PATIENT.encode()) + b"".join(parts[key] for key in sorted(parts)) + more + pixels
     if syntax.endswith(b".99"):
         packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
         body = packer.compress(body) + packer.flush()
-    return b"\0" * 128 + b"DICM" + _element(2, 0x10, b"UI", syntax) + body
+    return b"\0" * 128 + b"DICM" + element(2, 0x10, b"UI", syntax) + body
 
 
-def _encapsulated(*frames: bytes) -> bytes:
+def encapsulated(*frames: bytes) -> bytes:
     items = b"".join(struct.pack("<HHI", 0xFFFE, 0xE000, len(each)) + each for each in (b"", *frames))
     return struct.pack("<HH2sHI", 0x7FE0, 0x10, b"OB", 0, 0xFFFFFFFF) + items + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
 
 
-def _native(value: bytes) -> bytes:
-    return _element(0x7FE0, 0x10, b"OW", value)
+def native(value: bytes) -> bytes:
+    return element(0x7FE0, 0x10, b"OW", value)
 
 
 def _dicom() -> dict[str, bytes]:
@@ -117,48 +117,48 @@ def _dicom() -> dict[str, bytes]:
     ) * 20000
     undefined = struct.pack("<HH2sHI", 0x5200, 0x9230, b"SQ", 0, 0xFFFFFFFF)
     tags = b"".join(struct.pack("<HH2sH", 0x6001 + 2 * (i >> 16), i & 0xFFFF, b"LO", 0) for i in range(2_000_000))
-    pixels = _native(bytes(256))
+    pixels = native(bytes(256))
     black = imagecodecs.jpeg2k_encode(np.zeros((side, side), np.uint8), codecformat="j2k", reversible=True, level=0)
     flat = imagecodecs.jpeg8_encode(np.zeros((side, side), np.uint16), lossless=True, bitspersample=16)
     charls = imagecodecs.jpegls_encode(np.zeros((side, side), np.uint16))
     head = struct.pack("<16I", 1, 64, *[0] * 14)
     return {
-        "dicom of 2 billion frames": _file(explicit, 16, 16, pixels, b"2147483647"),
-        "dicom of 65535 x 65535": _file(explicit, 65535, 65535, pixels),
-        "dicom of 1024 frames in one": _file(rle, 16, 16, _encapsulated(head + b"\x81\0\x81\0"), b"1024"),
-        "dicom deflate bomb": _file(deflated, 16, 16, _native(bytes(1024 * MIB))),
-        "dicom at the limit, deflated": _file(deflated, side, side, _native(bytes(2 * side * side)), bits=16),
-        "dicom at the limit, RLE": _file(rle, side, side, _encapsulated(head + runs)),
-        "dicom RLE bomb": _file(rle, 16, 16, _encapsulated(head + b"\x81\0" * (8 * MIB))),
-        "dicom RLE of overlapping segments": _file(
-            rle, 16, 16, _encapsulated(struct.pack("<16I", 15, *[64] * 15) + b"\x81\0" * MIB)
+        "dicom of 2 billion frames": dicom(explicit, 16, 16, pixels, b"2147483647"),
+        "dicom of 65535 x 65535": dicom(explicit, 65535, 65535, pixels),
+        "dicom of 1024 frames in one": dicom(rle, 16, 16, encapsulated(head + b"\x81\0\x81\0"), b"1024"),
+        "dicom deflate bomb": dicom(deflated, 16, 16, native(bytes(1024 * MIB))),
+        "dicom at the limit, deflated": dicom(deflated, side, side, native(bytes(2 * side * side)), bits=16),
+        "dicom at the limit, RLE": dicom(rle, side, side, encapsulated(head + runs)),
+        "dicom RLE bomb": dicom(rle, 16, 16, encapsulated(head + b"\x81\0" * (8 * MIB))),
+        "dicom RLE of overlapping segments": dicom(
+            rle, 16, 16, encapsulated(struct.pack("<16I", 15, *[64] * 15) + b"\x81\0" * MIB)
         ),
-        "dicom JPEG 2000 of 2 billion pixels a side": _file(j2k, 16, 16, _encapsulated(bytes(vast))),
-        "dicom JPEG 2000 in tiles of a pixel": _file(j2k, 16, 16, _encapsulated(bytes(tiles))),
-        "dicom JPEG 2000 at the limit": _file(j2k, side, side, _encapsulated(black)),
-        "dicom JPEG that says it is huge": _file(lossless, 16, 16, _encapsulated(bytes(tall))),
-        "dicom lossless JPEG at the limit": _file(lossless, side, side, _encapsulated(flat), bits=16),
-        "dicom JPEG-LS at the limit": _file(b"1.2.840.10008.1.2.4.80", side, side, _encapsulated(charls), bits=16),
-        "dicom at the limit, colour": _file(deflated, side, side, _native(bytes(3 * side * side)), samples=3),
-        "dicom whose pixels are text": _file(explicit, 16, 16, _element(0x7FE0, 0x10, b"LO", bytes(256))),
-        "dicom JPEG that is empty": _file(baseline, 16, 16, _encapsulated(b"\xff\xd8\xff\xd9")),
-        "dicom of nested sequences": _file(explicit, 16, 16, pixels, more=nest),
-        "dicom of 3 million items": _file(explicit, 16, 16, pixels, more=undefined + item * 3_000_000),
-        "dicom of 2 million elements": _file(explicit, 16, 16, pixels, more=tags),
-        "dicom of 2 million elements in an item": _file(
+        "dicom JPEG 2000 of 2 billion pixels a side": dicom(j2k, 16, 16, encapsulated(bytes(vast))),
+        "dicom JPEG 2000 in tiles of a pixel": dicom(j2k, 16, 16, encapsulated(bytes(tiles))),
+        "dicom JPEG 2000 at the limit": dicom(j2k, side, side, encapsulated(black)),
+        "dicom JPEG that says it is huge": dicom(lossless, 16, 16, encapsulated(bytes(tall))),
+        "dicom lossless JPEG at the limit": dicom(lossless, side, side, encapsulated(flat), bits=16),
+        "dicom JPEG-LS at the limit": dicom(b"1.2.840.10008.1.2.4.80", side, side, encapsulated(charls), bits=16),
+        "dicom at the limit, colour": dicom(deflated, side, side, native(bytes(3 * side * side)), samples=3),
+        "dicom whose pixels are text": dicom(explicit, 16, 16, element(0x7FE0, 0x10, b"LO", bytes(256))),
+        "dicom JPEG that is empty": dicom(baseline, 16, 16, encapsulated(b"\xff\xd8\xff\xd9")),
+        "dicom of nested sequences": dicom(explicit, 16, 16, pixels, more=nest),
+        "dicom of 3 million items": dicom(explicit, 16, 16, pixels, more=undefined + item * 3_000_000),
+        "dicom of 2 million elements": dicom(explicit, 16, 16, pixels, more=tags),
+        "dicom of 2 million elements in an item": dicom(
             explicit, 16, 16, pixels, more=undefined + struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF) + tags
         ),
-        "dicom of elements in a sized sequence": _file(
+        "dicom of elements in a sized sequence": dicom(
             explicit,
             16,
             16,
             pixels,
-            more=_element(0x5200, 0x9230, b"SQ", item[:4] + struct.pack("<I", len(tags)) + tags),
+            more=element(0x5200, 0x9230, b"SQ", item[:4] + struct.pack("<I", len(tags)) + tags),
         ),
     }
 
 
-def _header(shape: tuple[int, ...], datatype: int = 4, bits: int = 16, offset: float = 352, **fields: float) -> bytes:
+def header(shape: tuple[int, ...], datatype: int = 4, bits: int = 16, offset: float = 352, **fields: float) -> bytes:
     head = bytearray(352)
     struct.pack_into("<i", head, 0, 348)
     struct.pack_into("<8h", head, 40, len(shape), *shape, *[1] * (7 - len(shape)))
@@ -172,20 +172,20 @@ def _header(shape: tuple[int, ...], datatype: int = 4, bits: int = 16, offset: f
 def _nifti() -> dict[str, bytes]:
     big = 600  # 216 million voxels
     return {
-        "nifti.gz bomb": gzip.compress(_header((4, 4, 4)) + bytes(1024 * MIB), 1),
-        "nifti.gz over the limit": gzip.compress(_header((32767, 32767, 32767)) + bytes(MIB)),
-        "nifti.gz of 216 million voxels": gzip.compress(_header((big, big, big), 2, 8) + bytes(big**3), 1),
-        "nifti.gz of a slice at the limit": gzip.compress(_header((5792, 5792, 1), 64, 64) + bytes(8 * 5792**2), 1),
+        "nifti.gz bomb": gzip.compress(header((4, 4, 4)) + bytes(1024 * MIB), 1),
+        "nifti.gz over the limit": gzip.compress(header((32767, 32767, 32767)) + bytes(MIB)),
+        "nifti.gz of 216 million voxels": gzip.compress(header((big, big, big), 2, 8) + bytes(big**3), 1),
+        "nifti.gz of a slice at the limit": gzip.compress(header((5792, 5792, 1), 64, 64) + bytes(8 * 5792**2), 1),
         "nifti.gz of 128 million floats": gzip.compress(
-            _header((500, 500, 512), 16, 32) + bytes(4 * 500 * 500 * 512), 1
+            header((500, 500, 512), 16, 32) + bytes(4 * 500 * 500 * 512), 1
         ),
-        "nifti of another's data": _header((500, 500, 500)),
-        "nifti of negative sides": _header((-4, 4, 4)) + bytes(999),
-        "nifti of no sides": _header((0, 0, 0)) + bytes(999),
-        "nifti that begins nowhere": _header((4, 4, 4), offset=float("nan")) + bytes(999),
-        "nifti that begins before its start": _header((4, 4, 4), offset=-1e9) + bytes(999),
-        "nifti without size": _header((4, 4, 4), spacing=float("nan")) + bytes(999),
-        "nifti of vast scale": _header((4, 4, 4), slope=3e38, inter=-3e38) + bytes(999),
-        "nifti of many thin slices": _header((2, 2, 32767), 2, 8) + bytes(4 * 32767),
-        "gzip of gzip of gzip": gzip.compress(gzip.compress(gzip.compress(_header((4, 4, 4)) + bytes(999)))),
+        "nifti of another's data": header((500, 500, 500)),
+        "nifti of negative sides": header((-4, 4, 4)) + bytes(999),
+        "nifti of no sides": header((0, 0, 0)) + bytes(999),
+        "nifti that begins nowhere": header((4, 4, 4), offset=float("nan")) + bytes(999),
+        "nifti that begins before its start": header((4, 4, 4), offset=-1e9) + bytes(999),
+        "nifti without size": header((4, 4, 4), spacing=float("nan")) + bytes(999),
+        "nifti of vast scale": header((4, 4, 4), slope=3e38, inter=-3e38) + bytes(999),
+        "nifti of many thin slices": header((2, 2, 32767), 2, 8) + bytes(4 * 32767),
+        "gzip of gzip of gzip": gzip.compress(gzip.compress(gzip.compress(header((4, 4, 4)) + bytes(999)))),
     }
