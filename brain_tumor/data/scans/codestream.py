@@ -12,7 +12,7 @@ SEGMENTS = 4096  # of a header of a JPEG; an ICC profile may take 255
 TILES = 4096  # of a JPEG 2000 picture; decoders reserve kilobytes for each
 BLOCKS = 2**18  # of all tiles and components of a JPEG 2000 picture; decoders reserve half a kilobyte for each
 PACKETS = 2**24  # layers times blocks; decoders reserve some bytes for each
-MARKERS = 2**16  # in all headers of a JPEG 2000 picture
+MARKERS = 2**14  # in all headers of a JPEG 2000 picture
 SOT, SOD, COD, COC, EOC = 0xFF90, 0xFF93, 0xFF52, 0xFF53, 0xFFD9  # ITU-T T.800, table A.2
 # Start of frame: all JPEG processes, and JPEG-LS (ITU-T T.81 table B.1, T.87 table C.1).
 FILL = re.compile(rb"\xff+")  # B.1.1.2: any number of them may come before a marker

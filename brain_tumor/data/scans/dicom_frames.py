@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.data.costly import SCAN, scanned
+from brain_tumor.data.costly import SCAN, costly, scanned
 from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.scans.codestream import END, j2k_codestream, j2k_parts, j2k_size, jpeg_size
 from brain_tumor.data.scans.dicom_elements import guarded
@@ -47,9 +47,12 @@ def frames(syntax: str, shape: Shape, data: bytes) -> Frames:
         if reason := scanned(scans, shape.rows * shape.columns):
             raise CorruptImageError(reason)
 
+    checked: dict[int, bytes] = {}
+
     def decode(index: int) -> tuple[NDArray[Any], str]:
-        piece = _checked(syntax, shape, pieces[index])
-        return guarded("a compressed picture is damaged", lambda: _decode(decoder, shape, piece))
+        if index not in checked:
+            checked[index] = _checked(syntax, shape, pieces[index])
+        return guarded("a compressed picture is damaged", lambda: _decode(decoder, shape, checked[index]))
 
     return decode
 
@@ -64,7 +67,7 @@ def _native(syntax: str, shape: Shape, data: bytes) -> Frames:
         raise CorruptImageError("truncated: it has fewer pixels than its header says")
     if half and shape.columns % 2:
         raise CorruptImageError("a DICOM file whose header contradicts itself on its colours")
-    data = data[: size + size % 2]  # what follows would be kept with it
+    data = data[: 2 * size + 2]  # what follows would be kept with it; pydicom looks for too much, too
     decoder = guarded(f"{_name(syntax)} is not read", lambda: _decoder(syntax))
     return lambda index: guarded(
         "its pixels are damaged",
@@ -121,6 +124,8 @@ def _checked(syntax: str, shape: Shape, piece: bytes) -> bytes:
         size = j2k_size(piece)
     else:
         size = jpeg_size(piece)
+        if reason := costly(piece):
+            raise CorruptImageError(reason)
         # CharLS spends seconds at the end of a picture that is cut, however small.
         if syntax in JPEG_LS and not piece.rstrip(b"\0").endswith(END):
             raise CorruptImageError("truncated: a compressed picture has no end")

@@ -27,7 +27,8 @@ TAGS = [
     *(0x00281101, 0x00281102, 0x00281103, 0x00281201, 0x00281202, 0x00281203),
     *(0x00200037, 0x00181164, *GROUPS, *PIXELS),
 ]
-BULK = (None, "OB", "OD", "OF", "OW", "UN")  # None: implicit; of other kinds pydicom makes lists of numbers or words
+# How pixels may be stored; of other kinds pydicom makes lists of numbers or words. None and "OB or OW": implicit
+BULK = (None, "OB", "OD", "OF", "OW", "OB or OW", "UN")
 ENTRIES = 2**22  # of all lookup tables of a file: of 4,096 in each of 1,024 frames
 KILO = 1024  # bytes that the facts of a frame take, about
 GRAY = ("MONOCHROME1", "MONOCHROME2")

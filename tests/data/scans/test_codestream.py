@@ -10,7 +10,7 @@ from PIL import Image
 
 from brain_tumor.data.costly import MAX_SCANNED
 from brain_tumor.data.decode import CorruptImageError
-from brain_tumor.data.scans.codestream import SEGMENTS, j2k_parts, j2k_size, jpeg_size
+from brain_tumor.data.scans.codestream import MARKERS, SEGMENTS, j2k_parts, j2k_size, jpeg_size
 from brain_tumor.data.scans.opening import open_scan
 
 codecs = pytest.importorskip("imagecodecs")
@@ -101,3 +101,16 @@ def test_fill_bytes_and_segments_before_a_header() -> None:
     small = np.zeros((8, 8), np.uint8)
     assert "no header" in refused(dicom(small, BASELINE, [content[:2] + comment * SEGMENTS + content[2:]]))
     assert "no header" in refused(dicom(small, BASELINE, [b"\xff\xd8" + b"\xff" * 100_000]))
+
+
+def test_endless_exif_data_in_a_jpeg() -> None:
+    content = jpeg(8, 0)
+    blocks = segment(0xFFE1, b"Exif\0\0" + bytes(60_000)) * 20
+    assert "EXIF" in refused(dicom(np.zeros((8, 8), np.uint8), BASELINE, [content[:2] + blocks + content[2:]]))
+
+
+def test_endless_markers_of_jpeg_2000() -> None:
+    comments = segment(0xFF64, b"") * MARKERS
+    frame = j2k(8, cod(15) + comments)
+    assert "more parts" in refused(dicom(np.zeros((8, 8), np.uint8), J2K, [frame]))
+    j2k_parts(j2k(8, cod(15) + comments[:400]))

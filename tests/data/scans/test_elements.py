@@ -1,6 +1,7 @@
 """Elements of DICOM files of which pydicom would make far more than their bytes."""
 
 import struct
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from dicom_files import EXPLICIT, IMPLICIT, dicom, item
 
 from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.scans.dicom_elements import GROUP_2, SMALL, TABLE
-from brain_tumor.data.scans.opening import open_scan
+from brain_tumor.data.scans.opening import open_scan, read_scan
 from brain_tumor.data.scans.scan import Scan
 
 PIXELS = np.arange(64, dtype=np.uint8).reshape(8, 8)
@@ -78,6 +79,11 @@ def test_endless_character_sets(inside: bool) -> None:
 def test_pixels_that_are_words() -> None:
     content = dicom(PIXELS)
     place = content.index(b"\xe0\x7f\x10\x00") + 4
+    assert open_scan(content).count == 1
+    from pydicom.data import get_testdata_file
+
+    implicit = get_testdata_file("SC_rgb_jpeg.dcm", download=False)  # its pixels are of no stated kind
+    assert read_scan(Path(implicit)).count == 1
     assert "damaged header" in refused(content[:place] + b"UC" + content[place + 2 : place + 8] + b"1\\" * 32)
 
 
