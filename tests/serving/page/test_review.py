@@ -1,6 +1,7 @@
 """Files are answered by each model, pictures are small while they are kept, and maps are made once."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,6 +44,8 @@ def test_a_volume_begins_with_a_slice_that_speaks_for_it(model: Shown, monkeypat
     assert (found.files[0].slices, found.files[0].first) == (8, 3)
     assert found.size == len(b"nifti") + 4 * 8 * 20 * 20  # decoded, however small the file was
     assert found.files[0].answers[0].decisive == (2, 3, 4)
+    monkeypatch.setattr(module, "open_scan", lambda content, limits: replace(volume(0, 5), held=7000))
+    assert review([("v", b"nifti")], (model,), ALLOWED).size == len(b"nifti") + 4 * 2 * 20 * 20 + 7000
 
 
 def test_maps_of_all_methods_are_made_once(model: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
