@@ -1,5 +1,7 @@
 """Files between a browser's upload and the answer: in a folder of the page's own, each in a place of its own."""
 
+import os
+import re
 import shutil
 import tempfile
 import threading
@@ -9,9 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 SECONDS = 120.0  # that an upload may lie there before anybody asks for it
 EVERY = 10.0  # seconds between two looks at what is too old
+NAME = re.compile("[0-9a-f]{32}")  # of an upload
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,12 +27,14 @@ class Uploads:
     def add(self, content: bytes) -> Path:
         """A new file under a name that the client has no part in."""
         path = self.folder / uuid.uuid4().hex
-        path.write_bytes(content)
+        with _created(path) as file:
+            file.write(content)
         return path
 
     def holds(self, path: str) -> bool:
         """Whether a client may name this path: that of an upload, exactly as `add` gave it."""
-        return Path(path).parent == self.folder and str(self.folder / Path(path).name) == path
+        folder, _, name = path.rpartition(os.sep)
+        return folder == str(self.folder) and NAME.fullmatch(name) is not None
 
     def take(self, path: str) -> bytes:
         """The content of an upload, which is removed; FileNotFoundError where there is none."""
@@ -52,6 +58,10 @@ class Uploads:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
             except FileNotFoundError:  # it has just been read
                 continue
+
+
+def _created(path: Path) -> BinaryIO:
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 
 def _size(path: Path) -> int:

@@ -22,7 +22,10 @@ def test_the_same_file_of_two_users_is_two_files(folder: Uploads) -> None:
     assert folder.take(str(first)) == folder.take(str(second)) == b"slice"
 
 
-@pytest.mark.parametrize("name", ["/etc/passwd", "{}/../x", "{}/a/../b", "{}/a/b", "{}//a", "a", "http://a/b", ""])
+OTHERS = ["/etc/passwd", "{}/../x", "{}/a/../b", "{}/a/b", "{}//a", "a", "http://a/b", "", "{}/..", "{}/.", "{}/"]
+
+
+@pytest.mark.parametrize("name", [*OTHERS, "{}/\0", f"{{}}/{'a' * 31}\0", f"{{}}/{'a' * 32}\n", f"{{}}/{'A' * 32}"])
 def test_no_other_path_is_read(folder: Uploads, tmp_path: Path, name: str) -> None:
     path = name.format(folder.folder)
     assert not folder.holds(path)
@@ -42,7 +45,7 @@ def test_what_nobody_asks_for_is_removed_in_time(folder: Uploads) -> None:
 
 def test_only_its_user_may_enter_the_folder_and_it_ends_with_the_page() -> None:
     with uploads() as found:
-        found.add(b"slice")
+        assert found.add(b"slice").stat().st_mode & 0o777 == 0o600
         assert found.folder.stat().st_mode & 0o777 == 0o700
     assert not found.folder.exists()
 
