@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import tempfile
 import threading
 import time
 import uuid
@@ -12,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from brain_tumor.serving.page.folders import own_folder
 
 SECONDS = 120.0  # that an upload may lie there before anybody asks for it
 EVERY = 10.0  # seconds between two looks at what is too old
@@ -74,8 +75,8 @@ def _size(path: Path) -> int:
 @contextmanager
 def uploads() -> Iterator[Uploads]:
     """A folder that only this user may enter, and that is gone at the end."""
-    with tempfile.TemporaryDirectory(prefix="brain-tumor-page-", ignore_cleanup_errors=True) as folder:
-        yield Uploads(Path(folder).resolve())
+    with own_folder() as folder:
+        yield Uploads(folder)
 
 
 @contextmanager
