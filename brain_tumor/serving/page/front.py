@@ -5,6 +5,7 @@ its browser side asks for pass. Uploads are taken here, so that each has a place
 of their content, where the first of two users with the same file would take it away from the other.
 """
 
+import asyncio
 import base64
 import hmac
 import json
@@ -13,10 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -30,6 +32,7 @@ FOLDERS = ("/assets/", "/static/", "/svelte/", "/gradio_api/heartbeat/")
 POSTS = frozenset({UPLOAD, JOIN, "/gradio_api/cancel", "/gradio_api/reset"})
 JOIN_BYTES = 2**20
 FORM_BYTES = 2**16  # of an upload, beside the files themselves
+TURN, LOOK = 10.0, 0.1  # seconds that an upload waits for room, and between two looks whether there is
 STORED = 4  # times what may be uploaded at once, that may lie and wait to be read
 # Scripts and styles stand in Gradio's page itself. Nothing is loaded from, or sent to, anywhere else.
 POLICY = (
@@ -55,6 +58,11 @@ class Rules:
     login: tuple[str, str] | None  # user and password; None: anyone
     local: bool  # the page listens at a loopback address, so whoever names it otherwise was led here by a foreign page
 
+    @property
+    def form_bytes(self) -> int:
+        """Of an upload, all of it."""
+        return self.file_bytes + FORM_BYTES * self.files
+
 
 @dataclass(frozen=True, eq=False)
 class Front:
@@ -72,7 +80,7 @@ class Front:
         if refused is not None:
             await refused(scope, receive, _hardened(send))
         elif scope["path"] == UPLOAD:
-            answer = await _upload(self.rules, Request(scope, receive))
+            answer = await _turn(self.rules, Request(scope, receive))
             await answer(scope, receive, _hardened(send))
         elif scope["path"] == PROGRESS:
             done = PlainTextResponse('data: {"msg": "done"}\n\n', media_type="text/event-stream")
@@ -100,15 +108,13 @@ def refusal(rules: Rules, method: str, path: str, headers: Headers) -> Response 
             return PlainTextResponse("asked from another page", 403)
         if path not in POSTS:
             return PlainTextResponse("not found", 404)
-        most = rules.file_bytes + FORM_BYTES * rules.files if path == UPLOAD else JOIN_BYTES
+        most = rules.form_bytes if path == UPLOAD else JOIN_BYTES
         length = headers.get("content-length", "")
         if not length.isdecimal() or "transfer-encoding" in headers:  # which would overrule the length
             return PlainTextResponse("how long is it?", 411)
         if int(length) > most:
             limit = f"{rules.file_bytes / 2**20:.0f} MiB at once"
             return PlainTextResponse(f"too large: at most {limit}", 413)
-        if path == UPLOAD and rules.uploads.size() > STORED * rules.file_bytes:
-            return PlainTextResponse("busy: too many uploads wait to be read; try again in a minute", 503)
         return None
     if method not in ("GET", "HEAD") or not (path in PAGES or path.startswith(FOLDERS)) or ".." in path:
         return PlainTextResponse("not found", 404)
@@ -136,12 +142,27 @@ def _paths(told: Any) -> Iterator[Any]:
             waiting += value
 
 
+async def _turn(rules: Rules, request: Request) -> Response:
+    """An upload, of which nothing is read before there is room for all of it."""
+    size = int(request.headers["content-length"])
+    for _ in range(round(TURN / LOOK)):
+        if rules.uploads.reserve(size, STORED * rules.form_bytes):
+            break
+        await asyncio.sleep(LOOK)
+    else:
+        return PlainTextResponse("busy: too many uploads wait to be read; try again in a minute", 503)
+    try:
+        return await _upload(rules, request)
+    finally:
+        rules.uploads.release(size)
+
+
 async def _upload(rules: Rules, request: Request) -> Response:
     try:
         async with request.form(max_files=rules.files, max_fields=1) as form:
             given = [each for each in form.getlist("files") if isinstance(each, UploadFile)]
-            paths = [str(rules.uploads.add(await each.read())) for each in given]
-    except (MultiPartException, HTTPException, KeyError) as error:  # the last: no boundary is named
+            paths = [str(await run_in_threadpool(rules.uploads.add, each.file)) for each in given]
+    except (ClientDisconnect, MultiPartException, HTTPException, KeyError) as error:  # the last: no boundary is named
         reason = str(getattr(error, "message", "")) or "the upload cannot be read"
         if reason.startswith("Too many files"):
             reason = f"too many files: at most {rules.files} at once"

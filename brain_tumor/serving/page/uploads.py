@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +16,8 @@ from brain_tumor.serving.page.folders import own_folder
 
 SECONDS = 120.0  # that an upload may lie there before anybody asks for it
 EVERY = 10.0  # seconds between two looks at what is too old
+AT_ONCE = 4  # uploads that come at the same time
+PIECE = 2**20  # bytes of a file that are in memory as it is put in its place
 NAME = re.compile("[0-9a-f]{32}")  # of an upload
 
 
@@ -24,12 +26,30 @@ class Uploads:
     """The folder, which holds nothing that has been read."""
 
     folder: Path
+    _coming: list[int] = field(default_factory=list)  # bytes of each upload that is on its way
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, content: bytes) -> Path:
+    def reserve(self, size: int, most: int) -> bool:
+        """Room for an upload of `size` bytes, until it is released; False where `most` bytes would be passed.
+
+        So it is, too, where as many as may come at the same time are on their way.
+        """
+        with self._lock:
+            if len(self._coming) >= AT_ONCE or self.size() + sum(self._coming) + size > most:
+                return False
+            self._coming.append(size)
+            return True
+
+    def release(self, size: int) -> None:
+        """Give back what was reserved: the upload lies there, or does not come."""
+        with self._lock:
+            self._coming.remove(size)
+
+    def add(self, content: BinaryIO) -> Path:
         """A new file under a name that the client has no part in."""
         path = self.folder / uuid.uuid4().hex
         with _created(path) as file:
-            file.write(content)
+            shutil.copyfileobj(content, file, PIECE)
         return path
 
     def holds(self, path: str) -> bool:

@@ -1,6 +1,8 @@
 """What passes the front, and what does not."""
 
+import asyncio
 import base64
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,10 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.testclient import TestClient
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from brain_tumor.serving.page.front import FORM_BYTES, JOIN, UPLOAD, Front, Rules, acceptable, refusal
+from brain_tumor.serving.page import front
+from brain_tumor.serving.page.front import FORM_BYTES, JOIN, STORED, UPLOAD, Front, Rules, acceptable, refusal
 from brain_tumor.serving.page.uploads import Uploads
 
 LOGIN = ("ann", "secret:ü")
@@ -99,10 +102,47 @@ def test_sizes_are_told_and_bounded(rules: Rules) -> None:
     assert refused(rules, "POST", JOIN, content_length=str(2**20 + 1)) == 413
 
 
-def test_too_many_uploads_that_wait_are_refused(rules: Rules) -> None:
-    for _ in range(5):
-        rules.uploads.add(b"x" * 900)
-    assert refused(rules, "POST", UPLOAD, content_length="5") == 503
+def test_too_many_uploads_that_wait_are_refused(
+    client: TestClient, rules: Rules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(front, "TURN", 0.2)
+    lies = rules.uploads.add(io.BytesIO(b"x" * STORED * rules.form_bytes))
+    answer = client.post(UPLOAD, files=[("files", ("a", b"x"))])
+    assert (answer.status_code, answer.text[:5]) == (503, "busy:")
+    lies.unlink()
+    assert client.post(UPLOAD, files=[("files", ("a", b"x"))]).status_code == 200
+
+
+def test_uploads_at_the_same_time_have_room_for_all_that_they_announce(
+    rules: Rules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None of these sends more than its head before the last has asked."""
+    monkeypatch.setattr(front, "TURN", 0.2)
+    head = [(b"host", b"localhost"), (b"content-type", b"multipart/form-data; boundary=X")]
+    head.append((b"content-length", str(rules.form_bytes).encode()))
+    scope = {"type": "http", "method": "POST", "path": UPLOAD, "query_string": b"", "headers": head}
+    statuses = []
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    async def all_at_once() -> None:
+        go_on = asyncio.Event()
+
+        async def receive() -> Message:
+            await go_on.wait()
+            return {"type": "http.disconnect"}
+
+        asking = [asyncio.create_task(Front(behind, rules)(scope, receive, send)) for _ in range(25)]
+        while len(statuses) < 21:
+            await asyncio.sleep(0.01)
+        go_on.set()
+        await asyncio.gather(*asking)
+
+    asyncio.run(all_at_once())
+    assert statuses == [503] * 21 + [400] * 4
+    assert rules.uploads.reserve(STORED * rules.form_bytes, STORED * rules.form_bytes)  # all is given back
 
 
 @pytest.mark.parametrize(
@@ -138,7 +178,7 @@ def test_too_many_or_too_large_uploads_are_refused_in_a_line(client: TestClient,
 
 
 def test_a_request_names_uploads_alone(client: TestClient, folder: Uploads) -> None:
-    path = str(folder.add(b"x"))
+    path = str(folder.add(io.BytesIO(b"x")))
     body = json.dumps({"data": [[{"path": path}], "gradcam"]})
     assert client.post(JOIN, content=body).json() == {"path": JOIN, "body": body}
     for other in ("/etc/passwd", "http://127.0.0.1:9/x", f"{folder.folder}/../x", None, 3):

@@ -1,5 +1,6 @@
 """What is answered to whom, in HTML that holds no word of a file as markup."""
 
+import io
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +22,7 @@ FIRST = Choices(0, 0, "layercam", ("deep",))
 
 
 def drop(page: Page, *files: tuple[str, bytes], layers: tuple[str, ...] = ("deep",)) -> looking.View:
-    named = [(name, str(page.uploads.add(content))) for name, content in files]
+    named = [(name, str(page.uploads.add(io.BytesIO(content)))) for name, content in files]
     return answer_uploads(page, "session", named, "layercam", layers)
 
 

@@ -1,5 +1,6 @@
 """Nothing of an upload stays."""
 
+import io
 import os
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ from brain_tumor.serving.page.uploads import Uploads, repeating, uploads
 
 
 def test_an_upload_is_read_once(folder: Uploads) -> None:
-    path = folder.add(b"slice")
+    path = folder.add(io.BytesIO(b"slice"))
     assert (folder.size(), folder.take(str(path))) == (5, b"slice")
     assert (list(folder.folder.iterdir()), folder.size()) == ([], 0)
     with pytest.raises(FileNotFoundError):
@@ -18,7 +19,7 @@ def test_an_upload_is_read_once(folder: Uploads) -> None:
 
 
 def test_the_same_file_of_two_users_is_two_files(folder: Uploads) -> None:
-    first, second = folder.add(b"slice"), folder.add(b"slice")
+    first, second = folder.add(io.BytesIO(b"slice")), folder.add(io.BytesIO(b"slice"))
     assert folder.take(str(first)) == folder.take(str(second)) == b"slice"
 
 
@@ -34,7 +35,7 @@ def test_no_other_path_is_read(folder: Uploads, tmp_path: Path, name: str) -> No
 
 
 def test_what_nobody_asks_for_is_removed_in_time(folder: Uploads) -> None:
-    old, new = folder.add(b"1"), folder.add(b"2")
+    old, new = folder.add(io.BytesIO(b"1")), folder.add(io.BytesIO(b"2"))
     left = folder.folder / "of gradio"
     left.mkdir()
     for path in (old, left):
@@ -45,7 +46,7 @@ def test_what_nobody_asks_for_is_removed_in_time(folder: Uploads) -> None:
 
 def test_only_its_user_may_enter_the_folder_and_it_ends_with_the_page() -> None:
     with uploads() as found:
-        assert found.add(b"slice").stat().st_mode & 0o777 == 0o600
+        assert found.add(io.BytesIO(b"slice")).stat().st_mode & 0o777 == 0o600
         assert found.folder.stat().st_mode & 0o777 == 0o700
     assert not found.folder.exists()
 
