@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from brain_tumor import NOTICE, entry
 from brain_tumor.errors import InputError
-from brain_tumor.serving.page.settings import LOOPBACK, PASSWORD, AppConfig
+from brain_tumor.serving.page.settings import PASSWORD, AppConfig
 from brain_tumor.typed import typed
 
 if TYPE_CHECKING:
@@ -49,9 +49,10 @@ def app(raw: DictConfig) -> None:
         uploads = stack.enter_context(service.temporary())
         allowed = limits(models, config.megabytes * 2**20)
         page = Page(models, examples(), uploads, Kept(), allowed, config.files)
-        application = service.application(page, config.waiting, login, config.host)
+        local = service.local(place)
+        application = service.application(page, config.waiting, login, local)
         stack.enter_context(repeating(uploads.sweep, page.kept.sweep))
-        if login is None and config.host not in LOOPBACK:
+        if login is None and not local:
             print(f"warning   whoever reaches {config.host} may use this page: give user=, and {PASSWORD}")
         print(NOTICE)
         service.serve(application, place)

@@ -11,6 +11,7 @@ from hydra import compose, initialize_config_dir
 from brain_tumor.app import app
 from brain_tumor.entry import conf_dir, literal
 from brain_tumor.errors import InputError
+from brain_tumor.serving.page import service
 from brain_tumor.serving.page.settings import PASSWORD, AppConfig
 from brain_tumor.typed import typed
 
@@ -51,6 +52,14 @@ def test_without_gradio_the_line_says_what_to_install(monkeypatch: pytest.Monkey
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'brain-tumor\[app\]'"):
         app(composed())
+
+
+@pytest.mark.parametrize(
+    ("host", "local"), [("127.0.0.1", True), ("127.1", True), ("localhost", True), ("127.0.0.2", True), ("0", False)]
+)
+def test_whether_a_page_is_this_machines_own_is_told_by_its_address(host: str, local: bool) -> None:
+    with service.listen(host, 0) as place:
+        assert service.local(place) == local
 
 
 def test_a_port_that_is_taken_is_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

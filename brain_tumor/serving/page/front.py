@@ -22,7 +22,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from brain_tumor.serving.page.settings import LOOPBACK
+from brain_tumor.serving.page.settings import loopback
 from brain_tumor.serving.page.uploads import Uploads
 
 UPLOAD, JOIN = "/gradio_api/upload", "/gradio_api/queue/join"
@@ -97,14 +97,16 @@ class Front:
 
 def refusal(rules: Rules, method: str, path: str, headers: Headers) -> Response | None:
     """Why a request goes no further, as an answer; None where it does."""
-    host = urlsplit(f"//{headers.get('host', '')}")
-    if rules.local and host.hostname not in LOOPBACK:
+    try:
+        host, origin = urlsplit(f"//{headers.get('host', '')}"), urlsplit(headers.get("origin", ""))
+    except ValueError:  # half a bracket
+        return PlainTextResponse("whom do you ask?", 400)
+    if rules.local and not loopback(host.hostname or ""):
         return PlainTextResponse("this page is known by its loopback address alone", 421)
     if rules.login is not None and not _known(rules.login, headers.get("authorization", "")):
         return PlainTextResponse("user and password, please", 401, {"WWW-Authenticate": 'Basic realm="brain_tumor"'})
     if method == "POST":
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host.netloc:
+        if "origin" in headers and origin.netloc != host.netloc:
             return PlainTextResponse("asked from another page", 403)
         if path not in POSTS:
             return PlainTextResponse("not found", 404)
@@ -176,7 +178,8 @@ def _known(login: tuple[str, str], authorization: str) -> bool:
         text = base64.b64decode(given, validate=True) if kind.lower() == "basic" else b""
     except ValueError:
         return False
-    return hmac.compare_digest(text, ":".join(login).encode())
+    # What is no UTF-8 in the environment comes as half characters, and is turned into its bytes again.
+    return hmac.compare_digest(text, ":".join(login).encode("utf-8", "surrogateescape"))
 
 
 async def _body(receive: Receive) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 from brain_tumor.errors import InputError
 from brain_tumor.serving.page.front import Front, Rules
 from brain_tumor.serving.page.looking import Page
-from brain_tumor.serving.page.settings import LOOPBACK
+from brain_tumor.serving.page.settings import loopback
 from brain_tumor.serving.page.uploads import Uploads, uploads
 
 CLOSING = 2  # seconds that open connections have once the page ends
@@ -40,8 +40,8 @@ def temporary() -> Iterator[Uploads]:
                 os.environ["GRADIO_TEMP_DIR"] = before
 
 
-def application(page: Page, waiting: int, login: tuple[str, str] | None, host: str) -> Any:
-    """The page as an ASGI application, for `temporary`'s folder."""
+def application(page: Page, waiting: int, login: tuple[str, str] | None, local: bool) -> Any:
+    """The page as an ASGI application, for `temporary`'s folder; `local`: this machine alone can reach it."""
     import gradio
     from fastapi import FastAPI
 
@@ -64,7 +64,7 @@ def application(page: Page, waiting: int, login: tuple[str, str] | None, host: s
         theme=layout.theme(),
         css=layout.STYLE,
     )
-    rules = Rules(page.uploads, page.files, page.allowed.file_bytes, login, host in LOOPBACK)
+    rules = Rules(page.uploads, page.files, page.allowed.file_bytes, login, local)
     return Front(inner, rules)
 
 
@@ -79,6 +79,11 @@ def listen(host: str, port: int) -> socket.socket:
         reason = error.strerror or str(error)
         raise InputError(f"host={host} port={port}: nothing can listen there ({reason}): give another port=") from error
     return found
+
+
+def local(place: socket.socket) -> bool:
+    """Whether this machine alone can reach a socket: by its address, not by how that was given."""
+    return loopback(place.getsockname()[0])
 
 
 def serve(app: Any, place: socket.socket) -> None:

@@ -88,6 +88,22 @@ def test_a_foreign_name_of_a_local_page_is_refused(rules: Rules) -> None:
     assert refused(public, "GET", "/", host="hospital.example") is None
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2:80", "LOCALHOST", "[::1]:1", "[::ffff:127.0.0.1]"])
+def test_this_machine_has_many_names(rules: Rules, host: str) -> None:
+    assert refused(rules, "GET", "/", host=host) is None
+
+
+@pytest.mark.parametrize("host", ["", "10.0.0.1", "127.0.0.1.evil.example", "localhost.evil.example", "[::2]"])
+def test_and_no_others(rules: Rules, host: str) -> None:
+    assert refused(rules, "GET", "/", host=host) == 421
+
+
+@pytest.mark.parametrize("told", [{"host": "[::1"}, {"origin": "http://[::1"}, {"host": "[x]"}])
+def test_an_address_that_cannot_be_read_is_refused(rules: Rules, told: dict[str, str]) -> None:
+    assert refused(rules, "POST", JOIN, content_length="2", **told) in (400, 421)
+    assert refused(rules, "GET", "/", **told) in (400, 421)
+
+
 def test_a_foreign_page_cannot_send_anything(rules: Rules) -> None:
     sent = {"content_length": "2"}
     assert refused(rules, "POST", JOIN, origin="http://evil.example", **sent) == 403
