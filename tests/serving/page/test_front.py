@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,21 @@ def test_a_login_stands_before_everything(rules: Rules, given: tuple[str, str], 
     assert refused(guarded, "GET", "/", authorization="Basic %%%") == 401
     assert refused(guarded, "GET", "/", authorization=f"Bearer {text}") == 401
     assert refused(guarded, "GET", "/", authorization=f"Basic {text}") == status
+
+
+def test_a_password_may_be_no_utf8(rules: Rules) -> None:
+    guarded = Rules(rules.uploads, 2, 1000, ("ann", os.fsdecode(b"\xfc")), local=True)
+    for given, status in ((b"ann:\xfc", None), (b"ann:u", 401)):
+        assert refused(guarded, "GET", "/", authorization=f"Basic {base64.b64encode(given).decode()}") == status
+
+
+def test_no_other_page_may_read_an_answer(rules: Rules) -> None:
+    async def open_to_all(scope: Scope, receive: Receive, send: Send) -> None:
+        allowed = {"Access-Control-Allow-Origin": "http://localhost:3000", "access-control-allow-credentials": "true"}
+        await JSONResponse({}, headers=allowed)(scope, receive, send)
+
+    answer = TestClient(Front(open_to_all, rules), base_url="http://127.0.0.1:7860").get("/")
+    assert [name for name in answer.headers if name.startswith("access-control")] == []
 
 
 def test_an_upload_lies_under_a_name_of_ours(client: TestClient, rules: Rules) -> None:
