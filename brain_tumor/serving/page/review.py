@@ -53,11 +53,14 @@ class Review:
     files: tuple[Opened, ...]
     _lock: threading.Lock = field(default_factory=threading.Lock)  # a scan gives its slices to one thread at a time
     _maps: "OrderedDict[tuple[int, int, int, str], Mapping[str, Maps]]" = field(default_factory=OrderedDict)
+    _maps_lock: threading.Lock = field(default_factory=threading.Lock)  # never held for long
 
     @property
     def size(self) -> int:
         """Bytes of memory, about."""
-        return sum(file.held for file in self.files)
+        with self._maps_lock:
+            maps = sum(values.nbytes for found in self._maps.values() for values in found.values())
+        return maps + sum(file.held for file in self.files)
 
     def picture(self, file: int, index: int, least: int) -> Image.Image:
         """A slice as it is shown."""
@@ -66,14 +69,16 @@ class Review:
     def map(self, file: int, index: int, models: Sequence[Shown], model: int, layer: str, method: str) -> Maps:
         """What speaks for the class that a model says of a slice."""
         key = (file, index, model, layer)
-        found = self._maps.get(key)
+        with self._maps_lock:
+            found = self._maps.get(key)
         if found is None:
             asked = models[model]
             label = CLASSES.index(self.files[file].answers[model].slices[index].label)
             found = asked.explain(self._pixels(file, index, asked.predictor.size), label, layer)
-            self._maps[key] = found
-            while len(self._maps) > KEPT_MAPS:
-                self._maps.popitem(last=False)
+            with self._maps_lock:
+                self._maps[key] = found
+                while len(self._maps) > KEPT_MAPS:
+                    self._maps.popitem(last=False)
         return found[method]
 
     def _pixels(self, file: int, index: int, size: int) -> NDArray[np.uint8]:

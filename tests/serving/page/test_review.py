@@ -9,6 +9,7 @@ from pages import SIZE, flat
 from PIL import Image
 
 from brain_tumor.data.scans.scan import Limits, Scan
+from brain_tumor.evaluation.explanation.gradcam import METHODS
 from brain_tumor.serving.page import pictures
 from brain_tumor.serving.page import review as module
 from brain_tumor.serving.page.models import Shown
@@ -51,7 +52,9 @@ def test_a_volume_begins_with_a_slice_that_speaks_for_it(model: Shown, monkeypat
 def test_maps_of_all_methods_are_made_once(model: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "open_scan", lambda content, limits: volume(0, 90, 0))
     found = review([("v", b"nifti")], (model,), ALLOWED)
+    before = found.size
     first = found.map(0, 1, (model,), 0, "deep", "gradcam")
+    assert found.size == before + len(METHODS) * first.nbytes
     assert first.sum() == 1
     assert found.map(0, 1, (model,), 0, "deep", "layercam").sum() == 4
     assert found.map(0, 1, (model,), 0, "deep", "gradcam") is first
