@@ -21,11 +21,14 @@ class Kept:
     size: int = BYTES  # bytes of memory, of all reviews together
     clock: Callable[[], float] = time.monotonic
     _held: OrderedDict[str, tuple[float, Review]] = field(default_factory=OrderedDict)
+    _left: OrderedDict[str, float] = field(default_factory=OrderedDict)  # when
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def put(self, session: str, review: Review) -> None:
-        """Keep a session's review in place of the one before."""
+    def put(self, session: str, review: Review, begun: float | None = None) -> None:
+        """Keep a session's review in place of the one before; not if that has left since `begun` on the clock."""
         with self._lock:
+            if begun is not None and self._left.get(session, begun - 1) >= begun:
+                return
             self._held.pop(session, None)
             self._held[session] = self.clock(), review
             self._let_go()
@@ -44,6 +47,13 @@ class Kept:
         with self._lock:
             self._held.pop(session, None)
 
+    def leave(self, session: str) -> None:
+        """Forget a session, and what is still being made for it; it may begin anew."""
+        with self._lock:
+            self._held.pop(session, None)
+            self._left.pop(session, None)
+            self._left[session] = self.clock()
+
     def sweep(self) -> None:
         """Let go what nobody has looked at for `seconds`."""
         with self._lock:
@@ -51,6 +61,8 @@ class Kept:
 
     def _let_go(self) -> None:
         oldest = self.clock() - self.seconds
+        while self._left and next(iter(self._left.values())) < oldest:
+            self._left.popitem(last=False)
         while self._held:
             session, (seen, _) = next(iter(self._held.items()))
             total = sum(review.size for _, review in self._held.values())

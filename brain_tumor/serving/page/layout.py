@@ -10,6 +10,7 @@ import gradio as gr
 from brain_tumor.evaluation.explanation.gradcam import METHODS
 from brain_tumor.serving.page import looking, render
 from brain_tumor.serving.page.looking import Choices, Page, View
+from brain_tumor.serving.page.unfetched import Unfetched
 
 TITLE = "brain_tumor: review"
 STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
@@ -73,7 +74,7 @@ def build(page: Page, waiting: int) -> gr.Blocks:
 
         said = [drop, status, table, panels, file, index, forget]
         chosen = [method, *layers]
-        asked = Asked(page)
+        asked = Asked(page, Unfetched(blocks))
         answered: dict[str, Any] = {"concurrency_limit": AT_ONCE, "concurrency_id": "answer", **PRIVATE}
         # Not preprocessed, for Gradio's own way leaves an empty file behind for each that was dropped.
         drop.upload(asked.uploaded, [drop, *chosen], said, preprocess=False, **answered)
@@ -99,6 +100,7 @@ class Asked:
     """What Gradio calls; it hands over the request by its annotation, of methods and not of partial functions."""
 
     page: Page
+    unfetched: Unfetched
 
     def uploaded(self, request: gr.Request, files: Any, method: str, *layers: str) -> list[Any]:
         """Files as the client describes them: a path, which the front has checked, and a name, its own word."""
@@ -122,11 +124,12 @@ class Asked:
         return [status, panels, _slider(slices, first)]
 
     def forget(self, request: gr.Request) -> list[Any]:
-        self.page.kept.forget(_session(request))
+        self.page.kept.leave(_session(request))
         return _said(View(render.status("Forgotten."), "", NOTHING))
 
-    def left(self, request: gr.Request) -> None:
-        self.page.kept.forget(_session(request))
+    async def left(self, request: gr.Request) -> None:
+        self.page.kept.leave(_session(request))
+        await self.unfetched.forget(_session(request))
 
 
 def _said(view: View) -> list[Any]:

@@ -126,6 +126,7 @@ def guarded(work: Callable[[], T], say: Callable[[str], T]) -> T:
 def _answer(
     page: Page, session: str, contents: Sequence[tuple[str, bytes]], method: str, layers: Sequence[str]
 ) -> View:
+    begun = page.kept.clock()
     found = review(contents, page.models, page.allowed)
     good = [place for place, file in enumerate(found.files) if file.refused is None]
     refused = len(good) < len(found.files)
@@ -133,7 +134,7 @@ def _answer(
     if not good:
         page.kept.forget(session)
         return View(said, render.table(found, page.models), "")
-    page.kept.put(session, found)
+    page.kept.put(session, found, begun)
     first = found.files[good[0]]
     choices = Choices(good[0], first.first, method, tuple(layers))
     return View(

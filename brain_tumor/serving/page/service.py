@@ -11,6 +11,7 @@ from brain_tumor.errors import InputError
 from brain_tumor.serving.page.front import Front, Rules
 from brain_tumor.serving.page.looking import Page
 from brain_tumor.serving.page.settings import loopback
+from brain_tumor.serving.page.unfetched import Unfetched
 from brain_tumor.serving.page.uploads import Uploads, uploads
 
 CLOSING = 2  # seconds that open connections have once the page ends
@@ -49,7 +50,7 @@ def application(page: Page, waiting: int, login: tuple[str, str] | None, local: 
 
     blocks = layout.build(page, waiting)
     inner = gradio.mount_gradio_app(
-        FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
+        FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=Unfetched(blocks).sweeping),
         blocks,
         path="",
         footer_links=[],

@@ -18,6 +18,22 @@ def test_a_session_has_its_newest_review_and_no_other() -> None:
     kept.forget("a")
 
 
+def test_what_is_made_for_a_session_that_has_left_is_not_kept() -> None:
+    now = [0.0]
+    kept = Kept(seconds=10, clock=lambda: now[0])
+    begun, now[0] = kept.clock(), 1
+    kept.leave("a")
+    kept.put("a", sized(1), begun)
+    kept.put("b", sized(1), begun)
+    assert (kept.get("a"), kept.get("b") is None) == (None, False)
+    now[0] = 2
+    kept.put("a", sized(1), kept.clock())  # it is back
+    assert kept.get("a") is not None
+    now[0] = 20
+    kept.sweep()
+    assert (kept._held, kept._left) == ({}, {})
+
+
 def test_what_is_not_looked_at_is_let_go() -> None:
     now = [0.0]
     kept = Kept(seconds=10, clock=lambda: now[0])

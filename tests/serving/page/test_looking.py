@@ -133,6 +133,20 @@ def test_the_slices_of_a_volume_are_looked_at_one_by_one(page: Page) -> None:
     assert looking.first_slice(page, "session", 1) == looking.first_slice(page, "nobody", 0) == (0, 0)
 
 
+def test_an_answer_is_not_kept_for_who_has_left_meanwhile(page: Page, png: Png) -> None:
+    run = page.models[0].predictor.run
+
+    def leave(images: Any) -> Any:
+        page.kept.leave("session")
+        return run(images)
+
+    model = replace(page.models[0], predictor=replace(page.models[0].predictor, run=leave))
+    assert drop(replace(page, models=(model,)), ("a.png", png(flat(90)))).panels
+    assert page.kept.get("session") is None
+    drop(page, ("a.png", png(flat(90))))
+    assert page.kept.get("session") is not None
+
+
 def test_a_review_is_its_sessions_own(page: Page, png: Png) -> None:
     drop(page, ("a.png", png(flat(90))))
     assert look(page, "session", FIRST)[1]
