@@ -22,6 +22,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from brain_tumor.serving.page.patience import impatient
 from brain_tumor.serving.page.settings import loopback
 from brain_tumor.serving.page.uploads import Uploads
 
@@ -76,6 +77,7 @@ class Front:
             if scope["type"] == "lifespan":
                 await self.app(scope, receive, send)
             return
+        receive = impatient(receive)
         refused = refusal(self.rules, scope["method"], scope["path"], Headers(scope=scope))
         if refused is not None:
             await refused(scope, receive, _hardened(send))
@@ -85,9 +87,11 @@ class Front:
         elif scope["path"] == PROGRESS:
             done = PlainTextResponse('data: {"msg": "done"}\n\n', media_type="text/event-stream")
             await done(scope, receive, _hardened(send))
-        elif scope["path"] == JOIN:
+        elif scope["method"] == "POST":
             body = await _body(receive)
-            if not acceptable(body, self.rules.uploads):
+            if body is None:
+                await _late()(scope, receive, _hardened(send))
+            elif scope["path"] == JOIN and not acceptable(body, self.rules.uploads):
                 await PlainTextResponse("no such upload", 400)(scope, receive, _hardened(send))
             else:
                 await self.app(scope, _again(body, receive), _hardened(send))
@@ -164,7 +168,9 @@ async def _upload(rules: Rules, request: Request) -> Response:
         async with request.form(max_files=rules.files, max_fields=1) as form:
             given = [each for each in form.getlist("files") if isinstance(each, UploadFile)]
             paths = [str(await run_in_threadpool(rules.uploads.add, each.file)) for each in given]
-    except (ClientDisconnect, MultiPartException, HTTPException, KeyError) as error:  # the last: no boundary is named
+    except ClientDisconnect:
+        return _late()
+    except (MultiPartException, HTTPException, KeyError) as error:  # the last: no boundary is named
         reason = str(getattr(error, "message", "")) or "the upload cannot be read"
         if reason.startswith("Too many files"):
             reason = f"too many files: at most {rules.files} at once"
@@ -182,12 +188,17 @@ def _known(login: tuple[str, str], authorization: str) -> bool:
     return hmac.compare_digest(text, ":".join(login).encode("utf-8", "surrogateescape"))
 
 
-async def _body(receive: Receive) -> bytes:
+def _late() -> Response:
+    return PlainTextResponse("the request does not come", 408, {"Connection": "close"})
+
+
+async def _body(receive: Receive) -> bytes | None:
+    """A request's body; None where the rest of it does not come."""
     parts, more = [], True
     while more:
         message = await receive()
         if message["type"] != "http.request":
-            break
+            return None
         parts.append(message.get("body", b""))
         more = message.get("more_body", False)
     return b"".join(parts)

@@ -14,6 +14,7 @@ from brain_tumor.serving.page.settings import loopback
 from brain_tumor.serving.page.unfetched import Unfetched
 from brain_tumor.serving.page.uploads import Uploads, uploads
 
+CONNECTIONS = 512  # at once, of which an open tab has up to six; who comes then is told to try again
 CLOSING = 2  # seconds that open connections have once the page ends
 
 
@@ -91,8 +92,16 @@ def serve(app: Any, place: socket.socket) -> None:
     """Answer at `place` until Ctrl-C or SIGTERM, and say where."""
     import uvicorn
 
+    from brain_tumor.serving.page.patience import Impatient
+
     config = uvicorn.Config(
-        app, log_level="error", access_log=False, server_header=False, timeout_graceful_shutdown=CLOSING
+        app,
+        http=Impatient,
+        limit_concurrency=CONNECTIONS,
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=CLOSING,
     )
     place.listen(config.backlog)  # who comes before Gradio has started waits
     host, port = place.getsockname()[:2]

@@ -158,7 +158,7 @@ def test_uploads_at_the_same_time_have_room_for_all_that_they_announce(
         await asyncio.gather(*asking)
 
     asyncio.run(all_at_once())
-    assert statuses == [503] * 21 + [400] * 4
+    assert statuses == [503] * 21 + [408] * 4
     assert rules.uploads.reserve(STORED * rules.form_bytes, STORED * rules.form_bytes)  # all is given back
 
 
