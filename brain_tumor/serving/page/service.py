@@ -9,6 +9,7 @@ from typing import Any
 
 from brain_tumor.errors import InputError
 from brain_tumor.serving.page.front import Front, Rules
+from brain_tumor.serving.page.logs import hush, textless
 from brain_tumor.serving.page.looking import Page
 from brain_tumor.serving.page.settings import loopback
 from brain_tumor.serving.page.unfetched import Unfetched
@@ -46,9 +47,11 @@ def application(page: Page, waiting: int, login: tuple[str, str] | None, local: 
     """The page as an ASGI application, for `temporary`'s folder; `local`: this machine alone can reach it."""
     import gradio
     from fastapi import FastAPI
+    from gradio import queueing, route_utils, routes
 
     from brain_tumor.serving.page import layout
 
+    hush(queueing, route_utils, routes)
     blocks = layout.build(page, waiting)
     inner = gradio.mount_gradio_app(
         FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=Unfetched(blocks).sweeping),
@@ -107,6 +110,7 @@ def serve(app: Any, place: socket.socket) -> None:
     host, port = place.getsockname()[:2]
     print(f"page      http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl-C ends it)", flush=True)
     server = uvicorn.Server(config)
+    logging.getLogger("uvicorn.error").addFilter(textless)
     # Open tabs are cut off at the end, which uvicorn reports with a traceback each.
     logging.getLogger("uvicorn.error").addFilter(lambda _: not server.should_exit)
     server.run(sockets=[place])
