@@ -70,7 +70,7 @@ def build(page: Page, waiting: int) -> gr.Blocks:
         gr.Markdown("## Models" if len(page.models) > 1 else "## Model")
         for model in page.models:
             with gr.Accordion(f"What is known of {model.name}", open=False):
-                gr.Markdown(model.card, sanitize_html=True, latex_delimiters=[])
+                gr.Markdown(render.card(model.card), sanitize_html=True, latex_delimiters=[])
 
         said = [drop, status, table, panels, file, index, forget]
         chosen = [method, *layers]

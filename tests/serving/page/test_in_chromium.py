@@ -44,6 +44,7 @@ HOSTILE = """
 
 End of the card <img src="data:," onerror="document.title = 'owned'"><script>document.title = 'owned'</script>
 [link](javascript:document.title='owned')
+<div style="position:fixed;inset:0;background:red">a cover</div>
 """
 FOCUSED = "(e => [e.tagName, e.ariaLabel, e.innerText, e.value].join(' '))(document.activeElement)"
 HEADINGS = "[...document.querySelectorAll('h1,h2,h3,h4')].filter(e => e.offsetParent).map(e => +e.tagName[1])"
@@ -288,7 +289,8 @@ def test_a_card_is_read_and_not_run(tab: Any) -> None:
     tab.get_by_text("End of the card").first.wait_for()
     tab.wait_for_timeout(1000)
     assert "owned" not in tab.title()
-    assert tab.locator("[onerror], a[href^='javascript']").count() == 0
+    assert tab.locator("[onerror], a[href^='javascript'], [style*=inset]").count() == 0
+    assert "a cover" in tab.locator("body").inner_text()
 
 
 def test_the_notice_stays_in_sight(tab: Any, picture: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -182,6 +183,14 @@ def test_a_crash_is_one_line_for_its_user_and_a_traceback_in_the_log(
     assert CRASHED in view.status
     assert "secret" not in view.status + view.panels
     assert "secret" in caplog.text
+
+
+def test_a_card_holds_no_html_and_no_drawing() -> None:
+    text = "a <div style='position: fixed'> b\n```Mermaid\n</div>\n```\n\\<b> <!-- <https://x.example>"
+    shown = render.card(text)
+    assert re.search("<[a-zA-Z/!?]", shown) is None
+    assert "mermaid" not in shown.lower()
+    assert shown.replace("\u200b", "") == text
 
 
 def test_synthetic_models_are_named_and_real_ones_are_not(page: Page, other: Shown) -> None:
