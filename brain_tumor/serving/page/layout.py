@@ -7,9 +7,10 @@ from typing import Any
 
 import gradio as gr
 
+from brain_tumor.data.scans.scan import Plane
 from brain_tumor.evaluation.explanation.gradcam import METHODS
 from brain_tumor.serving.page import looking, render
-from brain_tumor.serving.page.looking import Choices, Page, View
+from brain_tumor.serving.page.looking import PLANES, Choices, Page, View
 from brain_tumor.serving.page.unfetched import Unfetched
 
 TITLE = "brain_tumor: review"
@@ -43,6 +44,7 @@ def build(page: Page, waiting: int) -> gr.Blocks:
                     height=150,
                     elem_id="bt-drop",
                 )
+                plane = gr.Radio(list(PLANES), value="auto", label="NIfTI volumes are cut", elem_id="bt-plane")
                 gr.Markdown("Or try one that is drawn, not measured:")
                 with gr.Row(elem_id="bt-examples"):
                     buttons = [gr.Button(each.label, size="sm", min_width=150) for each in page.examples]
@@ -77,7 +79,7 @@ def build(page: Page, waiting: int) -> gr.Blocks:
         asked = Asked(page, Unfetched(blocks))
         answered: dict[str, Any] = {"concurrency_limit": AT_ONCE, "concurrency_id": "answer", **PRIVATE}
         # Not preprocessed, for Gradio's own way leaves an empty file behind for each that was dropped.
-        drop.upload(asked.uploaded, [drop, *chosen], said, preprocess=False, **answered)
+        drop.upload(asked.uploaded, [drop, plane, *chosen], said, preprocess=False, **answered)
         for place, button in enumerate(buttons):
             button.click(asked.example(place), chosen, said, **answered)
         looked: dict[str, Any] = {"concurrency_limit": AT_ONCE, "concurrency_id": "look", **PRIVATE}
@@ -102,10 +104,10 @@ class Asked:
     page: Page
     unfetched: Unfetched
 
-    def uploaded(self, request: gr.Request, files: Any, method: str, *layers: str) -> list[Any]:
+    def uploaded(self, request: gr.Request, files: Any, plane: Plane, method: str, *layers: str) -> list[Any]:
         """Files as the client describes them: a path, which the front has checked, and a name, its own word."""
         named = [(str(each.get("orig_name") or "file"), str(each["path"])) for each in files or []]
-        return _said(looking.answer_uploads(self.page, _session(request), named, method, layers))
+        return _said(looking.answer_uploads(self.page, _session(request), named, method, layers, plane))
 
     def example(self, place: int) -> Callable[..., list[Any]]:
         def answer(request: gr.Request, method: str, *layers: str) -> list[Any]:

@@ -3,10 +3,10 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from brain_tumor.data.decode import CorruptImageError
-from brain_tumor.data.scans.scan import Limits
+from brain_tumor.data.scans.scan import Limits, Plane
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.gradcam import METHODS
 from brain_tumor.serving.page import pictures, render
@@ -19,6 +19,7 @@ from brain_tumor.serving.page.uploads import Uploads
 LET_GO = "These files are no longer kept: drop them again."
 GONE = "This upload is gone: drop the file again."
 CRASHED = "Something went wrong here with this request. The page goes on; try another file."
+PLANES: tuple[Plane, ...] = get_args(Plane)
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -59,9 +60,14 @@ class View:
 
 
 def answer_uploads(
-    page: Page, session: str, uploaded: Sequence[tuple[str, str]], method: str, layers: Sequence[str]
+    page: Page,
+    session: str,
+    uploaded: Sequence[tuple[str, str]],
+    method: str,
+    layers: Sequence[str],
+    plane: Plane = "auto",
 ) -> View:
-    """Read uploads (name, path), which are removed by it, and answer them."""
+    """Read uploads (name, path), which are removed by it, and answer them; NIfTI volumes are cut in `plane`."""
     if len(uploaded) > page.files:
         for _, path in uploaded:
             _discard(page, path)
@@ -74,7 +80,9 @@ def answer_uploads(
                 contents.append((name, page.uploads.take(path)))
             except FileNotFoundError:
                 return failed(GONE)
-        return _answer(page, session, contents, method, layers)
+        if plane not in PLANES:
+            raise InputError("there is no such plane to choose")
+        return _answer(page, session, contents, method, layers, plane)
 
     return guarded(read, failed)
 
@@ -124,10 +132,15 @@ def guarded(work: Callable[[], T], say: Callable[[str], T]) -> T:
 
 
 def _answer(
-    page: Page, session: str, contents: Sequence[tuple[str, bytes]], method: str, layers: Sequence[str]
+    page: Page,
+    session: str,
+    contents: Sequence[tuple[str, bytes]],
+    method: str,
+    layers: Sequence[str],
+    plane: Plane = "auto",
 ) -> View:
     begun = page.kept.clock()
-    found = review(contents, page.models, page.allowed)
+    found = review(contents, page.models, page.allowed, plane)
     good = [place for place, file in enumerate(found.files) if file.refused is None]
     refused = len(good) < len(found.files)
     said = render.status(render.answered(found), failed=refused)

@@ -12,7 +12,7 @@ from PIL import Image
 from brain_tumor import CLASSES
 from brain_tumor.data.decode import CorruptImageError, letterbox
 from brain_tumor.data.scans.opening import open_scan
-from brain_tumor.data.scans.scan import Limits, Scan
+from brain_tumor.data.scans.scan import Limits, Plane, Scan
 from brain_tumor.evaluation.explanation.maps import Maps
 from brain_tumor.serving.page import pictures
 from brain_tumor.serving.page.models import Shown
@@ -100,16 +100,18 @@ def limits(models: Sequence[Shown], file_bytes: int) -> Limits:
     return Limits(file_bytes, min(SLICES, PIXEL_BYTES // (3 * largest * largest)), SAMPLES)
 
 
-def review(files: Sequence[tuple[str, bytes]], models: Sequence[Shown], allowed: Limits) -> Review:
+def review(
+    files: Sequence[tuple[str, bytes]], models: Sequence[Shown], allowed: Limits, plane: Plane = "auto"
+) -> Review:
     """Ask each model for each file; a file that cannot be read is said to be so, and the others are answered."""
-    return Review(tuple(_open(name, content, models, allowed) for name, content in files))
+    return Review(tuple(_open(name, content, models, allowed, plane) for name, content in files))
 
 
-def _open(name: str, content: bytes, models: Sequence[Shown], allowed: Limits) -> Opened:
+def _open(name: str, content: bytes, models: Sequence[Shown], allowed: Limits, plane: Plane) -> Opened:
     sizes = {model.predictor.size for model in models}
     try:
         with DECODERS:
-            scan = open_scan(content, limits=allowed)
+            scan = open_scan(content, plane, allowed)
             pixels = {size: scan.pixels(size) for size in sizes}
             width, height = scan.picture(0).size
             held = len(content) + VALUE_BYTES * scan.count * width * height + scan.held

@@ -11,6 +11,7 @@ import pytest
 from pages import flat
 from PIL import Image
 
+from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.scans.scan import Scan
 from brain_tumor.serving.page import looking, render
 from brain_tumor.serving.page import review as module
@@ -30,7 +31,7 @@ def drop(page: Page, *files: tuple[str, bytes], layers: tuple[str, ...] = ("deep
 @pytest.fixture
 def volume(monkeypatch: pytest.MonkeyPatch) -> None:
     scan = Scan("nifti", 4, "axial", lambda index: flat((0, 90, 95, 60)[index]))
-    monkeypatch.setattr(module, "open_scan", lambda content, limits: scan)
+    monkeypatch.setattr(module, "open_scan", lambda content, plane, limits: scan)
 
 
 def test_a_picture_is_answered_with_all_that_the_model_says(page: Page, png: Png) -> None:
@@ -146,6 +147,21 @@ def test_an_answer_is_not_kept_for_who_has_left_meanwhile(page: Page, png: Png) 
     assert page.kept.get("session") is None
     drop(page, ("a.png", png(flat(90))))
     assert page.kept.get("session") is not None
+
+
+@pytest.mark.parametrize(
+    ("plane", "text"), [("sagittal", "cut sagittal"), ("auto", "cut auto"), ("x", "no such plane")]
+)
+def test_a_volume_is_cut_in_the_plane_that_was_chosen(
+    page: Page, monkeypatch: pytest.MonkeyPatch, plane: Any, text: str
+) -> None:
+    def refuse(content: bytes, plane: str, limits: Any) -> Scan:
+        raise CorruptImageError(f"cut {plane}")
+
+    monkeypatch.setattr(module, "open_scan", refuse)
+    path = str(page.uploads.add(io.BytesIO(b"nifti")))
+    assert text in answer_uploads(page, "session", [("a.nii", path)], "layercam", ("deep",), plane).status
+    assert list(page.uploads.folder.iterdir()) == []
 
 
 def test_a_review_is_its_sessions_own(page: Page, png: Png) -> None:
