@@ -21,6 +21,7 @@ from PIL import Image
 from toy import TINY, call, draw, draw_folders, environment, hear_ctrl_c, run_id
 
 from brain_tumor import NOTICE
+from brain_tumor.serving.page.examples import draw_volume
 
 pytest.importorskip("gradio", reason="needs brain-tumor[app]")
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs brain-tumor[dev]")
@@ -220,6 +221,25 @@ def test_a_volume_is_scrolled_with_the_keyboard(tab: Any) -> None:
     )
     assert np.abs(pixels(tab) - shown).max() > 20
     assert f"Slice {start_at + 1} of 24" in tab.locator("#bt-status").inner_text()
+
+
+def test_a_volume_is_cut_in_another_plane(tab: Any, tmp_path: Path) -> None:
+    (tmp_path / "head.nii.gz").write_bytes(draw_volume())
+    tab.get_by_role("radio", name="coronal", exact=True).check()
+    drop(tab, tmp_path / "head.nii.gz")
+    tab.wait_for_function("document.querySelector('.bt-panel figcaption')?.innerText.includes('of 128')")
+
+
+def test_a_dicom_file_is_dropped_and_answered(tab: Any, tmp_path: Path, running: Running) -> None:
+    from dicom_files import dicom
+
+    pixels = 8 * draw(0, np.random.default_rng(7))[..., 0].astype(np.uint16)
+    (tmp_path / "head.dcm").write_bytes(dicom(pixels, PatientName="Jones^Mary"))
+    drop(tab, tmp_path / "head.dcm")
+    tab.wait_for_selector(".bt-panel .bt-map")
+    assert "head.dcm" in tab.locator("#bt-status").inner_text()
+    assert "Jones" not in tab.content()
+    assert running.uploads == []
 
 
 def test_one_file_of_several_is_chosen(tab: Any, picture: Path, tmp_path: Path) -> None:
