@@ -1,14 +1,17 @@
 """`predict` as a user types it."""
 
 import json
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from toy import TINY, call, draw_folders
+from toy import TINY, call, draw_folders, environment, hear_ctrl_c
 
 pytestmark = pytest.mark.slow
 
@@ -66,6 +69,32 @@ def test_what_was_stopped_goes_on(trained: Path) -> None:
     assert ", 1 of them answered before" in done.stdout
     written = out.read_bytes().replace(b', "model": "models:/brain-tumor/1"', b"")
     assert written.splitlines(keepends=True) == [marked, *lines[1:]]
+
+
+def test_a_stop_says_what_is_kept_and_the_same_line_goes_on(trained: Path) -> None:
+    many, out = trained / "many", trained / "many.jsonl"
+    many.mkdir()
+    content = (trained / "bars/Testing/glioma/0.png").read_bytes()
+    for index in range(4000):
+        (many / f"{index:04d}.png").write_bytes(content)
+    line = [sys.executable, "-m", "brain_tumor.predict", "model_uri=models:/brain-tumor@champion"]
+    line += [f"input={many}", f"out={out}"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    running = subprocess.Popen(line, cwd=trained / "work", env=environment(trained), preexec_fn=hear_ctrl_c, **pipes)
+    part = trained / "many.jsonl.part"
+    while running.poll() is None and not (part.exists() and part.stat().st_size > 50_000):
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    _, error = running.communicate(timeout=120)
+    kept = len(part.read_bytes().splitlines()) - 1
+    assert running.returncode == 130
+    assert 0 < kept < 4000
+    assert f"stopped: {kept} of 4000 files answered, kept in {part}; to go on, type the same line again" in error
+    assert "Traceback" not in error
+    done = predict(trained, f"input={many}", f"out={out}")
+    assert f"{kept} of them answered before" in done.stdout, done.stderr
+    paths = [json.loads(each)["path"] for each in out.read_text(encoding="utf-8").splitlines()]
+    assert paths == [f"{index:04d}.png" for index in range(4000)]
 
 
 def test_overlays_are_pictures_that_differ_from_their_input(trained: Path) -> None:

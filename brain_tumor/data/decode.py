@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from brain_tumor.data.costly import MAX_EXIF, OVER_EXIF, SCAN, costly, scanned
 DECODE_VERSION = 2  # part of the cache's key: raise it whenever other pixels come out of the same bytes
 MAX_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs (a quarter GiB of RGB)
 BAND = 2**22  # pixels that are converted at once, so that large pictures do not take many times their own memory
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # it is said in an error
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")  # Pillow's names; its parsers of other formats are never reached
 
 

@@ -1,6 +1,8 @@
 import hashlib
 import io
 import struct
+import subprocess
+import sys
 import tracemalloc
 import zlib
 from typing import Any
@@ -188,3 +190,19 @@ def test_transparency_is_laid_on_black_in_every_part_of_a_picture(monkeypatch: p
     assert decode(content, 50).digest == whole
     weighed = layer[..., :3] * (layer[..., 3:] / 255)
     assert np.abs(pixels(content, 50)[:, 21:28].astype(float) - weighed).max() <= 1
+
+
+def test_a_picture_over_the_limit_is_refused_and_nothing_else_said() -> None:
+    program = """
+import struct, zlib
+from brain_tumor.data.decode import CorruptImageError, open_picture
+chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+header = chunk(b"IHDR", struct.pack(">IIBBBBB", 12000, 12000, 8, 0, 0, 0, 0))
+try:
+    open_picture(b"\\x89PNG\\r\\n\\x1a\\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b""))
+except CorruptImageError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.startswith("too large: 12000 x 12000 is over the limit"), done.stderr
+    assert done.stderr == ""
