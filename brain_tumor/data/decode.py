@@ -39,7 +39,7 @@ def decode(content: bytes, size: int) -> Decoded:
     8 bits a sample (modes I;16, I and F) are scaled linearly from their own minimum..maximum to 0..255.
 
     Raises:
-        CorruptImageError: empty, truncated, no image, or more than MAX_PIXELS pixels.
+        CorruptImageError: empty, truncated, no image, more than MAX_PIXELS pixels, or far more costly than its pixels.
     """
     picture, mode = open_picture(content)
     native = np.asarray(picture)

@@ -231,6 +231,14 @@ def test_gzip_of_several_members_is_read_and_of_endless_ones_is_not(monkeypatch:
     monkeypatch.setattr("brain_tumor.data.scans.nifti.MEMBERS", 100)
     with pytest.raises(CorruptImageError, match=r"^a damaged gzip file$"):
         open_scan(gzip.compress(b"") * 100 + gzip.compress(volume))
-    for content in (b"".join(parts)[:-9], parts[0] + parts[1] + b"rubbish", parts[0] + b"\x1f"):
+    packed = gzip.compress(volume + bytes(999))
+    assert open_scan(packed).count == whole.count
+    wrong = parts[-1][:-8] + bytes(4) + parts[-1][-4:]  # its checksum
+    for content in (
+        b"".join(parts)[:-9],
+        b"".join(parts[:-1]) + wrong,
+        parts[0] + parts[1] + b"rubbish",
+        parts[0] + b"\x1f",
+    ):
         with pytest.raises(CorruptImageError, match=r"^a damaged gzip file$"):
             open_scan(content)
