@@ -85,6 +85,7 @@ def test_a_tiff_of_too_many_strips(order: str, big: bool) -> None:
     assert "more strips or tiles" in refused(tiff(MAX_VALUES + 1, order, big))
 
 
+@pytest.mark.filterwarnings("ignore:Metadata Warning")
 def test_long_entries_of_others_in_a_tiff_do_no_harm() -> None:
     private = saved(Image.new("L", (8, 8)), "TIFF", tiffinfo={50839: tuple(range(MAX_VALUES + 1))})
     assert open_picture(private)[0].size == (8, 8)
