@@ -8,6 +8,7 @@ MAX_SCANS = 2**13  # of all frames; each has its cost, however small the picture
 SCAN = b"\xff\xda"  # begins one; markers never stand in compressed data (ITU-T T.81, B.1.1.5), so it can be counted
 MAX_VALUES = 2**16  # of an entry of a TIFF directory: strips or tiles, of which Pillow makes a Python object each
 MAX_ANIMATED = 2**24  # pixels of an animated WebP, whose decoder keeps two canvases and Pillow copies of them
+MAX_WEBP = 2**25  # of one that does not move, which Pillow decodes as if it did: half a GiB
 COLOUR_MAP = 320
 # Types of a TIFF's values (TIFF 6.0, section 2; 13, 16, 17 and 18: later ones) that are taken apart one by one
 NUMBERS = frozenset({3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 16, 17, 18})
@@ -66,10 +67,24 @@ def _directory(content: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _webp(content: bytes) -> str | None:
-    """https://developers.google.com/speed/webp/docs/riff_container: the extended header, its flags and canvas."""
-    if content[12:16] != b"VP8X" or not ((content[20:21] > b"" and content[20] & 2) or b"ANMF" in content):
-        return None
-    width, height = (int.from_bytes(content[at : at + 3], "little") + 1 for at in (24, 27))
-    if width * height > MAX_ANIMATED:
-        return f"too large: {width} x {height} is over the limit of {MAX_ANIMATED:,} pixels for a moving picture"
+    """https://developers.google.com/speed/webp/docs/riff_container, and RFC 9649: a canvas of the three kinds."""
+    moving = content[12:16] == b"VP8X" and ((content[20:21] > b"" and content[20] & 2) or b"ANMF" in content)
+    width, height = _canvas(content)
+    limit = MAX_ANIMATED if moving else MAX_WEBP
+    if width * height > limit:
+        kind = "moving picture" if moving else "WebP picture"
+        return f"too large: {width} x {height} is over the limit of {limit:,} pixels for a {kind}"
     return None
+
+
+def _canvas(content: bytes) -> tuple[int, int]:
+    """Width and height of a WebP in pixels; (0, 0) of what is none, which Pillow refuses."""
+    kind = content[12:16]
+    if kind == b"VP8X":
+        return int.from_bytes(content[24:27], "little") + 1, int.from_bytes(content[27:30], "little") + 1
+    if kind == b"VP8L":
+        bits = int.from_bytes(content[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if kind == b"VP8 ":
+        return int.from_bytes(content[26:28], "little") & 0x3FFF, int.from_bytes(content[28:30], "little") & 0x3FFF
+    return 0, 0

@@ -108,6 +108,19 @@ def test_a_moving_webp_on_a_large_canvas() -> None:
     assert open_picture(still)[0].size == (5000, 4000)
 
 
+@pytest.mark.parametrize("options", [{"lossless": True}, {"quality": 50}], ids=["VP8L", "VP8"])
+def test_a_still_webp_on_a_large_canvas(options: dict[str, Any]) -> None:
+    content = bytearray(saved(Image.new("RGB", (300, 200)), "WEBP", **options))
+    assert open_picture(bytes(content))[0].size == (300, 200)
+    if options.get("lossless"):
+        assert content[12:16] == b"VP8L"
+        content[21:25] = (8191 | 4999 << 14).to_bytes(4, "little")
+    else:
+        assert content[12:16] == b"VP8 "
+        content[26:30] = struct.pack("<HH", 8192, 5000)
+    assert "8192 x 5000 is over the limit of 33,554,432 pixels" in refused(bytes(content))
+
+
 def test_endless_exif_data() -> None:
     values = struct.pack("<HHHIII", 1, 0x112, 3, 600_000, 26, 0) + bytes(1_200_000)
     png = saved(Image.new("L", (8, 8)), "PNG", exif=b"II*\0\x08\0\0\0" + values)
