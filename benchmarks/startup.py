@@ -29,6 +29,12 @@ COMMANDS = (
     "compare a b bootstrap=zero",
     "study --help",
     "study colour=red",
+    "predict --help",
+    "predict model_uri=x input=x plane=nope",
+    "app --help",
+    "app model_uri=x port=nope",
+    "export --help",
+    "export model_uri=x out=x formats=[nope]",
 )
 # The progress bar's callback sees the first step, and ends the process. It is set once the program has imported Keras.
 FIRST_STEP = """
