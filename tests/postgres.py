@@ -23,21 +23,6 @@ def binaries() -> Path | None:
     return next((folder for folder in reversed(folders) if (folder / "pg_ctl").exists()), None)
 
 
-def install() -> str | None:
-    """Install the Debian package where that is possible; otherwise say why not."""
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        return "no PostgreSQL here, and no root with apt-get to install it"
-    # In runlevel 1 the package starts no server of its own.
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    for command in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", "postgresql"]):
-        try:
-            subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=240)
-        except (subprocess.SubprocessError, OSError) as error:
-            reason = " ".join(str(getattr(error, "stderr", None) or error).split())[-200:]
-            return f"`{' '.join(command)}` failed: {reason}"
-    return None
-
-
 @contextmanager
 def server(binaries: Path) -> Iterator[str]:
     """Start a server with the empty database `postgres`, and give its address, `postgresql://…`."""

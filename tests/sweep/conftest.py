@@ -9,6 +9,7 @@ from pathlib import Path
 import optuna
 import postgres
 import pytest
+from debian import install
 from toy import environment, hear_ctrl_c
 
 APP = Path(__file__).parent / "toy_app.py"
@@ -56,7 +57,7 @@ def study_of(tmp_path: Path) -> Callable[[str], optuna.Study]:
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """`postgresql://…` of a server that the session starts, with an empty database."""
-    failure = None if postgres.binaries() else postgres.install()
+    failure = None if postgres.binaries() else install("postgresql")
     binaries = postgres.binaries()
     if binaries is None:
         pytest.skip(f"{failure or 'PostgreSQL was not found'}: {postgres.INSTALL}")

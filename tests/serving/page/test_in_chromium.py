@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from debian import install
 from PIL import Image
 from toy import TINY, call, draw, draw_folders, environment, hear_ctrl_c, run_id
 
@@ -25,12 +26,7 @@ from brain_tumor.serving.page.examples import draw_volume
 
 pytest.importorskip("gradio", reason="needs brain-tumor[app]")
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs brain-tumor[dev]")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here to drive"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
 # Every address that the page's process connects to, and every name that it looks up, is written down.
 WATCH = """
 import sys
@@ -118,10 +114,18 @@ def running(trained: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory)
     found.process.wait()
 
 
+def chromium() -> str | None:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next((found for name in names if (found := shutil.which(name))), None)
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    failure = None if chromium() else install("chromium", "fonts-liberation")
+    if chromium() is None:
+        pytest.skip(f"there is no chromium here to drive: {failure}")
     with sync_api.sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        found = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         yield found
         found.close()
 
