@@ -3,23 +3,55 @@
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 PREFIX = "brain-tumor-page-"
 
 
+@dataclass(eq=False)
+class Own:
+    """A folder that only this user may enter, locked for as long as the process uses it."""
+
+    path: Path
+    _held: int  # the folder, open
+    _making: threading.Lock = field(default_factory=threading.Lock)
+
+    def there(self) -> bool:
+        """Whether the folder is the one that was made, and not gone, or somebody else's under its name."""
+        try:
+            found = os.lstat(self.path)
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(found, os.fstat(self._held))
+
+    def again(self) -> None:
+        """Make the folder anew where it is gone, as cleaners of temporary folders do; OSError where that cannot be."""
+        with self._making:
+            if not self.there():
+                new = _again(self.path)
+                os.close(self._held)
+                self._held = new
+
+    def remove(self) -> None:
+        """Remove the folder, and let go of it."""
+        if self.there():
+            shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._held)
+
+
 @contextmanager
-def own_folder() -> Iterator[Path]:
+def own_folder() -> Iterator[Own]:
     """A new folder that only this user may enter; what killed processes have left behind is removed first."""
     _remove_left(Path(tempfile.gettempdir()))
-    folder, lock = _locked_folder()
+    own = Own(*_locked_folder())
     try:
-        yield folder
+        yield own
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
+        own.remove()
 
 
 def _locked_folder() -> tuple[Path, int]:
@@ -29,6 +61,21 @@ def _locked_folder() -> tuple[Path, int]:
         _lock(lock, wait=True)
         if os.fstat(lock).st_nlink:  # else another process, as it started, took it for one that was left behind
             return folder, lock
+        os.close(lock)
+
+
+def _again(folder: Path) -> int:
+    while True:
+        with suppress(FileExistsError):
+            folder.mkdir(0o700)
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        if os.fstat(lock).st_uid != os.getuid():
+            os.close(lock)
+            raise PermissionError(f"{folder} belongs to somebody else by now")
+        os.fchmod(lock, 0o700)  # Gradio may have been first
+        _lock(lock, wait=True)
+        if os.fstat(lock).st_nlink:  # as above
+            return lock
         os.close(lock)
 
 

@@ -9,6 +9,7 @@ import asyncio
 import base64
 import hmac
 import json
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,7 @@ PAGES = frozenset({"/", "/config", "/theme.css", "/favicon.ico", "/gradio_api/qu
 FOLDERS = ("/assets/", "/static/", "/svelte/", "/gradio_api/heartbeat/")
 POSTS = frozenset({UPLOAD, JOIN, "/gradio_api/cancel", "/gradio_api/reset"})
 JOIN_BYTES = 2**20
+UNSTORED = "the upload could not be stored here: tell whoever runs this page"
 FORM_BYTES = 2**16  # of an upload, beside the files themselves
 TURN, LOOK = 10.0, 0.1  # seconds that an upload waits for room, and between two looks whether there is
 STORED = 4  # times what may be uploaded at once, that may lie and wait to be read
@@ -47,6 +49,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -175,6 +178,9 @@ async def _upload(rules: Rules, request: Request) -> Response:
         if reason.startswith("Too many files"):
             reason = f"too many files: at most {rules.files} at once"
         return PlainTextResponse(reason, 400)
+    except OSError:  # the disk is full, say
+        _LOG.exception("an upload could not be stored")
+        return PlainTextResponse(UNSTORED, 507)
     return JSONResponse(paths)
 
 

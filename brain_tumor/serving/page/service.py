@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from brain_tumor.errors import InputError
-from brain_tumor.serving.page import looking
+from brain_tumor.serving.page import front, looking, unfetched
+from brain_tumor.serving.page import uploads as lying
 from brain_tumor.serving.page.front import Front, Rules
 from brain_tumor.serving.page.logs import hush, textless
 from brain_tumor.serving.page.looking import Page
@@ -111,7 +112,7 @@ def serve(app: Any, place: socket.socket) -> None:
     host, port = place.getsockname()[:2]
     print(f"page      http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl-C ends it)", flush=True)
     server = uvicorn.Server(config)
-    for name in ("uvicorn.error", looking.__name__):
+    for name in ("uvicorn.error", *(each.__name__ for each in (front, looking, unfetched, lying))):
         logging.getLogger(name).addFilter(textless)
     # Open tabs are cut off at the end, which uvicorn reports with a traceback each.
     logging.getLogger("uvicorn.error").addFilter(lambda _: not server.should_exit)

@@ -1,6 +1,7 @@
 """Answers that nobody fetches. They hold pictures, and Gradio keeps those of 2,000 sessions, however old."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -8,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from brain_tumor.serving.page.uploads import EVERY, SECONDS
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -40,12 +43,15 @@ class Unfetched:
 
     @asynccontextmanager
     async def sweeping(self, _: Any) -> AsyncIterator[None]:
-        """Sweep now and then, for as long as an application lives."""
+        """Sweep now and then, for as long as an application lives; a failure is logged, and ends nothing."""
 
         async def run() -> None:
             while True:
                 await asyncio.sleep(EVERY)
-                await self.sweep()
+                try:
+                    await self.sweep()
+                except Exception:
+                    _LOG.exception("forgetting what nobody fetches failed, and is tried again in %.0f seconds", EVERY)
 
         task = asyncio.create_task(run())
         try:

@@ -1,5 +1,6 @@
 """Files between a browser's upload and the answer: in a folder of the page's own, each in a place of its own."""
 
+import logging
 import os
 import re
 import shutil
@@ -12,22 +13,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from brain_tumor.serving.page.folders import own_folder
+from brain_tumor.serving.page.folders import Own, own_folder
 
 SECONDS = 120.0  # that an upload may lie there before anybody asks for it
 EVERY = 10.0  # seconds between two looks at what is too old
 AT_ONCE = 4  # uploads that come at the same time
 PIECE = 2**20  # bytes of a file that are in memory as it is put in its place
 NAME = re.compile("[0-9a-f]{32}")  # of an upload
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
 class Uploads:
     """The folder, which holds nothing that has been read."""
 
-    folder: Path
+    own: Own
     _coming: list[int] = field(default_factory=list)  # bytes of each upload that is on its way
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def folder(self) -> Path:
+        return self.own.path
 
     def reserve(self, size: int, most: int) -> bool:
         """Room for an upload of `size` bytes, until it is released; False where `most` bytes would be passed.
@@ -46,7 +52,8 @@ class Uploads:
             self._coming.remove(size)
 
     def add(self, content: BinaryIO) -> Path:
-        """A new file under a name that the client has no part in."""
+        """A new file under a name that the client has no part in; OSError where nothing can be stored."""
+        self.own.again()
         path = self.folder / uuid.uuid4().hex
         with _created(path) as file:
             shutil.copyfileobj(content, file, PIECE)
@@ -59,7 +66,7 @@ class Uploads:
 
     def take(self, path: str) -> bytes:
         """The content of an upload, which is removed; FileNotFoundError where there is none."""
-        if not self.holds(path):
+        if not self.holds(path) or not self.own.there():
             raise FileNotFoundError(path)
         try:
             return Path(path).read_bytes()
@@ -68,17 +75,20 @@ class Uploads:
 
     def size(self) -> int:
         """Bytes that lie there."""
-        return sum(_size(path) for path in list(self.folder.iterdir()))
+        return sum(_size(path) for path in self._lying())
 
     def sweep(self, seconds: float = SECONDS) -> None:
         """Remove what was uploaded longer than `seconds` ago and never asked for."""
         oldest = time.time() - seconds
-        for path in list(self.folder.iterdir()):
+        for path in self._lying():
             try:
                 if path.stat().st_mtime < oldest:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
             except FileNotFoundError:  # it has just been read
                 continue
+
+    def _lying(self) -> list[Path]:
+        return list(self.folder.iterdir()) if self.own.there() else []
 
 
 def _created(path: Path) -> BinaryIO:
@@ -95,19 +105,22 @@ def _size(path: Path) -> int:
 @contextmanager
 def uploads() -> Iterator[Uploads]:
     """A folder that only this user may enter, and that is gone at the end."""
-    with own_folder() as folder:
-        yield Uploads(folder)
+    with own_folder() as own:
+        yield Uploads(own)
 
 
 @contextmanager
 def repeating(*tasks: Callable[[], None], every: float = EVERY) -> Iterator[None]:
-    """Call `tasks` now and then, in a thread, until the end."""
+    """Call `tasks` now and then, in a thread, until the end; a failure is logged, and ends nothing."""
     ended = threading.Event()
 
     def run() -> None:
         while not ended.wait(every):
             for task in tasks:
-                task()
+                try:
+                    task()
+                except Exception:
+                    _LOG.exception("cleaning up failed, and is tried again in %.0f seconds", every)
 
     thread = threading.Thread(target=run, name="sweeping", daemon=True)
     thread.start()

@@ -209,6 +209,15 @@ def test_too_many_or_too_large_uploads_are_refused_in_a_line(client: TestClient,
     assert list(rules.uploads.folder.iterdir()) == []
 
 
+def test_an_upload_that_cannot_be_stored_is_answered_in_a_line(client: TestClient, folder: Uploads) -> None:
+    folder.folder.rmdir()
+    folder.folder.touch()
+    answer = client.post(UPLOAD, files=[("files", ("a.png", b"slice"))])
+    assert (answer.status_code, answer.text) == (507, front.UNSTORED)
+    folder.folder.unlink()
+    assert client.post(UPLOAD, files=[("files", ("a.png", b"slice"))]).status_code == 200
+
+
 def test_a_request_names_uploads_alone(client: TestClient, folder: Uploads) -> None:
     path = str(folder.add(io.BytesIO(b"x")))
     body = json.dumps({"data": [[{"path": path}], "gradcam"]})

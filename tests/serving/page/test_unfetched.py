@@ -12,7 +12,7 @@ import gradio as gr
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from brain_tumor.serving.page import layout
+from brain_tumor.serving.page import layout, unfetched
 from brain_tumor.serving.page.looking import Page
 from brain_tumor.serving.page.unfetched import Unfetched
 
@@ -60,15 +60,15 @@ def test_what_nobody_fetches_is_forgotten_in_time(client: TestClient, blocks: gr
     ask(client, "one")
     until(client, lambda: PICTURE in "".join(lies(blocks, "one")))
     now = [0.0]
-    unfetched = Unfetched(blocks, lambda: now[0])
-    called(client, unfetched.sweep)
+    looking = Unfetched(blocks, lambda: now[0])
+    called(client, looking.sweep)
     now[0] = 119
-    called(client, unfetched.sweep)
+    called(client, looking.sweep)
     assert PICTURE in "".join(lies(blocks, "one"))
     now[0] = 120
-    called(client, unfetched.sweep)
+    called(client, looking.sweep)
     assert (lies(blocks, "one"), "one" in blocks._queue.pending_event_ids_session) == ([], False)
-    assert unfetched._since == {}
+    assert looking._since == {}
 
 
 def test_who_has_left_leaves_nothing_and_may_come_back(client: TestClient, blocks: gr.Blocks, page: Page) -> None:
@@ -83,3 +83,23 @@ def test_who_has_left_leaves_nothing_and_may_come_back(client: TestClient, block
     told = client.get("/gradio_api/queue/data", params={"session_hash": "one"}).text
     assert PICTURE in told
     assert "close_stream" in told
+
+
+def test_a_look_that_fails_is_logged_and_not_the_last(
+    blocks: gr.Blocks, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    looks: list[int] = []
+
+    async def fail(self: Unfetched) -> None:
+        looks.append(1)
+        raise RuntimeError("Gradio has changed")
+
+    async def run() -> None:
+        async with Unfetched(blocks).sweeping(None):
+            await asyncio.sleep(0.2)
+
+    monkeypatch.setattr(unfetched, "EVERY", 0.01)
+    monkeypatch.setattr(Unfetched, "sweep", fail)
+    asyncio.run(run())
+    assert len(looks) > 2
+    assert "Gradio has changed" in caplog.text

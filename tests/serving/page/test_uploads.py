@@ -1,7 +1,9 @@
 """Nothing of an upload stays."""
 
 import io
+import logging
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -58,3 +60,27 @@ def test_tasks_are_repeated_until_the_end() -> None:
     count = len(calls)
     time.sleep(0.05)
     assert len(calls) == count > 2
+
+
+def test_an_upload_is_stored_though_the_folder_was_cleaned_away(folder: Uploads) -> None:
+    gone = folder.add(io.BytesIO(b"slice"))
+    shutil.rmtree(folder.folder)
+    folder.sweep()
+    assert (folder.size(), folder.reserve(5, 100)) == (0, True)
+    with pytest.raises(FileNotFoundError):
+        folder.take(str(gone))
+    path = folder.add(io.BytesIO(b"slice"))
+    assert folder.folder.stat().st_mode & 0o777 == 0o700
+    assert folder.take(str(path)) == b"slice"
+
+
+def test_a_task_that_fails_is_logged_and_stops_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    calls: list[int] = []
+
+    def fail() -> None:
+        raise OSError("the disk is gone")
+
+    with caplog.at_level(logging.ERROR), repeating(fail, lambda: calls.append(1), every=0.01):
+        time.sleep(0.3)
+    assert len(calls) > 2
+    assert "the disk is gone" in caplog.text
