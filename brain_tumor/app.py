@@ -43,7 +43,8 @@ def app(raw: DictConfig) -> None:
         from brain_tumor.serving.page.review import limits
         from brain_tumor.serving.page.uploads import repeating
 
-        models = tuple(_load(stack, uri, config.views) for uri in (config.model_uri, config.model_b) if uri)
+        asked = {"model_uri": config.model_uri, "model_b": config.model_b}
+        models = tuple(_load(stack, key, uri, config.views) for key, uri in asked.items() if uri)
         for model in models:
             print(f"model     {model.name}{' (SYNTHETIC)' if model.synthetic else ''}")
         uploads = stack.enter_context(service.temporary())
@@ -58,13 +59,13 @@ def app(raw: DictConfig) -> None:
         service.serve(application, place)
 
 
-def _load(stack: ExitStack, uri: str, views: int) -> "Shown":
+def _load(stack: ExitStack, key: str, uri: str, views: int) -> "Shown":
     from brain_tumor.models.registry import get_backbone
     from brain_tumor.serving.page.models import shown
     from brain_tumor.tracking import registry
     from brain_tumor.tracking.cards import card_of
 
-    registered = registry.load_model(uri)
+    registered = registry.load_model(uri, key)
     layer = get_backbone(registered.config["model"]["name"]).cam_layer
     return stack.enter_context(shown(registered, layer, views, card_of(registered.run_id)))
 

@@ -2,13 +2,14 @@
 
 import importlib.util
 import socket
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
 
-from brain_tumor.app import app
+from brain_tumor.app import _load, app
 from brain_tumor.entry import conf_dir, literal
 from brain_tumor.errors import InputError
 from brain_tumor.serving.page import service
@@ -52,6 +53,11 @@ def test_without_gradio_the_line_says_what_to_install(monkeypatch: pytest.Monkey
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'brain-tumor\[app\]'"):
         app(composed())
+
+
+def test_a_model_that_cannot_be_loaded_is_named_by_its_key() -> None:
+    with ExitStack() as stack, pytest.raises(InputError, match=r"^model_b=m cannot be loaded"):
+        _load(stack, "model_b", "m", 1)
 
 
 @pytest.mark.parametrize(

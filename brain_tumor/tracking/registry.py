@@ -140,10 +140,11 @@ def _kind(tags: Mapping[str, str]) -> str:
     return f"{tags.get('data_kind')}, LEAKS" if _leaks(tags) else str(tags.get("data_kind"))
 
 
-def load_model(uri: str) -> RegisteredModel:
+def load_model(uri: str, key: str = "model_uri") -> RegisteredModel:
     """Load a model and what made it by `models:/NAME@ALIAS`, `models:/NAME/VERSION` or `runs:/RUN_ID/model`.
 
-    Raises InputError if there is no such model, or it was not logged by this package.
+    Raises InputError, which names the URI by the setting `key`, if there is no such model, or it was not logged by this
+    package.
     """
     try:
         name, version = _resolve(uri)
@@ -153,12 +154,12 @@ def load_model(uri: str) -> RegisteredModel:
     except Exception as error:  # MLflow's, the file system's, Keras' and h5py's
         reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"model_uri={uri} cannot be loaded from {mlflow.get_tracking_uri()}: {reason}"
+            f"{key}={uri} cannot be loaded from {mlflow.get_tracking_uri()}: {reason}"
             " (expected models:/NAME@ALIAS, models:/NAME/VERSION or runs:/RUN_ID/model;"
             " tracking.uri names another store)"
         ) from error
     if not info.run_id:
-        raise InputError(f"model_uri={uri} belongs to no run, so its split is unknown: train it with brain_tumor.train")
+        raise InputError(f"{key}={uri} belongs to no run, so its split is unknown: train it with brain_tumor.train")
     made_by = load_config(info.run_id), load_split(info.run_id), load_decision(info.run_id)
     return RegisteredModel(model, exact, info.run_id, name, version, *made_by)
 

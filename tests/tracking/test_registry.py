@@ -121,3 +121,5 @@ def test_log_crown_and_load(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"model_uri=.* cannot be loaded") as caught:
             registry.load_model(missing)
         assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match=r"^model_b=models:/m/77 cannot be loaded"):
+        registry.load_model("models:/m/77", "model_b")
