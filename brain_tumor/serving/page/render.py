@@ -95,7 +95,11 @@ def _row(file: Opened, models: int) -> str:
     cells = ""
     for answer in file.answers:
         said = answer.overall
-        cells += f"<td>{escape(headline(said))} ({_percent(said.probabilities[said.label])})</td>"
+        share = _percent(said.probabilities[said.label])
+        if said.not_brain_mri:  # of which it is no probability
+            cells += f"<td>{OTHER} (else: {escape(said.label)} {share})</td>"
+        else:
+            cells += f"<td>{escape(headline(said))} ({share})</td>"
     return f"<tr>{name}{cells}</tr>"
 
 

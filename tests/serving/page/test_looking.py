@@ -85,6 +85,12 @@ def test_many_files_have_a_table_and_bad_ones_stand_there(page: Page, png: Png) 
     assert (view.file, view.names) == (1, (("2. a.png", 1), ("3. b.png", 2)))
 
 
+def test_the_probability_of_a_class_is_not_said_to_be_that_of_no_brain(page: Page, png: Png) -> None:
+    view = drop(page, ("a.png", png(flat(90, 200))), ("b.png", png(flat(60))))
+    assert "Not a brain MRI (else: glioma 90.0\u00a0%)" in view.table
+    assert "Not sure; most probable: glioma (60.0\u00a0%)" in view.table
+
+
 def test_a_bad_file_alone_is_refused_in_a_readable_line(page: Page, png: Png) -> None:
     drop(page, ("a.png", png(flat(90))))
     view = drop(page, ("report.pdf", b"%PDF-1.7"))
