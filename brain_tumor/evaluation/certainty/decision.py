@@ -110,17 +110,22 @@ def warnings(decision: Decision) -> list[str]:
                 f"{decision.classes[index]} stands in every {level:.0%} set: it has {decision.sets.images[index]} "
                 f"calibration images, and {needed} are needed (raise data.calibration_fraction)"
             )
+    return found + unsure(decision)
+
+
+def unsure(decision: Decision) -> list[str]:
+    """Of the `warnings`, the one that concerns "not sure": it is said of every image, or of too many."""
     if np.isinf(decision.confidence):
-        found.append(
+        return [
             f"every image is answered with not sure: no confidence gives an accuracy of {decision.accuracy:.1%} "
             "on the val part (lower selective_accuracy)"
-        )
-    elif decision.answered is not None and decision.answered < 1 / (1 - decision.accuracy):
-        found.append(
+        ]
+    if decision.answered is not None and decision.answered < 1 / (1 - decision.accuracy):
+        return [
             f"not sure is said below a confidence that {decision.answered} val images reach: too few to tell an "
             f"accuracy of {decision.accuracy:.1%} (lower selective_accuracy, or raise data.val_fraction)"
-        )
-    return found
+        ]
+    return []
 
 
 def _outputs(observed: Any, dataset: Dataset, rows: NDArray[np.int64], title: str) -> tuple[Outputs, NDArray[np.int64]]:

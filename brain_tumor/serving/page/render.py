@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from html import escape
 
 from brain_tumor import NOTICE
+from brain_tumor.evaluation.certainty.decision import unsure
 from brain_tumor.serving.page.models import Shown
 from brain_tumor.serving.page.review import Opened, Review
 from brain_tumor.serving.predictor import VOLUME_RULE, Prediction
@@ -15,7 +16,7 @@ OTHER, UNSURE = "Not a brain MRI", "Not sure"
 
 def heading(models: Sequence[Shown]) -> str:
     """The title, and what has to be in sight at all times."""
-    return f"<h1>Brain MRI slices, classified and explained</h1>{synthetic(models)}"
+    return f"<h1>Brain MRI slices, classified and explained</h1>{synthetic(models)}{doubtful(models)}"
 
 
 def notice() -> str:
@@ -33,6 +34,16 @@ def synthetic(models: Sequence[Shown]) -> str:
         f'<p class="bt-synthetic"><strong>SYNTHETIC</strong> {names} {verb} trained on synthetic phantoms, never on a '
         "real image: what it says of a real one means nothing.</p>"
     )
+
+
+def doubtful(models: Sequence[Shown]) -> str:
+    """Which models say "not sure" of nearly everything, and why; nothing where none does."""
+    lines = ""
+    for model in models:
+        decision = model.predictor.decision
+        for line in unsure(decision) if decision is not None else []:
+            lines += f'<p class="bt-warning"><strong>{escape(model.name)}</strong> {escape(line)}</p>'
+    return lines
 
 
 def card(text: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from pages import flat
+from pages import DECISION, flat
 from PIL import Image
 
 from brain_tumor.data.decode import CorruptImageError
@@ -219,3 +219,19 @@ def test_synthetic_models_are_named_and_real_ones_are_not(page: Page, other: Sho
     assert "<strong>SYNTHETIC</strong> brain-tumor/3 was trained" in render.heading((*page.models, other))
     assert "SYNTHETIC" not in render.heading((other,))
     assert "not a medical device" in render.notice()
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"confidence": float("inf")}, "brain-tumor/3</strong> every image is answered with not sure: no confidence"),
+        ({"answered": 3}, "brain-tumor/3</strong> not sure is said below a confidence that 3 val images reach"),
+    ],
+)
+def test_a_model_that_is_hardly_ever_sure_is_said_to_be_so(
+    page: Page, other: Shown, change: dict[str, Any], text: str
+) -> None:
+    [model] = page.models
+    assert "not sure" not in render.heading((model, other))
+    predictor = replace(model.predictor, decision=replace(DECISION, **change))
+    assert text in render.heading((replace(model, predictor=predictor), other))
