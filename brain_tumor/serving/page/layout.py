@@ -16,6 +16,7 @@ from brain_tumor.serving.page.unfetched import Unfetched
 TITLE = "brain_tumor: review"
 STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
 SCRIPT = (Path(__file__).parent / "page.js").read_text(encoding="utf-8")
+EXCESS = "() => window.btExcess"  # files and bytes of the drop that the page's script has stopped
 OPACITY = "(value) => { document.documentElement.style.setProperty('--bt-map', value / 100); }"
 DEFAULT = "layercam"
 NOTHING = "<p>Drop a file, or try one.</p>"
@@ -44,6 +45,9 @@ def build(page: Page, waiting: int) -> gr.Blocks:
                     height=150,
                     elem_id="bt-drop",
                 )
+                gr.HTML(render.limits(page.files, page.allowed), elem_id="bt-limits")
+                excess = gr.Button("Too much", elem_id="bt-excess")  # not shown: the page's script presses it
+                sizes = [gr.Number(visible=False) for _ in range(2)]
                 plane = gr.Radio(list(PLANES), value="auto", label="NIfTI volumes are cut", elem_id="bt-plane")
                 gr.Markdown("Or try one that is drawn, not measured:")
                 with gr.Row(elem_id="bt-examples"):
@@ -72,7 +76,7 @@ def build(page: Page, waiting: int) -> gr.Blocks:
         gr.Markdown("## Models" if len(page.models) > 1 else "## Model")
         for model in page.models:
             with gr.Accordion(f"What is known of {model.name}", open=False):
-                gr.Markdown(render.card(model.card), sanitize_html=True, latex_delimiters=[])
+                gr.Markdown(render.card(model.card), sanitize_html=True, latex_delimiters=[], elem_classes="bt-card")
 
         said = [drop, status, table, panels, file, index, forget]
         chosen = [method, *layers]
@@ -90,6 +94,7 @@ def build(page: Page, waiting: int) -> gr.Blocks:
             choose(asked.look, where, [status, panels], **looked)
         file.input(asked.other_file, [file, *chosen], [status, panels, index], **looked)
         forget.click(asked.forget, None, said, concurrency_limit=None, **PRIVATE)
+        excess.click(asked.excess, sizes, said, js=EXCESS, concurrency_limit=None, **PRIVATE)
         opacity.change(None, opacity, None, js=OPACITY, **PRIVATE)
         blocks.load(None, None, None, js=SCRIPT, **PRIVATE)
         blocks.unload(asked.left)
@@ -114,6 +119,9 @@ class Asked:
             return _said(looking.answer_example(self.page, _session(request), place, method, layers))
 
         return answer
+
+    def excess(self, request: gr.Request, files: float, size: float) -> list[Any]:
+        return _said(looking.answer_excess(self.page, _session(request), int(files), int(size)))
 
     def look(self, request: gr.Request, file: int | None, index: float, method: str, *layers: str) -> list[Any]:
         if file is None:  # nothing is looked at

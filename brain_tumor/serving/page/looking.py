@@ -1,6 +1,7 @@
 """What the page answers, apart from how it is laid out: every function here works without a browser."""
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, get_args
@@ -71,7 +72,7 @@ def answer_uploads(
     if len(uploaded) > page.files:
         for _, path in uploaded:
             _discard(page, path)
-        return failed(f"{len(uploaded)} files are too many: at most {page.files} at once.")
+        return answer_excess(page, session, len(uploaded), 0)
 
     def read() -> View:
         contents = []
@@ -85,6 +86,15 @@ def answer_uploads(
         return _answer(page, session, contents, method, layers, plane)
 
     return guarded(read, failed)
+
+
+def answer_excess(page: Page, session: str, files: int, size: int) -> View:
+    """What is said of a drop that is not uploaded, for it has too many files or bytes; answers before it are gone."""
+    page.kept.forget(session)
+    if files > page.files:
+        return failed(f"{files} files are too many: at most {page.files} at once. Nothing of it is kept.")
+    held, most = math.ceil(10 * size / 2**20) / 10, page.allowed.file_bytes // 2**20
+    return failed(f"{held:g} MiB are too much: at most {most} MiB at once. Nothing of it is kept.")
 
 
 def answer_example(page: Page, session: str, place: int, method: str, layers: Sequence[str]) -> View:

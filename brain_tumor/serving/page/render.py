@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from html import escape
 
 from brain_tumor import NOTICE
+from brain_tumor.data.scans.scan import Limits
 from brain_tumor.evaluation.certainty.decision import unsure
 from brain_tumor.serving.page.models import Shown
 from brain_tumor.serving.page.review import Opened, Review
@@ -52,6 +53,15 @@ def card(text: str) -> str:
     A card of this package has none. A space of no width is seen nowhere, in code neither, where an entity would be.
     """
     return re.sub("<", "<\u200b", re.sub("(?i)(m)(ermaid)", "\\1\u200b\\2", text))
+
+
+def limits(files: int, allowed: Limits) -> str:
+    """What may be dropped, for people and for the page's script."""
+    size = allowed.file_bytes
+    return (
+        f'<p data-files="{files}" data-bytes="{size}">At most {_count(files, "file")} at once, {size // 2**20} MiB '
+        f"together, {allowed.slices} slices a file.</p>"
+    )
 
 
 def short(name: str) -> str:

@@ -267,17 +267,39 @@ def test_what_is_no_image_is_refused_in_a_readable_line(tab: Any, tmp_path: Path
     assert running.uploads == []
 
 
+DROP = """([count, size]) => {
+  const held = new DataTransfer();
+  for (let place = 0; place < count; place++) held.items.add(new File([new Uint8Array(size)], `${place}.bin`));
+  const told = { dataTransfer: held, bubbles: true, cancelable: true };
+  document.querySelector("#bt-drop button").dispatchEvent(new DragEvent("drop", told));
+}"""
+
+
+@pytest.mark.parametrize("how", ["chosen", "dropped"])
 @pytest.mark.parametrize(
     ("count", "size", "text"),
-    [(1, 2**20 + 2**19, "exceed the maximum allowed size of 1.0 Mb"), (4, 10, "at most 3 at once")],
+    [
+        (1, 2**20 + 1, "1.1 MiB are too much: at most 1 MiB at once"),
+        (2, 2**20 - 1, "2 MiB are too much: at most 1 MiB at once"),
+        (4, 10, "4 files are too many: at most 3 at once"),
+    ],
 )
-def test_too_much_is_refused_in_a_readable_line(tab: Any, tmp_path: Path, count: int, size: int, text: str) -> None:
-    paths = [tmp_path / f"{place}.bin" for place in range(count)]
-    for path in paths:
-        path.write_bytes(bytes(size))
-    drop(tab, *paths)
-    toast = tab.locator("[data-testid=toast-text]").filter(has_text=text)
-    toast.first.wait_for()
+def test_too_much_is_refused_in_a_line_that_stays(
+    tab: Any, tmp_path: Path, running: Running, how: str, count: int, size: int, text: str
+) -> None:
+    tab.get_by_role("button", name="SYNTHETIC glioma").click()
+    tab.wait_for_selector(".bt-panel")
+    if how == "dropped":
+        tab.evaluate(DROP, [count, size])
+    else:
+        paths = [tmp_path / f"{place}.bin" for place in range(count)]
+        for path in paths:
+            path.write_bytes(bytes(size))
+        drop(tab, *paths)
+    tab.locator("#bt-status .bt-failed").filter(has_text=text).wait_for()
+    assert tab.locator(".bt-panel").count() == 0  # what was answered before stands under no refusal
+    assert "At most 3 files at once, 1 MiB together, 512 slices a file." in tab.locator("#bt-limits").inner_text()
+    assert running.uploads == []
     tab.get_by_role("button", name="SYNTHETIC glioma").click()  # and the page goes on
     tab.wait_for_selector(".bt-panel")
 

@@ -117,6 +117,18 @@ def test_too_many_files_are_refused_and_removed(page: Page) -> None:
     assert list(page.uploads.folder.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("files", "size", "text"), [(4, 1, "4 files are too many"), (1, 2**20 + 1, "1.1 MiB are too much: at most 1 MiB")]
+)
+def test_a_drop_that_the_browser_has_stopped_is_spoken_of(
+    page: Page, png: Png, files: int, size: int, text: str
+) -> None:
+    drop(page, ("a.png", png(flat(90))))
+    view = looking.answer_excess(page, "session", files, size)
+    assert text in view.status
+    assert (view.table, view.panels, page.kept.get("session")) == ("", "", None)
+
+
 def test_an_upload_that_is_gone_or_never_was_is_said_to_be(page: Page) -> None:
     for path in (str(page.uploads.folder / "gone"), "/etc/passwd"):
         assert GONE in answer_uploads(page, "session", [("a", path)], "layercam", ("deep",)).status
