@@ -110,7 +110,8 @@ def table(review: Review, models: Sequence[Shown]) -> str:
 
 
 def _row(file: Opened, models: int) -> str:
-    name = f'<th scope="row">{escape(short(file.name))}</th>'
+    parted = re.sub("([_.])", "\\1<wbr>", escape(short(file.name)))  # lines break there first
+    name = f'<th scope="row">{parted}</th>'
     if file.refused is not None:
         return f'<tr>{name}<td colspan="{models}" class="bt-failed">refused: {escape(file.refused)}</td></tr>'
     cells = ""

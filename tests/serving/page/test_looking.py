@@ -85,6 +85,11 @@ def test_many_files_have_a_table_and_bad_ones_stand_there(page: Page, png: Png) 
     assert (view.file, view.names) == (1, (("2. a.png", 1), ("3. b.png", 2)))
 
 
+def test_names_in_the_table_break_between_their_words(page: Page, png: Png) -> None:
+    view = drop(page, ("head_T1.png", png(flat(90))), ("b.png", png(flat(10))))
+    assert "head_<wbr>T1.<wbr>png</th>" in view.table
+
+
 def test_the_probability_of_a_class_is_not_said_to_be_that_of_no_brain(page: Page, png: Png) -> None:
     view = drop(page, ("a.png", png(flat(90, 200))), ("b.png", png(flat(60))))
     assert "Not a brain MRI (else: glioma 90.0\u00a0%)" in view.table
