@@ -51,8 +51,21 @@ def card(text: str) -> str:
     """A card's Markdown without HTML and drawings: Gradio's rules let styles through that could cover the page.
 
     A card of this package has none. A space of no width is seen nowhere, in code neither, where an entity would be.
+    Its headings stand below those of the page.
     """
-    return re.sub("<", "<\u200b", re.sub("(?i)(m)(ermaid)", "\\1\u200b\\2", text))
+    return re.sub("<", "<\u200b", re.sub("(?i)(m)(ermaid)", "\\1\u200b\\2", _lowered(text)))
+
+
+def _lowered(text: str) -> str:
+    lines, fence = [], ""
+    for line in text.split("\n"):
+        found = re.match("`{3,}|~{3,}", line)
+        if found and not fence:
+            fence = found[0]
+        elif found and found[0].startswith(fence):
+            fence = ""
+        lines.append(f"##{line}" if not fence and re.match("#{1,4} ", line) else line)
+    return "\n".join(lines)
 
 
 def limits(files: int, allowed: Limits) -> str:

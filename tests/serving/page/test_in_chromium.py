@@ -142,7 +142,7 @@ def phone(browser: Any, running: Running) -> Iterator[Any]:
 
 def opened(browser: Any, address: str, width: int) -> Iterator[Any]:
     """A tab with the page, in which nothing was asked of another address and no script has failed."""
-    page = browser.new_page(viewport={"width": width, "height": 900})
+    page = browser.new_page(viewport={"width": width, "height": 844}, is_mobile=width < 500, has_touch=width < 500)
     page.set_default_timeout(60_000)
     asked: list[str] = []
     failed: list[str] = []
@@ -357,6 +357,23 @@ def test_a_phone_needs_no_scrolling_sideways(phone: Any, picture: Path, tmp_path
     for box in (phone.locator(".bt-panel").nth(place).bounding_box() for place in range(2)):
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= 390
+    for button in phone.get_by_role("button", name="What is known of").all():
+        button.click()
+    for place in range(2):
+        phone.locator(".bt-card table").nth(place).wait_for()
+        phone.get_by_text("End of the card").nth(place).wait_for()
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+    assert phone.evaluate("innerWidth") <= 390  # a phone zooms out to see what is too wide
+
+
+def test_a_cards_tables_are_set_as_its_markdown_says(tab: Any) -> None:
+    tab.get_by_role("button", name="What is known of").first.click()
+    tab.get_by_text("End of the card").first.wait_for()
+    number = tab.locator(".bt-card td[align=right]").first
+    assert number.evaluate("element => getComputedStyle(element).textAlign") == "right"
+    for head in tab.locator(".bt-card thead").all():
+        assert head.is_visible() == bool(head.inner_text().strip())
+    assert tab.evaluate("document.querySelectorAll('h1').length") == 1
 
 
 def test_everything_is_reached_and_used_by_keyboard(tab: Any) -> None:

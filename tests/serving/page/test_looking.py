@@ -232,6 +232,10 @@ def test_a_card_holds_no_html_and_no_drawing() -> None:
     assert shown.replace("\u200b", "") == text
 
 
+def test_the_headings_of_a_card_stand_below_the_pages_and_code_stays() -> None:
+    assert render.card("# A\n\n````\n# b\n```\n# c\n````\n\n## D") == "### A\n\n````\n# b\n```\n# c\n````\n\n#### D"
+
+
 def test_synthetic_models_are_named_and_real_ones_are_not(page: Page, other: Shown) -> None:
     assert "<strong>SYNTHETIC</strong> brain-tumor/3 was trained" in render.heading((*page.models, other))
     assert "SYNTHETIC" not in render.heading((other,))
