@@ -45,7 +45,7 @@ def test_a_volume_begins_with_a_slice_that_speaks_for_it(model: Shown, monkeypat
     assert (found.files[0].slices, found.files[0].first) == (8, 3)
     assert found.size == len(b"nifti") + 4 * 8 * 20 * 20  # decoded, however small the file was
     assert found.files[0].answers[0].decisive == (2, 3, 4)
-    monkeypatch.setattr(module, "open_scan", lambda content, limits: replace(volume(0, 5), held=7000))
+    monkeypatch.setattr(module, "open_scan", lambda content, plane, limits: replace(volume(0, 5), held=7000))
     assert review([("v", b"nifti")], (model,), ALLOWED).size == len(b"nifti") + 4 * 2 * 20 * 20 + 7000
 
 
