@@ -38,7 +38,7 @@ def main() -> None:
 
 def _save(page: Page, path: Path) -> None:
     page.mouse.move(0, 0)
-    page.evaluate("document.activeElement.blur()")
+    page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
     page.wait_for_timeout(1000)
     shot = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")
     shot.save(path, optimize=True)
