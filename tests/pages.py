@@ -7,23 +7,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from brain_tumor import CLASSES
-from brain_tumor.evaluation.certainty.conformal import Sets
-from brain_tumor.evaluation.certainty.decision import Decision
-from brain_tumor.evaluation.certainty.outliers import Gaussians
-from brain_tumor.evaluation.certainty.scaling import Scaling
 from brain_tumor.evaluation.explanation.gradcam import METHODS
 from brain_tumor.evaluation.prediction import Answers
 
 SIZE = 8
-DECISION = Decision(
-    classes=CLASSES,
-    scaling=Scaling("none", np.ones(4), np.zeros(4), "as it is"),
-    sets=Sets((0.9,), np.full((1, 4), 0.65), (100,) * 4, (100,) * 4),
-    accuracy=0.98,
-    confidence=0.8,
-    gaussians=Gaussians(np.zeros((4, 1)), np.eye(1)),
-    distance=10.0,
-)
 
 
 def run(images: NDArray[np.uint8]) -> Answers:

@@ -1,7 +1,7 @@
 """What is said of a scan: the one function behind the command line, the web page and the server."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from brain_tumor import CLASSES
 from brain_tumor.evaluation.certainty.decision import Decision, decide
-from brain_tumor.evaluation.prediction import EVALUATION_BATCH, Outputs, Runtime, answering, observe, observing
+from brain_tumor.evaluation.prediction import Outputs, Runtime, answering, observe, observing
 
 VOLUME_SHARE, VOLUME_LEAST = 0.1, 3
 VOLUME_RULE = (
@@ -70,21 +70,8 @@ def predict_scan(predictor: Predictor, pixels: NDArray[np.uint8]) -> ScanPredict
     return _summarise(predict_slices(predictor, pixels))
 
 
-def predict_scans(
-    predictor: Predictor, scans: Iterable[NDArray[np.uint8]], batch_size: int = EVALUATION_BATCH
-) -> Iterator[ScanPrediction]:
-    """`predict_scan` of one file after the other, in their order, where small ones share a batch."""
-    held: list[NDArray[np.uint8]] = []
-    for pixels in scans:
-        held.append(pixels)
-        if sum(map(len, held)) >= batch_size:
-            yield from _predict_together(predictor, held)
-            held = []
-    if held:
-        yield from _predict_together(predictor, held)
-
-
-def _predict_together(predictor: Predictor, scans: Sequence[NDArray[np.uint8]]) -> Iterator[ScanPrediction]:
+def predict_scans(predictor: Predictor, scans: Sequence[NDArray[np.uint8]]) -> Iterator[ScanPrediction]:
+    """`predict_scan` of one file after the other, in their order, where small ones share a batch; at least one file."""
     found = predict_slices(predictor, np.concatenate(scans))
     start = 0
     for pixels in scans:

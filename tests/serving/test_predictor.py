@@ -2,13 +2,10 @@
 
 import numpy as np
 import pytest
+from decided import DECISION
 from numpy.typing import NDArray
 
 from brain_tumor import CLASSES
-from brain_tumor.evaluation.certainty.conformal import Sets
-from brain_tumor.evaluation.certainty.decision import Decision
-from brain_tumor.evaluation.certainty.outliers import Gaussians
-from brain_tumor.evaluation.certainty.scaling import Scaling
 from brain_tumor.evaluation.prediction import Answers
 from brain_tumor.serving.predictor import Predictor, predict_scan, predict_scans, predict_slices
 
@@ -30,15 +27,6 @@ def slices(*percent: int, far: tuple[int, ...] = ()) -> NDArray[np.uint8]:
     return images
 
 
-DECISION = Decision(
-    classes=CLASSES,
-    scaling=Scaling("none", np.ones(4), np.zeros(4), "as it is"),
-    sets=Sets((0.9,), np.full((1, 4), 0.65), (100,) * 4, (100,) * 4),
-    accuracy=0.98,
-    confidence=0.8,
-    gaussians=Gaussians(np.zeros((4, 1)), np.eye(1)),
-    distance=10.0,
-)
 PLAIN, DECIDING = Predictor("models:/m/1", run, 4, None), Predictor("models:/m/1", run, 4, DECISION)
 
 
@@ -92,5 +80,7 @@ def test_a_volume_without_a_brain_has_no_answer_of_its_own() -> None:
 
 def test_files_that_share_a_batch_are_answered_as_each_alone() -> None:
     files = [slices(10), slices(90, 80, 70), slices(20), slices(30, 40), slices(50)]
-    for batch_size in (1, 3, 100):
-        assert list(predict_scans(DECIDING, files, batch_size)) == [predict_scan(DECIDING, each) for each in files]
+    for together in (1, 3, 100):
+        parts = [files[start : start + together] for start in range(0, len(files), together)]
+        found = [each for part in parts for each in predict_scans(DECIDING, part)]
+        assert found == [predict_scan(DECIDING, each) for each in files]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from decided import DECISION
 from numpy.typing import NDArray
-from pages import DECISION, SIZE, explain, flat, run
+from pages import SIZE, explain, flat, run
 from PIL import Image
 
 from brain_tumor.data.scans.scan import Limits

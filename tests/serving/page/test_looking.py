@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from pages import DECISION, flat
+from decided import DECISION
+from pages import flat
 from PIL import Image
 
 from brain_tumor.data.decode import CorruptImageError

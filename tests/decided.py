@@ -1,0 +1,19 @@
+"""A decision for stand-ins of models, whose one feature is the distance from what was trained on."""
+
+import numpy as np
+
+from brain_tumor import CLASSES
+from brain_tumor.evaluation.certainty.conformal import Sets
+from brain_tumor.evaluation.certainty.decision import Decision
+from brain_tumor.evaluation.certainty.outliers import Gaussians
+from brain_tumor.evaluation.certainty.scaling import Scaling
+
+DECISION = Decision(
+    classes=CLASSES,
+    scaling=Scaling("none", np.ones(4), np.zeros(4), "as it is"),
+    sets=Sets((0.9,), np.full((1, 4), 0.65), (100,) * 4, (100,) * 4),
+    accuracy=0.98,
+    confidence=0.8,
+    gaussians=Gaussians(np.zeros((4, 1)), np.eye(1)),
+    distance=10.0,
+)
