@@ -14,8 +14,8 @@ BLOCKS = 2**18  # of all tiles and components of a JPEG 2000 picture; decoders r
 PACKETS = 2**24  # layers times blocks; decoders reserve some bytes for each
 MARKERS = 2**14  # in all headers of a JPEG 2000 picture
 SOT, SOD, COD, COC, EOC = 0xFF90, 0xFF93, 0xFF52, 0xFF53, 0xFFD9  # ITU-T T.800, table A.2
+FILL = re.compile(rb"\xff+")  # ITU-T T.81, B.1.1.2: any number of them may come before a marker
 # Start of frame: all JPEG processes, and JPEG-LS (ITU-T T.81 table B.1, T.87 table C.1).
-FILL = re.compile(rb"\xff+")  # B.1.1.2: any number of them may come before a marker
 FRAMES = frozenset({*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC})
 
 
