@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from toy import TINY, call, draw_folders, metrics_of, run_id, tags_of
+from toy import TINY, call, draw_folders, metrics_of, run_id, tags_of, train_tiny
 
 from brain_tumor import CLASSES
 
@@ -21,10 +21,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A folder that holds images, `home`, and the store of a run trained on them, in `work`; and the run's id."""
     place = tmp_path_factory.mktemp("trained")
-    home = draw_folders(place / "home")
-    done = call(place, "train", "data=folder", f"data.root={home}", *TINY)
-    assert done.returncode == 0, done.stderr
-    return place, run_id(done.stdout)
+    return place, train_tiny(place, "home")
 
 
 def evaluate(trained: tuple[Path, str], *arguments: str) -> "subprocess.CompletedProcess[str]":

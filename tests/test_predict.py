@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from toy import TINY, call, draw_folders, environment, hear_ctrl_c
+from toy import call, environment, hear_ctrl_c, train_tiny
 
 pytestmark = pytest.mark.slow
 
@@ -20,8 +20,7 @@ pytestmark = pytest.mark.slow
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with images in `bars`, and in `work` the store of a run trained on them."""
     place = tmp_path_factory.mktemp("trained")
-    done = call(place, "train", "data=folder", f"data.root={draw_folders(place / 'bars')}", *TINY)
-    assert done.returncode == 0, done.stderr
+    train_tiny(place)
     return place
 
 

@@ -71,6 +71,13 @@ def run_id(text: str) -> str:
     return found[1]
 
 
+def train_tiny(place: Path, images: str = "bars") -> str:
+    """Draw images in `place/images` and train a TINY run on them, whose store is in `place/work`; returns its id."""
+    done = call(place, "train", "data=folder", f"data.root={draw_folders(place / images)}", *TINY)
+    assert done.returncode == 0, done.stderr
+    return run_id(done.stdout)
+
+
 def hear_ctrl_c() -> None:
     """For `preexec_fn`: a shell starts its background jobs deaf to SIGINT, and their children inherit that."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -7,7 +7,7 @@ from pathlib import Path
 import onnxruntime
 import pandas as pd
 import pytest
-from toy import TINY, call, draw_folders, metrics_of, run_id
+from toy import call, metrics_of, run_id, train_tiny
 
 from brain_tumor.data.decode import decode
 
@@ -19,8 +19,7 @@ NAMES = {"model.json", "model.onnx", "model.tflite", "model_int8.tflite"}
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with images in `bars`, and in `work` the store of a run trained on them."""
     place = tmp_path_factory.mktemp("trained")
-    done = call(place, "train", "data=folder", f"data.root={draw_folders(place / 'bars')}", *TINY)
-    assert done.returncode == 0, done.stderr
+    train_tiny(place)
     return place
 
 

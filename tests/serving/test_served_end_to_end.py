@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from toy import TINY, call, draw_folders, environment
+from toy import environment, train_tiny
 
 from brain_tumor import CLASSES, NOTICE
 from brain_tumor.serving.requests import LIMITS, MOST_FILES
@@ -57,8 +57,7 @@ class Served:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     place = tmp_path_factory.mktemp("served")
-    done = call(place, "train", "data=folder", f"data.root={draw_folders(place / 'bars')}", *TINY)
-    assert done.returncode == 0, done.stderr
+    train_tiny(place)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

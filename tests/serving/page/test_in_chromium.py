@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from debian import install
 from PIL import Image
-from toy import TINY, call, draw, draw_folders, environment, hear_ctrl_c, run_id
+from toy import draw, environment, hear_ctrl_c, train_tiny
 
 from brain_tumor import NOTICE
 from brain_tumor.serving.page.examples import draw_volume
@@ -67,9 +67,7 @@ class Running:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     place = tmp_path_factory.mktemp("trained")
-    done = call(place, "train", "data=folder", f"data.root={draw_folders(place / 'home')}", *TINY)
-    assert done.returncode == 0, done.stderr
-    run = run_id(done.stdout)
+    run = train_tiny(place, "home")
     with next((place / "work").glob(f"mlruns/artifacts/{run}/artifacts/**/*.md")).open("a") as card:
         card.write(HOSTILE)
     return place, f"runs:/{run}/model"
