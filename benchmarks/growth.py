@@ -65,7 +65,7 @@ def written(count: int, folder: Path) -> list[Path]:
     """Files of `count` different pictures: phantom slices, each again with noise of its own."""
     from PIL import Image
 
-    from brain_tumor.config import PhantomConfig
+    from brain_tumor.config.train import PhantomConfig
     from brain_tumor.data.phantom.generate import draw_subject
 
     config, rng = PhantomConfig(), np.random.default_rng(0)
@@ -100,11 +100,11 @@ def epoch(count: int) -> dict[str, float]:
     """Seconds of an epoch of training."""
     from omegaconf import OmegaConf
 
-    from brain_tumor.config import AugmentConfig
+    from brain_tumor.config.train import AugmentConfig
+    from brain_tumor.config.validation import typed
     from brain_tumor.data.augment import build
     from brain_tumor.data.batches import steps_per_epoch, train_batches
     from brain_tumor.models.backend import start_tensorflow
-    from brain_tumor.typed import typed
 
     start_tensorflow(THREADS)
     from networks import CONF
@@ -152,8 +152,8 @@ def files(count: int) -> dict[str, float]:
     """Seconds of answering for so many files."""
     from brain_tumor.models.backend import start_tensorflow
     from brain_tumor.serving.files import answer_files, read_files
+    from brain_tumor.serving.journal import journal_of
     from brain_tumor.serving.predictor import keras_predictor
-    from brain_tumor.serving.results import journal_of
 
     start_tensorflow(THREADS)
 

@@ -19,8 +19,8 @@ def phase(name: str = "all", **changes: Any) -> Any:
     """A phase of the default schedule, as the package's typed configuration."""
     from omegaconf import OmegaConf
 
-    from brain_tumor.config import PhaseConfig
-    from brain_tumor.typed import typed
+    from brain_tumor.config.train import PhaseConfig
+    from brain_tumor.config.validation import typed
 
     schedule: Any = OmegaConf.to_container(OmegaConf.load(CONF / "schedule/finetune.yaml"))
     return typed(PhaseConfig, {**schedule[name], **changes})

@@ -22,16 +22,16 @@ from scipy.special import logsumexp
 from sklearn.datasets import load_sample_images
 from sklearn.metrics import roc_auc_score
 
-from brain_tumor.config import TrackingConfig, TrainConfig
+from brain_tumor.config.train import TrackingConfig, TrainConfig
+from brain_tumor.config.validation import typed
+from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.decode import letterbox
-from brain_tumor.data.load import Dataset
-from brain_tumor.data.logged import load_logged
-from brain_tumor.evaluation.certainty.decision import IN_DISTRIBUTION
+from brain_tumor.data.logged_split import load_logged
 from brain_tumor.evaluation.prediction import Outputs, observe, observing
+from brain_tumor.evaluation.uncertainty.fitting import IN_DISTRIBUTION
 from brain_tumor.models.backend import start_tensorflow
 from brain_tumor.tracking import registry
 from brain_tumor.tracking.store import open_store
-from brain_tumor.typed import typed
 
 NATURAL = """astronaut brick camera cat clock coffee coins colorwheel grass gravel horse hubble_deep_field logo
 moon page rocket text"""
@@ -93,8 +93,8 @@ def main(uri: str, root: str | None) -> None:
     open_store(TrackingConfig(None, "brain-tumor", None, "mlruns/checkpoints", False))
     start_tensorflow()
     registered = registry.load_model(uri)
-    decision = registered.decision
-    if decision is None:
+    uncertainty = registered.uncertainty
+    if uncertainty is None:
         sys.exit(f"{uri} has no decision: it was logged before there were any, or by a sweep's trial")
     config = typed(TrainConfig, registered.config)
     side = int(registered.model.input_shape[1])
@@ -102,7 +102,7 @@ def main(uri: str, root: str | None) -> None:
     observed = observing(registered.model)
     scores: dict[str, Callable[[Outputs], NDArray[np.float64]]] = {
         "energy": lambda outputs: -logsumexp(outputs.logits, axis=1),
-        "Mahalanobis": lambda outputs: decision.gaussians.distance(outputs.features),
+        "Mahalanobis": lambda outputs: uncertainty.gaussians.distance(outputs.features),
     }
     held_out, test = (outputs_of(observed, dataset, part) for part in ("calibration", "test"))
     known = dataset.images(dataset.rows("test")[:: max(1, len(dataset.rows("test")) // 100)])

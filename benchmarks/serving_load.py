@@ -109,19 +109,19 @@ def make(folder: Path) -> None:
     from composed import prepared
     from networks import ours
 
-    from brain_tumor.config import TrackingConfig
-    from brain_tumor.evaluation.certainty.decision import settle
+    from brain_tumor.config.train import TrackingConfig
     from brain_tumor.evaluation.prediction import observing
+    from brain_tumor.evaluation.uncertainty.fitting import fit_uncertainty
     from brain_tumor.tracking import registry, runs
     from brain_tumor.tracking.store import open_store
 
     keys = ["model=effnet_lite0", f"data.image_size={SIDE}", "data.phantom.subjects=80", "protocol=official"]
     dataset = prepared(keys).dataset
     model = ours(SIDE)
-    decision = settle(observing(model), dataset, calibrate="auto", levels=(0.9, 0.95), accuracy=0.98)
+    uncertainty = fit_uncertainty(observing(model), dataset, calibrate="auto", levels=(0.9, 0.95), accuracy=0.98)
     store = open_store(TrackingConfig(store_of(folder), "benchmark", NAME, str(folder), False))
     with runs.started(store, system_metrics=False):
-        _, version = registry.log_model(model, decision, register=NAME, tags={})
+        _, version = registry.log_model(model, uncertainty, register=NAME, tags={})
     mlflow.MlflowClient().set_registered_model_alias(NAME, "champion", version)
     for index, pixels in enumerate(dataset.images(dataset.rows("test")[:SLICES])):
         Image.fromarray(pixels).convert("L").save(folder / f"{index}.png")

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 
-from brain_tumor.config import TrackingConfig
+from brain_tumor.config.train import TrackingConfig
 from brain_tumor.sweep.storage import address, open_storage
 
 ROOT = Path(__file__).parents[1]

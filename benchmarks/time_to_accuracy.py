@@ -24,7 +24,7 @@ import psutil
 from composed import configured
 from jobs import machine
 
-from brain_tumor.data.load import load
+from brain_tumor.data.dataset import load
 
 EPOCH = re.compile(r"epoch \d+.*val/macro_f1 ([\d.]+)")
 TEST = re.compile(r"test accuracy ([\d.]+)|^test part|^  accuracy +([\d.]+)")

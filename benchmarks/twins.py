@@ -20,7 +20,7 @@ import pandas as pd
 import psutil
 from PIL import Image
 
-from brain_tumor.config import PhantomConfig
+from brain_tumor.config.train import PhantomConfig
 from brain_tumor.data.cache import Contents
 from brain_tumor.data.phantom import ensure_phantom
 from brain_tumor.data.twins import graph

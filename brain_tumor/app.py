@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from brain_tumor import NOTICE, entry
+from brain_tumor.config.app import PASSWORD, AppConfig
+from brain_tumor.config.validation import typed
 from brain_tumor.errors import InputError
-from brain_tumor.serving.page.settings import PASSWORD, AppConfig
-from brain_tumor.typed import typed
 
 if TYPE_CHECKING:
-    from brain_tumor.serving.page.models import Shown
+    from brain_tumor.serving.review_page.models import Shown
 
 
 def app(raw: DictConfig) -> None:
@@ -23,7 +23,7 @@ def app(raw: DictConfig) -> None:
     if importlib.util.find_spec("gradio") is None:
         raise InputError("the page needs Gradio: pip install 'brain-tumor[app]'")
 
-    from brain_tumor.serving.page import service
+    from brain_tumor.serving.review_page import service
 
     service.stay_at_home()
     with ExitStack() as stack:
@@ -37,11 +37,11 @@ def app(raw: DictConfig) -> None:
 
         start_tensorflow()
 
-        from brain_tumor.serving.page.examples import examples
-        from brain_tumor.serving.page.kept import Kept
-        from brain_tumor.serving.page.looking import Page
-        from brain_tumor.serving.page.review import limits
-        from brain_tumor.serving.page.uploads import repeating
+        from brain_tumor.serving.review_page.actions import Page
+        from brain_tumor.serving.review_page.examples import examples
+        from brain_tumor.serving.review_page.review import limits
+        from brain_tumor.serving.review_page.review_store import Kept
+        from brain_tumor.serving.review_page.uploads import repeating
 
         asked = {"model_uri": config.model_uri, "model_b": config.model_b}
         models = tuple(_load(stack, key, uri, config.views) for key, uri in asked.items() if uri)
@@ -61,7 +61,7 @@ def app(raw: DictConfig) -> None:
 
 def _load(stack: ExitStack, key: str, uri: str, views: int) -> "Shown":
     from brain_tumor.models.registry import get_backbone
-    from brain_tumor.serving.page.models import shown
+    from brain_tumor.serving.review_page.models import shown
     from brain_tumor.tracking import registry
     from brain_tumor.tracking.cards import card_of
 

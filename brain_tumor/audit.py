@@ -3,9 +3,9 @@
 from omegaconf import DictConfig
 
 from brain_tumor import entry
-from brain_tumor.command_config import AuditConfig
+from brain_tumor.config.commands import AuditConfig
+from brain_tumor.config.validation import plain, typed
 from brain_tumor.errors import InputError
-from brain_tumor.typed import plain, typed
 
 
 def audit(raw: DictConfig) -> None:
@@ -15,10 +15,10 @@ def audit(raw: DictConfig) -> None:
         raise InputError(f"data.masks={config.data.masks} is not read by an audit: leave it out")
 
     from brain_tumor.auditing.examine import examine
-    from brain_tumor.auditing.report import PAGE, check_place, summary, write
+    from brain_tumor.auditing.report import PAGE, audit_summary, check_place, write_report
+    from brain_tumor.jobs.preflight import check_source
     from brain_tumor.tracking import audit_run, runs
     from brain_tumor.tracking.store import open_store
-    from brain_tumor.training.preflight import check_source
 
     check_source(config.data)
     place = check_place(config.report)
@@ -29,9 +29,9 @@ def audit(raw: DictConfig) -> None:
     with runs.started(store, name=name, tags=tags, system_metrics=config.tracking.system_metrics) as run_id:
         page = audit_run.log(found, plain(raw), run_id)
         if place is not None:
-            write(found, place)
+            write_report(found, place)
             page = str(place / PAGE)
-    print(summary(found))
+    print(audit_summary(found))
     print(f"\nreport    {page}\nrun       {store.run_address(run_id)}\nMLflow    {store.ui_command}")
 
 

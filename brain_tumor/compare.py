@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from brain_tumor import entry
-from brain_tumor.command_config import CompareConfig
+from brain_tumor.config.commands import CompareConfig
+from brain_tumor.config.validation import typed
 from brain_tumor.errors import InputError
-from brain_tumor.typed import typed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,7 @@ def compare(raw: DictConfig) -> None:
     store = open_store(config.tracking)
 
     from brain_tumor.evaluation import comparison
-    from brain_tumor.tracking import comparison_run, report, runs
+    from brain_tumor.tracking import comparison_run, results, runs
 
     a, b = comparison_run.find(config.run_a, "run_a"), comparison_run.find(config.run_b, "run_b")
     evaluations = [comparison_run.predictions(run, config.part, key) for run, key in zip((a, b), RUNS, strict=True)]
@@ -39,12 +39,12 @@ def compare(raw: DictConfig) -> None:
     name, tags = comparison_run.name(a, b), comparison_run.tags(a, b, config.part)
     with runs.started(store, name=name, tags=tags, system_metrics=False) as run_id:
         comparison_run.log(found, (a.info.run_name, b.info.run_name), images)
-    print("\n".join([*comparison_run.summary(found, a, b), *said, *report.places(store, run_id)]))
+    print("\n".join([*comparison_run.comparison_summary(found, a, b), *said, *results.places(store, run_id)]))
 
 
 def _pictures(changed: "pd.DataFrame", run_ids: Sequence[str]) -> tuple[dict[str, Any] | None, list[str]]:
     """The images for the sheet, from the split of the first run that has one; None, and why, if they are gone."""
-    from brain_tumor.data.logged import load_pictures
+    from brain_tumor.data.logged_split import load_pictures
     from brain_tumor.evaluation.comparison_figures import first_changes
     from brain_tumor.tracking.runs import load_split
 

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from brain_tumor import entry
-from brain_tumor.command_config import EvaluateConfig, LoggedData
-from brain_tumor.config import TrainConfig
+from brain_tumor.config.commands import EvaluateConfig, LoggedData
+from brain_tumor.config.train import TrainConfig
+from brain_tumor.config.validation import typed
 from brain_tumor.errors import InputError
 from brain_tumor.imports import uncollected
 from brain_tumor.paths import existing_path
-from brain_tumor.typed import typed
 
 if TYPE_CHECKING:
     from brain_tumor.data.contamination import Contamination
-    from brain_tumor.data.load import Dataset
+    from brain_tumor.data.dataset import Dataset
     from brain_tumor.tracking.registry import RegisteredModel
 
 
@@ -26,8 +26,8 @@ def evaluate(raw: DictConfig) -> None:
     """
     config = typed(EvaluateConfig, raw)
 
+    from brain_tumor.jobs.preflight import check_source
     from brain_tumor.serving.runtimes import FORMATS, require
-    from brain_tumor.training.preflight import check_source
 
     if config.runtime in FORMATS:
         require(config.runtime)
@@ -46,9 +46,9 @@ def evaluate(raw: DictConfig) -> None:
 
         from brain_tumor.evaluation import site
         from brain_tumor.evaluation.explanation.kinds import check
-        from brain_tumor.evaluation.measure import measure, measure_all
+        from brain_tumor.evaluation.scoring import measure, measure_all
         from brain_tumor.serving.choice import choose_for
-        from brain_tumor.tracking import cards, decisions, registry, report, runs, setup
+        from brain_tumor.tracking import cards, logged_uncertainty, registry, results, runs, setup
         from brain_tumor.tracking.explanations import log_explanations
 
     registered = registry.load_model(config.model_uri)
@@ -62,16 +62,18 @@ def evaluate(raw: DictConfig) -> None:
         store, name=name, tags=tags, parent=registered.run_id, system_metrics=config.tracking.system_metrics
     ) as run_id:
         runs.log_split(dataset.split, "evaluation")
-        decision = registered.decision
-        evaluation, outputs = measure_all(answering, dataset, "test", protocol, decision, batch_size=config.batch_size)
+        uncertainty = registered.uncertainty
+        evaluation, outputs = measure_all(
+            answering, dataset, "test", protocol, uncertainty, batch_size=config.batch_size
+        )
         measured = site.by_contamination(evaluation, known)
         tables = {
-            part: report.log_evaluation(each, part, resamples=config.bootstrap) for part, each in measured.items()
+            part: results.log_evaluation(each, part, resamples=config.bootstrap) for part, each in measured.items()
         }
-        more = decisions.describe(decision)
+        more = logged_uncertainty.describe(uncertainty)
         for part, each in measured.items():
             places = evaluation.rows.index.get_indexer(each.rows.index)
-            more += decisions.log_worth(decision, each, outputs.take(places), part)
+            more += logged_uncertainty.log_worth(uncertainty, each, outputs.take(places), part)
         explained = {"test": measured["test"]}
         if dataset.mask_paths is not None and len(dataset.rows("val")):  # what scoring maps needs is chosen there
             explained["val"] = measure(answering, dataset, "val", protocol, batch_size=config.batch_size)
@@ -86,12 +88,14 @@ def evaluate(raw: DictConfig) -> None:
         )
         if config.robustness:
             sizes = {"batch_size": config.batch_size, "resamples": config.bootstrap}
-            line = report.log_robustness(answering, dataset, "test", measured["test"], **sizes)
+            line = results.log_robustness(answering, dataset, "test", measured["test"], **sizes)
             found = [*found, f"test      {line}"]
     said = [] if config.runtime == "keras" else [f"runtime   {runtime}"]
     card = cards.card_line(registered.run_id)  # now that this evaluation has finished, the card has it, too
     lines = [f"model     {registered.uri}", *said, *more, *found, *site.remarks(known), card]
-    print(report.summary([(measured[part], tables[part]) for part in measured], dataset.split, store, run_id, lines))
+    print(
+        results.run_summary([(measured[part], tables[part]) for part in measured], dataset.split, store, run_id, lines)
+    )
 
 
 def _images(
@@ -99,8 +103,8 @@ def _images(
 ) -> tuple["Dataset", str, "Contamination | None"]:
     """What the model meets, under which protocol; and, of another source, what of it the model has met before."""
     from brain_tumor.data.contamination import find_contamination
-    from brain_tumor.data.load import load_whole
-    from brain_tumor.data.logged import load_logged
+    from brain_tumor.data.dataset import load_whole
+    from brain_tumor.data.logged_split import load_logged
 
     data, size = config.data, int(registered.model.input_shape[1])
     if isinstance(data, LoggedData):

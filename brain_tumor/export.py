@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from brain_tumor import CLASSES, NOTICE, entry
-from brain_tumor.command_config import ExportConfig
-from brain_tumor.config import TrainConfig
+from brain_tumor.config.commands import ExportConfig
+from brain_tumor.config.train import TrainConfig
+from brain_tumor.config.validation import typed
 from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path
-from brain_tumor.typed import typed
 
 if TYPE_CHECKING:
-    from brain_tumor.data.load import Dataset
+    from brain_tumor.data.dataset import Dataset
     from brain_tumor.tracking.registry import RegisteredModel
 
 ABOUT = "model.json"
@@ -35,14 +35,14 @@ def export(raw: DictConfig) -> None:
     registered, dataset = _load(config)
 
     from brain_tumor.data.split import write_text
-    from brain_tumor.serving.exports import CALIBRATION_IMAGES, COMPARED_IMAGES, spread, write
+    from brain_tumor.serving.exports import CALIBRATION_IMAGES, COMPARED_IMAGES, spread, write_export
 
     compared = dataset.images(spread(dataset.rows("val"), COMPARED_IMAGES))
     calibration = dataset.images(spread(dataset.rows("train"), CALIBRATION_IMAGES))
     print(f"model       {registered.uri} ({dataset.split.name})")
     facts: dict[str, Any] = {}
     for name in config.formats:
-        path, agreement = write(name, registered.model, folder, compared, calibration)
+        path, agreement = write_export(name, registered.model, folder, compared, calibration)
         size = path.stat().st_size
         facts[name] = {"file": path.name, "bytes": size, **asdict(agreement)}
         print(f"{name:<11} {path}, {size / 2**20:.1f} MiB: {agreement}")
@@ -72,7 +72,7 @@ def _load(config: ExportConfig) -> "tuple[RegisteredModel, Dataset]":
 
     start_tensorflow()
 
-    from brain_tumor.data.logged import load_logged
+    from brain_tumor.data.logged_split import load_logged
     from brain_tumor.tracking import registry
 
     registered = registry.load_model(config.model_uri)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from brain_tumor import entry
-from brain_tumor.command_config import PredictConfig
-from brain_tumor.config import TrainConfig
+from brain_tumor.config.commands import PredictConfig
+from brain_tumor.config.train import TrainConfig
+from brain_tumor.config.validation import typed
 from brain_tumor.errors import InputError
-from brain_tumor.typed import typed
 
 if TYPE_CHECKING:
     from brain_tumor.serving.files import Read
@@ -30,7 +30,7 @@ def predict(raw: DictConfig) -> None:
     config = typed(PredictConfig, raw)
 
     from brain_tumor.serving.inputs import find_files
-    from brain_tumor.serving.results import check_out, journal_of
+    from brain_tumor.serving.journal import check_out, journal_of
     from brain_tumor.serving.runtimes import FORMATS, require
 
     if config.runtime in FORMATS:
@@ -77,7 +77,7 @@ def predict(raw: DictConfig) -> None:
         trained_on = registered.split.name
         print("\n".join(terminal.opening(predictor, trained_on, runtime, files, len(files.names) - len(names))))
         if journal is None:
-            print(terminal.header(registered.decision))
+            print(terminal.header(registered.uncertainty))
         bar = stack.enter_context(progress(len(names), "answering", "file", disable=journal is None))
         if journal:
             stack.enter_context(_kept(journal.path, tally, len(names)))
@@ -111,7 +111,7 @@ def _predictor(
     from brain_tumor.serving.choice import choose
     from brain_tumor.serving.predictor import keras_predictor
 
-    predictor = keras_predictor(registered.model, registered.uri, registered.decision)
+    predictor = keras_predictor(registered.model, registered.uri, registered.uncertainty)
     if config.runtime == "keras":
         return predictor, "keras", []
     first = list(islice(read, FIRST))

@@ -8,9 +8,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from brain_tumor import entry
-from brain_tumor.command_config import StudyConfig
+from brain_tumor.config.commands import StudyConfig
+from brain_tumor.config.validation import typed
 from brain_tumor.errors import InputError
-from brain_tumor.typed import typed
 
 
 def show(raw: DictConfig) -> None:

@@ -13,11 +13,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from brain_tumor import entry
-from brain_tumor.config import TrainConfig
+from brain_tumor.config.sweep import SweepConfig
+from brain_tumor.config.train import TrainConfig
+from brain_tumor.config.validation import plain, typed
 from brain_tumor.errors import InputError
-from brain_tumor.sweep.settings import SweepConfig
 from brain_tumor.sweep.signals import NUMBER
-from brain_tumor.typed import plain, typed
 
 # Where things are, and the machine that goes on.
 KEYS_BESIDE_RESUME = (
@@ -49,14 +49,14 @@ def train(raw: DictConfig) -> float | list[float]:
     config, overrides = request.config, request.overrides
     if config.resume:
         _check_resume(overrides, hydra.mode == RunMode.MULTIRUN)
-    from brain_tumor.training import job, several
+    from brain_tumor.jobs import multi_run, train
 
     if config.resume:
-        return several.resume(config, overrides)
+        return multi_run.resume(config, overrides)
     if hydra.mode == RunMode.MULTIRUN:  # of another sweeper
-        several.refuse(config)
+        multi_run.refuse(config)
         request = replace(request, config=replace(config, test=False))
-    return several.run(request) if several.members(config) else job.run(request)
+    return multi_run.run(request) if multi_run.members(config) else train.run(request)
 
 
 def _request(raw: DictConfig) -> Any:
@@ -64,7 +64,7 @@ def _request(raw: DictConfig) -> Any:
     typed(SweepConfig, values.pop("sweep", {}), "sweep.")
     config = typed(TrainConfig, values)
 
-    from brain_tumor.training.job import Request  # what is wrong with the configuration is said before this takes time
+    from brain_tumor.jobs.train import Request  # what is wrong with the configuration is said before this takes time
 
     hydra = HydraConfig.get()
     sweeps = ("sweep.", "sweep=", "sweep/")
@@ -73,17 +73,17 @@ def _request(raw: DictConfig) -> Any:
 
 
 def _trial(raw: DictConfig) -> float | list[float]:
+    from brain_tumor.jobs import train
     from brain_tumor.sweep.trial import conclude, current
-    from brain_tumor.training import job
 
     cwd = Path(HydraConfig.get().runtime.cwd)
     trial = current(raw.sweep.storage, cwd)
     if cwd.is_dir():  # some launchers start their jobs elsewhere; mlruns/ and relative paths are meant from here
         os.chdir(cwd)
     try:
-        return conclude(trial, lambda: job.run_trial(_request(raw), trial))
+        return conclude(trial, lambda: train.run_trial(_request(raw), trial))
     finally:
-        job.forget()
+        train.forget()
 
 
 def _check_resume(overrides: list[str], multirun: bool) -> None:

@@ -50,7 +50,7 @@ class OptunaStudySweeper(Sweeper):
 
 for _name, _hooks in {
     "optuna_study": "brain_tumor.sweep.hooks.Hooks",  # for any project
-    "brain_tumor": "brain_tumor.sweep.project.Project",  # with this one's own checks and reports
+    "brain_tumor": "brain_tumor.jobs.sweep.Project",  # with this one's own checks and reports
 }.items():
     ConfigStore.instance().store(
         group="hydra/sweeper",

@@ -3,12 +3,12 @@
 import numpy as np
 
 from brain_tumor import CLASSES
-from brain_tumor.evaluation.certainty.conformal import Sets
-from brain_tumor.evaluation.certainty.decision import Decision
-from brain_tumor.evaluation.certainty.outliers import Gaussians
-from brain_tumor.evaluation.certainty.scaling import Scaling
+from brain_tumor.evaluation.uncertainty.calibration import Scaling
+from brain_tumor.evaluation.uncertainty.conformal import Sets
+from brain_tumor.evaluation.uncertainty.fitting import Uncertainty
+from brain_tumor.evaluation.uncertainty.out_of_distribution import Gaussians
 
-DECISION = Decision(
+UNCERTAINTY = Uncertainty(
     classes=CLASSES,
     scaling=Scaling("none", np.ones(4), np.zeros(4), "as it is"),
     sets=Sets((0.9,), np.full((1, 4), 0.65), (100,) * 4, (100,) * 4),

@@ -10,11 +10,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from brain_tumor.app import _load, app
+from brain_tumor.config.app import PASSWORD, AppConfig
+from brain_tumor.config.validation import typed
 from brain_tumor.entry import conf_dir, literal
 from brain_tumor.errors import InputError
-from brain_tumor.serving.page import service
-from brain_tumor.serving.page.settings import PASSWORD, AppConfig
-from brain_tumor.typed import typed
+from brain_tumor.serving.review_page import service
 
 
 def composed(*overrides: str) -> Any:

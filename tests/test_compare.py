@@ -15,14 +15,14 @@ from toy import TINY, in_store
 
 from brain_tumor import CLASSES
 from brain_tumor.compare import overrides
-from brain_tumor.config import TrackingConfig
+from brain_tumor.config.train import TrackingConfig
 from brain_tumor.data.cache import hash_files
-from brain_tumor.data.logged import load_pictures
+from brain_tumor.data.logged_split import load_pictures
 from brain_tumor.data.split import Split
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation import comparison
 from brain_tumor.evaluation.metrics import Evaluation
-from brain_tumor.tracking import comparison_run, report, runs
+from brain_tumor.tracking import comparison_run, results, runs
 from brain_tumor.tracking.store import Store, open_store
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -69,7 +69,7 @@ def make(store: Store, split: Split, right: np.ndarray | None, job: str = "train
             rows = split.table.assign(later_column="x")  # whatever may come to stand in the tables
             said = np.where(right, LABELS, (LABELS + 1) % 4)
             evaluation = Evaluation(rows, 0.6 * np.eye(4)[said] + 0.1, CLASSES, "test part, folder, official")
-            report.log_evaluation(evaluation, "test", resamples=100)
+            results.log_evaluation(evaluation, "test", resamples=100)
     return run_id
 
 
@@ -206,7 +206,7 @@ def test_a_validation_part_that_leaks_is_marked(store: Store, split: Split) -> N
         run_ids.append(run_id)
         found.append(comparison_run.predictions(mlflow.get_run(run_id), "val", "run_a"))
     assert [each.title for each in found] == [title, "val part, folder, official"]
-    lines = comparison_run.summary(comparison.compare(*found, resamples=100), *map(mlflow.get_run, run_ids))
+    lines = comparison_run.comparison_summary(comparison.compare(*found, resamples=100), *map(mlflow.get_run, run_ids))
     assert [line for line in lines if "LEAKS: " in line] == [
         "  LEAKS: A had twins of val images in training, which flatters the scores"
     ]

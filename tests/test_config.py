@@ -7,16 +7,16 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from brain_tumor.command_config import EvaluateConfig, ExportConfig, LoggedData
-from brain_tumor.config import HardwareConfig, TrainConfig
+from brain_tumor.config.commands import EvaluateConfig, ExportConfig, LoggedData
+from brain_tumor.config.sweep import SweepConfig
+from brain_tumor.config.train import HardwareConfig, TrainConfig
+from brain_tumor.config.validation import plain, typed
 from brain_tumor.entry import conf_dir
 from brain_tumor.errors import InputError
 from brain_tumor.models.registry import BACKBONES
-from brain_tumor.sweep.request import read
 from brain_tumor.sweep.sampling import make_pruner, make_sampler
-from brain_tumor.sweep.settings import SweepConfig
+from brain_tumor.sweep.search_request import read
 from brain_tumor.sweep.space import overrides
-from brain_tumor.typed import plain, typed
 
 
 def composed(name: str, *overrides: str) -> DictConfig:

@@ -10,7 +10,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from brain_tumor.config import HardwareConfig
+from brain_tumor.config.train import HardwareConfig
 from brain_tumor.entry import literal
 from brain_tumor.paths import existing_path
 from brain_tumor.train import KEYS_BESIDE_RESUME

@@ -31,7 +31,7 @@ def test_train_writes_a_card_and_evaluate_adds_to_it(run: Run, tmp_path: Path) -
     assert f"card      {artifacts}/card/model_card.html\n" in done.stdout
     text = (artifacts / "card" / "model_card.md").read_text(encoding="utf-8")
     metrics, tags = metrics_of(work, trained), tags_of(work, trained)
-    decision = json.loads((artifacts / "decision" / "decision.json").read_text())
+    uncertainty = json.loads((artifacts / "decision" / "decision.json").read_text())
 
     assert text.splitlines()[4].startswith("> **SYNTHETIC")
     table = pd.read_csv(artifacts / "tables" / "test_metrics.csv").set_index("metric")
@@ -50,10 +50,10 @@ def test_train_writes_a_card_and_evaluate_adds_to_it(run: Run, tmp_path: Path) -
             f"{row['low']:.4f} to {row['high']:.4f}",
         ]
     facts = {row[0]: row[1] for row in certain if len(row) == 2}
-    assert facts['"not a brain MRI" beyond a distance of'] == f"{decision['distance']:.4f}"
+    assert facts['"not a brain MRI" beyond a distance of'] == f"{uncertainty['distance']:.4f}"
     assert facts["share of the test images that is answered"] == f"{metrics['test/answered']:.4f}"
     model = {row[0]: row[1] for row in rows(text, "Model")}
-    assert model["classes, in the order of the output"] == ", ".join(CLASSES) == ", ".join(decision["classes"])
+    assert model["classes, in the order of the output"] == ", ".join(CLASSES) == ", ".join(uncertainty["classes"])
     assert model["registered as"] == "brain-tumor version 1"
     data = {row[0]: row[1] for row in rows(text, "Data")}
     assert data["digest of the split"] == tags["data_digest"]

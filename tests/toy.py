@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from brain_tumor import CLASSES
-from brain_tumor.config import ProtocolConfig
+from brain_tumor.config.train import ProtocolConfig
 
 OFFICIAL = ProtocolConfig(name="official")
 # A run of seconds: a small network on small images.

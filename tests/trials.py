@@ -7,9 +7,9 @@ import numpy as np
 from hydra import compose, initialize_config_dir
 from toy import OFFICIAL
 
-from brain_tumor.config import PhaseConfig, TrainConfig
+from brain_tumor.config.train import PhaseConfig, TrainConfig
+from brain_tumor.config.validation import plain, typed
 from brain_tumor.entry import conf_dir
-from brain_tumor.typed import plain, typed
 
 # The first phase moves batch-norm statistics and draws dropout: all that must come back with the weights.
 SCHEDULE = (
@@ -60,8 +60,8 @@ def configured(images: Path, *overrides: str) -> TrainConfig:
 
 
 def prepared(images: Path, *overrides: str) -> Any:
-    from brain_tumor.data.load import load
-    from brain_tumor.training.run import prepare
+    from brain_tumor.data.dataset import load
+    from brain_tumor.training.preparation import prepare
 
     config = configured(images, *overrides)
     return prepare(config, load(config.data, image_size=32, protocol=OFFICIAL), None)
@@ -78,7 +78,7 @@ def trial(
     images: Path, folder: Path, *overrides: str, store: Path | None = None, stop_after: int | None = None, **hooks: Any
 ) -> tuple[int, Any]:
     """A trial as `train` runs one; returns what `warm_start` returned (-1: not called) and the trained run."""
-    from brain_tumor.training.run import train_model
+    from brain_tumor.training.preparation import train_model
 
     def on_epoch(row: dict[str, Any]) -> None:
         if row["step"] == stop_after:

@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 from brain_tumor.auditing import figures
 from brain_tumor.auditing.findings import Findings, find
 from brain_tumor.auditing.floor import shortcut_floor
-from brain_tumor.auditing.measures import measure
+from brain_tumor.auditing.image_features import image_features
 from brain_tumor.auditing.verdict import verdict
-from brain_tumor.config import DataConfig, Source
+from brain_tumor.config.train import DataConfig, Source
 from brain_tumor.data.cache import cache_folder
 from brain_tumor.data.grouping import joined, read_patients
-from brain_tumor.data.listing import Listing, find_roots, read_images
+from brain_tumor.data.image_table import Listing, read_images, source_folders
 from brain_tumor.data.twins import THRESHOLD, TwinGraph, find_twins
 from brain_tumor.data.twins.graph import SIZE
 from brain_tumor.errors import InputError
@@ -39,11 +39,11 @@ def examine(data: DataConfig, *, floor: bool) -> Audit:
         InputError: the images cannot be found, none can be decoded, or `data.patients` does not fit. Single files that
             cannot be decoded are findings.
     """
-    roots = find_roots(data)
+    roots = source_folders(data)
     listing = read_images(data, roots, data.image_size or SIZE)  # the twins' own size: decoded once
     graph = _group(listing, data)
     images = listing.table
-    measures = measure(listing.contents, data.workers)
+    measures = image_features(listing.contents, data.workers)
     rows = pd.Index(listing.contents.table["sha256"]).get_indexer(images["sha256"].tolist())
     sound = (images["error"] == "").to_numpy()
     images["contrast"] = np.where(sound, measures.contrast[rows], np.nan)

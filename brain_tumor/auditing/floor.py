@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from brain_tumor.auditing.measures import Measures
+from brain_tumor.auditing.image_features import ImageFeatures
 from brain_tumor.data.split import folds
 from brain_tumor.evaluation.bootstrap import mean_intervals
 from brain_tumor.progress import progress
@@ -30,7 +30,7 @@ class Shortcut:
 
     name: str  # as in metrics
     title: str
-    see: Callable[[pd.DataFrame, Measures, NDArray[np.int64]], Features]  # images, measures, their rows there
+    see: Callable[[pd.DataFrame, ImageFeatures, NDArray[np.int64]], Features]  # images, measures, their rows there
     model: Callable[[int, int], Any]  # seed, workers
 
 
@@ -66,27 +66,27 @@ def _majority(seed: int, workers: int) -> Any:
     return DummyClassifier(strategy="most_frequent")
 
 
-def _nothing(images: pd.DataFrame, measures: Measures, rows: NDArray[np.int64]) -> Features:
+def _nothing(images: pd.DataFrame, measures: ImageFeatures, rows: NDArray[np.int64]) -> Features:
     return np.zeros((len(rows), 1), np.float32)
 
 
-def _mode(images: pd.DataFrame, measures: Measures, rows: NDArray[np.int64]) -> Features:
+def _mode(images: pd.DataFrame, measures: ImageFeatures, rows: NDArray[np.int64]) -> Features:
     return np.asarray(pd.get_dummies(images["mode"]).to_numpy(np.float32))
 
 
-def _size(images: pd.DataFrame, measures: Measures, rows: NDArray[np.int64]) -> Features:
+def _size(images: pd.DataFrame, measures: ImageFeatures, rows: NDArray[np.int64]) -> Features:
     return np.asarray(images[["width", "height"]].to_numpy(np.float32))
 
 
-def _border(images: pd.DataFrame, measures: Measures, rows: NDArray[np.int64]) -> Features:
+def _border(images: pd.DataFrame, measures: ImageFeatures, rows: NDArray[np.int64]) -> Features:
     return measures.border[rows]
 
 
-def _statistics(images: pd.DataFrame, measures: Measures, rows: NDArray[np.int64]) -> Features:
+def _statistics(images: pd.DataFrame, measures: ImageFeatures, rows: NDArray[np.int64]) -> Features:
     return measures.statistics[rows]
 
 
-def _thumbnail(images: pd.DataFrame, measures: Measures, rows: NDArray[np.int64]) -> Features:
+def _thumbnail(images: pd.DataFrame, measures: ImageFeatures, rows: NDArray[np.int64]) -> Features:
     return measures.thumbnails[rows].reshape(len(rows), -1).astype(np.float32)
 
 
@@ -103,7 +103,7 @@ SHORTCUTS = (
 
 
 def shortcut_floor(
-    images: pd.DataFrame, measures: Measures, rows: NDArray[np.int64], *, seed: int, workers: int
+    images: pd.DataFrame, measures: ImageFeatures, rows: NDArray[np.int64], *, seed: int, workers: int
 ) -> pd.DataFrame:
     """Accuracy of every shortcut on the official test part, and pooled over grouped folds, with progress.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from brain_tumor.auditing.examine import Audit
-from brain_tumor.auditing.page import page
+from brain_tumor.auditing.html import page
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.drawing import save
 from brain_tumor.paths import existing_path
@@ -59,7 +59,7 @@ def tables(audit: Audit) -> dict[str, pd.DataFrame]:
     return every if audit.floor is None else every | {"floor": audit.floor}
 
 
-def write(audit: Audit, place: Path) -> None:
+def write_report(audit: Audit, place: Path) -> None:
     """Make the folder `place` with the page, `tables/` and `figures/`; it has its name only once it is complete.
 
     Raises:
@@ -81,7 +81,7 @@ def write(audit: Audit, place: Path) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def summary(audit: Audit) -> str:
+def audit_summary(audit: Audit) -> str:
     """What is printed: the verdict, then the counts, the twins and the floor as short tables."""
     found = audit.found
     text = [f"Audit of {audit.title}", "", *audit.verdict]

@@ -190,7 +190,7 @@ def balance(facts: Facts) -> str:
 
 def output(facts: Facts) -> str:
     said = "Probabilities of the classes; the answer is the most probable one."
-    if facts.decision is None:
+    if facts.uncertainty is None:
         return f"{said} Nothing else was fitted."
     return (
         f'{said} Prediction sets and the thresholds of "not sure" and "not a brain MRI": see Calibration and certainty.'

@@ -21,7 +21,7 @@ def build(facts: Facts) -> Card:
     return Card(f"Model card: {facts.run.name}", opening(facts), tuple(sections))
 
 
-def summary(facts: Facts, where: str, limit: int) -> str:
+def card_summary(facts: Facts, where: str, limit: int) -> str:
     """What a model's registry says of it, as Markdown of at most `limit` characters that opens with NOTICE.
 
     `where` says where the whole card is.

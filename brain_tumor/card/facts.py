@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from brain_tumor.data.split import Split
-from brain_tumor.evaluation.certainty.decision import Decision
+from brain_tumor.evaluation.uncertainty.fitting import Uncertainty
 
 NOTHING = "–"
 Row = Mapping[Hashable, Any]
@@ -58,7 +58,7 @@ class Facts:
     params: Mapping[str, str]
     config: Mapping[str, Any] | None  # the composed configuration as plain values
     split: Split | None
-    decision: Decision | None
+    uncertainty: Uncertainty | None
     packages: Mapping[str, str]  # name -> version; empty: unknown
     python: str | None  # version
     epochs: tuple[tuple[int, float], ...]  # step and `monitor` of every finished epoch

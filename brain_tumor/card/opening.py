@@ -4,7 +4,7 @@ from brain_tumor import NOTICE
 from brain_tumor.card.blocks import Alert, Block, Paragraph, Points, Section, pairs
 from brain_tumor.card.facts import NOTHING, Facts, Logged, listed, scored, shown
 from brain_tumor.data.protocol import leak
-from brain_tumor.evaluation.certainty.decision import warnings
+from brain_tumor.evaluation.uncertainty.fitting import warnings
 
 SYNTHETIC = (
     "SYNTHETIC: it was trained and measured on generated images, so none of its scores says anything of a patient."
@@ -85,7 +85,7 @@ def limits(facts: Facts) -> list[str]:
     if unnamed := nameless(facts):
         lines.append(f"{unnamed}, so slices of one patient may stand on both sides of the split.")
     lines.append("Age, sex, scanner and sequence of the images are not known to it, so no score is given by them.")
-    lines += [f"{line[0].upper()}{line[1:]}." for line in (warnings(facts.decision) if facts.decision else [])]
+    lines += [f"{line[0].upper()}{line[1:]}." for line in (warnings(facts.uncertainty) if facts.uncertainty else [])]
     return lines
 
 

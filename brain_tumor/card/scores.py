@@ -74,13 +74,13 @@ def _confusion(facts: Facts, part: str) -> Grid | None:
 
 def certainty(facts: Facts) -> Section:
     """Calibration, prediction sets, "not sure" and "not a brain MRI"."""
-    decision, metrics = facts.decision, facts.run.metrics
-    if decision is None:
+    uncertainty, metrics = facts.uncertainty, facts.run.metrics
+    if uncertainty is None:
         return Section(
             "Calibration and certainty",
-            (Paragraph("Open: the run holds no decision, so its probabilities are as trained and nothing is fitted."),),
+            (Paragraph("Open: the run holds no fitted uncertainty, so its probabilities are as trained."),),
         )
-    scaling = decision.scaling
+    scaling = uncertainty.scaling
     how = f"temperature {number(scaling.temperature)}" if scaling.kind == "temperature" else scaling.kind
     blocks: list[Block] = [pairs([("scaling", how), ("why", scaling.why)])]
     rows = []
@@ -127,13 +127,15 @@ def _sets(facts: Facts) -> list[Block]:
 
 
 def _answers(facts: Facts) -> list[tuple[str, str]]:
-    decision, metrics = facts.decision, facts.run.metrics
-    assert decision is not None
-    limit = number(decision.confidence) if np.isfinite(decision.confidence) else "none reaches it: all are not sure"
+    uncertainty, metrics = facts.uncertainty, facts.run.metrics
+    assert uncertainty is not None
+    limit = (
+        number(uncertainty.confidence) if np.isfinite(uncertainty.confidence) else "none reaches it: all are not sure"
+    )
     rows = [
-        ("accuracy wanted of what is answered", number(decision.accuracy)),
+        ("accuracy wanted of what is answered", number(uncertainty.accuracy)),
         ('"not sure" below a confidence of', limit),
-        ('"not a brain MRI" beyond a distance of', number(decision.distance)),
+        ('"not a brain MRI" beyond a distance of', number(uncertainty.distance)),
     ]
     named = {
         "answered": "share of the test images that is answered",

@@ -62,7 +62,7 @@ def _methods(facts: Facts) -> list[Item]:
     parts, trained = " ".join(filter(None, [partition(facts), roles(facts)])), training(facts)
     picked, unknown = chosen(facts)
     sites = len(set(facts.split.table["site"])) if facts.split is not None else 0
-    updated = facts.decision.scaling.kind if facts.decision is not None else ""
+    updated = facts.uncertainty.scaling.kind if facts.uncertainty is not None else ""
     return [
         Item("12a", "how the data were used", parts, "" if parts else "the split."),
         Item("12b", "handling of predictors", "uint8 RGB 0..255; scaling to the network's range is a layer of it."),
@@ -145,7 +145,7 @@ def _results(facts: Facts) -> list[Item]:
 
 
 def _poor(facts: Facts) -> tuple[str, str]:
-    if facts.decision is None:
+    if facts.uncertainty is None:
         return "", "nothing tells images that are no brain MRI."
     return (
         '"Not a brain MRI" and "not sure" are said beyond fitted thresholds.',

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.config import AugmentConfig
+from brain_tumor.config.train import AugmentConfig
 from brain_tumor.errors import InputError
 
 # (image (H, W, 3) uint8, epoch, index) -> image of the same shape and type

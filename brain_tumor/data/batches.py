@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.data.ahead import worked_ahead
 from brain_tumor.data.augment import Augment
 from brain_tumor.data.pixels import Pixels
+from brain_tumor.data.prefetch import worked_ahead
 
 # inputs (B, …), labels (B,) and, where images are weighted, those (B,)
 Batch = tuple[NDArray[Any], NDArray[np.int32]] | tuple[NDArray[Any], NDArray[np.int32], NDArray[np.float32]]

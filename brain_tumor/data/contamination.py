@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from brain_tumor.data.cache import cache_folder
 from brain_tumor.data.grouping import joined, patients_table
-from brain_tumor.data.listing import listed_paths, locate
+from brain_tumor.data.image_table import listed_paths, locate
 from brain_tumor.data.split import Split
 from brain_tumor.data.twins import find_twins
 

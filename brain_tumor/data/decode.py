@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from brain_tumor.data.costly import MAX_EXIF, OVER_EXIF, SCAN, costly, scanned
+from brain_tumor.data.decompression_limits import MAX_EXIF, OVER_EXIF, SCAN, costly, scanned
 
 DECODE_VERSION = 2  # part of the cache's key: raise it whenever other pixels come out of the same bytes
 MAX_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs (a quarter GiB of RGB)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from brain_tumor.data.cache import cache_folder
 from brain_tumor.data.components import components
-from brain_tumor.data.listing import listed_paths
+from brain_tumor.data.image_table import listed_paths
 from brain_tumor.data.twins import find_twins
 from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path

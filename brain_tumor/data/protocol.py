@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from brain_tumor import CLASSES
-from brain_tumor.config import DataConfig, ProtocolConfig
+from brain_tumor.config.train import DataConfig, ProtocolConfig
 from brain_tumor.data.split import Split, carve, folds
 from brain_tumor.errors import InputError
 

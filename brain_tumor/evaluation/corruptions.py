@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.config import AugmentConfig
+from brain_tumor.config.train import AugmentConfig
 from brain_tumor.data.augment import build
 
 Images = NDArray[np.uint8]  # (B, S, S, 3) RGB 0..255

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from statistics import median
 from typing import Any
 
-from brain_tumor.data.load import Dataset
+from brain_tumor.data.dataset import Dataset
 from brain_tumor.evaluation.prediction import predict
 
 COSTS = ("cost/inference_ms", "cost/parameters")

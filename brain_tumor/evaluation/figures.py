@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from brain_tumor.evaluation.certainty import abstention
 from brain_tumor.evaluation.drawing import (
     ACCENT,
     BEST,
@@ -23,6 +22,7 @@ from brain_tumor.evaluation.drawing import (
 )
 from brain_tumor.evaluation.metrics import Evaluation, calibration, score
 from brain_tumor.evaluation.sheets import gradcam_sheet, mistakes
+from brain_tumor.evaluation.uncertainty import abstention
 
 __all__ = ["confusion", "curves", "gradcam_sheet", "mistakes", "reliability", "risk_coverage", "roc", "save"]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from matplotlib.figure import Figure
 
-from brain_tumor.data.load import Dataset
+from brain_tumor.data.dataset import Dataset
 from brain_tumor.evaluation import figures, sheets
 from brain_tumor.evaluation.explanation.maps import Explainer, explain
 from brain_tumor.evaluation.metrics import Evaluation

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from brain_tumor.data.load import Dataset
+from brain_tumor.data.dataset import Dataset
 from brain_tumor.evaluation.bootstrap import drawn_groups
 from brain_tumor.evaluation.corruptions import CORRUPTIONS, Corruption, Images, corrupter
 from brain_tumor.evaluation.metrics import Evaluation, score

@@ -76,9 +76,9 @@ def mistakes(
         axes.imshow(np.asarray(images[position]))
         axes.set_axis_off()
         truth, said = evaluation.labels[position], evaluation.predictions[position]
-        write(axes, 28, f"true {_name(evaluation, truth)}", color=class_colour(truth), weight="bold")
-        write(axes, 15, f"predicted {_said(evaluation, position)}", color=class_colour(said))
-        write(axes, 4, _path(evaluation, position, 44), color=FAINT, fontsize=6.5)
+        caption(axes, 28, f"true {_name(evaluation, truth)}", color=class_colour(truth), weight="bold")
+        caption(axes, 15, f"predicted {_said(evaluation, position)}", color=class_colour(said))
+        caption(axes, 4, _path(evaluation, position, 44), color=FAINT, fontsize=6.5)
     return figure
 
 
@@ -121,8 +121,8 @@ def gradcam_sheet(
             _explain(panels, np.asarray(images[position]), maps[position], mask)
             right = evaluation.correct[position]
             verdict = f"{'right' if right else 'WRONG'}: predicted {_said(evaluation, position)}"
-            write(panels[0], 13, verdict, color=INK if right else ALARM, weight="bold")
-            write(panels[0], 3, _path(evaluation, position, 80), color=FAINT, fontsize=6.5)
+            caption(panels[0], 13, verdict, color=INK if right else ALARM, weight="bold")
+            caption(panels[0], 3, _path(evaluation, position, 80), color=FAINT, fontsize=6.5)
             if place % 2 == 0:
                 mark(panels[0], f"true {_name(evaluation, index)}", class_colour(index))
         line += -(-len(block) // 2)
@@ -146,7 +146,7 @@ def outline(panels: list[Axes], mask: NDArray[np.bool_] | None) -> None:
             axes.contour(mask, levels=[0.5], colors="#56E0FF", linewidths=1.2)
 
 
-def write(axes: Axes, points: float, text: str, **style: Any) -> None:
+def caption(axes: Axes, points: float, text: str, **style: Any) -> None:
     """Write above an image, from its left edge, `points` above it."""
     style = {"fontsize": 8.5, "parse_math": False, "annotation_clip": False} | style
     axes.annotate(text, (0, 1), (0, points), xycoords="axes fraction", textcoords="offset points", **style)

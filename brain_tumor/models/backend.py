@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from brain_tumor.config import HardwareConfig
+from brain_tumor.config.train import HardwareConfig
 from brain_tumor.errors import InputError
 from brain_tumor.models.hardware import Execution, Gpu, Machine, choose, describe
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from brain_tumor.config import HardwareConfig, PhaseConfig
+from brain_tumor.config.train import HardwareConfig, PhaseConfig
 from brain_tumor.errors import InputError
 
 Precision = Literal["float32", "bfloat16", "float16"]

@@ -21,7 +21,7 @@ def batched(run: Runtime, batch_size: int = EVALUATION_BATCH) -> Iterator[Runtim
 
     No request waits for others to come: the first of them goes at once, and whatever has come while it was answered
     makes up the next batch, up to `batch_size` images (more where one request alone has more). Meanwhile BLAS has one
-    thread in this process: a decision's products are too small for more, which wait by spinning; where requests came
+    thread in this process: the distance's products are too small for more, which wait by spinning; where requests came
     together, that took ten times the processor time of the products, and more than the network.
     """
     waiting: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.data.load import Dataset
+from brain_tumor.data.dataset import Dataset
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.corruptions import CORRUPTIONS
 from brain_tumor.evaluation.prediction import Runtime, answering, observing

@@ -98,7 +98,7 @@ def make(
     return run, agreement
 
 
-def write(name: str, model: Any, folder: Path, images: Images, calibration: Images) -> tuple[Path, Agreement]:
+def write_export(name: str, model: Any, folder: Path, images: Images, calibration: Images) -> tuple[Path, Agreement]:
     """`make` an export, and only then give the file its name in `folder`.
 
     Raises:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.data.ahead import worked_ahead
 from brain_tumor.data.decode import CorruptImageError
+from brain_tumor.data.prefetch import worked_ahead
 from brain_tumor.data.scans.opening import read_scan
 from brain_tumor.data.scans.scan import Plane
 from brain_tumor.evaluation.prediction import EVALUATION_BATCH

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from brain_tumor import CLASSES
-from brain_tumor.command_config import MapsConfig
+from brain_tumor.config.commands import MapsConfig
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.gradcam import Kind
 from brain_tumor.evaluation.explanation.maps import check_layer, mapper

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_tumor import CLASSES
-from brain_tumor.evaluation.certainty.decision import Decision, decide
 from brain_tumor.evaluation.prediction import Outputs, Runtime, answering, observe, observing
+from brain_tumor.evaluation.uncertainty.fitting import Uncertainty, answers_of
 
 VOLUME_SHARE, VOLUME_LEAST = 0.1, 3
 VOLUME_RULE = (
@@ -26,7 +26,7 @@ class Predictor:
     uri: str  # models:/NAME/VERSION or runs:/…
     run: Runtime
     size: int  # pixels a side that it takes
-    decision: Decision | None  # None: it says a class and probabilities alone
+    uncertainty: Uncertainty | None  # None: it says a class and probabilities alone
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Prediction:
 
     label: str
     probabilities: Mapping[str, float]  # class -> calibrated probability, in the order of CLASSES
-    # Where the model has no decision, and of volumes, which it was not fitted to: no sets, and None.
+    # Where the model has no fitted uncertainty, and of volumes, which it was not fitted to: no sets, and None.
     sets: Mapping[float, tuple[str, ...]]  # level -> the classes that hold the true one so often
     not_sure: bool | None  # the confidence is too low to answer
     not_brain_mri: bool | None  # too far from what was trained on
@@ -55,9 +55,9 @@ class ScanPrediction:
         return self.volume or self.slices[0]
 
 
-def keras_predictor(model: Any, uri: str, decision: Decision | None) -> Predictor:
+def keras_predictor(model: Any, uri: str, uncertainty: Uncertainty | None) -> Predictor:
     """A Keras classifier that answers by itself; one thread at a time may ask it (see `batching.batched`)."""
-    return Predictor(uri, answering(observing(model)), int(model.input_shape[1]), decision)
+    return Predictor(uri, answering(observing(model)), int(model.input_shape[1]), uncertainty)
 
 
 def predict_slices(predictor: Predictor, pixels: NDArray[np.uint8]) -> tuple[Prediction, ...]:
@@ -81,9 +81,9 @@ def predict_scans(predictor: Predictor, scans: Sequence[NDArray[np.uint8]]) -> I
 
 def _predictions(predictor: Predictor, outputs: Outputs) -> tuple[Prediction, ...]:
     rows = [dict(zip(CLASSES, row.tolist(), strict=True)) for row in outputs.probabilities]
-    if predictor.decision is None:
+    if predictor.uncertainty is None:
         return tuple(Prediction(max(row, key=row.__getitem__), row, {}, None, None) for row in rows)
-    answers = decide(predictor.decision, outputs)
+    answers = answers_of(predictor.uncertainty, outputs)
     return tuple(
         Prediction(answer.label, row, answer.sets, answer.not_sure, answer.not_brain_mri)
         for answer, row in zip(answers, rows, strict=True)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from brain_tumor import NOTICE
-from brain_tumor.evaluation.certainty.decision import Decision, warnings
+from brain_tumor.evaluation.uncertainty.fitting import Uncertainty, warnings
 from brain_tumor.serving.files import Read
 from brain_tumor.serving.inputs import Files
 from brain_tumor.serving.predictor import VOLUME_RULE, Predictor, ScanPrediction
@@ -57,17 +57,17 @@ def opening(predictor: Predictor, trained_on: str, runtime: str, files: Files, b
     """Who answers, what it cannot say, and which files; `before` of them have been answered earlier."""
     yield f"model     {predictor.uri}, trained on {trained_on}; {runtime}"
     yield f"          {NOTICE}"
-    if predictor.decision is not None:
-        yield from (f"warning   {line}" for line in warnings(predictor.decision))
+    if predictor.uncertainty is not None:
+        yield from (f"warning   {line}" for line in warnings(predictor.uncertainty))
     yield f"files     {len(files.names)} in {files.base}" + (f", {before} of them answered before" if before else "")
     if files.skipped:
         kinds = ", ".join(f"{count} {kind}" for kind, count in files.skipped.most_common())
         yield f"          {files.skipped.total()} left out: {kinds}"
 
 
-def header(decision: Decision | None) -> str:
+def header(uncertainty: Uncertainty | None) -> str:
     """The names of the columns of `row`."""
-    level = f"{min(decision.sets.levels):.0%} set" if decision is not None and decision.sets.levels else ""
+    level = f"{min(uncertainty.sets.levels):.0%} set" if uncertainty is not None and uncertainty.sets.levels else ""
     return f"{'file':<{WIDTH}} {'class':<11} {'probability':>11}  {level}".rstrip()
 
 

@@ -44,7 +44,7 @@ class Plot:
     size: tuple[float, float]  # inches, of the PNG
 
 
-def write(study: Study, folder: Path) -> list[str]:
+def write_figures(study: Study, folder: Path) -> list[str]:
     """Draw what can be drawn of a study into `folder`: a PNG a figure, and `study.html`; returns the files' names.
 
     Figures for which there are too few trials are left out. One that fails is left out with a line on stderr.

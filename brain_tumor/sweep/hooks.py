@@ -4,7 +4,7 @@ from typing import Any
 
 import optuna
 
-from brain_tumor.sweep.settings import SweepConfig
+from brain_tumor.config.sweep import SweepConfig
 
 
 class Hooks:

@@ -17,9 +17,9 @@ from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 
+from brain_tumor.config.sweep import Direction
 from brain_tumor.errors import InputError
 from brain_tumor.sweep.sampling import suggest
-from brain_tumor.sweep.settings import Direction
 from brain_tumor.sweep.space import Space, Value, canonical
 from brain_tumor.sweep.storage import MAX_RETRY, retry_afresh
 

@@ -10,8 +10,8 @@ import mlflow
 import yaml
 
 from brain_tumor.auditing.examine import Audit
-from brain_tumor.auditing.report import PAGE, write
-from brain_tumor.config import DataConfig, Source
+from brain_tumor.auditing.report import PAGE, write_report
+from brain_tumor.config.train import DataConfig, Source
 from brain_tumor.tracking.runs import git_tags, log_environment
 
 FOLDER = "report"  # of the artifacts
@@ -34,7 +34,7 @@ def log(audit: Audit, composed: dict[str, Any], run_id: str) -> str:
     log_environment()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / FOLDER
-        write(audit, place)
+        write_report(audit, place)
         mlflow.log_artifacts(str(place), FOLDER)
     page = f"{mlflow.get_run(run_id).info.artifact_uri}/{FOLDER}/{PAGE}"
     return url2pathname(urlparse(page).path) if page.startswith("file:") else page

@@ -18,11 +18,11 @@ from mlflow.exceptions import MlflowException
 
 from brain_tumor import CLASSES, NOTICE
 from brain_tumor.card import html, markdown
-from brain_tumor.card.build import build, summary
+from brain_tumor.card.build import build, card_summary
 from brain_tumor.card.facts import Facts, Logged
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.site import UNKNOWN
-from brain_tumor.tracking.decisions import load_decision
+from brain_tumor.tracking.logged_uncertainty import load_uncertainty
 from brain_tumor.tracking.predictions import FLATTERING
 from brain_tumor.tracking.runs import download, load_config, load_split
 
@@ -50,7 +50,7 @@ def write_card(run_id: str) -> str:
     for version in client.search_model_versions(f"run_id='{run_id}'"):
         where = f"artifact {FOLDER}/{MARKDOWN} of the run"
         if _ours(version.description, where):
-            said = summary(facts, where, DESCRIPTION_LIMIT)
+            said = card_summary(facts, where, DESCRIPTION_LIMIT)
             client.update_model_version(version.name, version.version, description=said)
     page = f"{client.get_run(run_id).info.artifact_uri}/{FOLDER}/{PAGE}"
     return url2pathname(urlparse(page).path) if page.startswith("file:") else page
@@ -99,15 +99,15 @@ def gather(run_id: str) -> Facts:
     unread: list[str] = []
     requirements = _text(run, "environment/requirements.txt", unread)
     packages = dict(line.split("==", 1) for line in (requirements or "").splitlines() if "==" in line)
-    decision = _read(lambda: load_decision(run_id), unread)
+    uncertainty = _read(lambda: load_uncertainty(run_id), unread)
     monitor = run.data.tags.get("monitor", "")
     return Facts(
         run=_logged(run, unread),
-        classes=decision.classes if decision is not None else CLASSES,
+        classes=uncertainty.classes if uncertainty is not None else CLASSES,
         params=dict(run.data.params),
         config=_read(lambda: load_config(run_id), unread),
         split=_read(lambda: load_split(run_id), unread),
-        decision=decision,
+        uncertainty=uncertainty,
         packages=packages,
         python=_python(run),
         epochs=_epochs(run_id, monitor),

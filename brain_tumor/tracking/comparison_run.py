@@ -15,7 +15,7 @@ from brain_tumor.evaluation.comparison_figures import changed_sheet, forest
 from brain_tumor.evaluation.metrics import HEADLINE, Evaluation
 from brain_tumor.tracking import registry
 from brain_tumor.tracking.predictions import FLATTERING, read_predictions
-from brain_tumor.tracking.report import log_figure
+from brain_tumor.tracking.results import log_figure
 from brain_tumor.tracking.runs import git_tags, log_table
 
 
@@ -142,7 +142,7 @@ def log(found: Comparison, names: tuple[str, str], images: Mapping[str, NDArray[
         log_figure(changed_sheet(found.changed, images, found.title), "changed")
 
 
-def summary(found: Comparison, a: Run, b: Run) -> list[str]:
+def comparison_summary(found: Comparison, a: Run, b: Run) -> list[str]:
     """The lines that say what came of it."""
     rows = found.pair.a.rows
     runs = {"A": a, "B": b}

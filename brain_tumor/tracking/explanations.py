@@ -8,8 +8,8 @@ import mlflow
 import numpy as np
 
 from brain_tumor import CLASSES
-from brain_tumor.config import ExplainConfig
-from brain_tumor.data.load import Dataset
+from brain_tumor.config.train import ExplainConfig
+from brain_tumor.data.dataset import Dataset
 from brain_tumor.evaluation.explanation import figures, removal, sanity
 from brain_tumor.evaluation.explanation.kinds import candidates, fallback
 from brain_tumor.evaluation.explanation.localisation import SCORES
@@ -23,15 +23,15 @@ from brain_tumor.evaluation.explanation.scores import (
     Reference,
     Survey,
     compare_kinds,
+    fit_reference,
     known_lesions,
     score_lesions,
-    settle,
     survey,
     tabulate,
     why_none,
 )
 from brain_tumor.evaluation.metrics import Evaluation
-from brain_tumor.tracking.report import log_figure, log_pictures
+from brain_tumor.tracking.results import log_figure, log_pictures
 from brain_tumor.tracking.runs import log_table, tag
 
 logger = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ def _validated(
         log_table(table, "tables/val_map_kinds.csv")
         log_figure(figures.kinds(table, evaluations["val"].title), "val/map_kinds")
         tag(explain_method=kinds[best][0], explain_layer=kinds[best][1])
-    return Explainer(model, *kinds[best], config.views), settle(lesions, found[best]), found[best]
+    return Explainer(model, *kinds[best], config.views), fit_reference(lesions, found[best]), found[best]
 
 
 def _log_scores(

@@ -11,12 +11,12 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
 from brain_tumor import NOTICE
-from brain_tumor.config import LOWER_IS_BETTER
+from brain_tumor.config.train import LOWER_IS_BETTER
 from brain_tumor.data.split import Split
 from brain_tumor.errors import InputError
-from brain_tumor.evaluation.certainty.decision import Decision
+from brain_tumor.evaluation.uncertainty.fitting import Uncertainty
 from brain_tumor.tracking import served
-from brain_tumor.tracking.decisions import load_decision
+from brain_tumor.tracking.logged_uncertainty import load_uncertainty
 from brain_tumor.tracking.runs import load_config, load_split
 
 CHAMPION = "champion"
@@ -33,15 +33,15 @@ class RegisteredModel:
     version: str | None
     config: dict[str, Any]
     split: Split
-    decision: Decision | None  # None: logged before there were any, or by a sweep's trial
+    uncertainty: Uncertainty | None  # None: logged before there were any, or by a sweep's trial
 
 
 def log_model(
-    model: Any, decision: Decision | None = None, *, register: str | None, tags: Mapping[str, str]
+    model: Any, uncertainty: Uncertainty | None = None, *, register: str | None, tags: Mapping[str, str]
 ) -> tuple[str, str | None]:
     """Save a Keras model, ready to serve, in the current run and register it under `register`.
 
-    Returns its URI and its version. `decision` travels inside it; a sweep's trial has none. A run that was resumed
+    Returns its URI and its version. `uncertainty` travels inside it; a sweep's trial has none. A run that was resumed
     after its model had been registered keeps that version.
     """
     run = mlflow.active_run()
@@ -56,7 +56,7 @@ def log_model(
         name="model",
         flavor_name="keras",
         model=model,
-        decision=decision,
+        uncertainty=uncertainty,
         pip_requirements=requirements,
     )
     if register is None:
@@ -160,7 +160,7 @@ def load_model(uri: str, key: str = "model_uri") -> RegisteredModel:
         ) from error
     if not info.run_id:
         raise InputError(f"{key}={uri} belongs to no run, so its split is unknown: train it with brain_tumor.train")
-    made_by = load_config(info.run_id), load_split(info.run_id), load_decision(info.run_id)
+    made_by = load_config(info.run_id), load_split(info.run_id), load_uncertainty(info.run_id)
     return RegisteredModel(model, exact, info.run_id, name, version, *made_by)
 
 

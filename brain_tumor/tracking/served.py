@@ -1,8 +1,8 @@
 """A saved model that answers for files: `mlflow models serve` and `mlflow.pyfunc.load_model`.
 
 It has two flavours. `keras` is the classifier alone, as `mlflow.keras` saves it; `pyfunc` is what serves, from code and
-without a pickle: it opens the files, fits them, and says what the decision allows, with `serving.predictor`. Both read
-the same `.keras` file. The decision lies beside it, so that no tracking store is needed.
+without a pickle: it opens the files, fits them, and says what is sure of them, with `serving.predictor`. Both read
+the same `.keras` file. The fitted uncertainty lies beside it, so that no tracking store is needed.
 """
 
 import json
@@ -26,8 +26,8 @@ from mlflow.pyfunc import PythonModel
 from mlflow.types.schema import ColSpec, Schema
 
 from brain_tumor.errors import InputError
-from brain_tumor.evaluation.certainty.decision import Decision
-from brain_tumor.evaluation.certainty.decision_files import read_decision, write_decision
+from brain_tumor.evaluation.uncertainty.files import read_uncertainty, write_uncertainty
+from brain_tumor.evaluation.uncertainty.fitting import Uncertainty
 from brain_tumor.models.backend import default_threads, start_tensorflow
 from brain_tumor.serving.batching import batched
 from brain_tumor.serving.predictor import Predictor, keras_predictor, predict_scan
@@ -39,14 +39,14 @@ from brain_tumor.serving.requests import fitted, sent_files
 # _enforce_mlflow_datatype). So it is text here, and decoded by us.
 SIGNATURE = ModelSignature(Schema([ColSpec("string", "content"), ColSpec("string", "plane", required=False)]))
 CODE = Path(__file__).with_name("served_code.py")
-CLASSIFIER, DECISION = "classifier", "decision"  # the artifacts
+CLASSIFIER, UNCERTAINTY = "classifier", "decision"  # the artifacts, as the first release named them
 KERAS_FILE = "model.keras"  # named by mlflow.keras, whose flavour names its folder alone
 
 
 def save_model(
-    path: str, mlflow_model: Model, model: Any, decision: Decision | None, pip_requirements: list[str]
+    path: str, mlflow_model: Model, model: Any, uncertainty: Uncertainty | None, pip_requirements: list[str]
 ) -> None:
-    """Save a Keras classifier with its decision, if it has one, into `path`; called by `mlflow.models.Model.log`."""
+    """Save a Keras classifier, and its uncertainty if it has one, in `path`; called by `mlflow.models.Model.log`."""
     import keras
 
     with tempfile.TemporaryDirectory() as text:
@@ -54,10 +54,10 @@ def save_model(
         folder.mkdir()
         model.save(folder / KERAS_FILE)
         artifacts = {CLASSIFIER: str(folder)}
-        if decision is not None:
-            (Path(text) / DECISION).mkdir()
-            write_decision(decision, Path(text) / DECISION)
-            artifacts[DECISION] = str(Path(text) / DECISION)
+        if uncertainty is not None:
+            (Path(text) / UNCERTAINTY).mkdir()
+            write_uncertainty(uncertainty, Path(text) / UNCERTAINTY)
+            artifacts[UNCERTAINTY] = str(Path(text) / UNCERTAINTY)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # on the input example, which is not given
             mlflow.pyfunc.save_model(
@@ -89,7 +89,7 @@ class ServedModel(PythonModel):  # type: ignore[misc]
     """Answers for files; any number of threads may ask at once. Nothing of a request is logged."""
 
     def load_context(self, context: Any) -> None:
-        """Load the classifier and the decision, and answer once, so that no client waits for TensorFlow's tracing."""
+        """Load classifier and uncertainty, and answer once, so that no client waits for TensorFlow's tracing."""
         start_tensorflow()
         # MLflow would log the names of columns and parameters that it does not know, as a client chose them.
         logging.getLogger("mlflow.models.utils").setLevel(logging.ERROR)
@@ -98,12 +98,14 @@ class ServedModel(PythonModel):  # type: ignore[misc]
 
         folder = Path(context.artifacts[CLASSIFIER])
         model = keras.saving.load_model(folder / KERAS_FILE, compile=False, safe_mode=True)
-        decision = read_decision(Path(context.artifacts[DECISION])) if DECISION in context.artifacts else None
+        uncertainty = (
+            read_uncertainty(Path(context.artifacts[UNCERTAINTY])) if UNCERTAINTY in context.artifacts else None
+        )
         uri, self.run_id = _origin(folder.parents[1])
-        alone = keras_predictor(model, uri, decision)
+        alone = keras_predictor(model, uri, uncertainty)
         self.until_exit = ExitStack()
         together = self.until_exit.enter_context(batched(alone.run))
-        self.predictor = Predictor(uri, together, alone.size, decision)
+        self.predictor = Predictor(uri, together, alone.size, uncertainty)
         # A small file may decode to gigabytes: no more of them at once than there are cores to do it.
         self.decoding = threading.Semaphore(default_threads())
         predict_scan(self.predictor, np.zeros((1, alone.size, alone.size, 3), np.uint8))

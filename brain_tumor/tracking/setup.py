@@ -6,13 +6,13 @@ from typing import Any
 
 import mlflow
 
-from brain_tumor.config import TrainConfig
+from brain_tumor.config.train import TrainConfig
 from brain_tumor.data.grouping import count_patients
 from brain_tumor.data.protocol import leak
 from brain_tumor.data.split import Split
+from brain_tumor.jobs.preflight import image_size
 from brain_tumor.tracking.registry import RegisteredModel
 from brain_tumor.tracking.runs import git_tags, log_config, log_environment, log_split, log_table
-from brain_tumor.training.preflight import image_size
 
 GROUPS = ("data", "model", "augment", "schedule", "hardware")
 

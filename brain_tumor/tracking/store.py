@@ -11,7 +11,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from brain_tumor.config import TrackingConfig
+from brain_tumor.config.train import TrackingConfig
 from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path
 

@@ -193,11 +193,11 @@ def _figures_due(study: Study) -> bool:
 
 def _log_figures(client: mlflow.MlflowClient, run_id: str, study: Study) -> None:
     try:
-        from brain_tumor.sweep.figures import write
+        from brain_tumor.sweep.figures import write_figures
 
         study.set_user_attr(FIGURES_AT, time.time())
         with tempfile.TemporaryDirectory() as folder:
-            if write(study, Path(folder)):
+            if write_figures(study, Path(folder)):
                 client.log_artifacts(run_id, folder, FOLDER)
     except Exception as error:  # neither a plotting library nor an artifact store may end a sweep
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from brain_tumor.config import LOWER_IS_BETTER
+from brain_tumor.config.train import LOWER_IS_BETTER
 from brain_tumor.errors import InputError
 from brain_tumor.progress import progress
 from brain_tumor.training.checkpoint import History, drop_others, save_best, save_last

@@ -19,8 +19,8 @@ import tensorflow as tf
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from brain_tumor.data.ahead import worked_ahead
 from brain_tumor.data.pixels import Pixels
+from brain_tumor.data.prefetch import worked_ahead
 from brain_tumor.errors import InputError
 from brain_tumor.progress import progress
 

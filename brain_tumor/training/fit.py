@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from brain_tumor.config import PhaseConfig
+from brain_tumor.config.train import PhaseConfig
 from brain_tumor.data.batches import steps_per_epoch
 from brain_tumor.models.hardware import Execution, Precision, piece_size
 from brain_tumor.training import checkpoint
@@ -16,8 +16,8 @@ from brain_tumor.training.callbacks import Checkpoint, Progress, Record, Replay,
 from brain_tumor.training.checkpoint import History
 from brain_tumor.training.distribute import fed, finished, predictor, synchronized
 from brain_tumor.training.freezing import apply_phase, as_built, restore
+from brain_tumor.training.gradient_accumulation import InPieces
 from brain_tumor.training.optimizers import make_loss, make_optimizer
-from brain_tumor.training.pieces import InPieces
 from brain_tumor.training.precision import compute_in, scaled
 from brain_tumor.training.stage import Stage, TrainingSet, Validate, make_stage
 from brain_tumor.training.xla import compilable, xla_pays

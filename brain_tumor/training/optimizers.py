@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from brain_tumor.config import PhaseConfig
+from brain_tumor.config.train import PhaseConfig
 
 
 def make_optimizer(phase: PhaseConfig, steps_per_epoch: int) -> keras.optimizers.Optimizer:

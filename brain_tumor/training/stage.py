@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_class_weight
 
-from brain_tumor.config import PhaseConfig
+from brain_tumor.config.train import PhaseConfig
 from brain_tumor.data.augment import Augment
 from brain_tumor.data.batches import feature_batches, train_batches
 from brain_tumor.data.cache import cache_folder

@@ -19,12 +19,12 @@ import keras
 import tensorflow as tf
 from filelock import FileLock, Timeout
 
-from brain_tumor.config import PhaseConfig
+from brain_tumor.config.train import PhaseConfig
 from brain_tumor.errors import InputError
 from brain_tumor.training import checkpoint
 from brain_tumor.training.callbacks import best_step
 from brain_tumor.training.checkpoint import History
-from brain_tumor.training.run import Prepared, train_model
+from brain_tumor.training.preparation import Prepared, train_model
 
 Fetch = Callable[[str, Path], bool]  # (key, empty folder to fill) -> whether it was filled
 Publish = Callable[[str, Path], None]  # (key, finished folder)

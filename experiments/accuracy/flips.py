@@ -4,15 +4,15 @@ import os
 import sys
 from dataclasses import replace
 
-from brain_tumor.config import TrackingConfig, TrainConfig
-from brain_tumor.data.logged import load_logged
+from brain_tumor.config.train import TrackingConfig, TrainConfig
+from brain_tumor.config.validation import typed
+from brain_tumor.data.logged_split import load_logged
 from brain_tumor.evaluation.bootstrap import paired_intervals
-from brain_tumor.evaluation.measure import measure
 from brain_tumor.evaluation.prediction import predict
+from brain_tumor.evaluation.scoring import measure
 from brain_tumor.models.backend import start_tensorflow
 from brain_tumor.tracking import registry
 from brain_tumor.tracking.store import open_store
-from brain_tumor.typed import typed
 
 
 def main(model_uri: str) -> None:

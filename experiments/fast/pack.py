@@ -13,10 +13,10 @@ import pandas as pd
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from brain_tumor.config import TrainConfig
-from brain_tumor.data.load import Dataset, load
+from brain_tumor.config.train import TrainConfig
+from brain_tumor.config.validation import plain, typed
+from brain_tumor.data.dataset import Dataset, load
 from brain_tumor.entry import conf_dir
-from brain_tumor.typed import plain, typed
 
 
 def divided(root: str, patients: str | None) -> Dataset:

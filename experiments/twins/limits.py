@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from brain_tumor.config import PhantomConfig
+from brain_tumor.config.train import PhantomConfig
 from brain_tumor.data.cache import hash_files
 from brain_tumor.data.phantom import ensure_phantom
 from brain_tumor.data.twins import find_twins

@@ -14,8 +14,8 @@ from toy import in_store
 
 from brain_tumor import CLASSES
 from brain_tumor.auditing.examine import examine
-from brain_tumor.auditing.report import PAGE, check_place, summary, write
-from brain_tumor.config import DataConfig, OnCorrupt, Source
+from brain_tumor.auditing.report import PAGE, audit_summary, check_place, write_report
+from brain_tumor.config.train import DataConfig, OnCorrupt, Source
 from brain_tumor.errors import InputError
 
 ODD = "<b>bold & 'quoted'.png"
@@ -98,7 +98,7 @@ def test_what_was_planted_is_found(planted: Path, tmp_path: Path) -> None:
 
 def test_the_report_opens_offline_and_shows_names_to_the_letter(planted: Path, tmp_path: Path) -> None:
     audit = examine(config(planted, tmp_path / "cache"), floor=False)
-    write(audit, tmp_path / "report")
+    write_report(audit, tmp_path / "report")
     page = Seen()
     page.feed((tmp_path / "report" / PAGE).read_text(encoding="utf-8"))
     assert "b" not in page.tags
@@ -109,7 +109,7 @@ def test_the_report_opens_offline_and_shows_names_to_the_letter(planted: Path, t
     listed = pd.read_csv(tmp_path / "report" / "tables" / "images.csv", keep_default_na=False)
     assert len(listed) == 64 + 6
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
-    assert f"Testing/notumor/{ODD}" in summary(audit)
+    assert f"Testing/notumor/{ODD}" in audit_summary(audit)
 
 
 def test_sites_are_compared(planted: Path, tmp_path: Path) -> None:

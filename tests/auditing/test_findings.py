@@ -6,7 +6,7 @@ from audit_tables import COLUMNS, EDGES, ROWS
 
 from brain_tumor.auditing import findings
 from brain_tumor.auditing.findings import Findings, find
-from brain_tumor.auditing.page import _pairs
+from brain_tumor.auditing.html import _pairs
 
 
 @pytest.fixture

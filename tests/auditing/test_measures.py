@@ -4,15 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brain_tumor.auditing.measures import Measures, measure
+from brain_tumor.auditing.image_features import ImageFeatures, image_features
 from brain_tumor.data.cache import Contents
 
 
-def measured(*pictures: np.ndarray, sizes: list[tuple[int, int]] | None = None) -> Measures:
+def measured(*pictures: np.ndarray, sizes: list[tuple[int, int]] | None = None) -> ImageFeatures:
     """Of square gray pictures."""
     pixels = np.repeat(np.stack(pictures).astype(np.uint8)[..., None], 3, axis=3)
     table = pd.DataFrame(sizes or [picture.shape for picture in pictures], columns=["width", "height"])
-    return measure(Contents(pixels, table), workers=2)
+    return image_features(Contents(pixels, table), workers=2)
 
 
 def test_a_frame_has_the_borders_it_was_given() -> None:

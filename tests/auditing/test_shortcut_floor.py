@@ -7,7 +7,7 @@ import pytest
 from brain_tumor import CLASSES
 from brain_tumor.auditing import floor as module
 from brain_tumor.auditing.floor import SHORTCUTS, shortcut_floor
-from brain_tumor.auditing.measures import Measures
+from brain_tumor.auditing.image_features import ImageFeatures
 
 COUNT = 40  # images of a class
 
@@ -17,7 +17,7 @@ def small_forests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TREES", 10)
 
 
-def made(parts: bool = True) -> tuple[pd.DataFrame, Measures, np.ndarray]:
+def made(parts: bool = True) -> tuple[pd.DataFrame, ImageFeatures, np.ndarray]:
     """Images whose mode tells notumor apart, whose border tells everything, whose other features are noise."""
     rng = np.random.default_rng(0)
     labels = np.repeat(CLASSES, COUNT)
@@ -27,7 +27,7 @@ def made(parts: bool = True) -> tuple[pd.DataFrame, Measures, np.ndarray]:
     images["part"] = np.where(np.arange(total) % 4 == 0, "test", "train") if parts else ""
     images["group"] = [f"g{row // 2}" for row in range(total)]
     border = np.repeat(np.arange(4), COUNT)[:, None] + np.zeros((1, 8))
-    measures = Measures(
+    measures = ImageFeatures(
         contrast=np.full(total, 255, np.float32),
         statistics=rng.normal(size=(total, 5)).astype(np.float32),
         border=border.astype(np.float32),
@@ -35,7 +35,7 @@ def made(parts: bool = True) -> tuple[pd.DataFrame, Measures, np.ndarray]:
     )
     order = rng.permutation(total)  # pictures lie in another order than images
     place = np.argsort(order)
-    moved = Measures(*(values[order] for values in vars(measures).values()))
+    moved = ImageFeatures(*(values[order] for values in vars(measures).values()))
     return images, moved, place
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from brain_tumor import CLASSES
-from brain_tumor.config import DataConfig, OnCorrupt, Source
+from brain_tumor.config.train import DataConfig, OnCorrupt, Source
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import pytest
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
-from brain_tumor.config import AugmentConfig
+from brain_tumor.config.train import AugmentConfig
+from brain_tumor.config.validation import typed
 from brain_tumor.data.augment import build
 from brain_tumor.errors import InputError
-from brain_tumor.typed import typed
 
 CONF = Path(__file__).parents[2] / "conf" / "augment"
 IMAGE = np.random.default_rng(0).integers(0, 256, (48, 48, 3)).astype(np.uint8)

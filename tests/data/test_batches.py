@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from brain_tumor.config import AugmentConfig
+from brain_tumor.config.train import AugmentConfig
 from brain_tumor.data.augment import build
 from brain_tumor.data.batches import steps_per_epoch, train_batches
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from brain_tumor import CLASSES
-from brain_tumor.config import PhantomConfig
+from brain_tumor.config.train import PhantomConfig
 from brain_tumor.data.cache import hash_files
 from brain_tumor.data.contamination import find_contamination
 from brain_tumor.data.phantom import ensure_phantom

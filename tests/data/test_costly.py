@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brain_tumor.data.costly import MAX_ANIMATED, MAX_SCANNED, MAX_SCANS, MAX_VALUES, costly
 from brain_tumor.data.decode import CorruptImageError, open_picture
+from brain_tumor.data.decompression_limits import MAX_ANIMATED, MAX_SCANNED, MAX_SCANS, MAX_VALUES, costly
 
 
 def saved(image: Image.Image, kind: str, **options: Any) -> bytes:

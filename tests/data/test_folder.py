@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from brain_tumor import CLASSES
-from brain_tumor.data.folder import find_root, find_roots, image_files, list_images
+from brain_tumor.data.class_folders import image_files, image_folder, list_images, site_folders
 from brain_tumor.errors import InputError
 
 MakeFolders = Callable[..., Path]
@@ -54,7 +54,7 @@ def test_root_is_taken_literally(
     make_folders(tmp_path / name, ("",), count=1)
     monkeypatch.chdir(tmp_path)
     for text in (name, str(tmp_path / name)):
-        assert len(list_images(find_root(text))) == 4
+        assert len(list_images(image_folder(text))) == 4
 
 
 def test_tilde_is_the_home_folder_where_no_folder_has_that_name(
@@ -62,17 +62,17 @@ def test_tilde_is_the_home_folder_where_no_folder_has_that_name(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "images").mkdir()
-    assert find_root("~/images") == tmp_path / "images"
+    assert image_folder("~/images") == tmp_path / "images"
 
 
 def test_the_phantom_does_not_pass_for_real(tmp_path: Path) -> None:
     images = tmp_path / "phantom-0123" / "images"
     images.mkdir(parents=True)
-    assert find_root(str(images)) == images
+    assert image_folder(str(images)) == images
     (images.parent / "table.csv").touch()
     for root in (images, images.parent):
         with pytest.raises(InputError, match="synthetic phantom"):
-            find_root(str(root))
+            image_folder(str(root))
 
 
 def test_root_that_is_no_folder(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_root_that_is_no_folder(tmp_path: Path) -> None:
         (str(tmp_path / ("x" * 300)), "cannot be read"),
     ):
         with pytest.raises(InputError, match=message) as caught:
-            find_root(text)
+            image_folder(text)
         assert "\n" not in str(caught.value)
 
 
@@ -100,7 +100,7 @@ def test_unreadable_folders(tmp_path: Path, make_folders: MakeFolders) -> None:
         os.seteuid(65534)
     try:
         with pytest.raises(InputError, match=r"cannot (be )?read"):
-            list_images(find_root(str(tmp_path / "data")))
+            list_images(image_folder(str(tmp_path / "data")))
     finally:
         if user == 0:
             os.seteuid(0)
@@ -189,21 +189,21 @@ def test_nothing_is_written_beside_the_images(tmp_path: Path, make_folders: Make
 def test_several_roots_are_sites_named_as_their_folders(tmp_path: Path) -> None:
     for name in ("one/scans", "two/scans", "two/other", "x/two/other"):
         (tmp_path / name).mkdir(parents=True)
-    roots = find_roots([str(tmp_path / "one/scans"), str(tmp_path / "two/other")])
+    roots = site_folders([str(tmp_path / "one/scans"), str(tmp_path / "two/other")])
     assert roots == {"scans": tmp_path / "one/scans", "other": tmp_path / "two/other"}
-    assert list(find_roots([str(tmp_path / "one/scans"), str(tmp_path / "two/scans")])) == ["one/scans", "two/scans"]
-    deep = find_roots([str(tmp_path / "two/other"), str(tmp_path / "x/two/other")])
+    assert list(site_folders([str(tmp_path / "one/scans"), str(tmp_path / "two/scans")])) == ["one/scans", "two/scans"]
+    deep = site_folders([str(tmp_path / "two/other"), str(tmp_path / "x/two/other")])
     assert list(deep) == [f"{tmp_path.name}/two/other", "x/two/other"]
-    assert find_roots(str(tmp_path / "one/scans")) == {"scans": tmp_path / "one/scans"}
+    assert site_folders(str(tmp_path / "one/scans")) == {"scans": tmp_path / "one/scans"}
 
 
 def test_refuses_a_root_that_is_named_twice_or_an_empty_list(tmp_path: Path) -> None:
     (tmp_path / "scans").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "scans")
     with pytest.raises(InputError, match="twice: name every folder once"):
-        find_roots([str(tmp_path / "scans"), str(tmp_path / "link")])
+        site_folders([str(tmp_path / "scans"), str(tmp_path / "link")])
     (tmp_path / "scans" / "part").mkdir()
     with pytest.raises(InputError, match=r"part lies in .*scans, which has its images already: name only one of them"):
-        find_roots([str(tmp_path / "scans" / "part"), str(tmp_path / "scans")])
+        site_folders([str(tmp_path / "scans" / "part"), str(tmp_path / "scans")])
     with pytest.raises(InputError, match=r"add data\.root=DIR"):
-        find_roots([])
+        site_folders([])

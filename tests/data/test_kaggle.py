@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from toy import OFFICIAL
 
-from brain_tumor.config import DataConfig, Source
+from brain_tumor.config.train import DataConfig, Source
+from brain_tumor.data.dataset import load
 from brain_tumor.data.kaggle import download
-from brain_tumor.data.load import load
 from brain_tumor.errors import InputError
 
 HANDLE = "someone/brain-tumor/versions/1"

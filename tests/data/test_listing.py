@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 from toy import OFFICIAL
 
-from brain_tumor.config import DataConfig, ProtocolConfig
-from brain_tumor.data.listing import find_roots, read_images
-from brain_tumor.data.load import load
-from brain_tumor.data.logged import load_logged
+from brain_tumor.config.train import DataConfig, ProtocolConfig
+from brain_tumor.data.dataset import load
+from brain_tumor.data.image_table import read_images, source_folders
+from brain_tumor.data.logged_split import load_logged
 from brain_tumor.errors import InputError
 
 GROUPED, ONE_OUT = ProtocolConfig(name="grouped"), ProtocolConfig(name="leave_one_site_out")
@@ -25,7 +25,7 @@ def test_a_row_says_what_its_file_is(tmp_path: Path, make_folders: MakeFolders, 
     (root / "Testing" / "glioma" / "broken.jpg").write_bytes(b"no image")
     (root / "Testing" / "glioma" / "gone.jpg").symlink_to(tmp_path / "nowhere")
     data = data_config(root)
-    listing = read_images(data, find_roots(data), 16)
+    listing = read_images(data, source_folders(data), 16)
     table = listing.table.set_index("path")
     assert len(table) == len(listing.files) == 2 * 4 * 2 + 3
     gray = table.loc["Testing/glioma/gray.png"]
@@ -43,7 +43,7 @@ def test_several_roots_are_sites_with_layouts_of_their_own(
     first = make_folders(tmp_path / "first", count=1, seed=1)
     second = make_folders(tmp_path / "second", ("",), count=1)
     data = data_config([str(second), str(first)])
-    listing = read_images(data, find_roots(data), 16)
+    listing = read_images(data, source_folders(data), 16)
     assert listing.table["site"].tolist() == ["second"] * 4 + ["first"] * 8
     assert listing.table["path"].iloc[0] == "second/glioma/0.png"
     assert listing.files[0] == second / "glioma" / "0.png"

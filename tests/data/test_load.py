@@ -11,11 +11,11 @@ from PIL import Image
 from toy import OFFICIAL
 
 from brain_tumor import CLASSES
-from brain_tumor.config import DataConfig, OnCorrupt
+from brain_tumor.config.train import DataConfig, OnCorrupt
+from brain_tumor.config.validation import typed
 from brain_tumor.data import cache
-from brain_tumor.data.load import find_by_content, load, load_whole
+from brain_tumor.data.dataset import find_by_content, load, load_whole
 from brain_tumor.errors import InputError
-from brain_tumor.typed import typed
 
 MakeFolders = Callable[..., Path]
 MakeConfig = Callable[..., DataConfig]

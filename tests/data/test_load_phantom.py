@@ -13,8 +13,8 @@ from PIL import Image
 from toy import OFFICIAL
 
 from brain_tumor import CLASSES
-from brain_tumor.config import DataConfig, PhantomConfig, Source
-from brain_tumor.data.load import Dataset, find_by_content, load
+from brain_tumor.config.train import DataConfig, PhantomConfig, Source
+from brain_tumor.data.dataset import Dataset, find_by_content, load
 from brain_tumor.errors import InputError
 
 MakeConfig = Callable[..., DataConfig]

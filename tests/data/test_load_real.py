@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from brain_tumor.config import DataConfig, ProtocolConfig
-from brain_tumor.data.load import load, load_whole
+from brain_tumor.config.train import DataConfig, ProtocolConfig
+from brain_tumor.data.dataset import load, load_whole
 from brain_tumor.data.protocol import leak
 
 MakeConfig = Callable[..., DataConfig]

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from brain_tumor.config import DataConfig, PhantomConfig, Source
+from brain_tumor.config.train import DataConfig, PhantomConfig, Source
 from brain_tumor.data.cache import hash_files
-from brain_tumor.data.load import find_by_content, load_whole
-from brain_tumor.data.logged import load_logged
+from brain_tumor.data.dataset import find_by_content, load_whole
+from brain_tumor.data.logged_split import load_logged
 from brain_tumor.data.masks import find_masks, read_mask
 from brain_tumor.data.phantom import ensure_phantom
 from brain_tumor.errors import InputError

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brain_tumor.data.folder import list_images
+from brain_tumor.data.class_folders import list_images
 from brain_tumor.data.masks import find_masks, read_mask
 
 FOLDER = Path(os.environ.get("BRAIN_TUMOR_DATA") or "unset")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from brain_tumor import CLASSES
-from brain_tumor.config import DataConfig, OnCorrupt, ProtocolConfig, Source
+from brain_tumor.config.train import DataConfig, OnCorrupt, ProtocolConfig, Source
 from brain_tumor.data.protocol import divide, leak, require_whole_groups
 from brain_tumor.data.split import Split
 from brain_tumor.errors import InputError

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from brain_tumor.config import PhantomConfig
+from brain_tumor.config.train import PhantomConfig
 from brain_tumor.data.cache import hash_files
 from brain_tumor.data.phantom import ensure_phantom
 from brain_tumor.data.twins import THRESHOLD, TwinGraph, find_twins, graph

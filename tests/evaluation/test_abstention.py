@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score
 
-from brain_tumor.evaluation.certainty import abstention
+from brain_tumor.evaluation.uncertainty import abstention
 
 CONFIDENCES = np.array([0.6, 0.9, 0.8, 0.8, 0.5])
 CORRECT = np.array([True, True, True, False, False])

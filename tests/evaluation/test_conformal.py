@@ -5,7 +5,7 @@ import pytest
 from scipy.special import softmax
 from scipy.stats import betabinom
 
-from brain_tumor.evaluation.certainty import conformal
+from brain_tumor.evaluation.uncertainty import conformal
 
 
 def test_the_threshold_is_the_ceiled_quantile_of_each_class():

@@ -13,16 +13,16 @@ from sklearn.metrics import roc_auc_score
 from toy import draw
 
 from brain_tumor import CLASSES
-from brain_tumor.config import TrackingConfig
-from brain_tumor.data.load import Dataset
+from brain_tumor.config.train import TrackingConfig
+from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.split import Split
 from brain_tumor.errors import InputError
-from brain_tumor.evaluation.certainty import outliers
-from brain_tumor.evaluation.certainty.decision import decide, settle, warnings
-from brain_tumor.evaluation.certainty.scaling import Scaling, identity
-from brain_tumor.evaluation.measure import measure_all
 from brain_tumor.evaluation.prediction import Outputs, observe, observing, predict
-from brain_tumor.tracking.decisions import describe
+from brain_tumor.evaluation.scoring import measure_all
+from brain_tumor.evaluation.uncertainty import out_of_distribution
+from brain_tumor.evaluation.uncertainty.calibration import Scaling, identity
+from brain_tumor.evaluation.uncertainty.fitting import answers_of, fit_uncertainty, warnings
+from brain_tumor.tracking.logged_uncertainty import describe
 
 SIZES = {"train": 240, "val": 80, "calibration": 160, "test": 160}
 SIDE = 40
@@ -55,17 +55,19 @@ def settled(toy):
     model.fit(toy.images(rows), toy.labels(rows), epochs=12, batch_size=24, verbose=0)
     observed = observing(model)
     before = observe(observed, toy.pixels, toy.rows("test"))
-    decision = settle(observed, toy, calibrate="temperature", levels=(0.95, 0.9), accuracy=0.95)  # kept rising
-    return observed, before, decision
+    uncertainty = fit_uncertainty(
+        observed, toy, calibrate="temperature", levels=(0.95, 0.9), accuracy=0.95
+    )  # kept rising
+    return observed, before, uncertainty
 
 
 def test_the_calibration_is_in_the_weights(toy, settled):
     import keras
 
-    observed, before, decision = settled
-    assert decision.scaling.kind == "temperature"
-    evaluation, outputs = measure_all(observed, toy, "test", "official", decision)
-    np.testing.assert_allclose(outputs.logits * decision.scaling.temperature, before.logits, rtol=1e-4, atol=1e-4)
+    observed, before, uncertainty = settled
+    assert uncertainty.scaling.kind == "temperature"
+    evaluation, outputs = measure_all(observed, toy, "test", "official", uncertainty)
+    np.testing.assert_allclose(outputs.logits * uncertainty.scaling.temperature, before.logits, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(evaluation.uncalibrated, before.probabilities, atol=1e-5)
     plain = keras.Model(observed.inputs, observed.outputs[0])
     np.testing.assert_allclose(outputs.probabilities, predict(plain, toy.pixels, toy.rows("test")), atol=1e-6)
@@ -75,7 +77,7 @@ def test_the_calibration_is_in_the_weights(toy, settled):
 
 
 def test_nothing_is_learnt_from_the_test_part(toy, settled):
-    observed, _, decision = settled
+    observed, _, uncertainty = settled
     table = toy.split.table
     rows = toy.rows("test")
     table.loc[rows, "label"] = np.roll(table.loc[rows, "label"].to_numpy(), 1)
@@ -83,15 +85,17 @@ def test_nothing_is_learnt_from_the_test_part(toy, settled):
     pixels[rows] = 255
     split = Split(table, root=toy.split.root, source="folder", synthetic=False)
     other = replace(toy, split=split, pixels=pixels)
-    first, second = (settle(observed, each, calibrate="none", levels=(0.9,), accuracy=0.95) for each in (toy, other))
+    first, second = (
+        fit_uncertainty(observed, each, calibrate="none", levels=(0.9,), accuracy=0.95) for each in (toy, other)
+    )
     np.testing.assert_array_equal(first.sets.limits, second.sets.limits)
     assert (first.confidence, first.distance) == (second.confidence, second.distance)
-    assert first.confidence == pytest.approx(decision.confidence, abs=1e-5)  # the model is calibrated by now
+    assert first.confidence == pytest.approx(uncertainty.confidence, abs=1e-5)  # the model is calibrated by now
 
 
 def test_other_images_are_told_from_those_of_its_kind(toy, settled):
     """Its own kind is a bar in noise, so white noise is not far: benchmarks/outliers.py measures a real model."""
-    observed, _, decision = settled
+    observed, _, uncertainty = settled
     known = observe(observed, toy.pixels, toy.rows("test"))
     rng = np.random.default_rng(1)
     crops = [image[y : y + SIDE, x : x + SIDE] for image in load_sample_images().images for y in (50, 200) for x in
@@ -101,10 +105,10 @@ def test_other_images_are_told_from_those_of_its_kind(toy, settled):
     strange = np.concatenate([crops, noise, blank]).astype(np.uint8)
     outputs = observe(observed, strange, np.arange(len(strange)))
     truth = np.repeat([0, 1], [len(known.features), len(strange)])
-    distances = [decision.gaussians.distance(each.features) for each in (known, outputs)]
+    distances = [uncertainty.gaussians.distance(each.features) for each in (known, outputs)]
     assert roc_auc_score(truth, np.concatenate(distances)) > 0.9
-    assert np.mean([answer.not_brain_mri for answer in decide(decision, outputs)]) > 0.15
-    assert np.mean([answer.not_brain_mri for answer in decide(decision, known)]) < 0.05
+    assert np.mean([answer.not_brain_mri for answer in answers_of(uncertainty, outputs)]) > 0.15
+    assert np.mean([answer.not_brain_mri for answer in answers_of(uncertainty, known)]) < 0.05
 
 
 def test_distance_by_the_textbook():
@@ -112,7 +116,7 @@ def test_distance_by_the_textbook():
     features = rng.normal(size=(60, 3)).astype(np.float32) @ np.array([[1, 0.5, 0], [0, 1, 0], [0, 0, 3]], np.float32)
     labels = np.arange(60) % 2
     features[labels == 1] += 4
-    found = outliers.fit(features, labels, 2)
+    found = out_of_distribution.fit(features, labels, 2)
     means = np.stack([features[labels == index].mean(axis=0) for index in range(2)])
     cloud = LedoitWolf(assume_centered=True).fit(features - means[labels])
     expected = np.min([cloud.mahalanobis(features - mean) for mean in means], axis=0) / 3
@@ -121,15 +125,15 @@ def test_distance_by_the_textbook():
 
 
 def test_an_answer_follows_from_the_thresholds(settled):
-    decision = replace(settled[2], confidence=0.6, distance=2.0)
-    decision = replace(
-        decision,
-        sets=replace(decision.sets, limits=np.array([[0.2, 0.7, 0.7, 0.7], [0.5, 0.75, 0.75, np.inf]])),
-        gaussians=outliers.Gaussians(np.zeros((4, 2), np.float32), np.eye(2, dtype=np.float32)),
+    uncertainty = replace(settled[2], confidence=0.6, distance=2.0)
+    uncertainty = replace(
+        uncertainty,
+        sets=replace(uncertainty.sets, limits=np.array([[0.2, 0.7, 0.7, 0.7], [0.5, 0.75, 0.75, np.inf]])),
+        gaussians=out_of_distribution.Gaussians(np.zeros((4, 2), np.float32), np.eye(2, dtype=np.float32)),
     )
     probabilities = np.array([[0.7, 0.2, 0.05, 0.05], [0.3, 0.4, 0.2, 0.1]])
     features = np.array([[1.0, 1.0], [2.0, 2.0]], np.float32)  # distances 1 and 4
-    first, second = decide(decision, Outputs(probabilities, np.log(probabilities), features))
+    first, second = answers_of(uncertainty, Outputs(probabilities, np.log(probabilities), features))
     assert (first.label, first.confidence, first.not_sure, first.not_brain_mri) == ("glioma", 0.7, False, False)
     assert first.sets == {0.9: (), 0.95: ("glioma", "pituitary")}
     assert (second.label, second.not_sure, second.not_brain_mri) == ("meningioma", True, True)
@@ -137,32 +141,32 @@ def test_an_answer_follows_from_the_thresholds(settled):
 
 
 def test_what_could_not_be_fitted_is_said(toy, settled):
-    decision = settled[2]
-    assert warnings(decision) == []
+    uncertainty = settled[2]
+    assert warnings(uncertainty) == []
     table = toy.split.table
     table = table[table["part"] != "calibration"]
     split = Split(table, root=toy.split.root, source="folder", synthetic=False)
     bare = replace(toy, split=split, pixel_rows=toy.pixel_rows[table.index])
-    without = settle(settled[0], bare, calibrate="none", levels=(0.9,), accuracy=0.95)
+    without = fit_uncertainty(settled[0], bare, calibrate="none", levels=(0.9,), accuracy=0.95)
     assert "data.calibration_fraction" in warnings(without)[0]
-    assert all(answer.sets == {} for answer in decide(without, observe(settled[0], toy.pixels, np.arange(2))))
-    few = replace(decision.sets, limits=np.full((2, 4), np.inf), images=(8, 8, 8, 8))
-    said = warnings(replace(decision, sets=few, confidence=np.inf))
+    assert all(answer.sets == {} for answer in answers_of(without, observe(settled[0], toy.pixels, np.arange(2))))
+    few = replace(uncertainty.sets, limits=np.full((2, 4), np.inf), images=(8, 8, 8, 8))
+    said = warnings(replace(uncertainty, sets=few, confidence=np.inf))
     assert len(said) == 9
     assert "8 calibration images, and 9 are needed" in said[0]
     assert "and 19 are needed" in said[4]
     assert "selective_accuracy" in said[-1]
     # 49 right answers in a row are had at an accuracy of 98 % every third time, 50 are the least that could show it.
     for answered, told in ((49, 1), (50, 0)):
-        said = warnings(replace(decision, accuracy=0.98, answered=answered))
+        said = warnings(replace(uncertainty, accuracy=0.98, answered=answered))
         assert len(said) == told
-    assert warnings(replace(decision, accuracy=0.98, answered=None)) == []
+    assert warnings(replace(uncertainty, accuracy=0.98, answered=None)) == []
 
 
 def test_the_scaling_and_what_could_not_be_fitted_are_described(settled):
-    decision = replace(settled[2], scaling=Scaling("temperature", np.full(4, 0.5), np.zeros(4), "as asked"))
-    assert describe(decision) == ["scaling   temperature 2.000 (as asked)"]
-    unscaled = replace(decision, scaling=identity(4, "no mistake"), confidence=np.inf)
+    uncertainty = replace(settled[2], scaling=Scaling("temperature", np.full(4, 0.5), np.zeros(4), "as asked"))
+    assert describe(uncertainty) == ["scaling   temperature 2.000 (as asked)"]
+    unscaled = replace(uncertainty, scaling=identity(4, "no mistake"), confidence=np.inf)
     first, second = describe(unscaled)
     assert first == "scaling   none (no mistake)"
     assert second.startswith("warning   every image is answered with not sure")
@@ -170,29 +174,29 @@ def test_the_scaling_and_what_could_not_be_fitted_are_described(settled):
 
 
 def test_a_decision_comes_back_as_it_was(settled, tmp_path):
-    from brain_tumor.tracking import decisions, runs
+    from brain_tumor.tracking import logged_uncertainty, runs
     from brain_tumor.tracking.store import open_store
 
     store = open_store(TrackingConfig(f"sqlite:///{tmp_path}/mlflow.db", "e", None, "c", False))
     limits = settled[2].sets.limits.copy()
     limits[1, 2] = np.inf
     for confidence in (settled[2].confidence, np.inf):
-        decision = replace(settled[2], sets=replace(settled[2].sets, limits=limits), confidence=confidence)
+        uncertainty = replace(settled[2], sets=replace(settled[2].sets, limits=limits), confidence=confidence)
         with runs.started(store, system_metrics=False) as run_id:
-            assert decisions.load_decision(run_id) is None
-            decisions.log_decision(decision)
-        again = decisions.load_decision(run_id)
+            assert logged_uncertainty.load_uncertainty(run_id) is None
+            logged_uncertainty.log_uncertainty(uncertainty)
+        again = logged_uncertainty.load_uncertainty(run_id)
         assert again is not None
         for name in ("classes", "accuracy", "confidence", "distance", "answered"):
-            assert getattr(again, name) == getattr(decision, name)
+            assert getattr(again, name) == getattr(uncertainty, name)
         for name in ("levels", "images", "groups"):
-            assert getattr(again.sets, name) == getattr(decision.sets, name)
+            assert getattr(again.sets, name) == getattr(uncertainty.sets, name)
         np.testing.assert_array_equal(again.sets.limits, limits)
-        np.testing.assert_array_equal(again.scaling.scale, decision.scaling.scale)
-        np.testing.assert_array_equal(again.gaussians.means, decision.gaussians.means)
-        np.testing.assert_array_equal(again.gaussians.precision, decision.gaussians.precision)
+        np.testing.assert_array_equal(again.scaling.scale, uncertainty.scaling.scale)
+        np.testing.assert_array_equal(again.gaussians.means, uncertainty.gaussians.means)
+        np.testing.assert_array_equal(again.gaussians.precision, uncertainty.gaussians.precision)
     place = next(tmp_path.rglob(f"*{run_id}*/**/decision.json"))
     json.loads(place.read_text(), parse_constant=lambda text: pytest.fail(f"{text} is no JSON"))
     (place.parent / "outliers.npz").write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(InputError, match="cannot be read"):
-        decisions.load_decision(run_id)
+        logged_uncertainty.load_uncertainty(run_id)

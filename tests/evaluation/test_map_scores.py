@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from brain_tumor import CLASSES
-from brain_tumor.data.load import Dataset
+from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.split import Split
 from brain_tumor.evaluation.explanation.scores import (
     CENTRE,
@@ -17,9 +17,9 @@ from brain_tumor.evaluation.explanation.scores import (
     MODEL,
     Survey,
     compare_kinds,
+    fit_reference,
     known_lesions,
     score_lesions,
-    settle,
     survey,
     tabulate,
     why_none,
@@ -121,7 +121,7 @@ def test_baselines_stand_beside_the_model(dataset):
     lesions = known_lesions(dataset, "test", evaluation(dataset))
     assert lesions is not None
     found = survey(lesions, diagonal)[1]
-    scores = score_lesions(lesions, found, settle(lesions, found))
+    scores = score_lesions(lesions, found, fit_reference(lesions, found))
     assert list(scores) == [MODEL, CENTRE, CLASS_MEAN]
     assert scores[MODEL][:, 0].tolist() == [1, 1, 1]
     assert scores[CENTRE][:, 0].tolist() == [0, 0, 0]
@@ -146,7 +146,7 @@ def test_a_class_that_validation_lacks_has_an_empty_mean_map(dataset):
     assert lesions is not None
     found = survey(lesions, diagonal)[1]
     gliomas = lesions.take(np.array([0, 1]))
-    reference = settle(gliomas, survey(gliomas, diagonal)[1])
+    reference = fit_reference(gliomas, survey(gliomas, diagonal)[1])
     assert score_lesions(lesions, found, reference)[CLASS_MEAN][2].tolist() == [0, 0, 0]
 
 
@@ -158,7 +158,7 @@ def test_what_was_chosen_on_validation_is_used_elsewhere(dataset):
     other = np.zeros((3, 2 + 17))
     other[:, 2 + 3], other[:, 2 + 5] = 0.1, 0.9
     maps = {"glioma": np.ones((SIDE, SIDE), np.float32)}
-    reference = settle(lesions, Survey(raw, maps))
+    reference = fit_reference(lesions, Survey(raw, maps))
     assert reference.quantiles[MODEL] == 3
     scores = score_lesions(lesions, Survey(other, {}), reference)
     assert scores[MODEL][:, 2] == pytest.approx(0.1)

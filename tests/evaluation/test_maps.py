@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from brain_tumor.config import ExplainConfig
+from brain_tumor.config.train import ExplainConfig
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.kinds import candidates, check, fallback
 from brain_tumor.evaluation.explanation.maps import (

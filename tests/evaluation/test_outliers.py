@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from brain_tumor.evaluation.certainty.outliers import Gaussians, fit
+from brain_tumor.evaluation.uncertainty.out_of_distribution import Gaussians, fit
 
 
 @pytest.mark.parametrize("images", [0, 1, 7])

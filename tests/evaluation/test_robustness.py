@@ -11,13 +11,13 @@ from PIL import Image
 from scipy.stats import binom
 
 from brain_tumor import CLASSES
-from brain_tumor.data.load import Dataset
+from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.split import Split
 from brain_tumor.evaluation import robustness_figures
 from brain_tumor.evaluation.corruptions import CORRUPTIONS, Corruption
 from brain_tumor.evaluation.drawing import save
-from brain_tumor.evaluation.measure import measure
 from brain_tumor.evaluation.robustness import Robustness, measure_robustness, seeds_of
+from brain_tumor.evaluation.scoring import measure
 
 SIDE = 16
 GAMMA = Corruption(

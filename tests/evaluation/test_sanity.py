@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from brain_tumor import CLASSES
-from brain_tumor.data.load import Dataset
+from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.split import Split
 from brain_tumor.evaluation.explanation import sanity
 from brain_tumor.evaluation.explanation.maps import Explainer

@@ -133,7 +133,7 @@ def test_gpus_that_are_in_use_cannot_be_hidden(gpu: pytest.MonkeyPatch) -> None:
 def test_the_choice_is_said_once_in_a_process(tmp_path: Path) -> None:
     code = """
 import contextlib, sys
-from brain_tumor.config import HardwareConfig
+from brain_tumor.config.train import HardwareConfig
 from brain_tumor.models.backend import start
 with contextlib.redirect_stderr(sys.stdout):
     for micro_batch in (None, None, 8):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from trials import phase
 
-from brain_tumor.config import HardwareConfig
+from brain_tumor.config.train import HardwareConfig
 from brain_tumor.errors import InputError
 from brain_tumor.models.hardware import Execution, Gpu, Machine, choose, describe, piece_size
 

@@ -12,7 +12,7 @@ from dicom_files import EXPLICIT, dicom
 from toy import call, draw_folders, environment
 
 from brain_tumor import CLASSES
-from brain_tumor.config import PhantomConfig
+from brain_tumor.config.train import PhantomConfig
 from brain_tumor.data.phantom.generate import draw_subject
 
 pytestmark = [pytest.mark.slow, pytest.mark.real_data]
@@ -42,8 +42,8 @@ mlflow.set_tracking_uri(sys.argv[1])
 from brain_tumor.models.backend import start_tensorflow
 start_tensorflow()
 from brain_tumor.models.registry import get_backbone
-from brain_tumor.serving.page.models import shown
-from brain_tumor.serving.page.review import limits, review
+from brain_tumor.serving.review_page.models import shown
+from brain_tumor.serving.review_page.review import limits, review
 from brain_tumor.tracking import registry
 registered = registry.load_model("models:/brain-tumor@champion")
 layer = get_backbone(registered.config["model"]["name"]).cam_layer

@@ -13,7 +13,7 @@ from brain_tumor.evaluation.prediction import Answers, observe, observing, predi
 from brain_tumor.models.classifier import build_classifier
 from brain_tumor.models.weights import resolve_weights
 from brain_tumor.serving import exports, runtimes
-from brain_tumor.serving.exports import TOLERANCE, Agreement, check, compare, spread, write
+from brain_tumor.serving.exports import TOLERANCE, Agreement, check, compare, spread, write_export
 from brain_tumor.serving.runtimes import FORMATS
 
 IMAGES = np.stack([draw(index % 4, np.random.default_rng(index), 64) for index in range(20)])
@@ -46,7 +46,7 @@ def small() -> keras.Model:
 def written(small: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Agreement]]:
     """The small network in every format."""
     folder, images = tmp_path_factory.mktemp("exports"), IMAGES[:, :32, :32]
-    return {name: write(name, small, folder, images[:12], images) for name in FORMATS}
+    return {name: write_export(name, small, folder, images[:12], images) for name in FORMATS}
 
 
 def expected(model: keras.Model, images: np.ndarray) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def test_all_outputs_are_those_of_keras(written: Any, small: keras.Model, name: 
 def agrees(model: keras.Model, name: str, folder: Path) -> None:
     side = model.input_shape[1]
     images = IMAGES[:, :side, :side]
-    path, agreement = write(name, model, folder, images[:8], images[:8])
+    path, agreement = write_export(name, model, folder, images[:8], images[:8])
     values = expected(model, images[8:])["probabilities"]
     assert np.ptp(values, axis=0).max() > 0.1  # so that agreeing says something
     np.testing.assert_allclose(FORMATS[name].open(path)(images[8:]).probabilities, values, atol=1e-5)
@@ -131,7 +131,7 @@ def test_an_export_of_other_weights_is_refused_and_leaves_no_file(
     convert = exports.convert
     monkeypatch.setattr(exports, "convert", lambda name, _model, *rest: convert(name, other, *rest))
     with pytest.raises(InputError, match=r"onnx disagrees with Keras: probabilities within .* where 1e-04 is allowed"):
-        write("onnx", small, tmp_path, IMAGES[:4, :32, :32], IMAGES[:4, :32, :32])
+        write_export("onnx", small, tmp_path, IMAGES[:4, :32, :32], IMAGES[:4, :32, :32])
     assert list(tmp_path.iterdir()) == []
 
 

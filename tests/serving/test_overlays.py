@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from brain_tumor import CLASSES
-from brain_tumor.command_config import MapsConfig
+from brain_tumor.config.commands import MapsConfig
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.overlay import overlay
 from brain_tumor.models.classifier import build_classifier

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from decided import DECISION
+from decided import UNCERTAINTY
 from numpy.typing import NDArray
 
 from brain_tumor import CLASSES
@@ -27,7 +27,7 @@ def slices(*percent: int, far: tuple[int, ...] = ()) -> NDArray[np.uint8]:
     return images
 
 
-PLAIN, DECIDING = Predictor("models:/m/1", run, 4, None), Predictor("models:/m/1", run, 4, DECISION)
+PLAIN, DECIDING = Predictor("models:/m/1", run, 4, None), Predictor("models:/m/1", run, 4, UNCERTAINTY)
 
 
 def test_a_model_without_a_decision_says_a_class_and_probabilities() -> None:

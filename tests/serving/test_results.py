@@ -12,8 +12,8 @@ from brain_tumor import CLASSES
 from brain_tumor.errors import InputError
 from brain_tumor.serving import terminal
 from brain_tumor.serving.files import Read
+from brain_tumor.serving.journal import check_out, journal_of
 from brain_tumor.serving.predictor import Prediction, ScanPrediction
-from brain_tumor.serving.results import check_out, journal_of
 
 BEGUN = {"model": "models:/m/1", "plane": "auto"}
 PIXELS = np.zeros((1, 4, 4, 3), np.uint8)

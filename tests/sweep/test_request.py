@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
+from brain_tumor.config.sweep import SweepConfig
 from brain_tumor.errors import InputError
-from brain_tumor.sweep.request import flat, read, study_name
-from brain_tumor.sweep.settings import SweepConfig
+from brain_tumor.sweep.search_request import flat, read, study_name
 
 CONFIGURED = SweepConfig(
     n_trials=20,

@@ -16,7 +16,7 @@ ONE = ["history.png", "importances.png", "slice.png", "parallel.png", "timeline.
 
 
 def test_every_figure_of_one_objective(tmp_path: Path) -> None:
-    assert figures.write(many(), tmp_path) == ONE
+    assert figures.write_figures(many(), tmp_path) == ONE
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(ONE)
     for name in ONE[:-1]:
         pixels = np.asarray(Image.open(tmp_path / name).convert("L"))
@@ -27,7 +27,7 @@ def test_every_figure_of_one_objective(tmp_path: Path) -> None:
 def test_the_page_stands_alone(tmp_path: Path) -> None:
     study = many()
     study.set_user_attr("metrics", ["val/<f1>"])
-    figures.write(study, tmp_path)
+    figures.write_figures(study, tmp_path)
     text = (tmp_path / figures.PAGE).read_text(encoding="utf-8")
     assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=", text)
     assert len(re.findall(r"plotly\.js v\d", text)) == 1
@@ -40,7 +40,7 @@ def test_the_page_stands_alone(tmp_path: Path) -> None:
 
 
 def test_every_figure_of_two_objectives(tmp_path: Path) -> None:
-    names = figures.write(many(directions=("maximize", "minimize")), tmp_path)
+    names = figures.write_figures(many(directions=("maximize", "minimize")), tmp_path)
     assert names == [
         "pareto_front.png",
         *(f"{kind}_val_macro_f1.png" for kind in ("history", "importances", "slice")),
@@ -50,29 +50,29 @@ def test_every_figure_of_two_objectives(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_drawn_yet_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert figures.write(empty(), tmp_path) == []
+    assert figures.write_figures(empty(), tmp_path) == []
     waiting = empty()
     waiting.add_trial(trial(0, TrialState.WAITING, params={}))
-    assert figures.write(waiting, tmp_path) == []
+    assert figures.write_figures(waiting, tmp_path) == []
     failed = empty()
     failed.add_trials([trial(0, TrialState.FAIL, reason="r"), trial(1, TrialState.PRUNED, [0.1], reason="r")])
-    assert figures.write(failed, tmp_path) == ["timeline.png", "study.html"]
+    assert figures.write_figures(failed, tmp_path) == ["timeline.png", "study.html"]
     one = empty()
     one.add_trial(trial(0, values=[0.5]))
-    assert figures.write(one, tmp_path) == ["history.png", "timeline.png", "study.html"]
-    assert figures.write(mixed(), tmp_path) == [name for name in ONE if name != "importances.png"]
+    assert figures.write_figures(one, tmp_path) == ["history.png", "timeline.png", "study.html"]
+    assert figures.write_figures(mixed(), tmp_path) == [name for name in ONE if name != "importances.png"]
     assert capsys.readouterr().err == ""
 
 
 def test_a_value_that_is_not_finite_spoils_no_figure(tmp_path: Path) -> None:
     study = many(12)
     study.add_trial(trial(12, values=[float("inf")]))
-    assert figures.write(study, tmp_path) == ONE
+    assert figures.write_figures(study, tmp_path) == ONE
 
 
 def test_a_wide_space_is_sliced_in_several_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figures, "COLUMNS", 2)
-    names = figures.write(many(), tmp_path)
+    names = figures.write_figures(many(), tmp_path)
     assert [name for name in names if name.startswith("slice")] == ["slice_1.png", "slice_2.png"]
 
 
@@ -85,7 +85,7 @@ def test_a_figure_that_fails_is_one_line(
         raise RuntimeError("no\nfont")
 
     monkeypatch.setattr(optuna.visualization.matplotlib, "plot_slice", broken)
-    assert figures.write(many(), tmp_path) == [name for name in ONE if name != "slice.png"]
+    assert figures.write_figures(many(), tmp_path) == [name for name in ONE if name != "slice.png"]
     assert capsys.readouterr().err == "could not draw slice of study demo: RuntimeError: no font\n"
 
 
@@ -96,7 +96,7 @@ def test_drawing_leaves_no_figure_no_style_and_no_warning(tmp_path: Path) -> Non
     before = dict(matplotlib.rcParams)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figures.write(many(), tmp_path)
+        figures.write_figures(many(), tmp_path)
     assert pyplot.get_fignums() == []
     assert {key for key, value in matplotlib.rcParams.items() if before[key] != value} <= {
         "backend",

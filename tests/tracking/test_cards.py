@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 
 from brain_tumor import CLASSES, NOTICE
-from brain_tumor.config import TrackingConfig
-from brain_tumor.data.load import Dataset
+from brain_tumor.config.train import TrackingConfig
+from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.split import Split
 from brain_tumor.errors import InputError
-from brain_tumor.evaluation.measure import evaluation
 from brain_tumor.evaluation.metrics import HEADLINE, PER_CLASS
-from brain_tumor.tracking import cards, report, runs
+from brain_tumor.evaluation.scoring import evaluation
+from brain_tumor.tracking import cards, results, runs
 from brain_tumor.tracking.store import Store, open_store
 
 HOSTILE = "a|b <script>alert(1)</script> *c*"
@@ -67,7 +67,7 @@ def log_run(store: Store, dataset: Dataset, parts: tuple[str, ...] = ("val", "te
         mlflow.log_text("tensorflow==2.20.0\nkeras==3.12.0\n", "environment/requirements.txt")
         mlflow.log_metrics({"train/loss": 1.0, "val/macro_f1": 0.5, "cost/train_seconds": 12.25}, step=1)
         for seed, part in enumerate(parts):
-            report.log_evaluation(evaluation(probabilities(seed), dataset, part, "grouped"), part, resamples=100)
+            results.log_evaluation(evaluation(probabilities(seed), dataset, part, "grouped"), part, resamples=100)
     return run_id
 
 
@@ -134,7 +134,7 @@ def test_what_is_not_there_is_open(store: Store, dataset: Dataset) -> None:
         cards.write_card(run_id)
         text.append(str(cards.load_card(run_id)))
     assert "Open: the test part of this run was not opened." in section(text[0], "Scores")
-    assert "Open: the run holds no decision" in section(text[0], "Calibration and certainty")
+    assert "Open: the run holds no fitted uncertainty" in section(text[0], "Calibration and certainty")
     assert "Open: accuracy under corruption was not measured" in section(text[0], "Robustness")
     assert "Open: no map was scored" in section(text[0], "Explanations")
     claim = section(text[0], "CLAIM, 2024 update")
@@ -158,7 +158,7 @@ def test_an_evaluation_makes_the_card_richer(store: Store, dataset: Dataset) -> 
     digest = {"trained_by": run_id, "job": "evaluate", "data_digest": "x", "site": "B|<b>", "contaminated": "unknown"}
     with runs.started(store, tags={**TAGS, **digest, "protocol": "all images"}, system_metrics=False) as second:
         seen = evaluation(probabilities(5), dataset, "test", "all images")
-        report.log_evaluation(seen, "test", resamples=100)
+        results.log_evaluation(seen, "test", resamples=100)
         kinds = [("clean", 0, 0.5), ("blur", 1, 0.25), ("blur", 2, 0.125)]
         robust = pd.DataFrame(kinds, columns=["corruption", "strength", "accuracy"]).assign(low=0.1, high=0.75)
         runs.log_table(robust, "tables/test_robustness.csv")

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from brain_tumor.config import ExplainConfig
+from brain_tumor.config.train import ExplainConfig
 from brain_tumor.models.classifier import build_classifier
 from brain_tumor.tracking.explanations import _line, _validated
 

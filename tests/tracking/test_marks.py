@@ -9,17 +9,17 @@ import pandas as pd
 import pytest
 
 from brain_tumor import CLASSES
-from brain_tumor.config import TrackingConfig
-from brain_tumor.data.load import Dataset
+from brain_tumor.config.train import TrackingConfig
+from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.split import Split
-from brain_tumor.evaluation.certainty.conformal import Sets
-from brain_tumor.evaluation.certainty.decision import Decision
-from brain_tumor.evaluation.certainty.outliers import Gaussians
-from brain_tumor.evaluation.certainty.scaling import identity
-from brain_tumor.evaluation.measure import evaluation
 from brain_tumor.evaluation.metrics import Evaluation
 from brain_tumor.evaluation.prediction import Outputs
-from brain_tumor.tracking import decisions, report, runs, setup
+from brain_tumor.evaluation.scoring import evaluation
+from brain_tumor.evaluation.uncertainty.calibration import identity
+from brain_tumor.evaluation.uncertainty.conformal import Sets
+from brain_tumor.evaluation.uncertainty.fitting import Uncertainty
+from brain_tumor.evaluation.uncertainty.out_of_distribution import Gaussians
+from brain_tumor.tracking import logged_uncertainty, results, runs, setup
 from brain_tumor.tracking.predictions import read_predictions
 from brain_tumor.tracking.store import Store, open_store
 
@@ -56,11 +56,13 @@ def test_a_validation_part_that_leaks_says_so_wherever_it_is_scored(copied: Data
     tags = setup.tags(request, copied.split)
     assert (tags["leaking"], tags["leaking_val"]) == ("false", "true")
     with runs.started(store, tags=tags, system_metrics=False) as run_id:
-        tables = [report.log_evaluation(each, part, resamples=100) for each, part in ((val, "val"), (test, "test"))]
+        tables = [results.log_evaluation(each, part, resamples=100) for each, part in ((val, "val"), (test, "test"))]
     assert read_predictions(run_id, "val").title == val.title
     assert read_predictions(run_id, "val").mark == "LEAKS"
     assert read_predictions(run_id, "test").title == test.title
-    lines = report.summary(list(zip((val, test), tables, strict=True)), copied.split, store, run_id, []).splitlines()
+    lines = results.run_summary(
+        list(zip((val, test), tables, strict=True)), copied.split, store, run_id, []
+    ).splitlines()
     where = lines.index("val part, folder, official (LEAKS): 4 images, 95 % intervals by group")
     assert lines[where + 1] == f"  {LEAK}: these scores flatter the model"
     assert sum("LEAKS" in line for line in lines) == 2
@@ -70,13 +72,13 @@ def test_what_a_decision_is_worth_bears_the_mark(copied: Dataset, store: Store) 
     val = said(copied, "val")
     sets = Sets((0.9,), np.full((1, 4), 0.5), (9,) * 4, (9.0,) * 4)
     gaussians = Gaussians(np.zeros((4, 2), np.float32), np.eye(2, dtype=np.float32))
-    decision = Decision(CLASSES, identity(4, "none"), sets, 0.98, 0.5, gaussians, 1.0)
+    uncertainty = Uncertainty(CLASSES, identity(4, "none"), sets, 0.98, 0.5, gaussians, 1.0)
     outputs = Outputs(val.probabilities, np.log(val.probabilities), np.zeros((4, 2), np.float32))
     scaled = Evaluation(
         val.rows, val.probabilities, CLASSES, val.title, uncalibrated=0.2 * np.eye(4) + 0.2, mark=val.mark
     )
     with runs.started(store, system_metrics=False):
-        lines = decisions.log_worth(decision, scaled, outputs, "val")
+        lines = logged_uncertainty.log_worth(uncertainty, scaled, outputs, "val")
     openings = ("by scaling, ECE", "90.0% sets: ", "not sure below", "not a brain MRI: ")
     assert [line.startswith(f"val       {opening}") for line, opening in zip(lines, openings, strict=True)] == [
         True

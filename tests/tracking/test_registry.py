@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from brain_tumor.config import TrackingConfig
+from brain_tumor.config.train import TrackingConfig
 from brain_tumor.errors import InputError
 
 REAL = {"data_kind": "real", "data_digest": "d", "protocol": "official", "monitor": "val/macro_f1", "score": "0.9"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from brain_tumor.config import TrackingConfig
+from brain_tumor.config.train import TrackingConfig
 
 
 def row(step: int, seconds: float, rate: float, **more: Any) -> dict[str, Any]:
@@ -17,7 +17,7 @@ def row(step: int, seconds: float, rate: float, **more: Any) -> dict[str, Any]:
 def test_a_run_pays_for_its_own_epochs_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import mlflow
 
-    from brain_tumor.tracking import report, runs
+    from brain_tumor.tracking import results, runs
     from brain_tumor.tracking.store import open_store
 
     store = open_store(TrackingConfig(f"sqlite:///{tmp_path}/mlflow.db", "e", None, "c", False))
@@ -25,10 +25,10 @@ def test_a_run_pays_for_its_own_epochs_alone(tmp_path: Path, capsys: pytest.Capt
     config: Any = SimpleNamespace(schedule={"head": None}, monitor="val/macro_f1")
     split: Any = SimpleNamespace(name="folder")
     with runs.started(store, system_metrics=False) as run_id:
-        on_epoch = report.epoch_reporter(config, split)
+        on_epoch = results.epoch_reporter(config, split)
         for epoch in history:
             on_epoch(epoch)
-        report.log_cost(history)
+        results.log_cost(history)
     metrics = mlflow.get_run(run_id).data.metrics
     assert metrics["cost/train_seconds"] == 7
     assert metrics["cost/images_per_second"] == 20

@@ -19,12 +19,12 @@ from PIL import Image
 from toy import draw, environment
 
 from brain_tumor import CLASSES, NOTICE
-from brain_tumor.config import TrackingConfig
+from brain_tumor.config.train import TrackingConfig
 from brain_tumor.data.scans.opening import open_scan
-from brain_tumor.evaluation.certainty.conformal import Sets
-from brain_tumor.evaluation.certainty.decision import Decision
-from brain_tumor.evaluation.certainty.outliers import Gaussians
-from brain_tumor.evaluation.certainty.scaling import Scaling
+from brain_tumor.evaluation.uncertainty.calibration import Scaling
+from brain_tumor.evaluation.uncertainty.conformal import Sets
+from brain_tumor.evaluation.uncertainty.fitting import Uncertainty
+from brain_tumor.evaluation.uncertainty.out_of_distribution import Gaussians
 from brain_tumor.models.classifier import build_classifier
 from brain_tumor.serving.predictor import keras_predictor, predict_scan
 from brain_tumor.serving.reply import reply
@@ -67,9 +67,9 @@ def classifier() -> keras.Model:
 
 
 @pytest.fixture(scope="module")
-def decision(classifier: keras.Model) -> Decision:
+def uncertainty(classifier: keras.Model) -> Uncertainty:
     wide = classifier.get_layer("avg_pool").output.shape[-1]
-    return Decision(
+    return Uncertainty(
         classes=CLASSES,
         scaling=Scaling("none", np.ones(4), np.zeros(4), "as it is"),
         sets=Sets((0.9,), np.full((1, 4), 0.7), (100,) * 4, (100,) * 4),
@@ -81,13 +81,15 @@ def decision(classifier: keras.Model) -> Decision:
 
 
 @pytest.fixture(scope="module")
-def logged(classifier: keras.Model, decision: Decision, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+def logged(
+    classifier: keras.Model, uncertainty: Uncertainty, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, str]:
     """Address of a store, and the run in it that logged version 1 with a decision, and version 2 without."""
     place = tmp_path_factory.mktemp("store")
     uri = f"sqlite:///{place}/mlflow.db"
     store = open_store(TrackingConfig(uri, "e", "m", "c", False))
     with runs.started(store, system_metrics=False) as run_id:
-        assert registry.log_model(classifier, decision, register="m", tags={}) == ("models:/m/1", "1")
+        assert registry.log_model(classifier, uncertainty, register="m", tags={}) == ("models:/m/1", "1")
         alone, version = registry.log_model(classifier, register=None, tags={})
         assert version is None
         assert registry.register_model(alone, "m", {}) == "2"  # as the best model of a sweep
@@ -98,9 +100,9 @@ def folder_of(logged: tuple[str, str], version: int, into: Path) -> Path:
     return Path(mlflow.artifacts.download_artifacts(f"models:/m/{version}", dst_path=str(into), tracking_uri=logged[0]))
 
 
-def expected(classifier: keras.Model, uri: str, decision: Decision | None) -> list[dict[str, Any]]:
+def expected(classifier: keras.Model, uri: str, uncertainty: Uncertainty | None) -> list[dict[str, Any]]:
     """What this process says of PICTURES, as a client would read it."""
-    predictor = keras_predictor(classifier, uri, decision)
+    predictor = keras_predictor(classifier, uri, uncertainty)
     scans = [open_scan(each) for each in PICTURES]
     return json.loads(json.dumps([reply(each, predict_scan(predictor, each.pixels(32))) for each in scans]))
 
@@ -136,14 +138,14 @@ def test_the_keras_flavour_is_the_classifier(logged: tuple[str, str], classifier
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_a_fresh_process_answers_the_same_without_pickle(
-    logged: tuple[str, str], classifier: keras.Model, decision: Decision, version: int
+    logged: tuple[str, str], classifier: keras.Model, uncertainty: Uncertainty, version: int
 ) -> None:
     uri = f"models:/m/{version}"
     done = fresh(FRESH, logged[0], uri, stdin=json.dumps([text(each) for each in PICTURES]))
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.rsplit(">", 1)[1])
     assert len({each["class"] for each in found}) > 1
-    for one, other in zip(found, expected(classifier, uri, decision if version == 1 else None), strict=True):
+    for one, other in zip(found, expected(classifier, uri, uncertainty if version == 1 else None), strict=True):
         assert one.pop("probabilities") == pytest.approx(other.pop("probabilities"), abs=1e-5)
         [mine], [its] = one.pop("slices"), other.pop("slices")
         assert mine.pop("probabilities") == pytest.approx(its.pop("probabilities"), abs=1e-5)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from brain_tumor.config import TrackingConfig
+from brain_tumor.config.train import TrackingConfig
 from brain_tumor.errors import InputError
 
 
@@ -85,7 +85,7 @@ def test_artifacts_lie_beside_the_database_even_with_spaces(tmp_path: Path) -> N
 
 def test_two_processes_make_one_store_at_once(tmp_path: Path) -> None:
     code = (
-        "from brain_tumor.config import TrackingConfig\n"
+        "from brain_tumor.config.train import TrackingConfig\n"
         "from brain_tumor.tracking.store import open_store\n"
         f"uri = 'sqlite:///{tmp_path}/mlflow.db'\n"
         "print(open_store(TrackingConfig(uri, 'e', None, 'c', False)).experiment_id)"

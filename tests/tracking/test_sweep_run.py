@@ -12,7 +12,7 @@ from optuna.study import Study
 from optuna.trial import TrialState
 from studies import BLOCKS, RATE, UNFREEZE, empty, many, mixed, trial
 
-from brain_tumor.config import TrackingConfig
+from brain_tumor.config.train import TrackingConfig
 from brain_tumor.errors import InputError
 from brain_tumor.tracking.store import Store
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from brain_tumor.config import TrackingConfig
+from brain_tumor.config.train import TrackingConfig
 
 
 @pytest.fixture

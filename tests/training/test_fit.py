@@ -8,7 +8,7 @@ import pytest
 from toy import draw
 from trials import phase
 
-from brain_tumor.config import EarlyStoppingConfig, PhaseConfig, PlateauConfig
+from brain_tumor.config.train import EarlyStoppingConfig, PhaseConfig, PlateauConfig
 from brain_tumor.errors import InputError
 
 SIDE = 32

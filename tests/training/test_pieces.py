@@ -8,7 +8,7 @@ import pytest
 from test_fit import StoppedError, numbers, train
 from trials import phase
 
-from brain_tumor.config import PlateauConfig
+from brain_tumor.config.train import PlateauConfig
 from brain_tumor.models.hardware import Execution
 
 # Of the 32 images in batches of 21, 11 are left over: two pieces of 6, with one image twice. Batch norm and dropout,
@@ -40,7 +40,7 @@ def test_the_step_is_that_of_the_whole_batch(name: str, tmp_path: Path) -> None:
 def test_batch_norm_takes_the_statistics_of_a_piece() -> None:
     import keras
 
-    from brain_tumor.training.pieces import InPieces
+    from brain_tumor.training.gradient_accumulation import InPieces
 
     inputs = keras.Input((1,))
     norm = keras.layers.BatchNormalization(momentum=0.5)
@@ -72,7 +72,7 @@ def test_pieces_are_never_in_memory_together() -> None:
     import keras
     import tensorflow as tf
 
-    from brain_tumor.training.pieces import InPieces
+    from brain_tumor.training.gradient_accumulation import InPieces
 
     events: list[str] = []
 

@@ -64,7 +64,7 @@ def small() -> Any:
 @pytest.mark.parametrize("size", [None, 5])  # of a piece: two of 4 images, one of them twice
 def test_through_xla_training_is_the_same_up_to_rounding(size: int | None) -> None:
     from brain_tumor.training.fit import compile_phase
-    from brain_tumor.training.pieces import InPieces
+    from brain_tumor.training.gradient_accumulation import InPieces
 
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (7, 8, 8, 3)).astype(np.uint8), np.arange(7, dtype=np.int32) % 4

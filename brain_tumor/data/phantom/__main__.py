@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from brain_tumor.config import PhantomConfig
+from brain_tumor.config.train import PhantomConfig
 from brain_tumor.data.cache import cache_folder
 from brain_tumor.data.phantom import ensure_phantom
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from brain_tumor import CLASSES
-from brain_tumor.config import PhantomConfig
+from brain_tumor.config.train import PhantomConfig
 from brain_tumor.data.cache import remove_stale
 from brain_tumor.data.phantom import acquisition, anatomy, lesions
 from brain_tumor.errors import InputError

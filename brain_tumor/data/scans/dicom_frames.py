@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.data.costly import SCAN, costly, scanned
 from brain_tumor.data.decode import CorruptImageError
+from brain_tumor.data.decompression_limits import SCAN, costly, scanned
 from brain_tumor.data.scans.codestream import END, j2k_codestream, j2k_parts, j2k_size, jpeg_size
 from brain_tumor.data.scans.dicom_elements import guarded
 from brain_tumor.data.scans.dicom_header import Shape

@@ -11,7 +11,7 @@ from brain_tumor.evaluation.explanation.localisation import SCORES, Maps, Masks
 from brain_tumor.evaluation.explanation.maps import PRODUCT
 from brain_tumor.evaluation.explanation.sanity import verdict
 from brain_tumor.evaluation.explanation.scores import VERDICTS
-from brain_tumor.evaluation.sheets import mark, outline, write
+from brain_tumor.evaluation.sheets import caption, mark, outline
 
 RANKS = ("best", "median", "worst")
 
@@ -96,8 +96,8 @@ def cases(
         verdict = "peak inside" if values["pointing"] else "peak OUTSIDE"
         more = "".join(f", {score} {values[score]:.2f}" for score in SCORES[1:] if np.isfinite(values[score]))
         colour = INK if values["pointing"] else ALARM
-        write(panels[0], 13, f"{rank}: {verdict}{more}", color=colour, weight="bold")
-        write(panels[0], 3, shorten(paths[index], 52), color=FAINT, fontsize=6.5)
+        caption(panels[0], 13, f"{rank}: {verdict}{more}", color=colour, weight="bold")
+        caption(panels[0], 3, shorten(paths[index], 52), color=FAINT, fontsize=6.5)
         if rank == RANKS[0]:
             mark(panels[0], name, class_colour(classes.index(name)))
     return figure

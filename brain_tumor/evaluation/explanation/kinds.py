@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from brain_tumor.config import ExplainConfig
-from brain_tumor.data.load import Dataset
+from brain_tumor.config.train import ExplainConfig
+from brain_tumor.data.dataset import Dataset
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.gradcam import METHODS, Kind
 from brain_tumor.evaluation.explanation.maps import check_layer, layer_choices

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from brain_tumor.data.load import Dataset
+from brain_tumor.data.dataset import Dataset
 from brain_tumor.evaluation.explanation.gradcam import Kind
 from brain_tumor.evaluation.explanation.localisation import (
     Maps,
@@ -142,7 +142,7 @@ class Reference:
     quantiles: Mapping[str, int]  # of each of MODEL, CENTRE and CLASS_MEAN: a position in QUANTILES
 
 
-def settle(lesions: Lesions, found: Survey) -> Reference:
+def fit_reference(lesions: Lesions, found: Survey) -> Reference:
     """The reference that the survey of the validation part gives."""
     quantiles = {name: best_quantile(raw) for name, raw in _every_raw(lesions, found, found.class_maps).items()}
     return Reference(found.class_maps, quantiles)

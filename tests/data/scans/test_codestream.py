@@ -8,8 +8,8 @@ import pytest
 from dicom_files import dicom
 from PIL import Image
 
-from brain_tumor.data.costly import MAX_SCANNED
 from brain_tumor.data.decode import CorruptImageError
+from brain_tumor.data.decompression_limits import MAX_SCANNED
 from brain_tumor.data.scans.codestream import MARKERS, SEGMENTS, j2k_parts, j2k_size, jpeg_size
 from brain_tumor.data.scans.opening import open_scan
 

@@ -10,7 +10,7 @@ from dicom_files import BIG, DEFLATED, EXPLICIT, IMPLICIT, RLE, dicom, item
 from numpy.typing import NDArray
 from PIL import Image
 
-from brain_tumor.config import PhantomConfig
+from brain_tumor.config.train import PhantomConfig
 from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.phantom.generate import draw_subject
 from brain_tumor.data.scans.opening import open_scan

@@ -6,24 +6,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from decided import DECISION
+from decided import UNCERTAINTY
 from numpy.typing import NDArray
 from pages import SIZE, explain, flat, run
 from PIL import Image
 
 from brain_tumor.data.scans.scan import Limits
 from brain_tumor.evaluation.prediction import Answers
-from brain_tumor.serving.page.examples import Example
-from brain_tumor.serving.page.kept import Kept
-from brain_tumor.serving.page.looking import Page
-from brain_tumor.serving.page.models import Shown
-from brain_tumor.serving.page.uploads import Uploads, uploads
 from brain_tumor.serving.predictor import Predictor
+from brain_tumor.serving.review_page.actions import Page
+from brain_tumor.serving.review_page.examples import Example
+from brain_tumor.serving.review_page.models import Shown
+from brain_tumor.serving.review_page.review_store import Kept
+from brain_tumor.serving.review_page.uploads import Uploads, uploads
 
 
 @pytest.fixture
 def model() -> Shown:
-    predictor = Predictor("models:/brain-tumor/3", run, SIZE, DECISION)
+    predictor = Predictor("models:/brain-tumor/3", run, SIZE, UNCERTAINTY)
     return Shown(predictor, explain, ("deep", "blind"), True, "# A card")
 
 

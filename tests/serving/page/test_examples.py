@@ -4,7 +4,7 @@ import numpy as np
 
 from brain_tumor import CLASSES
 from brain_tumor.data.scans.opening import open_scan
-from brain_tumor.serving.page.examples import VOLUME_SLICES, examples
+from brain_tumor.serving.review_page.examples import VOLUME_SLICES, examples
 
 
 def test_a_slice_of_each_class_and_a_volume_all_labelled_synthetic() -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from brain_tumor.serving.page.folders import PREFIX, own_folder
+from brain_tumor.serving.review_page.process_folder import PREFIX, own_folder
 
 HOLD = """
 import time
-from brain_tumor.serving.page.folders import own_folder
+from brain_tumor.serving.review_page.process_folder import own_folder
 with own_folder() as own:
     (own.path / "upload").touch()
     print(own.path, flush=True)

@@ -17,9 +17,9 @@ from starlette.responses import JSONResponse
 from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
-from brain_tumor.serving.page import front
-from brain_tumor.serving.page.front import FORM_BYTES, JOIN, STORED, UPLOAD, Front, Rules, acceptable, refusal
-from brain_tumor.serving.page.uploads import Uploads
+from brain_tumor.serving.review_page import gateway
+from brain_tumor.serving.review_page.gateway import FORM_BYTES, JOIN, STORED, UPLOAD, Front, Rules, acceptable, refusal
+from brain_tumor.serving.review_page.uploads import Uploads
 
 LOGIN = ("ann", "secret:ü")
 
@@ -122,7 +122,7 @@ def test_sizes_are_told_and_bounded(rules: Rules) -> None:
 def test_too_many_uploads_that_wait_are_refused(
     client: TestClient, rules: Rules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(front, "TURN", 0.2)
+    monkeypatch.setattr(gateway, "TURN", 0.2)
     lies = rules.uploads.add(io.BytesIO(b"x" * STORED * rules.form_bytes))
     answer = client.post(UPLOAD, files=[("files", ("a", b"x"))])
     assert (answer.status_code, answer.text[:5]) == (503, "busy:")
@@ -134,7 +134,7 @@ def test_uploads_at_the_same_time_have_room_for_all_that_they_announce(
     rules: Rules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """None of these sends more than its head before the last has asked."""
-    monkeypatch.setattr(front, "TURN", 0.2)
+    monkeypatch.setattr(gateway, "TURN", 0.2)
     head = [(b"host", b"localhost"), (b"content-type", b"multipart/form-data; boundary=X")]
     head.append((b"content-length", str(rules.form_bytes).encode()))
     scope = {"type": "http", "method": "POST", "path": UPLOAD, "query_string": b"", "headers": head}
@@ -213,7 +213,7 @@ def test_an_upload_that_cannot_be_stored_is_answered_in_a_line(client: TestClien
     folder.folder.rmdir()
     folder.folder.touch()
     answer = client.post(UPLOAD, files=[("files", ("a.png", b"slice"))])
-    assert (answer.status_code, answer.text) == (507, front.UNSTORED)
+    assert (answer.status_code, answer.text) == (507, gateway.UNSTORED)
     folder.folder.unlink()
     assert client.post(UPLOAD, files=[("files", ("a.png", b"slice"))]).status_code == 200
 

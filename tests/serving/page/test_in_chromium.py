@@ -22,7 +22,7 @@ from PIL import Image
 from toy import draw, environment, hear_ctrl_c, train_tiny
 
 from brain_tumor import NOTICE
-from brain_tumor.serving.page.examples import draw_volume
+from brain_tumor.serving.review_page.examples import draw_volume
 
 pytest.importorskip("gradio", reason="needs brain-tumor[app]")
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs brain-tumor[dev]")

@@ -1,7 +1,7 @@
 """Reviews are kept for their own session, for a while, and within bounds."""
 
-from brain_tumor.serving.page.kept import Kept
-from brain_tumor.serving.page.review import Opened, Review
+from brain_tumor.serving.review_page.review import Opened, Review
+from brain_tumor.serving.review_page.review_store import Kept
 
 
 def sized(size: int) -> Review:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from brain_tumor.serving.page.logs import hush, textless
+from brain_tumor.serving.review_page.logs import hush, textless
 
 SECRET = "Mrs Jones"
 

@@ -8,23 +8,32 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from decided import DECISION
+from decided import UNCERTAINTY
 from pages import flat
 from PIL import Image
 
 from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.scans.scan import Scan
-from brain_tumor.serving.page import looking, render
-from brain_tumor.serving.page import review as module
-from brain_tumor.serving.page.looking import CRASHED, GONE, LET_GO, Choices, Page, answer_example, answer_uploads, look
-from brain_tumor.serving.page.models import Shown
+from brain_tumor.serving.review_page import actions, render
+from brain_tumor.serving.review_page import review as module
+from brain_tumor.serving.review_page.actions import (
+    CRASHED,
+    GONE,
+    LET_GO,
+    Choices,
+    Page,
+    answer_example,
+    answer_uploads,
+    look,
+)
+from brain_tumor.serving.review_page.models import Shown
 
 Png = Callable[[Image.Image], bytes]
 HOSTILE = '"><img src=x onerror=alert(1)>\u202e\n.png'
 FIRST = Choices(0, 0, "layercam", ("deep",))
 
 
-def drop(page: Page, *files: tuple[str, bytes], layers: tuple[str, ...] = ("deep",)) -> looking.View:
+def drop(page: Page, *files: tuple[str, bytes], layers: tuple[str, ...] = ("deep",)) -> actions.View:
     named = [(name, str(page.uploads.add(io.BytesIO(content)))) for name, content in files]
     return answer_uploads(page, "session", named, "layercam", layers)
 
@@ -130,7 +139,7 @@ def test_a_drop_that_the_browser_has_stopped_is_spoken_of(
     page: Page, png: Png, files: int, size: int, text: str
 ) -> None:
     drop(page, ("a.png", png(flat(90))))
-    view = looking.answer_excess(page, "session", files, size)
+    view = actions.answer_excess(page, "session", files, size)
     assert text in view.status
     assert (view.table, view.panels, page.kept.get("session")) == ("", "", None)
 
@@ -155,8 +164,8 @@ def test_the_slices_of_a_volume_are_looked_at_one_by_one(page: Page) -> None:
     status, panels = look(page, "session", replace(FIRST, index=0))
     assert "Slice 1 of 4: notumor." in status
     assert "Slice 1: <strong>notumor</strong>" in panels
-    assert looking.first_slice(page, "session", 0) == (2, 4)
-    assert looking.first_slice(page, "session", 1) == looking.first_slice(page, "nobody", 0) == (0, 0)
+    assert actions.first_slice(page, "session", 0) == (2, 4)
+    assert actions.first_slice(page, "session", 1) == actions.first_slice(page, "nobody", 0) == (0, 0)
 
 
 def test_an_answer_is_not_kept_for_who_has_left_meanwhile(page: Page, png: Png) -> None:
@@ -255,5 +264,5 @@ def test_a_model_that_is_hardly_ever_sure_is_said_to_be_so(
 ) -> None:
     [model] = page.models
     assert "not sure" not in render.heading((model, other))
-    predictor = replace(model.predictor, decision=replace(DECISION, **change))
+    predictor = replace(model.predictor, uncertainty=replace(UNCERTAINTY, **change))
     assert text in render.heading((replace(model, predictor=predictor), other))

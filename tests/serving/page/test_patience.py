@@ -15,9 +15,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from brain_tumor.serving.page import patience
-from brain_tumor.serving.page.front import JOIN, UPLOAD, Front, Rules
-from brain_tumor.serving.page.uploads import Uploads
+from brain_tumor.serving.review_page import timeouts
+from brain_tumor.serving.review_page.gateway import JOIN, UPLOAD, Front, Rules
+from brain_tumor.serving.review_page.uploads import Uploads
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 FORM = b"Content-Type: multipart/form-data; boundary=X\r\n"
@@ -34,10 +34,10 @@ async def slow(scope: Scope, receive: Receive, send: Send) -> None:
 @pytest.fixture
 def place(folder: Uploads, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
     """Where a page listens whose patience is half a second."""
-    monkeypatch.setattr(patience, "HEAD", 0.3)
-    monkeypatch.setattr(patience, "STALLED", 0.5)
+    monkeypatch.setattr(timeouts, "HEAD", 0.3)
+    monkeypatch.setattr(timeouts, "STALLED", 0.5)
     app = Front(slow, Rules(folder, 2, 1000, None, local=True))
-    config = uvicorn.Config(app, http=patience.Impatient, lifespan="off", log_config=None)
+    config = uvicorn.Config(app, http=timeouts.Impatient, lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as found:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [found]})
@@ -79,8 +79,8 @@ def test_a_body_that_does_not_come_ends_the_request(place: socket.socket, path: 
 
 
 def test_a_body_that_crawls_is_ended_and_one_that_runs_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "STALLED", 0.2)
-    monkeypatch.setattr(patience, "RATE", 100)
+    monkeypatch.setattr(timeouts, "STALLED", 0.2)
+    monkeypatch.setattr(timeouts, "RATE", 100)
 
     async def pieces(size: int) -> int:
         """How many of 20 pieces are read, of so many bytes each."""
@@ -89,7 +89,7 @@ def test_a_body_that_crawls_is_ended_and_one_that_runs_is_not(monkeypatch: pytes
             await asyncio.sleep(0.05)
             return {"type": "http.request", "body": bytes(size), "more_body": True}
 
-        read = patience.impatient(receive)
+        read = timeouts.impatient(receive)
         return [(await read())["type"] for _ in range(20)].count("http.request")
 
     assert asyncio.run(pieces(1)) < 10

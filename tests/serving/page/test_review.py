@@ -10,10 +10,10 @@ from PIL import Image
 
 from brain_tumor.data.scans.scan import Limits, Scan
 from brain_tumor.evaluation.explanation.gradcam import METHODS
-from brain_tumor.serving.page import pictures
-from brain_tumor.serving.page import review as module
-from brain_tumor.serving.page.models import Shown
-from brain_tumor.serving.page.review import SLICES, limits, review
+from brain_tumor.serving.review_page import pictures
+from brain_tumor.serving.review_page import review as module
+from brain_tumor.serving.review_page.models import Shown
+from brain_tumor.serving.review_page.review import SLICES, limits, review
 
 Png = Callable[[Image.Image], bytes]
 ALLOWED = Limits(2**20, 50, 2**22)

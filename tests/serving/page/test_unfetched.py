@@ -12,9 +12,9 @@ import gradio as gr
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from brain_tumor.serving.page import layout, unfetched
-from brain_tumor.serving.page.looking import Page
-from brain_tumor.serving.page.unfetched import Unfetched
+from brain_tumor.serving.review_page import layout, unfetched_answers
+from brain_tumor.serving.review_page.actions import Page
+from brain_tumor.serving.review_page.unfetched_answers import Unfetched
 
 PICTURE = "data:image/png"
 
@@ -98,7 +98,7 @@ def test_a_look_that_fails_is_logged_and_not_the_last(
         async with Unfetched(blocks).sweeping(None):
             await asyncio.sleep(0.2)
 
-    monkeypatch.setattr(unfetched, "EVERY", 0.01)
+    monkeypatch.setattr(unfetched_answers, "EVERY", 0.01)
     monkeypatch.setattr(Unfetched, "sweep", fail)
     asyncio.run(run())
     assert len(looks) > 2

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from brain_tumor.serving.page.uploads import Uploads, repeating, uploads
+from brain_tumor.serving.review_page.uploads import Uploads, repeating, uploads
 
 
 def test_an_upload_is_read_once(folder: Uploads) -> None:

@@ -1,0 +1,86 @@
+"""The configuration of every command but `train`, as in `config.py`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt
+from pydantic.dataclasses import dataclass
+
+from brain_tumor.config.train import STRICT_KEYS, DataConfig, ExplainConfig, TrackingConfig
+
+
+@dataclass(frozen=True, config=STRICT_KEYS)
+class LoggedData:
+    """`evaluate`'s default: the split that was logged with the model."""
+
+    source: Literal["logged"]
+    root: str | None  # where the images are now, if they have moved; found there by content
+    cache: str | None  # folder of decoded pixels; None: as in training
+    masks: str | None = None  # folder of lesion masks; None: as in training
+
+
+@dataclass(frozen=True, config=STRICT_KEYS)
+class EvaluateConfig:
+    model_uri: str
+    data: Annotated[LoggedData | DataConfig, Field(union_mode="left_to_right")]
+    trained_root: str | None  # where the model's training images are now, for other data to be compared with
+    tracking: TrackingConfig
+    explain: ExplainConfig
+    bootstrap: Annotated[int, Field(ge=100, le=100_000)]
+    batch_size: PositiveInt
+    robustness: bool  # measure the images again under each corruption of evaluation/corruptions.py: 45 passes
+    runtime: Literal["auto", "keras", "onnx", "tflite"]  # what answers, see serving/choice.py; maps stay with Keras
+
+
+@dataclass(frozen=True, config=STRICT_KEYS)
+class ExportConfig:
+    model_uri: str
+    out: str  # folder, made where there is none
+    formats: Annotated[tuple[Literal["onnx", "tflite", "tflite_int8"], ...], Field(min_length=1)]
+    data: LoggedData  # the split that calibrates an int8 export and that every export is checked on
+    tracking: TrackingConfig
+
+
+@dataclass(frozen=True, config=STRICT_KEYS)
+class MapsConfig:
+    """How a map is made where no lesion is known to choose by."""
+
+    method: Literal["gradcam", "gradcam++", "hirescam", "layercam"]
+    layer: Annotated[str, Field(min_length=1)] | None  # as in ExplainConfig, without auto
+    views: Annotated[int, Field(ge=1, le=64)]
+
+
+@dataclass(frozen=True, config=STRICT_KEYS)
+class PredictConfig:
+    model_uri: str
+    input: str  # file, folder or glob
+    out: str | None  # FILE.csv or FILE.jsonl; None: the terminal alone
+    overwrite: bool
+    plane: Literal["auto", "axial", "coronal", "sagittal"]  # in which a NIfTI volume is cut
+    runtime: Literal["auto", "keras", "onnx", "tflite"]
+    workers: Annotated[int, Field(ge=1, le=64)]  # threads that read and decode
+    explain: bool  # write maps laid over the pictures beside `out`
+    maps: MapsConfig
+    tracking: TrackingConfig
+
+
+@dataclass(frozen=True, config=STRICT_KEYS)
+class AuditConfig:
+    data: DataConfig
+    tracking: TrackingConfig
+    report: str | None  # folder to write the report to, beside the run's artifacts; None: there alone
+    floor: bool  # measure how far trivial features go
+
+
+@dataclass(frozen=True, config=STRICT_KEYS)
+class CompareConfig:
+    run_a: str  # id of a run, its beginning, or models:/NAME@ALIAS, models:/NAME/VERSION
+    run_b: str
+    part: Literal["test", "val"]  # whose predictions are compared
+    tracking: TrackingConfig
+    bootstrap: Annotated[int, Field(ge=100, le=100_000)]
+
+
+@dataclass(frozen=True, config=STRICT_KEYS)
+class StudyConfig:
+    name: str | None  # of a sweep's study; None: the only one, or the list of all
+    storage: str | None  # as sweep.storage; None: sqlite in mlruns/ under the current folder

@@ -1,0 +1,237 @@
+"""The configuration of a training as frozen dataclasses, made by `config.validation` of what Hydra composes.
+
+Field comments give the meaning, unit and range; `conf/` gives the values.
+"""
+
+from dataclasses import replace
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+)
+from pydantic.dataclasses import dataclass
+
+# What picks the best epoch, and may be a sweep's objective.
+Monitor = Literal["val/accuracy", "val/balanced_accuracy", "val/macro_f1", "val/roc_auc", "val/loss"]
+LOWER_IS_BETTER = frozenset({"val/loss"})
+
+STRICT_KEYS = ConfigDict(extra="forbid", allow_inf_nan=False)
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Level = Annotated[float, Field(gt=0, le=0.999)]  # beyond it a thousand calibration images of a class are not enough
+SplitSeed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class Source(StrEnum):
+    phantom = "phantom"
+    folder = "folder"
+    kaggle = "kaggle"
+
+
+class OnCorrupt(StrEnum):
+    error = "error"
+    skip = "skip"
+
+
+@dataclass(frozen=True, config=STRICT_KEYS)
+class PhantomConfig:
+    """What determines the synthetic set's pixels; any change makes another set."""
+
+    subjects: PositiveInt = 400  # synthetic people, each of one class, each a group
+    slices_per_subject: PositiveInt = 5
+    test_fraction: Fraction = 0.25  # of subjects
+    size: Annotated[int, Field(ge=32, le=1024)] = 160  # rendered pixels a side
+    seed: SplitSeed = 0
+
+
+@dataclass(frozen=True, config=STRICT_KEYS)
+class DataConfig:
+    source: Source
+    # Folder of images, or several, each a site; None where the source finds its own.
+    root: str | tuple[str, ...] | None
+    image_size: Annotated[int, Field(ge=32, le=2048)] | None  # pixels a side; None: the model's native resolution
+    val_fraction: Fraction  # of the training part, carved where the data has no val part
+    test_fraction: Fraction  # of all images, carved only where the data has no test part
+    split_seed: SplitSeed  # carves val (and test); apart from `seed`, so that runs of other seeds stay comparable
+    on_corrupt: OnCorrupt
+    workers: Annotated[int, Field(ge=1, le=64)]  # threads that decode and augment
+    cache: str | None  # folder of decoded pixels; None: the user's cache folder
+    handle: str | None = None  # kaggle: owner/dataset/versions/N
+    phantom: PhantomConfig | None = None
+    subset: Fraction | None = None  # share of the training part that is used; None: all of it
+    calibration_fraction: Fraction | None = None  # of the training part, set apart for prediction sets; None: none
+    # How sites share the training: none (each image counts alike) or balanced (each site does).
+    site_weights: Literal["none", "balanced"] = "none"
+    patients: str | None = None  # CSV with the columns path, patient: images of one patient are never separated
+    masks: str | None = None  # folder of lesion masks, with the images' tree and names, .png; None: none are known
+
+
+@dataclass(frozen=True, config=STRICT_KEYS)
+class ModelConfig:
+    name: str  # a key of the model registry
+    weights: str  # imagenet | none | path of a file
+    dropout: Annotated[float, Field(ge=0, lt=1)]  # before the logits
+
+
+@dataclass(frozen=True, config=STRICT_KEYS)
+class AugmentConfig:
+    name: str
+    transforms: dict[str, dict[str, Any]]  # albumentations transform -> its parameters, applied in order
+
+
+@dataclass(frozen=True, config=STRICT_KEYS)
+class EarlyStoppingConfig:
+    patience: PositiveInt  # epochs without a lower val/loss
+    min_delta: NonNegativeFloat
+
+
+@dataclass(frozen=True, config=STRICT_KEYS)
+class PlateauConfig:
+    patience: PositiveInt  # epochs without a lower val/loss
+    factor: Fraction  # the learning rate is multiplied by it
+    min_learning_rate: NonNegativeFloat
+
+
+@dataclass(frozen=True, config=STRICT_KEYS)
+class PhaseConfig:
+    """One phase of training; a schedule is an ordered mapping of named phases."""
+
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    optimizer: Literal["adam", "adamw", "sgd"]
+    learning_rate: PositiveFloat  # the highest one, after warm-up
+    warmup_epochs: NonNegativeFloat  # linear, from 0
+    decay: Literal["constant", "cosine", "plateau"]
+    plateau: PlateauConfig | None  # ReduceLROnPlateau's settings, needed and read with decay=plateau alone
+    weight_decay: NonNegativeFloat  # decoupled (Loshchilov & Hutter 2019), as in all of Keras' optimizers
+    unfreeze: Literal["head", "all"] | PositiveInt  # the head, the head and the last N blocks, or everything
+    update_batch_norm: bool  # false: batch-norm layers keep their statistics, scale and shift
+    # How much of the old statistics each step keeps; None: as the backbone was built (0.99 for EfficientNets, which on
+    # a few hundred steps leaves them behind the weights).
+    batch_norm_momentum: Fraction | None
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    class_weights: Literal["none", "balanced"]
+    # Momentum of the exponential moving average of the weights; batch-norm statistics are those of the raw weights.
+    weight_averaging: Fraction | None
+    early_stopping: EarlyStoppingConfig | None
+    # With defaults, so that configurations logged before there were these keys still load.
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None  # before the logits; None: model.dropout
+    augment_strength: Annotated[float, Field(ge=0, le=1)] = 1.0  # multiplies each transform's probability; 0: none
+    # With unfreeze=head: learn from the backbone's features, kept on disk, of so many augmented views of each image,
+    # one an epoch and in turn. None: every epoch passes new views through the backbone.
+    feature_views: PositiveInt | None = None
+
+    def __post_init__(self) -> None:
+        if self.decay == "plateau" and self.plateau is None:
+            raise ValueError("decay=plateau needs the settings under plateau (patience, factor, min_learning_rate)")
+        if self.feature_views is not None and self.unfreeze != "head":
+            raise ValueError(f"feature_views={self.feature_views} needs unfreeze=head: else features change")
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs={self.warmup_epochs} leaves nothing of the {self.epochs} epochs")
+
+
+@dataclass(frozen=True, config=STRICT_KEYS)
+class ProtocolConfig:
+    # How the images are divided, see data/protocol.py. auto: grouped, or official for the phantom, which does not leak.
+    name: Literal["auto", "official", "clean", "grouped", "leave_one_site_out"]
+    folds: Annotated[int, Field(ge=2, le=100)] | None = None  # grouped: cross-validation, a run a fold
+    fold: NonNegativeInt | None = None  # the one fold that is the test part; None: all, one after the other
+    site: str | None = None  # leave_one_site_out: the site that is the test part; None: each in turn
+
+    def __post_init__(self) -> None:
+        if self.folds is not None and self.name not in ("auto", "grouped"):
+            raise ValueError(f"folds={self.folds} needs protocol=grouped")
+        if self.fold is not None and self.folds is None:
+            raise ValueError(f"fold={self.fold} is one of several folds: give protocol.folds=K, too")
+        if self.fold is not None and self.folds is not None and self.fold >= self.folds:
+            raise ValueError(f"fold={self.fold} is none of the {self.folds} folds: count from 0")
+        if self.site is not None and self.name != "leave_one_site_out":
+            raise ValueError(f"site={self.site} needs protocol=leave_one_site_out")
+
+
+@dataclass(frozen=True, config=STRICT_KEYS)
+class TrackingConfig:
+    uri: str | None  # any MLflow tracking URI; None: sqlite in mlruns/ under the current folder
+    experiment: Annotated[str, Field(min_length=1)]
+    # Name in the model registry; None: the model is logged but not registered. MLflow and its addresses need / : @.
+    register: Annotated[str, Field(pattern=r"^\s*[^\s/:@][^/:@]*$")] | None
+    checkpoints: str  # folder of the checkpoints that `resume` reads
+    system_metrics: bool
+
+
+@dataclass(frozen=True, config=STRICT_KEYS)
+class ExplainConfig:
+    """How maps are made. auto: what points best at the known lesions of the validation part."""
+
+    method: Literal["gradcam", "gradcam++", "hirescam", "layercam", "auto"]
+    layer: (
+        Annotated[str, Field(min_length=1)] | None
+    )  # a name, several with * between them (their product), or auto; None: the backbone's `cam_layer`
+    # With defaults, so that configurations logged before there were these keys still load.
+    views: Annotated[int, Field(ge=1, le=64)] = 1  # shifted and mirrored views that a map is averaged over
+    sanity: bool = False  # score the maps of randomised weights, too
+
+
+@dataclass(frozen=True, config=STRICT_KEYS)
+class HardwareConfig:
+    """How this machine is used: a matter of speed, hardly of the result. See models/hardware.py for what auto means.
+
+    The defaults are how runs were trained that were logged before there were these keys.
+    """
+
+    # TensorFlow's intra-op threads in this process; None: as TF_NUM_INTRAOP_THREADS says, otherwise one for each core.
+    threads: PositiveInt | None = None
+    strategy: Literal["none", "mirrored"] = "none"  # mirrored: one model on all GPUs, each with its share of a batch
+    device: Literal["auto", "cpu", "gpu"] = "auto"  # auto: the first GPU, otherwise the CPU
+    # What layers compute in; weights, probabilities and the model that is kept are float32 whatever it is.
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
+    jit_compile: Literal["auto", True, False] = False  # by XLA; auto: on a GPU, where it is measured to train faster
+    # Images that are trained on at once, of a larger batch piece by piece: see training/gradient_accumulation.py.
+    micro_batch: PositiveInt | None = None
+
+    def __post_init__(self) -> None:
+        if self.strategy == "mirrored" and self.micro_batch is not None:
+            raise ValueError(
+                f"micro_batch={self.micro_batch} needs strategy=none: mirrored devices share a batch whole"
+            )
+        if self.strategy == "mirrored" and self.jit_compile is True:
+            raise ValueError("jit_compile=true needs strategy=none: TensorFlow mirrors no model through XLA")
+
+
+@dataclass(frozen=True, config=STRICT_KEYS)
+class TrainConfig:
+    data: DataConfig
+    model: ModelConfig
+    augment: AugmentConfig
+    schedule: Annotated[dict[str, PhaseConfig], Field(min_length=1)]
+    protocol: ProtocolConfig
+    tracking: TrackingConfig
+    explain: ExplainConfig
+    seed: SplitSeed
+    monitor: Monitor
+    test: bool  # measure the test part once, after training; never in a multirun
+    bootstrap: Annotated[int, Field(ge=100, le=100_000)]  # resamples behind each interval
+    resume: str | None  # id of an interrupted run
+    seeds: tuple[SplitSeed, ...] | None = None  # a run for each, below one parent
+    hardware: HardwareConfig = Field(default_factory=HardwareConfig)  # runs logged before there was one have none
+    # What is said with a prediction, fitted after training.
+    calibrate: Literal["auto", "temperature", "vector", "none"] = "auto"  # of the logits, on the val part
+    coverage: Annotated[tuple[Level, ...], Field(min_length=1)] = (0.9, 0.95)  # of prediction sets, class by class
+    selective_accuracy: Fraction = 0.98  # wanted on the val part of the images that are not answered with "not sure"
+
+    def __post_init__(self) -> None:
+        if self.seeds is not None and len(self.seeds) < 2:
+            raise ValueError(f"seeds={list(self.seeds)}: give at least two seeds, or seed={[*self.seeds, 0][0]}")
+        if len(set(self.seeds or ())) < len(self.seeds or ()):
+            raise ValueError(f"seeds={list(self.seeds or ())} has a seed twice")
+        if len(set(self.coverage)) < len(self.coverage):
+            raise ValueError(f"coverage={list(self.coverage)} has a level twice")
+        if self.protocol.name == "auto":  # known by its name ever after
+            name: Literal["official", "grouped"]
+            name = "official" if self.data.source is Source.phantom and self.protocol.folds is None else "grouped"
+            object.__setattr__(self, "protocol", replace(self.protocol, name=name))

@@ -1,0 +1,199 @@
+"""A folder of images: its layout, and the usual spellings of the class names."""
+
+import logging
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import permutations
+from pathlib import Path
+
+import pandas as pd
+
+from brain_tumor import CLASSES
+from brain_tumor.errors import InputError
+from brain_tumor.paths import existing_path
+
+logger = logging.getLogger(__name__)
+
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+LAYOUTS = "Training/ and Testing/, or train/, val/ and test/, or the class folders themselves"
+
+# Compared in lower case and without anything but letters: "No Tumor", "no_tumor" and "no-tumour" are one.
+PART_SPELLINGS: Mapping[str, frozenset[str]] = {
+    "train": frozenset({"train", "training"}),
+    "val": frozenset({"val", "valid", "validation"}),
+    "test": frozenset({"test", "testing"}),
+}
+CLASS_SPELLINGS: Mapping[str, frozenset[str]] = {
+    "glioma": frozenset({"glioma", "gliomas", "gliomatumor", "gliomatumors"}),
+    "meningioma": frozenset({"meningioma", "meningiomas", "meningiomatumor", "meningiomatumors"}),
+    "notumor": frozenset({"notumor", "notumors", "no", "none", "normal", "healthy"}),
+    "pituitary": frozenset({"pituitary", "pituitarytumor", "pituitarytumors", "pituitaryadenoma"}),
+}
+
+
+def site_folders(roots: str | Sequence[str] | None) -> dict[str, Path]:
+    """The folder of each site that `data.root` names, one or a list, in its order.
+
+    A site is called as its folder; where two are called alike, with the folder above before it, `hospital/scans`.
+
+    Raises:
+        InputError: none is given, one is not there, is no folder, or is named twice.
+    """
+    if roots is None or isinstance(roots, str):
+        root = image_folder(roots)
+        return {root.name: root}
+    paths = [image_folder(root) for root in roots] or [image_folder(None)]
+    twice = [place for place, count in Counter(path.resolve() for path in paths).items() if count > 1]
+    if twice:
+        raise InputError(f"data.root names {twice[0]} twice: name every folder once")
+    for outer, inner in permutations(paths, 2):
+        if inner.resolve().is_relative_to(outer.resolve()):
+            raise InputError(f"data.root: {inner} lies in {outer}, which has its images already: name only one of them")
+    for depth in range(1, max(len(path.parts) for path in paths) + 1):
+        names = ["/".join(path.parts[-depth:]) for path in paths]
+        if len(set(names)) == len(names):
+            break
+    return dict(zip(names, paths, strict=True))
+
+
+def image_folder(root: str | None) -> Path:
+    """The folder that `root` names: literally if that exists, else with `~` as the home folder.
+
+    Raises:
+        InputError: not given, not there, or no folder.
+    """
+    if not root:
+        raise InputError("data=folder needs the folder of images: add data.root=DIR")
+    path = existing_path(root).absolute()
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError:
+        raise InputError(f"data.root={root} does not exist (looked for {path})") from None
+    except OSError as error:
+        raise InputError(f"data.root={root} cannot be read: {error.strerror}") from error
+    if not is_folder:
+        raise InputError(f"data.root={root} is a file: give the folder that holds {LAYOUTS}")
+    if any(place.name.startswith("phantom-") and (place / "table.csv").is_file() for place in (path, path.parent)):
+        raise InputError(f"data.root={root} is the synthetic phantom, which must not pass for real: use data=phantom")
+    return path
+
+
+def list_images(root: Path) -> pd.DataFrame:
+    """Every image under `root`, sorted by path: columns `path` (posix, relative), `label`, `part`.
+
+    `part` is "" throughout where `root` holds class folders and no parts. Nothing is opened.
+
+    Raises:
+        InputError: a folder cannot be read or its layout is unknown, or a part lacks a class or its images.
+    """
+    try:
+        folders = _subfolders(root)
+        parts = _named(folders, PART_SPELLINGS, root, "part")
+        if parts:
+            others = [name for name in folders if name not in parts.values()]
+            if others:
+                logger.warning("%s: folders that are no part are left out: %s", root, ", ".join(others))
+        rows = [row for part, name in (parts or {"": "."}).items() for row in _rows(root, root / name, part)]
+    except OSError as error:
+        raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
+    return pd.DataFrame(rows, columns=["path", "label", "part"]).sort_values("path", ignore_index=True)
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Files under `folder`, at any depth and through links, whose extension is an image's; hidden ones not.
+
+    Raises:
+        InputError: a folder cannot be read.
+    """
+    try:
+        return sorted(path for path in _files(folder) if _is_image(path))
+    except OSError as error:
+        raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
+
+
+def _rows(root: Path, folder: Path, part: str) -> list[tuple[str, str, str]]:
+    folders = _subfolders(folder)
+    classes = _named(folders, CLASS_SPELLINGS, folder, "class")
+    unknown = [name for name in folders if name not in classes.values()]
+    if not classes:
+        found = ", ".join(map(repr, folders[:5])) or "no folder"
+        raise InputError(f"{folder} holds {found}; expected {LAYOUTS} ({', '.join(CLASSES)})")
+    if unknown:
+        raise InputError(
+            f"{folder} holds {unknown[0]!r}, which is none of the classes {', '.join(CLASSES)}: "
+            "rename the folder or move it elsewhere"
+        )
+    absent = [label for label in CLASSES if label not in classes]
+    if absent:
+        raise InputError(f"{folder} lacks the class folder(s) {', '.join(absent)}: all four classes are needed")
+    rows: list[tuple[str, str, str]] = []
+    ignored: Counter[str] = Counter()
+    for label in CLASSES:
+        files = list(_files(folder / classes[label]))
+        images = [path for path in files if _is_image(path)]
+        ignored.update(path.name for path in files if not _is_image(path))
+        if not images:
+            kinds = " ".join(sorted(EXTENSIONS))
+            raise InputError(f"{folder / classes[label]} holds no image ({kinds}): add images of that class")
+        rows += [(_relative(path, root), label, part) for path in images]
+    if ignored:
+        names = ", ".join(sorted(ignored)[:3])
+        logger.info("%s: %d file(s) that are no images are ignored (%s)", folder, ignored.total(), names)
+    return rows
+
+
+def _named(folders: list[str], spellings: Mapping[str, frozenset[str]], parent: Path, what: str) -> dict[str, str]:
+    """The folder of each part or class that `parent` holds, in the order of `spellings`."""
+    found: dict[str, str] = {}
+    for key, known in spellings.items():
+        names = [name for name in folders if _bare(name) in known]
+        if len(names) > 1:
+            both = " and ".join(map(repr, names))
+            raise InputError(f"{parent} holds {both}, which are one {what} ({key}): merge them into one folder")
+        if names:
+            found[key] = names[0]
+    return found
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[^a-z]", "", name.lower()).replace("tumour", "tumor")
+
+
+def _subfolders(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not _is_hidden(entry.name))
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "__MACOSX"))  # the latter is what macOS leaves in archives
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    seen: set[str] = set()
+    for here, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
+        real = os.path.realpath(here)
+        if real in seen:  # a link that leads back
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not _is_hidden(name))
+        yield from (Path(here, name) for name in names)
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in EXTENSIONS and not _is_hidden(path.name)
+
+
+def _relative(path: Path, root: Path) -> str:
+    text = path.relative_to(root).as_posix()
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"the file name {os.fsencode(path)!r} is not UTF-8: rename the file") from None
+    return text
+
+
+def _raise(error: OSError) -> None:
+    raise error

@@ -1,0 +1,231 @@
+"""From the configuration to a data set: the split, and every image's pixels."""
+
+import logging
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from brain_tumor import CLASSES
+from brain_tumor.config.train import DataConfig, OnCorrupt, ProtocolConfig, Source
+from brain_tumor.data.cache import Contents, cache_folder, decoded
+from brain_tumor.data.grouping import with_groups
+from brain_tumor.data.image_table import from_site, locate, read_images, read_phantom, source_folders
+from brain_tumor.data.masks import find_masks, read_mask
+from brain_tumor.data.pixels import Pixels
+from brain_tumor.data.protocol import KNOWN, divide, leak, require_whole_groups
+from brain_tumor.data.split import Split, carve, rows_digest
+from brain_tumor.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A split and its pixels. A `row` is always a position in `split.table`."""
+
+    split: Split
+    pixels: Pixels  # (U, S, S, 3) RGB 0..255, mapped from disk: one picture per distinct content
+    pixel_rows: NDArray[np.int64]  # (len(split),): where in `pixels` each row's picture is
+    mask_paths: tuple[str, ...] | None  # per row, absolute or below split.root, "" where none is known; None: no masks
+
+    @property
+    def image_size(self) -> int:
+        """Pixels a side."""
+        return int(self.pixels.shape[1])
+
+    def rows(self, part: str) -> NDArray[np.int64]:
+        """The rows of a part, in the table's order."""
+        return self.split.part(part).index.to_numpy(np.int64)
+
+    def labels(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
+        """int32 (len(rows),): the class of each row, as its position in CLASSES."""
+        names = self.split.table["label"].to_numpy()[rows]
+        return np.array([CLASSES.index(name) for name in names], np.int32)
+
+    def images(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """uint8 (len(rows), S, S, 3), RGB 0..255, read into memory."""
+        return np.asarray(self.pixels[self.pixel_rows[rows]])
+
+    def mask_of(self, rows: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+        """bool (len(rows), S, S): the lesion, fitted as its image; all False where none is known; None: no masks."""
+        if self.mask_paths is None:
+            return None
+        masks = np.zeros((len(rows), self.image_size, self.image_size), np.bool_)
+        for mask, row in zip(masks, rows, strict=True):
+            if self.mask_paths[row]:
+                mask[:] = read_mask(self.split.root / self.mask_paths[row], self.image_size)
+        return masks
+
+
+def load(data: DataConfig, *, image_size: int, protocol: ProtocolConfig) -> Dataset:
+    """The data set that the configuration names, divided by `protocol` (see `protocol.divide`).
+
+    With `data.subset` the split holds that share of the training part; the other parts are as without it.
+
+    Raises:
+        InputError: the images cannot be found, read, decoded (see `data.on_corrupt`) or divided.
+    """
+    dataset = _load(data, image_size, protocol)
+    require_whole_groups(dataset.split, protocol.name)
+    _report(dataset.split)
+    return dataset
+
+
+def load_whole(data: DataConfig, *, image_size: int) -> Dataset:
+    """All images of the source as one test part, whatever folders they stand in: another site, say."""
+    dataset = _load(data, image_size, None)
+    _report(dataset.split)
+    return dataset
+
+
+def common_folder(data: DataConfig) -> Path:
+    """The folder that holds all of the source's images."""
+    return Path(os.path.commonpath(list(source_folders(data).values())))
+
+
+def find_by_content(
+    split: Split,
+    root: Path,
+    *,
+    image_size: int,
+    masks: str | None = None,
+    cache: str | None = None,
+    workers: int = 2,
+) -> Dataset:
+    """The very images of a logged split, by the SHA-256 of their files, wherever under `root` they stand now.
+
+    Returns:
+        Dataset whose split has `root` and the paths found there; its digest is that of `split`. Its masks are those
+        of the folder `masks`, see `find_masks`; a phantom brings its own.
+
+    Raises:
+        InputError: `root` is no folder, some images are not there, or the masks do not fit them.
+    """
+    if not root.is_dir():
+        raise InputError(f"the images are no longer in {root}: say where they are with data.root=DIR")
+    table = split.table
+    located = locate(table, root, workers)
+    places = [place for place in located if place is not None]
+    if len(places) < len(table):
+        lost = table[[place is None for place in located]]
+        raise InputError(
+            f"{len(lost)} of the split's {len(table)} images are not under {root} ({_some(lost['path'])}): "
+            "give the folder that holds the very same files with data.root=DIR"
+        )
+    contents = decoded(dict(zip(table["sha256"], places, strict=True)), image_size, cache_folder(cache), workers)
+    logged = table["path"].tolist()
+    if table["site"].nunique() > 1:  # where masks may stand by site/path
+        logged = [from_site(path, site) for path, site in zip(logged, table["site"], strict=True)]
+    table["path"] = [place.relative_to(root).as_posix() for place in places]
+    moved = Split(table, root=root, source=split.source, synthetic=split.synthetic)
+    return _with_masks(moved, contents, masks, logged, workers)
+
+
+def _load(data: DataConfig, image_size: int, protocol: ProtocolConfig | None) -> Dataset:
+    roots = source_folders(data)
+    listing = read_images(data, roots, image_size)
+    contents = listing.contents
+    images = listing.table.assign(file=[str(file) for file in listing.files])
+    images = _without_corrupt(images, ", ".join(map(str, roots.values())), data.on_corrupt)
+    with_groups(images, patients=data.patients, cache=data.cache, workers=data.workers)
+    _warn_of_conflicts(images)
+    listed = rows_digest(images[["sha256", "label", "group"]])
+    if protocol is None:
+        images["part"] = "test"
+    else:
+        images = divide(images, protocol, data)
+        if data.subset is not None:
+            images = _reduced(images, data.subset, data.split_seed)
+    root = Path(os.path.commonpath(list(roots.values())))
+    listed_paths = images["path"].tolist()
+    images["path"] = [Path(file).relative_to(root).as_posix() for file in images["file"]]
+    synthetic = data.source is Source.phantom
+    split = Split(images, root=root, source=data.source.value, synthetic=synthetic, listed=listed)
+    return _with_masks(split, contents, data.masks, listed_paths, data.workers)
+
+
+def _with_masks(split: Split, contents: Contents, masks: str | None, also: list[str], workers: int) -> Dataset:
+    shas = split.table["sha256"]
+    found = _phantom_masks(split)
+    if masks is not None:
+        if split.synthetic:
+            raise InputError(f"data.masks={masks} is not read with data=phantom, which brings its own: leave it out")
+        sizes = contents.table.set_index("sha256").loc[shas, ["width", "height"]].itertuples(index=False, name=None)
+        paths = split.table["path"].tolist()
+        found = find_masks(masks, paths, list(sizes), also=also, shas=shas.tolist(), workers=workers)
+        known = pd.Series([path != "" for path in found]).groupby(split.table["site"].to_numpy()).any()
+        for site in known.index[~known]:
+            example = also[split.table["site"].tolist().index(site)]
+            logger.warning("data.masks=%s has no mask of the site %s (looked for that of %s)", masks, site, example)
+    return Dataset(split, contents.pixels, _pixel_rows(shas, contents), found)
+
+
+def _phantom_masks(split: Split) -> tuple[str, ...] | None:
+    if split.source != Source.phantom or not (split.root / "table.csv").is_file():
+        return None
+    phantom = read_phantom(split.root)
+    masks = dict(zip(phantom["path"], phantom["mask"], strict=True))
+    return tuple(masks.get(path, "") for path in split.table["path"])
+
+
+def _without_corrupt(images: pd.DataFrame, where: str, on_corrupt: OnCorrupt) -> pd.DataFrame:
+    corrupt = images[images["error"] != ""]
+    if corrupt.empty:
+        return images
+    named = [f"{path} ({error})" for path, error in zip(corrupt["path"], corrupt["error"], strict=True)]
+    what = f"{len(corrupt)} of {len(images)} images in {where} cannot be decoded: {_some(named)}"
+    if on_corrupt is OnCorrupt.error:
+        raise InputError(f"{what}; repair or remove them, or leave them out with data.on_corrupt=skip")
+    logger.warning("%s; left out (data.on_corrupt=skip)", what)
+    rest = images[images["error"] == ""].reset_index(drop=True)
+    left = set(zip(rest["part"], rest["label"], strict=True))
+    for part, label in sorted(set(zip(images["part"], images["label"], strict=True)) - left):
+        which = f"{label}, {part} part" if part else label
+        raise InputError(f"{where}: none of the images of {which} can be decoded: repair or replace them")
+    return rest
+
+
+def _reduced(images: pd.DataFrame, subset: float, seed: int) -> pd.DataFrame:
+    """The images without the training rows that `subset` leaves out."""
+    shares = [subset]
+    while shares[-1] < 1 / 20:  # `carve` takes no less at once
+        shares[-1:] = [1 / 20, shares[-1] * 20]
+    rows = images.index[images["part"] == "train"]
+    try:
+        for share in shares:
+            rows = rows[carve(images.loc[rows], share, key="data.subset", seed=seed)]
+    except InputError as error:
+        raise InputError(f"data.subset={subset} is too small a share of these training images ({error})") from error
+    kept = images["part"].ne("train") | images.index.isin(rows)
+    return images[kept].reset_index(drop=True)
+
+
+def _warn_of_conflicts(images: pd.DataFrame) -> None:
+    labels = images.groupby("twin")["label"].nunique()
+    if (labels > 1).any():
+        paths = images.loc[images["twin"].isin(labels.index[labels > 1]), "path"]
+        logger.warning("%d slices stand under two classes (%s): the audit lists them", (labels > 1).sum(), _some(paths))
+
+
+def _pixel_rows(shas: "pd.Series[str]", contents: Contents) -> NDArray[np.int64]:
+    return np.asarray(pd.Index(contents.table["sha256"]).get_indexer(shas.tolist()), np.int64)
+
+
+def _report(split: Split) -> None:
+    counts = ", ".join(f"{part} {sum(classes.values())}" for part, classes in split.counts.items())
+    kind = "synthetic images" if split.synthetic else "images"
+    logger.info("%d %s in %s (%s), split %s", len(split), kind, split.root, counts, split.digest[:12])
+    for part in KNOWN:
+        found = leak(split, part)
+        if found:
+            logger.warning("%s: scores on them flatter every model", found)
+
+
+def _some(names: Iterable[str]) -> str:
+    every = list(names)
+    return ", ".join(every[:3]) + (", ..." if len(every) > 3 else "")

@@ -1,0 +1,115 @@
+"""Every image of a source, read once, before anything is divided: what it is called, what it is, and its pixels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from brain_tumor.config.train import DataConfig, Source
+from brain_tumor.data import class_folders, kaggle
+from brain_tumor.data.cache import Contents, cache_folder, decoded, hash_files
+from brain_tumor.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """What a source holds, corrupt files included.
+
+    Columns of `table`, one row per image: `path` (posix, below its root; with several roots `site/path`), `label`,
+    `part` ("" where the folders do not say), `group` ("" where the source does not know), `site`, `mask` ("" without
+    one), `sha256` (hex, of the file; "" where it cannot be read), `digest` (hex, of the pixels; "" where it cannot be
+    decoded), `width` and `height` (pixels; 0 where it cannot be decoded), `mode` (Pillow's), `error` ("" or why not).
+    """
+
+    table: pd.DataFrame
+    files: tuple[Path, ...]  # of each row
+    contents: Contents  # the pictures, by `sha256`
+
+
+def source_folders(data: DataConfig) -> dict[str, Path]:
+    """The folder of each site of the source: given (one or several), downloaded (kaggle) or generated (phantom).
+
+    Raises:
+        InputError: a folder is not there, cannot be written, or is not named as the source needs it.
+    """
+    if data.source is Source.folder:
+        return class_folders.site_folders(data.root)
+    if data.source is Source.kaggle:
+        return {data.handle or "": kaggle.download(data.handle)}
+    if data.phantom is None:
+        raise InputError("data.source=phantom needs the block data.phantom: choose it with data=phantom")
+    if data.patients is not None:
+        raise InputError(
+            f"data.patients={data.patients} is not read with data=phantom, whose subjects are known: leave it out"
+        )
+    from brain_tumor.data.phantom import ensure_phantom
+
+    return {"phantom": ensure_phantom(data.phantom, cache_folder(data.cache), data.workers)}
+
+
+def read_images(data: DataConfig, roots: Mapping[str, Path], image_size: int) -> Listing:
+    """List, hash and decode the images under `roots` (site -> folder, see `find_roots`), with progress.
+
+    Raises:
+        InputError: a layout is unknown, or the cache cannot be written. A file that cannot be read or decoded is no
+            error: its row says why.
+    """
+    tables, files = [], []
+    for site, root in roots.items():
+        table = read_phantom(root) if data.source is Source.phantom else _list_folder(root, site)
+        files += [root / path for path in table["path"]]
+        if len(roots) > 1:
+            table["path"] = f"{site}/" + table["path"]
+        tables.append(table)
+    images = pd.concat(tables, ignore_index=True)
+    images["sha256"], errors = hash_files(files, data.workers)
+    distinct = {sha: file for sha, file in zip(images["sha256"], files, strict=True) if sha}
+    contents = decoded(distinct, image_size, cache_folder(data.cache), data.workers)
+    known = contents.table.set_index("sha256").reindex(images["sha256"])
+    for column, absent in (("digest", ""), ("width", 0), ("height", 0), ("mode", "")):
+        images[column] = known[column].fillna(absent).to_numpy()
+    images["error"] = known["error"].fillna("").to_numpy() + pd.Series(errors, dtype=object)
+    return Listing(images, tuple(files), contents)
+
+
+def locate(table: pd.DataFrame, root: Path, workers: int) -> list[Path | None]:
+    """The file of each row (`path`, `sha256`) of a logged split, under `root`; None where it is not there any more.
+
+    It is the one of that path if its content is still the same, otherwise any of that content.
+
+    Raises:
+        InputError: a folder under `root` cannot be read.
+    """
+    places = [root / path for path in table["path"]]
+    there, _ = hash_files(places, workers)
+    found = dict(zip(there, places, strict=True))
+    if set(table["sha256"]) - found.keys() and root.is_dir():
+        others = class_folders.image_files(root)
+        shas, _ = hash_files(others, workers)
+        found = dict(zip(shas, others, strict=True)) | found
+    rows = zip(table["sha256"], there, places, strict=True)
+    return [place if sha == now else found.get(sha) for sha, now, place in rows]
+
+
+def from_site(path: str, site: str) -> str:
+    """`site/path`, as several roots list an image, of a path below what they have in common."""
+    _, found, rest = f"/{path}".partition(f"/{site}/")
+    return f"{site}/{rest}" if found else path
+
+
+def listed_paths(table: pd.DataFrame) -> list[str]:
+    """The paths by which a source lists a split's images: below their root, or with several roots `site/path`."""
+    if table["site"].nunique() < 2:
+        return table["path"].tolist()
+    return [from_site(path, site) for path, site in zip(table["path"], table["site"], strict=True)]
+
+
+def read_phantom(root: Path) -> pd.DataFrame:
+    """The phantom's own table: columns path, label, part, group, site, mask."""
+    table = pd.read_csv(root / "table.csv", dtype=str, keep_default_na=False)
+    return table[["path", "label", "part", "group", "site", "mask"]]
+
+
+def _list_folder(root: Path, site: str) -> pd.DataFrame:
+    return class_folders.list_images(root).assign(group="", site=site, mask="")

@@ -1,0 +1,204 @@
+"""What the page answers, apart from how it is laid out: every function here works without a browser."""
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar, get_args
+
+from brain_tumor.data.decode import CorruptImageError
+from brain_tumor.data.scans.scan import Limits, Plane
+from brain_tumor.errors import InputError
+from brain_tumor.evaluation.explanation.gradcam import METHODS
+from brain_tumor.serving.review_page import pictures, render
+from brain_tumor.serving.review_page.examples import Example
+from brain_tumor.serving.review_page.models import Shown
+from brain_tumor.serving.review_page.review import Review, review
+from brain_tumor.serving.review_page.review_store import Kept
+from brain_tumor.serving.review_page.uploads import Uploads
+
+LET_GO = "These files are no longer kept: drop them again."
+GONE = "This upload is gone: drop the file again."
+CRASHED = "Something went wrong here with this request. The page goes on; try another file."
+PLANES: tuple[Plane, ...] = get_args(Plane)
+_LOG = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """All that the page has, for all users."""
+
+    models: tuple[Shown, ...]
+    examples: tuple[Example, ...]
+    uploads: Uploads
+    kept: Kept
+    allowed: Limits
+    files: int  # at once
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a user has chosen to look at."""
+
+    file: int
+    index: int  # the slice
+    method: str
+    layers: tuple[str, ...]  # a model each
+
+
+@dataclass(frozen=True)
+class View:
+    """What is shown of a review."""
+
+    status: str  # HTML
+    table: str  # HTML
+    panels: str  # HTML
+    names: tuple[tuple[str, int], ...] = ()  # of the files that can be looked at, and their places
+    file: int = 0
+    slices: int = 0
+    index: int = 0
+
+
+def answer_uploads(
+    page: Page,
+    session: str,
+    uploaded: Sequence[tuple[str, str]],
+    method: str,
+    layers: Sequence[str],
+    plane: Plane = "auto",
+) -> View:
+    """Read uploads (name, path), which are removed by it, and answer them; NIfTI volumes are cut in `plane`."""
+    if len(uploaded) > page.files:
+        for _, path in uploaded:
+            _discard(page, path)
+        return answer_excess(page, session, len(uploaded), 0)
+
+    def read() -> View:
+        contents = []
+        for name, path in uploaded:
+            try:
+                contents.append((name, page.uploads.take(path)))
+            except FileNotFoundError:
+                return failed(GONE)
+        if plane not in PLANES:
+            raise InputError("there is no such plane to choose")
+        return _answer(page, session, contents, method, layers, plane)
+
+    return guarded(read, failed)
+
+
+def answer_excess(page: Page, session: str, files: int, size: int) -> View:
+    """What is said of a drop that is not uploaded, for it has too many files or bytes; answers before it are gone."""
+    page.kept.forget(session)
+    if files > page.files:
+        return failed(f"{files} files are too many: at most {page.files} at once. Nothing of it is kept.")
+    held, most = math.ceil(10 * size / 2**20) / 10, page.allowed.file_bytes // 2**20
+    return failed(f"{held:g} MiB are too much: at most {most} MiB at once. Nothing of it is kept.")
+
+
+def answer_example(page: Page, session: str, place: int, method: str, layers: Sequence[str]) -> View:
+    """Answer an example."""
+    example = page.examples[place]
+    return guarded(lambda: _answer(page, session, [(example.name, example.content)], method, layers), failed)
+
+
+def look(page: Page, session: str, choices: Choices) -> tuple[str, str]:
+    """Status and panels of another slice, map or file of the session's review."""
+    found = page.kept.get(session)
+    if found is None:
+        return render.status(LET_GO, failed=True), ""
+    held: Review = found
+
+    def draw() -> tuple[str, str]:
+        panels = _panels(page, held, choices)
+        return render.status(_place(held, choices)), panels
+
+    return guarded(draw, lambda text: (render.status(text, failed=True), ""))
+
+
+def first_slice(page: Page, session: str, file: int) -> tuple[int, int]:
+    """Of a file of the session's review: the slice to begin with, and how many there are; (0, 0) where it is gone."""
+    found = page.kept.get(session)
+    if found is None or not 0 <= file < len(found.files):
+        return 0, 0
+    return found.files[file].first, found.files[file].slices
+
+
+def failed(text: str) -> View:
+    """A view that has only something to say."""
+    return View(render.status(text, failed=True), "", "")
+
+
+def guarded(work: Callable[[], T], say: Callable[[str], T]) -> T:
+    """What `work` gives, or one line for this user: whatever is in a file, the page goes on."""
+    try:
+        return work()
+    except (CorruptImageError, InputError) as error:
+        return say(f"{str(error)[:1].upper()}{str(error)[1:]}.")
+    except Exception:
+        _LOG.exception("a request of the page failed")
+        return say(CRASHED)
+
+
+def _answer(
+    page: Page,
+    session: str,
+    contents: Sequence[tuple[str, bytes]],
+    method: str,
+    layers: Sequence[str],
+    plane: Plane = "auto",
+) -> View:
+    begun = page.kept.clock()
+    found = review(contents, page.models, page.allowed, plane)
+    good = [place for place, file in enumerate(found.files) if file.refused is None]
+    refused = len(good) < len(found.files)
+    said = render.status(render.answered(found), failed=refused)
+    if not good:
+        page.kept.forget(session)
+        return View(said, render.table(found, page.models), "")
+    page.kept.put(session, found, begun)
+    first = found.files[good[0]]
+    choices = Choices(good[0], first.first, method, tuple(layers))
+    return View(
+        said,
+        render.table(found, page.models),
+        _panels(page, found, choices),
+        tuple((f"{place + 1}. {render.short(found.files[place].name)}", place) for place in good),
+        good[0],
+        first.slices,
+        first.first,
+    )
+
+
+def _panels(page: Page, found: Review, choices: Choices) -> str:
+    file = found.files[choices.file]
+    index = min(max(choices.index, 0), file.slices - 1)
+    if choices.method not in METHODS:
+        raise InputError(f"{choices.method} is no method to choose from")
+    least = max(model.predictor.size for model in page.models)
+    picture = pictures.address(found.picture(choices.file, index, least))
+    drawn = ""
+    for place, (model, layer) in enumerate(zip(page.models, choices.layers, strict=True)):
+        if layer not in model.layers:
+            raise InputError(f"{layer} is no layer of {model.name} to choose from")
+        values = found.map(choices.file, index, page.models, place, layer, choices.method)
+        heat = pictures.address(pictures.heat(values)) if values.any() else ""
+        how = f"{choices.method} at {layer.replace('*', ' × ')}"
+        drawn += render.panel(file, index, model, place, picture, heat, how)
+    return f'<div class="bt-all">{drawn}</div>'
+
+
+def _place(found: Review, choices: Choices) -> str:
+    file = found.files[choices.file]
+    if file.slices < 2:
+        return f"{render.short(file.name)}: {render.headline(file.answers[0].overall)}."
+    said = render.headline(file.answers[0].slices[choices.index])
+    return f"Slice {choices.index + 1} of {file.slices}: {said}."
+
+
+def _discard(page: Page, path: str) -> None:
+    try:
+        page.uploads.take(path)
+    except FileNotFoundError:
+        return

@@ -1,0 +1,71 @@
+"""What the page asks of a model: answers, maps, and what is known of it."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brain_tumor.evaluation.explanation.gradcam import METHODS
+from brain_tumor.evaluation.explanation.maps import Maps, layer_choices, mapper
+from brain_tumor.serving.batching import batched
+from brain_tumor.serving.predictor import Predictor, keras_predictor
+
+if TYPE_CHECKING:
+    from brain_tumor.tracking.registry import RegisteredModel
+
+# Pixels (S, S, 3), index of the class to explain, layer -> method -> map (S, S).
+Explain = Callable[[NDArray[np.uint8], int, str], Mapping[str, Maps]]
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A model of the page."""
+
+    predictor: Predictor
+    explain: Explain
+    layers: tuple[str, ...]  # to choose from, the default first
+    synthetic: bool  # trained on synthetic images
+    card: str  # Markdown
+
+    @property
+    def name(self) -> str:
+        """`brain-tumor/3` of `models:/brain-tumor/3`; of a model that has no name, `run` and the id's beginning."""
+        kind, _, rest = self.predictor.uri.partition(":/")
+        return f"run {rest[:8]}" if kind == "runs" else rest
+
+
+@contextmanager
+def shown(registered: "RegisteredModel", default_layer: str, views: int, card: str) -> Iterator[Shown]:
+    """A registered model for any number of threads."""
+    predictor = keras_predictor(registered.model, registered.uri, registered.uncertainty)
+    layers = tuple(dict.fromkeys((default_layer, *layer_choices(registered.model))))
+    with batched(predictor.run) as run:
+        yield Shown(
+            predictor=replace(predictor, run=run),
+            explain=explainer(registered.model, views),
+            layers=layers,
+            synthetic=registered.split.synthetic,
+            card=card,
+        )
+
+
+def explainer(model: Any, views: int) -> Explain:
+    """Explains one image at a time, for any number of threads; a layer's graph is made when it is first asked for.
+
+    All methods come from one pass, so that whoever compares them waits once.
+    """
+    ready: dict[str, Callable[[NDArray[np.uint8], NDArray[np.int64]], list[Maps]]] = {}
+    lock = threading.Lock()
+
+    def explain(pixels: NDArray[np.uint8], label: int, layer: str) -> Mapping[str, Maps]:
+        with lock:
+            if layer not in ready:
+                ready[layer] = mapper(model, [(method, layer) for method in METHODS], views)
+            found = ready[layer](pixels[None], np.array([label]))
+        return {method: maps[0] for method, maps in zip(METHODS, found, strict=True)}
+
+    return explain

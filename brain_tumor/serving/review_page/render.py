@@ -1,0 +1,234 @@
+"""What is said of files, as HTML. Whatever comes from a file, a name or a model is escaped here."""
+
+import re
+from collections.abc import Sequence
+from html import escape
+
+from brain_tumor import NOTICE
+from brain_tumor.data.scans.scan import Limits
+from brain_tumor.evaluation.uncertainty.fitting import unsure
+from brain_tumor.serving.predictor import VOLUME_RULE, Prediction
+from brain_tumor.serving.review_page.models import Shown
+from brain_tumor.serving.review_page.review import Opened, Review
+
+NAME_LENGTH = 60
+OTHER, UNSURE = "Not a brain MRI", "Not sure"
+
+
+def heading(models: Sequence[Shown]) -> str:
+    """The title, and what has to be in sight at all times."""
+    return f"<h1>Brain MRI slices, classified and explained</h1>{synthetic(models)}{doubtful(models)}"
+
+
+def notice() -> str:
+    return f'<p role="note">{escape(NOTICE)}</p>'
+
+
+def synthetic(models: Sequence[Shown]) -> str:
+    """Which models have never seen a real image; nothing where all have."""
+    trained = [model.name for model in models if model.synthetic]
+    if not trained:
+        return ""
+    names = " and ".join(escape(name) for name in trained)
+    verb = "were" if len(trained) > 1 else "was"
+    return (
+        f'<p class="bt-synthetic"><strong>SYNTHETIC</strong> {names} {verb} trained on synthetic phantoms, never on a '
+        "real image: what it says of a real one means nothing.</p>"
+    )
+
+
+def doubtful(models: Sequence[Shown]) -> str:
+    """Which models say "not sure" of nearly everything, and why; nothing where none does."""
+    lines = ""
+    for model in models:
+        uncertainty = model.predictor.uncertainty
+        for line in unsure(uncertainty) if uncertainty is not None else []:
+            lines += f'<p class="bt-warning"><strong>{escape(model.name)}</strong> {escape(line)}</p>'
+    return lines
+
+
+def card(text: str) -> str:
+    """A card's Markdown without HTML and drawings: Gradio's rules let styles through that could cover the page.
+
+    A card of this package has none. A space of no width is seen nowhere, in code neither, where an entity would be.
+    Its headings stand below those of the page.
+    """
+    return re.sub("<", "<\u200b", re.sub("(?i)(m)(ermaid)", "\\1\u200b\\2", _lowered(text)))
+
+
+def _lowered(text: str) -> str:
+    lines, fence = [], ""
+    for line in text.split("\n"):
+        found = re.match("`{3,}|~{3,}", line)
+        if found and not fence:
+            fence = found[0]
+        elif found and found[0].startswith(fence):
+            fence = ""
+        lines.append(f"##{line}" if not fence and re.match("#{1,4} ", line) else line)
+    return "\n".join(lines)
+
+
+def limits(files: int, allowed: Limits) -> str:
+    """What may be dropped, for people and for the page's script."""
+    size = allowed.file_bytes
+    return (
+        f'<p data-files="{files}" data-bytes="{size}">At most {_count(files, "file")} at once, {size // 2**20} MiB '
+        f"together, {allowed.slices} slices a file.</p>"
+    )
+
+
+def short(name: str) -> str:
+    """A file's name, no longer than a line, its end kept."""
+    clean = "".join(char if char.isprintable() else "\ufffd" for char in name)
+    return clean if len(clean) <= NAME_LENGTH else f"{clean[: NAME_LENGTH - 13]}…{clean[-12:]}"
+
+
+def answered(review: Review) -> str:
+    """What became of the files, for the status line."""
+    good = [file for file in review.files if file.refused is None]
+    bad = [f"{short(file.name)}: {file.refused}" for file in review.files if file.refused is not None]
+    said = [f"{_count(len(good), 'file')} answered."] if good else []
+    if len(review.files) == 1 and good:
+        said = [f"{short(good[0].name)}: {headline(good[0].answers[0].overall)}."]
+    if bad:
+        said.append(f"{_count(len(bad), 'file')} refused: {'; '.join(bad)}.")
+    return " ".join(said)
+
+
+def status(text: str, *, failed: bool = False) -> str:
+    """A line of the live region; `text` is plain."""
+    return f'<p class="bt-{"failed" if failed else "said"}">{escape(text)}</p>' if text else ""
+
+
+def headline(said: Prediction) -> str:
+    """The answer in a few words."""
+    if said.not_brain_mri:
+        return OTHER
+    if said.not_sure:
+        return f"{UNSURE}; most probable: {said.label}"
+    return said.label
+
+
+def table(review: Review, models: Sequence[Shown]) -> str:
+    """All files of a review, a row each; nothing where there is but one."""
+    if len(review.files) < 2:
+        return ""
+    columns = "".join(f'<th scope="col">{escape(model.name)}</th>' for model in models)
+    rows = "".join(_row(file, len(models)) for file in review.files)
+    return (
+        '<div class="bt-scroll" tabindex="0" role="region" aria-label="All files">'
+        '<table class="bt-files"><caption>All files</caption>'
+        f'<thead><tr><th scope="col">file</th>{columns}</tr></thead><tbody>{rows}</tbody></table></div>'
+    )
+
+
+def _row(file: Opened, models: int) -> str:
+    parted = re.sub("([_.])", "\\1<wbr>", escape(short(file.name)))  # lines break there first
+    name = f'<th scope="row">{parted}</th>'
+    if file.refused is not None:
+        return f'<tr>{name}<td colspan="{models}" class="bt-failed">refused: {escape(file.refused)}</td></tr>'
+    cells = ""
+    for answer in file.answers:
+        said = answer.overall
+        share = _percent(said.probabilities[said.label])
+        if said.not_brain_mri:  # of which it is no probability
+            cells += f"<td>{OTHER} (else: {escape(said.label)} {share})</td>"
+        else:
+            cells += f"<td>{escape(headline(said))} ({share})</td>"
+    return f"<tr>{name}{cells}</tr>"
+
+
+def panel(file: Opened, index: int, model: Shown, answer: int, picture: str, layer: str, how: str) -> str:
+    """What one model says of one slice, beside its map.
+
+    Args:
+        file: of a review.
+        index: the slice.
+        model: that answers.
+        answer: its place among the models.
+        picture: `data:` address of the slice.
+        layer: `data:` address of the map over it; "" where nothing speaks for the class.
+        how: the map's method and layers.
+    """
+    scan = file.answers[answer]
+    said = scan.slices[index]
+    place = f"slice {index + 1} of {file.slices}" if file.slices > 1 else "the picture"
+    over = (
+        f'<img class="bt-map" src="{layer}" alt="Map of what speaks for {escape(said.label)}, by {escape(how)}">'
+        if layer
+        else ""
+    )
+    name = escape(short(file.name))
+    caption = f"{escape(how)}, for {escape(said.label)}" if layer else "nothing in the map speaks for this class"
+    volume = _volume(scan.volume, scan.decisive) if scan.volume else ""
+    brainless = file.slices > 1 and scan.volume is None
+    warning = '<p class="bt-warning">No slice of this volume looks like a brain MRI.</p>' if brainless else ""
+    what = f"Slice {index + 1}: " if file.slices > 1 else ""
+    return (
+        f'<section class="bt-panel" aria-label="Answer of {escape(model.name)}">'
+        f'<h3 class="bt-model">{escape(model.name)}</h3>'
+        f'<div class="bt-sides"><figure><div class="bt-stack"><img src="{picture}" alt="{name}, {place}">{over}</div>'
+        f"<figcaption>{name}{f', {place}' if file.slices > 1 else ''}<br>{caption}</figcaption>"
+        f'</figure><div class="bt-answers">{warning}{volume}'
+        f'<div class="bt-answer"><h4>{what}{_verdict(said)}</h4>{_bars(said)}{_sets(said)}'
+        f"<p>{_calibrated(model)}</p></div></div></div></section>"
+    )
+
+
+def _volume(said: Prediction, decisive: Sequence[int]) -> str:
+    places = ", ".join(str(index + 1) for index in decisive[:12]) + (" …" if len(decisive) > 12 else "")
+    return (
+        f'<div class="bt-answer"><h4>Volume: <strong>{escape(said.label)}</strong></h4>{_bars(said)}'
+        f"<p>By its slices {places}: {escape(VOLUME_RULE)}.</p></div>"
+    )
+
+
+def _verdict(said: Prediction) -> str:
+    if said.not_brain_mri:
+        return f'<strong class="bt-warning">{OTHER}</strong> <small>(else: {escape(said.label)})</small>'
+    if said.not_sure:
+        return f'<strong class="bt-warning">{UNSURE}</strong> <small>(most probable: {escape(said.label)})</small>'
+    return f"<strong>{escape(said.label)}</strong>"
+
+
+def _bars(said: Prediction) -> str:
+    rows = ""
+    for name, value in said.probabilities.items():
+        chosen = ' class="bt-chosen"' if name == said.label else ""
+        rows += (
+            f'<tr{chosen}><th scope="row">{escape(name)}</th><td>{_percent(value)}</td>'
+            f'<td class="bt-bar" aria-hidden="true"><div style="width:{100 * value:.1f}%"></div></td></tr>'
+        )
+    return f'<table class="bt-bars"><caption class="bt-unseen">Probabilities</caption><tbody>{rows}</tbody></table>'
+
+
+def _sets(said: Prediction) -> str:
+    if not said.sets:
+        return ""
+    rows = "".join(
+        f"<dt>{100 * level:.0f} % set</dt><dd>{escape(', '.join(names)) or 'empty: it fits no class'}</dd>"
+        for level, names in said.sets.items()
+    )
+    return f'<dl class="bt-sets">{rows}</dl>'
+
+
+def _calibrated(model: Shown) -> str:
+    uncertainty = model.predictor.uncertainty
+    if uncertainty is None:
+        return "Probabilities as they are: this model was not calibrated, and cannot say that it is not sure."
+    text = "Calibrated probabilities."
+    if uncertainty.sets.levels:
+        text += " Of images as those it was calibrated on, a set holds the true class as often as it says."
+    return text
+
+
+def _percent(value: float) -> str:
+    if 0 < value < 0.0005:
+        return "&lt;\u00a00.1\u00a0%"
+    if 0.9995 <= value < 1:
+        return "&gt;\u00a099.9\u00a0%"
+    return f"{100 * value:.1f}\u00a0%"
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

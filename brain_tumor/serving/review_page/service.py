@@ -1,0 +1,119 @@
+"""The page as a service: Gradio behind its front, until it is interrupted."""
+
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from brain_tumor.config.app import loopback
+from brain_tumor.errors import InputError
+from brain_tumor.serving.review_page import actions, gateway, unfetched_answers
+from brain_tumor.serving.review_page import uploads as lying
+from brain_tumor.serving.review_page.actions import Page
+from brain_tumor.serving.review_page.gateway import Front, Rules
+from brain_tumor.serving.review_page.logs import hush, textless
+from brain_tumor.serving.review_page.unfetched_answers import Unfetched
+from brain_tumor.serving.review_page.uploads import Uploads, uploads
+
+CONNECTIONS = 512  # at once, of which an open tab has up to six; who comes then is told to try again
+CLOSING = 2  # seconds that open connections have once the page ends
+
+
+def stay_at_home() -> None:
+    """Settle, before Gradio is imported, that nothing is sent anywhere: no analytics, no look for newer versions."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    for name in ("GRADIO_SHARE", "GRADIO_ALLOWED_PATHS", "GRADIO_MCP_SERVER", "GRADIO_DEBUG", "GRADIO_VIBE_MODE"):
+        os.environ.pop(name, None)
+
+
+@contextmanager
+def temporary() -> Iterator[Uploads]:
+    """The folder of uploads, which Gradio is told of, too: what it writes lies there, and goes as they do."""
+    with uploads() as found:
+        before = os.environ.get("GRADIO_TEMP_DIR")
+        os.environ["GRADIO_TEMP_DIR"] = str(found.folder)
+        try:
+            yield found
+        finally:
+            if before is None:
+                del os.environ["GRADIO_TEMP_DIR"]
+            else:
+                os.environ["GRADIO_TEMP_DIR"] = before
+
+
+def application(page: Page, waiting: int, login: tuple[str, str] | None, local: bool) -> Any:
+    """The page as an ASGI application, for `temporary`'s folder; `local`: this machine alone can reach it."""
+    import gradio
+    from fastapi import FastAPI
+    from gradio import queueing, route_utils, routes
+
+    from brain_tumor.serving.review_page import layout
+
+    hush(queueing, route_utils, routes)
+    blocks = layout.build(page, waiting)
+    inner = gradio.mount_gradio_app(
+        FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=Unfetched(blocks).sweeping),
+        blocks,
+        path="",
+        footer_links=[],
+        run_history=False,
+        allowed_paths=[],
+        show_error=False,
+        max_file_size=page.allowed.file_bytes,
+        ssr_mode=False,
+        enable_monitoring=False,
+        pwa=False,
+        mcp_server=False,
+        theme=layout.theme(),
+        css=layout.STYLE,
+    )
+    rules = Rules(page.uploads, page.files, page.allowed.file_bytes, login, local)
+    return Front(inner, rules)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """The socket to answer at, taken before any model is loaded; InputError where that cannot be."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        found = socket.socket(family, kind, protocol)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(address)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"host={host} port={port}: nothing can listen there ({reason}): give another port=") from error
+    return found
+
+
+def local(place: socket.socket) -> bool:
+    """Whether this machine alone can reach a socket: by its address, not by how that was given."""
+    return loopback(place.getsockname()[0])
+
+
+def serve(app: Any, place: socket.socket) -> None:
+    """Answer at `place` until Ctrl-C or SIGTERM, and say where."""
+    import uvicorn
+
+    from brain_tumor.serving.review_page.timeouts import Impatient
+
+    config = uvicorn.Config(
+        app,
+        http=Impatient,
+        limit_concurrency=CONNECTIONS,
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=CLOSING,
+    )
+    place.listen(config.backlog)  # who comes before Gradio has started waits
+    host, port = place.getsockname()[:2]
+    print(f"page      http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl-C ends it)", flush=True)
+    server = uvicorn.Server(config)
+    for name in ("uvicorn.error", *(each.__name__ for each in (gateway, actions, unfetched_answers, lying))):
+        logging.getLogger(name).addFilter(textless)
+    # Open tabs are cut off at the end, which uvicorn reports with a traceback each.
+    logging.getLogger("uvicorn.error").addFilter(lambda _: not server.should_exit)
+    server.run(sockets=[place])

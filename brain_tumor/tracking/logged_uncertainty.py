@@ -1,0 +1,112 @@
+"""A model's fitted uncertainty as artifacts of its run, and what it is worth on a part."""
+
+import tempfile
+from pathlib import Path
+
+import mlflow
+import numpy as np
+
+from brain_tumor.errors import InputError
+from brain_tumor.evaluation.figures import risk_coverage
+from brain_tumor.evaluation.metrics import Evaluation, score
+from brain_tumor.evaluation.prediction import Outputs
+from brain_tumor.evaluation.uncertainty import abstention, conformal
+from brain_tumor.evaluation.uncertainty.files import FILES, read_uncertainty, write_uncertainty
+from brain_tumor.evaluation.uncertainty.fitting import Uncertainty, warnings
+from brain_tumor.tracking.results import log_figure
+from brain_tumor.tracking.runs import download, log_table
+
+CHANGED = {"ece": "ECE", "log_loss": "log loss", "brier": "Brier"}
+FOLDER = "decision"  # as the first release named it: models of then still load
+
+
+def log_uncertainty(uncertainty: Uncertainty) -> None:
+    """Log it to the current run: the folder `decision/`, the fitted numbers as metrics, and the kind of scaling as a tag."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_uncertainty(uncertainty, Path(folder))
+        for name in FILES:
+            mlflow.log_artifact(str(Path(folder) / name), FOLDER)
+    scaling = uncertainty.scaling
+    mlflow.set_tags({"calibration": scaling.kind, "calibration_reason": scaling.why})
+    values = {"calibration/temperature": scaling.temperature, "decision/distance": uncertainty.distance}
+    mlflow.log_metrics(
+        values if np.isinf(uncertainty.confidence) else {**values, "decision/confidence": uncertainty.confidence}
+    )
+
+
+def load_uncertainty(run_id: str) -> Uncertainty | None:
+    """The uncertainty that a run logged; None of a run that has none.
+
+    Raises InputError if it is there and cannot be read.
+    """
+    if f"{FOLDER}/{FILES[-1]}" not in {file.path for file in mlflow.MlflowClient().list_artifacts(run_id, FOLDER)}:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return read_uncertainty(Path(download(run_id, FOLDER, folder)))
+        except ValueError as error:
+            raise InputError(f"the uncertainty of run {run_id} cannot be read: {error}") from error
+
+
+def log_worth(uncertainty: Uncertainty | None, evaluation: Evaluation, outputs: Outputs, part: str) -> list[str]:
+    """Log what the fitted thresholds, as they are, come to on a part, and return it in lines that bear its mark.
+
+    Metrics: `coverage_90`, `set_size_90`, `single_90` for each level, `aurc`, `answered` (share), `answered_accuracy`,
+    `not_brain_mri` (share). The table `tables/<part>_conformal.csv` has the sets by class, with the range that finite
+    parts allow. A model without one has nothing to log.
+    """
+    if uncertainty is None:
+        return []
+    confidences, correct = evaluation.confidences, evaluation.correct
+    curve = abstention.risk_coverage(confidences, correct)
+    answered, accuracy = abstention.selective(confidences, correct, uncertainty.confidence)
+    far = float((uncertainty.gaussians.distance(outputs.features) > uncertainty.distance).mean())
+    values = {"aurc": curve.area, "answered": answered, "not_brain_mri": far}
+    lines = [_change(evaluation.before, evaluation)] if evaluation.before is not None else []
+    if uncertainty.sets.levels:
+        more, told = _sets(uncertainty, evaluation, part)
+        values |= more
+        lines += told
+    said = (
+        f"{answered:.1%} of the images are answered, {accuracy:.1%} of them rightly" if answered else "none is answered"
+    )
+    limit = "" if np.isinf(uncertainty.confidence) else f" below a confidence of {uncertainty.confidence:.3f}"
+    lines += [
+        f"not sure{limit} ({uncertainty.accuracy:.1%} wanted): {said}",
+        f"not a brain MRI: said of {far:.1%} of the images",
+    ]
+    if answered:
+        values["answered_accuracy"] = accuracy
+    mlflow.log_metrics({f"{part}/{name}": value for name, value in values.items()})
+    log_figure(risk_coverage(evaluation, uncertainty.confidence), f"{part}/risk_coverage")
+    return [f"{part:<9} {evaluation.marked(line)}" for line in lines]
+
+
+def describe(uncertainty: Uncertainty | None) -> list[str]:
+    """How the model is calibrated and why so, and what could not be fitted, in lines; none where nothing is fitted."""
+    if uncertainty is None:
+        return []
+    scaling = uncertainty.scaling
+    how = f"{scaling.kind} {scaling.temperature:.3f}" if scaling.kind == "temperature" else scaling.kind
+    lines = [f"scaling   {how} ({scaling.why})"]
+    return lines + [f"warning   {line}" for line in warnings(uncertainty)]
+
+
+def _change(before: Evaluation, after: Evaluation) -> str:
+    old, new = score(before), score(after)
+    return "by scaling, " + ", ".join(f"{text} {old[name]:.4f} to {new[name]:.4f}" for name, text in CHANGED.items())
+
+
+def _sets(uncertainty: Uncertainty, evaluation: Evaluation, part: str) -> tuple[dict[str, float], list[str]]:
+    table = conformal.coverage(uncertainty.sets, evaluation)
+    log_table(table, f"tables/{part}_conformal.csv")
+    values: dict[str, float] = {}
+    lines = []
+    for row in table[table["class"] == "all"].to_dict("records"):
+        values |= {f"{name}_{row['level'] * 100:g}": row[name] for name in ("coverage", "set_size", "single", "empty")}
+        lines.append(
+            f"{row['level']:.1%} sets: {row['coverage']:.1%} hold the truth (95 % of draws of images: {row['low']:.1%} "
+            f"to {row['high']:.1%}, of groups: {row['low_groups']:.1%} to {row['high_groups']:.1%}), "
+            f"{row['set_size']:.2f} classes, {row['single']:.1%} of one class, {row['empty']:.1%} empty"
+        )
+    return values, lines

@@ -1,0 +1,112 @@
+"""The parent run of several trainings: what it needs to be gone on with, and what they come to together."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import mlflow
+import pandas as pd
+from mlflow.entities import Run
+
+from brain_tumor.config.train import TrainConfig
+from brain_tumor.config.validation import typed
+from brain_tumor.evaluation.bootstrap import run_intervals
+from brain_tumor.evaluation.figures import confusion, reliability, roc
+from brain_tumor.evaluation.metrics import HEADLINE, Evaluation, pooled
+from brain_tumor.jobs.train import Request
+from brain_tumor.tracking import runs
+from brain_tumor.tracking.predictions import read_predictions
+from brain_tumor.tracking.results import log_figure, score_lines
+from brain_tumor.tracking.store import Store
+
+
+@contextmanager
+def opened(store: Store, request: Request, *, run_id: str | None = None) -> Iterator[str]:
+    """The parent run, made with the configuration in it, or with `run_id` the same one again; yields its id."""
+    config = request.config
+    name = f"{config.model.name} {request.choices['schedule']}, {config.protocol.name}, several runs"
+    tags = {"job": "several", "model": config.model.name, "protocol": config.protocol.name, **runs.git_tags()}
+    with runs.started(store, name=name, tags=tags, run_id=run_id, system_metrics=False) as parent:
+        if run_id is None:
+            runs.log_config(request.composed, request.overrides)
+            mlflow.log_dict(dict(request.choices), "config/choices.json")
+        yield parent
+
+
+def request_of(parent: str) -> Request:
+    """What the parent run was asked for."""
+    composed = runs.load_config(parent)
+    uri = mlflow.get_run(parent).info.artifact_uri
+    overrides = mlflow.artifacts.load_text(f"{uri}/config/overrides.txt").splitlines()
+    choices = mlflow.artifacts.load_dict(f"{uri}/config/choices.json")
+    return Request(typed(TrainConfig, composed), composed, overrides, choices)
+
+
+def child(parent: str, member: str) -> Run | None:
+    """The last run of a member; None if it has none yet."""
+    return next((run for run in children(parent) if run.data.tags.get("member") == member), None)
+
+
+def children(parent: str) -> list[Run]:
+    """The runs below the parent, the last one first."""
+    experiment = mlflow.get_run(parent).info.experiment_id
+    query = f"tags.`mlflow.parentRunId` = '{parent}'"
+    return list(mlflow.MlflowClient().search_runs([experiment], query, order_by=["attributes.start_time DESC"]))
+
+
+def conclude(store: Store, parent: str, members: Sequence[str], config: TrainConfig) -> str:
+    """Log to the current run what its members come to, and return it in lines.
+
+    Of each part: mean and standard deviation over the members as metrics (`test/accuracy`, `test/accuracy_sd`), of all
+    that every member has measured there, and a row a member in `tables/test_runs.csv`. Folds are one evaluation, of
+    their pooled predictions: the mean and deviation of scores are then over the seeds, if there are several, and the
+    deviation otherwise over the folds.
+    """
+    found = [run for run in (child(parent, member) for member in members) if run is not None]
+    first = found[0].data.tags
+    mlflow.set_tags({name: first[name] for name in ("data", "data_kind", "leaking", "leaking_val") if name in first})
+    lines = [""]
+    for part in ("val", "test") if config.test else ("val",):
+        evaluations = [read_predictions(run.info.run_id, part) for run in found]
+        of_members = _measured(found, part)
+        runs.log_table(of_members.assign(member=list(members)), f"tables/{part}_runs.csv")
+        if part == "test" and (config.protocol.folds or config.protocol.name == "leave_one_site_out"):
+            evaluations = _pooled_by_seed(evaluations, len(config.seeds or (0,)))
+        lines += _log_part(evaluations, of_members, part, config)
+    lines += ["", f"run       {store.run_address(parent)}", f"MLflow    {store.ui_command}"]
+    return "\n".join(lines)
+
+
+def _measured(found: Sequence[Run], part: str) -> pd.DataFrame:
+    """A row a run: its metrics of the part, those that all runs have."""
+    metrics = [run.data.metrics for run in found]
+    table = pd.DataFrame([{name: each[name] for name in each if name.startswith(f"{part}/")} for each in metrics])
+    return table.rename(columns=lambda name: name.removeprefix(f"{part}/")).dropna(axis="columns")
+
+
+def _pooled_by_seed(evaluations: list[Evaluation], seeds: int) -> list[Evaluation]:
+    folds = len(evaluations) // seeds
+    return [pooled(evaluations[start : start + folds]) for start in range(0, len(evaluations), folds)]
+
+
+def _log_part(evaluations: list[Evaluation], of_members: pd.DataFrame, part: str, config: TrainConfig) -> list[str]:
+    table = run_intervals(evaluations, resamples=config.bootstrap).set_index("metric")
+    names = [*HEADLINE, *(name for name in table.index if name.startswith("recall_"))]
+    values = dict(of_members.mean())
+    if len(of_members) > 1:
+        values |= {f"{name}_sd": value for name, value in of_members.std().items()}
+    values |= {name: table.loc[name, "value"] for name in names}
+    if len(evaluations) > 1:
+        values |= {f"{name}_sd": table.loc[name, "sd"] for name in names}
+    mlflow.log_metrics({f"{part}/{name}": float(value) for name, value in values.items()})
+    runs.log_table(table.reset_index(), f"tables/{part}_metrics.csv")
+    if len(evaluations) == 1:
+        runs.log_table(evaluations[0].table(), f"tables/{part}_predictions.csv")
+        for name, draw in (("confusion", confusion), ("reliability", reliability), ("roc", roc)):
+            log_figure(draw(evaluations[0]), f"{part}/{name}")
+    mean = f"mean of {len(evaluations)}, " if len(evaluations) > 1 else ""
+    sizes = sorted({len(each.rows) for each in evaluations})
+    images = " to ".join(str(size) for size in dict.fromkeys((sizes[0], sizes[-1])))
+    intervals = ", 95 % intervals by group" if table["low"].notna().any() else ""  # of the same images alone
+    title = f"{evaluations[0].title}: {mean}{len(of_members)} runs, {images} images{intervals}"
+    shown = table.reset_index()
+    return [title, *score_lines(shown if len(evaluations) > 1 else shown.drop(columns="sd"))]

@@ -1,0 +1,170 @@
+"""What a run logs once its model stands: final metrics, tables and pictures; and what it prints at the end."""
+
+import resource
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+import mlflow
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from brain_tumor.config.train import TrainConfig
+from brain_tumor.data.dataset import Dataset
+from brain_tumor.data.protocol import leak
+from brain_tumor.data.split import Split
+from brain_tumor.evaluation import robustness_figures
+from brain_tumor.evaluation.bootstrap import intervals
+from brain_tumor.evaluation.drawing import save
+from brain_tumor.evaluation.explanation.maps import Explainer
+from brain_tumor.evaluation.metrics import HEADLINE, Evaluation, score
+from brain_tumor.evaluation.pictures import pictures
+from brain_tumor.evaluation.robustness import ALL, measure_robustness, seeds_of
+from brain_tumor.evaluation.sheets import select_cases
+from brain_tumor.tracking.runs import log_epoch, log_table
+from brain_tumor.tracking.store import Store
+
+PRINTED = ("accuracy", "balanced_accuracy", "macro_f1", "roc_auc", "log_loss", "ece")
+
+
+def epoch_reporter(config: TrainConfig, split: Split, *, prefix: str = "") -> Callable[[Mapping[str, Any]], None]:
+    """What tells the run and the terminal of a finished epoch; `prefix` opens the line."""
+    opening = f"{prefix}, " if prefix else ""
+    phases = list(config.schedule)
+
+    def report(row: Mapping[str, Any]) -> None:
+        log_epoch(row, phases)
+        cost = "reused" if row.get("reused") else f"{row['images_per_second']:.0f} images/s, {row['seconds']:.0f} s"
+        print(
+            f"{opening}epoch {row['step']} ({split.name}, phase {row['phase']}): train/loss {row['train/loss']:.4f}, "
+            f"val/loss {row['val/loss']:.4f}, {config.monitor} {row[config.monitor]:.4f}, {cost}",
+            file=sys.stderr,
+        )
+
+    return report
+
+
+def log_cost(history: Sequence[Mapping[str, Any]]) -> None:
+    """Training time (s), speed (images/s, median over the last phase's epochs, validation left out), peak memory (MiB).
+
+    Epochs that another trial of a sweep has trained (`reused`) cost this run nothing. Phases differ by up to a hundred
+    times in speed (a head on stored features), so that a median over several would say nothing.
+    """
+    own = [row for row in history if not row.get("reused")]
+    rate = pd.Series([row["images_per_second"] for row in own if row["phase"] == own[-1]["phase"]]).median()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
+    mlflow.log_metrics(
+        {
+            "cost/train_seconds": sum(row["seconds"] for row in own),
+            "cost/images_per_second": float(rate),
+            "cost/peak_memory_mib": peak,
+        }
+    )
+
+
+def log_evaluation(
+    evaluation: Evaluation, part: str, *, resamples: int, history: Sequence[Mapping[str, Any]] = ()
+) -> pd.DataFrame:
+    """Log headline metrics as `part/name`, and every metric with its interval and every prediction as tables.
+
+    A metric that has a curve in `history` ends it, one step after the last epoch, so that the run's table shows the
+    kept epoch's value: `part/loss` as it was before calibration, like its curve. The others stand at step 0: the UI
+    draws those as bars.
+    Returns the table of intervals: metric, value, low, high.
+    """
+    values = score(evaluation)
+    names = [*HEADLINE, *(name for name in values if name.startswith("recall_"))]
+    before = score(evaluation.before) if evaluation.before is not None else values
+    final = {f"{part}/{name}": values[name] for name in names} | {f"{part}/loss": before["log_loss"]}
+    if evaluation.before is not None:
+        final |= {f"{part}/{name}_uncalibrated": before[name] for name in ("ece", "log_loss", "brier")}
+    curves = {name for row in history for name in row} & final.keys()
+    mlflow.log_metrics({name: final[name] for name in curves}, step=len(history) + 1)
+    mlflow.log_metrics({name: value for name, value in final.items() if name not in {*curves, f"{part}/loss"}}, step=0)
+    table = intervals(evaluation, resamples=resamples)
+    log_table(table, f"tables/{part}_metrics.csv")
+    log_table(evaluation.table(), f"tables/{part}_predictions.csv")
+    return table
+
+
+def log_pictures(dataset: Dataset, part: str, evaluation: Evaluation, explainer: Explainer) -> None:
+    """Log a part's figures to `figures/part/`."""
+    for name, figure in pictures(dataset, part, evaluation, explainer):
+        log_figure(figure, f"{part}/{name}")
+
+
+def log_robustness(
+    model: Any, dataset: Dataset, part: str, evaluation: Evaluation, *, batch_size: int, resamples: int
+) -> str:
+    """Measure a part under corruption (see `measure_robustness`) and log it; returns the finding in one line.
+
+    Metrics `part/robustness` (the mean) and `part/robustness_<corruption>`, `tables/part_robustness.csv`, of the means
+    `tables/part_robustness_means.csv`, and the figures `part/robustness` and `part/robustness_examples`, of the first
+    usual case.
+    """
+    found = measure_robustness(model, dataset, part, evaluation, batch_size=batch_size, resamples=resamples)
+    log_table(found.table, f"tables/{part}_robustness.csv")
+    log_table(found.means, f"tables/{part}_robustness_means.csv")
+    means = found.means.set_index("corruption")
+    each, overall = means["accuracy"].drop(ALL), means.loc[ALL]
+    scores = {f"robustness_{name}": value for name, value in each.items()} | {"robustness": overall["accuracy"]}
+    mlflow.log_metrics({f"{part}/{name}": float(value) for name, value in scores.items()})
+    log_figure(robustness_figures.robustness(found), f"{part}/robustness")
+    shown = select_cases(evaluation)[:1]
+    image, [seed] = dataset.images(dataset.rows(part)[shown])[0], seeds_of(evaluation.take(shown).rows)
+    sheet = robustness_figures.examples(image, seed, f"Corruptions: {evaluation.title}")
+    log_figure(sheet, f"{part}/robustness_examples")
+    return evaluation.marked(
+        f"{overall['accuracy']:.3f} [{overall['low']:.3f}, {overall['high']:.3f}] is the mean accuracy under "
+        f"{len(each)} corruptions ({dataset.split.name}), clean {found.clean:.3f}; "
+        f"lowest: {each.idxmin()} {each.min():.3f}"
+    )
+
+
+def log_figure(figure: Figure, name: str) -> None:
+    """A figure as `figures/name.png`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save(figure, path)
+        mlflow.log_artifacts(folder, "figures")
+
+
+def score_lines(table: pd.DataFrame) -> list[str]:
+    """The PRINTED metrics of a table of intervals, where there are any, and their spread where it has a column `sd`."""
+    lines = []
+    for name, row in table.set_index("metric").loc[list(PRINTED)].iterrows():
+        interval = "" if np.isnan(row["low"]) else f"  [{row['low']:.4f}, {row['high']:.4f}]"
+        spread = f"  (sd {row['sd']:.4f})" if "sd" in row else ""
+        lines.append(f"  {name:<18} {row['value']:.4f}{interval}{spread}")
+    return lines
+
+
+def run_summary(
+    measured: Sequence[tuple[Evaluation, pd.DataFrame]], split: Split, store: Store, run_id: str, lines: Sequence[str]
+) -> str:
+    """What a run prints at the end: each part's table with its intervals, the leak beside it, and where all is."""
+    text = []
+    for evaluation, table in measured:
+        text.append(f"\n{evaluation.title}: {len(evaluation.rows)} images, 95 % intervals by group")
+        if found := leak(split, evaluation.rows["part"].iloc[0]):
+            text.append(f"  {found}: these scores flatter the model")
+        text += score_lines(table)
+    return "\n".join([*text, "", *lines, *places(store, run_id)])
+
+
+def places(store: Store, run_id: str) -> list[str]:
+    """The last lines of every command that makes a run: where its pictures are, and how to look at it."""
+    figures = mlflow.get_run(run_id).info.artifact_uri + "/figures"
+    if figures.startswith("file:"):
+        figures = url2pathname(urlparse(figures).path)
+    return [
+        f"pictures  {figures}",
+        f"run       {store.run_address(run_id)}",
+        f"MLflow    {store.ui_command}",
+    ]

@@ -1,0 +1,116 @@
+"""From a configuration and its data to a trained model."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from sklearn.utils.class_weight import compute_sample_weight
+
+from brain_tumor import CLASSES
+from brain_tumor.config.train import TrainConfig
+from brain_tumor.data.augment import build, recipe
+from brain_tumor.data.cache import cache_folder
+from brain_tumor.data.dataset import Dataset
+from brain_tumor.data.pixels import Pixels
+from brain_tumor.evaluation.explanation.kinds import check
+from brain_tumor.evaluation.metrics import score
+from brain_tumor.evaluation.prediction import predict
+from brain_tumor.evaluation.scoring import evaluation
+from brain_tumor.models.backend import execution_of
+from brain_tumor.models.classifier import build_classifier
+from brain_tumor.models.hardware import Execution, piece_size
+from brain_tumor.training.distribute import make_strategy
+from brain_tumor.training.fit import TrainedRun, fit
+from brain_tumor.training.freezing import unfrozen_blocks
+from brain_tumor.training.stage import TrainingSet
+
+VALIDATED = ("accuracy", "balanced_accuracy", "macro_f1", "roc_auc")
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A configuration with all that it needs to train, built and checked."""
+
+    config: TrainConfig
+    dataset: Dataset
+    model: keras.Model
+    training: TrainingSet
+    execution: Execution
+
+
+def prepare(config: TrainConfig, dataset: Dataset, weights: Path | None) -> Prepared:
+    """Build the model and the augmentation, so that a mistake in either shows before there is a run.
+
+    Raises InputError for a weights file that does not fit, an unknown transform or layer, too many blocks, too few
+    devices for `hardware.strategy`, no GPU where one is wanted, or batches that `hardware.micro_batch` does not divide.
+    """
+    execution = execution_of(config.hardware)
+    tf.config.experimental.enable_op_determinism()
+    with make_strategy(config.hardware.strategy).scope():
+        model = build_classifier(
+            config.model.name,
+            image_size=dataset.image_size,
+            classes=len(CLASSES),
+            weights=weights,
+            dropout=config.model.dropout,
+            seed=config.seed,
+        )
+    check(config.explain, model, config.model.name, dataset)
+    for name, phase in config.schedule.items():
+        unfrozen_blocks(model, phase, name)
+        piece_size(name, phase, config.hardware.micro_batch)
+    rows = dataset.rows("train")
+    strengths = {name: phase.augment_strength for name, phase in config.schedule.items()}
+    built = {strength: build(config.augment, config.seed, strength) for strength in set(strengths.values())}
+    augment = {name: built[strength] for name, strength in strengths.items()}
+    sites = dataset.split.table["site"].to_numpy()[rows]
+    training = TrainingSet(
+        dataset.pixels,
+        dataset.pixel_rows[rows],
+        dataset.labels(rows),
+        augment,
+        config.data.workers,
+        weights=site_weights(sites) if config.data.site_weights == "balanced" else None,
+        val_rows=dataset.pixel_rows[dataset.rows("val")],
+        recipes={name: recipe(config.augment, config.seed, strength) for name, strength in strengths.items()},
+        cache=cache_folder(config.data.cache),
+    )
+    return Prepared(config, dataset, model, training, execution)
+
+
+def site_weights(sites: NDArray[np.object_]) -> NDArray[np.float32]:
+    """A weight (n,) for each image by its site (n,), so that all sites weigh alike; the mean is 1."""
+    return np.asarray(compute_sample_weight("balanced", sites), np.float32)
+
+
+def train_model(
+    prepared: Prepared, folder: Path, *, on_epoch: Callable[[dict[str, Any]], None], logged: int = 0
+) -> TrainedRun:
+    """Train as configured, on from what `folder` holds; the same seed gives the same history on one machine.
+
+    `on_epoch` is told of every finished epoch but the first `logged` ones.
+    """
+    config = prepared.config
+    keras.utils.set_random_seed(config.seed)
+
+    def validate(candidate: keras.Model, inputs: Pixels | NDArray[Any], rows: NDArray[np.int64]) -> dict[str, float]:
+        values = score(evaluation(predict(candidate, inputs, rows), prepared.dataset, "val", config.protocol.name))
+        return {"val/loss": values["log_loss"], **{f"val/{name}": values[name] for name in VALIDATED}}
+
+    return fit(
+        prepared.model,
+        prepared.training,
+        config.schedule,
+        seed=config.seed,
+        monitor=config.monitor,
+        validate=validate,
+        folder=folder,
+        on_epoch=on_epoch,
+        logged=logged,
+        execution=prepared.execution,
+    )
