@@ -16,7 +16,11 @@ from numpy.typing import NDArray
 from brain_tumor.auditing.image_features import ImageFeatures
 from brain_tumor.data.split import folds
 from brain_tumor.evaluation.bootstrap import mean_intervals
+from brain_tumor.lazy import lazy
 from brain_tumor.progress import progress
+
+sklearn = lazy("sklearn")
+threadpoolctl = lazy("threadpoolctl")
 
 FOLDS = 5
 TREES = 100
@@ -35,35 +39,25 @@ class Shortcut:
 
 
 def _forest(seed: int, workers: int) -> Any:
-    from sklearn.ensemble import RandomForestClassifier
-
-    return RandomForestClassifier(TREES, random_state=seed, n_jobs=workers)
+    return sklearn.ensemble.RandomForestClassifier(TREES, random_state=seed, n_jobs=workers)
 
 
 def _tree(seed: int, workers: int) -> Any:
-    from sklearn.tree import DecisionTreeClassifier
-
-    return DecisionTreeClassifier(random_state=seed)
+    return sklearn.tree.DecisionTreeClassifier(random_state=seed)
 
 
 def _logistic(seed: int, workers: int) -> Any:
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    return make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300))
+    return sklearn.pipeline.make_pipeline(
+        sklearn.preprocessing.StandardScaler(), sklearn.linear_model.LogisticRegression(C=0.1, max_iter=300)
+    )
 
 
 def _neighbour(seed: int, workers: int) -> Any:
-    from sklearn.neighbors import KNeighborsClassifier
-
-    return KNeighborsClassifier(1, n_jobs=workers)
+    return sklearn.neighbors.KNeighborsClassifier(1, n_jobs=workers)
 
 
 def _majority(seed: int, workers: int) -> Any:
-    from sklearn.dummy import DummyClassifier
-
-    return DummyClassifier(strategy="most_frequent")
+    return sklearn.dummy.DummyClassifier(strategy="most_frequent")
 
 
 def _nothing(images: pd.DataFrame, measures: ImageFeatures, rows: NDArray[np.int64]) -> Features:
@@ -119,15 +113,13 @@ def shortcut_floor(
         out-of-fold answers of up to 5 stratified folds that never cut a group, if every class has 2 groups), shortcut,
         title, images, accuracy, low, high (95 %, see `accuracy`).
     """
-    from threadpoolctl import threadpool_limits
-
     protocols = {OFFICIAL: _official(images), GROUPED: _folds(images, seed)}
     protocols = {name: cuts for name, cuts in protocols.items() if cuts}
     labels, groups = images["label"].to_numpy(), images["group"].to_numpy()
     found = []
     # BLAS threads that compete with other processes for a core make a logistic regression 100 times slower.
     with (
-        threadpool_limits(1, "blas"),
+        threadpoolctl.threadpool_limits(1, "blas"),
         progress(len(SHORTCUTS) * sum(map(len, protocols.values())), "shortcut floor", "fit") as bar,
     ):
         for name, cuts in protocols.items():

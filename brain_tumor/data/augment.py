@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 
 from brain_tumor.config.train import AugmentConfig
 from brain_tumor.errors import InputError
+from brain_tumor.lazy import lazy
+
+albumentations = lazy("albumentations")
+cv2 = lazy("cv2")
 
 # (image (H, W, 3) uint8, epoch, index) -> image of the same shape and type
 Augment = Callable[[NDArray[np.uint8], int, int], NDArray[np.uint8]]
@@ -32,8 +36,6 @@ def build(config: AugmentConfig, seed: int, strength: float = 1.0) -> Augment:
         return lambda image, epoch, index: image
     # Without it, importing albumentations asks the network for a newer version.
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    import albumentations
-    import cv2
 
     cv2.setNumThreads(1)  # the callers' threads share the processors already
     known = _known_transforms()
@@ -71,9 +73,9 @@ def recipe(config: AugmentConfig, seed: int, strength: float) -> str:
 
 
 def _known_transforms() -> dict[str, type]:
-    import albumentations
+    import albumentations  # noqa: PLC0415 - its names are listed here, and the classes in mri_transforms derive from its own
 
-    from brain_tumor.data import mri_transforms
+    from brain_tumor.data import mri_transforms  # noqa: PLC0415 - as above: a run without augmentation needs neither
 
     known = {}
     for module in (albumentations, mri_transforms):

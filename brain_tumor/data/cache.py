@@ -30,7 +30,10 @@ from tqdm import tqdm
 from brain_tumor.data.decode import DECODE_VERSION, CorruptImageError, decode
 from brain_tumor.data.pixels import Pixels, Planes, to_planes
 from brain_tumor.errors import InputError
+from brain_tumor.lazy import lazy
 from brain_tumor.paths import existing_path
+
+platformdirs = lazy("platformdirs")
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +55,6 @@ def cache_folder(cache: str | None) -> Path:
     """`data.cache`, or the user's cache folder. Not created yet."""
     if cache:
         return existing_path(cache).absolute()
-    import platformdirs
 
     return Path(platformdirs.user_cache_dir("brain-tumor", appauthor=False))
 

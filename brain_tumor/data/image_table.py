@@ -9,6 +9,7 @@ import pandas as pd
 from brain_tumor.config.train import DataConfig, Source
 from brain_tumor.data import class_folders, kaggle
 from brain_tumor.data.cache import Contents, cache_folder, decoded, hash_files
+from brain_tumor.data.phantom import ensure_phantom
 from brain_tumor.errors import InputError
 
 
@@ -43,7 +44,6 @@ def source_folders(data: DataConfig) -> dict[str, Path]:
         raise InputError(
             f"data.patients={data.patients} is not read with data=phantom, whose subjects are known: leave it out"
         )
-    from brain_tumor.data.phantom import ensure_phantom
 
     return {"phantom": ensure_phantom(data.phantom, cache_folder(data.cache), data.workers)}
 

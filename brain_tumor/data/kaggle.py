@@ -4,6 +4,9 @@ import re
 from pathlib import Path
 
 from brain_tumor.errors import InputError
+from brain_tumor.lazy import lazy
+
+kagglehub = lazy("kagglehub")
 
 _PINNED = re.compile(r"[\w-]+/[\w-]+/versions/\d+")
 
@@ -19,7 +22,6 @@ def download(handle: str | None) -> Path:
     """
     if not handle or not _PINNED.fullmatch(handle):
         raise InputError(f"data.handle={handle} must name a version: owner/dataset/versions/1")
-    import kagglehub
 
     try:
         return Path(kagglehub.dataset_download(handle))

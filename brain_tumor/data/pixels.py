@@ -5,6 +5,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_tumor.lazy import lazy
+
+cv2 = lazy("cv2")
+
 
 class Pixels(Protocol):
     """Pictures uint8 (U, S, S, 3), RGB 0..255, read by row: an array, or `Planes`."""
@@ -43,8 +47,6 @@ class Planes:
         return np.asarray(self[:], dtype)
 
     def _read(self, row: int, picture: NDArray[np.uint8]) -> None:
-        import cv2
-
         count = self._counts[row]
         own = self._planes[self._ends[row] - count : self._ends[row]]
         cv2.merge([*own] * (3 // count), dst=picture)  # several times as fast as NumPy's copy

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +13,10 @@ from numpy.typing import NDArray
 
 from brain_tumor import CLASSES
 from brain_tumor.errors import InputError
+from brain_tumor.lazy import lazy
 from brain_tumor.paths import replacing
+
+sklearn = lazy("sklearn")
 
 COLUMNS = ("path", "label", "part", "group", "twin", "site", "sha256")
 PARTS = ("train", "val", "calibration", "test")
@@ -171,12 +175,8 @@ def folds(table: pd.DataFrame, count: int, seed: int) -> NDArray[np.intp]:
 
     scikit-learn's StratifiedGroupKFold over the columns `label` and `group`.
     """
-    import warnings
-
-    from sklearn.model_selection import StratifiedGroupKFold
-
     fold_of_row = np.zeros(len(table), dtype=np.intp)
-    cutter = StratifiedGroupKFold(n_splits=count, shuffle=True, random_state=seed)
+    cutter = sklearn.model_selection.StratifiedGroupKFold(n_splits=count, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
         cuts = cutter.split(np.zeros(len(table)), table["label"].to_numpy(), table["group"].to_numpy())

@@ -10,6 +10,9 @@ from brain_tumor.data.grouping import joined
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.bootstrap import paired_intervals
 from brain_tumor.evaluation.metrics import Evaluation
+from brain_tumor.lazy import lazy
+
+scipy = lazy("scipy")
 
 WORSE, BETTER = "right -> wrong", "wrong -> right"  # how a prediction may change from a to b
 
@@ -96,10 +99,8 @@ def mcnemar(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> McNemar:
     exact form as in Fagerland, Lydersen & Laake 2013 (BMC Medical Research Methodology 13:91). It takes images as
     independent: where groups hold several, the interval of the accuracy's difference by group is the one to read.
     """
-    from scipy.stats import binomtest
-
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
-    p_value = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
+    p_value = float(scipy.stats.binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
     return McNemar(int((a & b).sum()), only_a, only_b, int((~a & ~b).sum()), p_value)
 
 

@@ -23,6 +23,9 @@ from brain_tumor.evaluation.drawing import (
 from brain_tumor.evaluation.metrics import Evaluation, calibration, score
 from brain_tumor.evaluation.sheets import gradcam_sheet, mistakes
 from brain_tumor.evaluation.uncertainty import abstention
+from brain_tumor.lazy import lazy
+
+sklearn = lazy("sklearn")
 
 __all__ = ["confusion", "curves", "gradcam_sheet", "mistakes", "reliability", "risk_coverage", "roc", "save"]
 
@@ -172,8 +175,6 @@ def roc(evaluation: Evaluation) -> Figure:
 
     A class without an image, or with every image, has no curve: the legend says so.
     """
-    from sklearn.metrics import roc_curve
-
     scores = score(evaluation)
     figure = new_figure(11, 5.2, f"ROC, one class against the rest: {evaluation.title}")
     whole, corner = figure.subplots(1, 2)
@@ -183,7 +184,7 @@ def roc(evaluation: Evaluation) -> Figure:
         label = f"{name}: no curve" if np.isnan(area) else f"{name}: AUC {area:.4f}"
         points: tuple[Any, Any] = ([], [])
         if not np.isnan(area):
-            points = roc_curve(evaluation.labels == index, evaluation.probabilities[:, index])[:2]
+            points = sklearn.metrics.roc_curve(evaluation.labels == index, evaluation.probabilities[:, index])[:2]
         for axes in (whole, corner):
             style, colour = styles[index % len(styles)], class_colour(index)
             axes.plot(*points, style, color=colour, linewidth=1.8, label=label, clip_on=axes is corner)

@@ -8,6 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from brain_tumor.lazy import lazy
+
+sklearn = lazy("sklearn")
+
 T = TypeVar("T")
 
 HEADLINE: tuple[str, ...] = (
@@ -140,33 +144,27 @@ def score(evaluation: Evaluation) -> dict[str, float]:
       over images, 0..2.
     - `ece`: expected calibration error of the top label (Guo et al. 2017), 15 bins of equal width, 0..1.
     """
-    from sklearn.metrics import (
-        accuracy_score,
-        average_precision_score,
-        log_loss,
-        precision_recall_fscore_support,
-        roc_auc_score,
-    )
-
     labels, probabilities = evaluation.labels, evaluation.probabilities
     present = np.unique(labels)
     every = np.arange(len(evaluation.classes))
     per_class = {name: np.full(len(every), np.nan) for name in PER_CLASS}
-    found = precision_recall_fscore_support(labels, evaluation.predictions, labels=present, zero_division=0)
+    found = sklearn.metrics.precision_recall_fscore_support(
+        labels, evaluation.predictions, labels=present, zero_division=0
+    )
     for name, values in zip(("precision", "recall", "f1"), found, strict=False):
         per_class[name][present] = values
     for index in present:
         truth = labels == index
-        per_class["pr_auc"][index] = average_precision_score(truth, probabilities[:, index])
+        per_class["pr_auc"][index] = sklearn.metrics.average_precision_score(truth, probabilities[:, index])
         if len(present) > 1:
-            per_class["roc_auc"][index] = roc_auc_score(truth, probabilities[:, index])
+            per_class["roc_auc"][index] = sklearn.metrics.roc_auc_score(truth, probabilities[:, index])
     macro = {name: float(values[present].mean()) for name, values in per_class.items()}
     bins = calibration(evaluation)
     gaps = np.abs(bins.accuracy - bins.confidence)
     headline = {
-        "accuracy": float(accuracy_score(labels, evaluation.predictions)),
+        "accuracy": float(sklearn.metrics.accuracy_score(labels, evaluation.predictions)),
         **macro_headline(macro),
-        "log_loss": float(log_loss(labels, probabilities, labels=every)),
+        "log_loss": float(sklearn.metrics.log_loss(labels, probabilities, labels=every)),
         "brier": float(np.square(probabilities - np.eye(len(every))[labels]).sum(axis=1).mean()),
         "ece": float(np.nansum(bins.counts * gaps) / len(labels)),
     }

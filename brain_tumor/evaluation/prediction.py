@@ -8,7 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_tumor.data.pixels import Pixels
+from brain_tumor.lazy import lazy
 from brain_tumor.progress import progress
+
+keras = lazy("keras")
 
 EVALUATION_BATCH = 64
 Change = Callable[[NDArray[np.uint8], slice], NDArray[np.uint8]]  # a batch and its place in the rows -> a batch
@@ -62,8 +65,6 @@ def observing(model: Any) -> Any:
 
     Made once for several parts: TensorFlow traces each such model anew.
     """
-    import keras
-
     return keras.Model(model.inputs, [model.get_layer(name).output for name in ("probabilities", "logits", "avg_pool")])
 
 

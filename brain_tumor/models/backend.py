@@ -11,10 +11,14 @@ import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 
 from brain_tumor.config.train import HardwareConfig
 from brain_tumor.errors import InputError
+from brain_tumor.lazy import lazy
 from brain_tumor.models.hardware import Execution, Gpu, Machine, choose, describe
+
+tensorflow = lazy("tensorflow")
 
 
 def import_tensorflow() -> None:
@@ -22,7 +26,7 @@ def import_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     with quiet():
-        import tensorflow  # noqa: F401
+        import_module("tensorflow")
     logger = logging.getLogger("tensorflow")
     logger.setLevel(max(logger.level, logging.WARNING))  # it reports every exchange among devices
 
@@ -53,8 +57,6 @@ def execution_of(hardware: HardwareConfig) -> Execution:
 
 def look() -> Machine:
     """The facts that `choose` goes by, of this machine."""
-    import tensorflow
-
     details = tensorflow.config.experimental.get_device_details
     found = [details(device) for device in tensorflow.config.get_visible_devices("GPU")]
     gpus = tuple(Gpu(each.get("device_name", "GPU"), each.get("compute_capability")) for each in found)
@@ -78,8 +80,6 @@ def start_tensorflow(threads: int | None = None, *, hide_gpus: bool = False) -> 
     """
     import_tensorflow()
     keep_freed_memory()
-    import tensorflow
-
     with quiet():
         gpus = tensorflow.config.get_visible_devices("GPU")
     if hide_gpus and gpus:
@@ -109,8 +109,6 @@ def training_devices(strategy: str) -> list[str]:
 
     Raises InputError if there are fewer than two to mirror a model on.
     """
-    import tensorflow
-
     if strategy == "none":
         return []
     gpus = tensorflow.config.list_logical_devices("GPU")

@@ -12,9 +12,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from brain_tumor.errors import InputError
+from brain_tumor.lazy import lazy
 from brain_tumor.models.backend import import_tensorflow
 from brain_tumor.models.registry import BACKBONES, Backbone, Family, get_backbone
 from brain_tumor.models.torch_pickle import read_state_dict
+
+h5py = lazy("h5py")
+keras = lazy("keras")
 
 TIMEOUT = 15.0  # seconds without an answer after which the download counts as impossible
 
@@ -72,8 +76,6 @@ def _local_file(backbone: Backbone, weights: str) -> Path:
 
 
 def _check_hdf5(backbone: Backbone, file: Path) -> None:
-    import h5py
-
     if file.suffix.lower() not in (".h5", ".hdf5"):
         raise InputError(f"{file} must end in .h5: model={backbone.name} takes weights saved by Keras")
     try:
@@ -136,8 +138,6 @@ def _has_md5(path: Path, md5: str) -> bool:
 
 def _download(file: HostedFile, target: Path) -> None:
     """Download into a folder of its own, then move: what is cut off, or another run's, never counts."""
-    import keras
-
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".download-") as folder, _bounded_wait():
         got = keras.utils.get_file(file.name, file.url, file_hash=file.md5, cache_subdir=folder)
         os.replace(got, target)

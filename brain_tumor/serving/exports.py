@@ -16,8 +16,12 @@ from numpy.typing import NDArray
 
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.prediction import Answers, Runtime, observe, observing
+from brain_tumor.lazy import lazy
 from brain_tumor.models.backend import quiet
 from brain_tumor.serving.runtimes import FORMATS
+
+keras = lazy("keras")
+tf = lazy("tensorflow")
 
 TOLERANCE = 1e-4  # of probabilities: float32 sums in another order stay below it
 CALIBRATION_IMAGES = 128  # fix the range of every activation of an int8 export
@@ -48,9 +52,6 @@ def convert(name: str, model: Any, path: Path, calibration: Images | None = None
     `calibration` (n, S, S, 3) are training images, needed for tflite_int8 alone: weights and activations become int8,
     with their ranges on those images; input and outputs stay as in the others.
     """
-    import keras
-    import tensorflow as tf
-
     inputs = [keras.InputSpec(dtype="uint8", shape=model.input_shape, name="image")]
     exported = _exportable(model)
     if name == "onnx":
@@ -126,7 +127,6 @@ def _exportable(model: Any) -> Any:
     Keras' Normalization holds its statistics as eager tensors, of which tf2onnx makes inputs of the graph; as a
     Rescaling they are constants.
     """
-    import keras
 
     def plain(layer: Any) -> Any:
         if not isinstance(layer, keras.layers.Normalization):

@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.prediction import Answers, Runtime
+from brain_tumor.lazy import lazy
 from brain_tumor.models.backend import default_threads, quiet
+
+ai_edge_litert = lazy("ai_edge_litert")
+onnxruntime = lazy("onnxruntime")
 
 INSTALL = "pip install 'brain-tumor[export]'"
 
@@ -24,8 +28,6 @@ def open_onnx(path: Path, threads: int | None = None) -> Runtime:
 
     The file is read whole, and may then go. Several threads may call the Runtime at once.
     """
-    import onnxruntime
-
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or default_threads()
     options.log_severity_level = 3  # errors
@@ -40,10 +42,10 @@ def open_onnx(path: Path, threads: int | None = None) -> Runtime:
 
 def open_tflite(path: Path, threads: int | None = None) -> Runtime:
     """A TFLite export in LiteRT on the CPU, as `open_onnx`; but one thread at a time may call it."""
-    from ai_edge_litert.interpreter import Interpreter
-
     with quiet():
-        interpreter = Interpreter(model_content=path.read_bytes(), num_threads=threads or default_threads())
+        interpreter = ai_edge_litert.interpreter.Interpreter(
+            model_content=path.read_bytes(), num_threads=threads or default_threads()
+        )
         interpreter.allocate_tensors()
     [signature] = interpreter.get_signature_list()
     runner = interpreter.get_signature_runner(signature)

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import optuna
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from brain_tumor import NOTICE
 from brain_tumor.evaluation.drawing import save
+from brain_tumor.lazy import lazy
 from brain_tumor.sweep.summary import (
     EVALUATOR,
     evaluator,
@@ -29,6 +31,8 @@ from brain_tumor.sweep.summary import (
     snapshot,
     with_pruned,
 )
+
+plotly = lazy("plotly")
 
 COLUMNS = 4  # parameters beside each other in a slice figure
 PAGE = "study.html"
@@ -120,15 +124,12 @@ def _copy(study: Study) -> Study:
 
 
 def _write_png(plot: Plot, title: str, path: Path) -> None:
-    import matplotlib
-
     matplotlib.use("Agg")
-    from matplotlib import pyplot
 
     logging.getLogger("matplotlib.category").setLevel(logging.WARNING)  # it remarks on choices that are numbers
     # Optuna draws through pyplot, and sets a style for the whole process.
-    with pyplot.rc_context():
-        before = set(pyplot.get_fignums())
+    with matplotlib.pyplot.rc_context():
+        before = set(matplotlib.pyplot.get_fignums())
         try:
             axes = plot.make(optuna.visualization.matplotlib)
             axes = list(axes.ravel()) if hasattr(axes, "ravel") else [axes]
@@ -136,14 +137,12 @@ def _write_png(plot: Plot, title: str, path: Path) -> None:
             _arrange(plot, figure, axes, title)
             save(figure, path)
         finally:
-            for number in set(pyplot.get_fignums()) - before:
-                pyplot.close(number)
+            for number in set(matplotlib.pyplot.get_fignums()) - before:
+                matplotlib.pyplot.close(number)
 
 
 def _arrange(plot: Plot, figure: Any, axes: Sequence[Any], title: str) -> None:
     """Size, title, and room for what Optuna lets overlap."""
-    from matplotlib.dates import ConciseDateFormatter
-
     width, height = plot.size
     figure.set_size_inches(width, height)
     for each in axes:
@@ -163,7 +162,7 @@ def _arrange(plot: Plot, figure: Any, axes: Sequence[Any], title: str) -> None:
     figure.set_layout_engine(engine, rect=(0, 0, 1, 1 - 0.35 / height))
     if plot.name == "timeline":
         axis = first.xaxis
-        axis.set_major_formatter(ConciseDateFormatter(axis.get_major_locator()))  # type: ignore[no-untyped-call]
+        axis.set_major_formatter(matplotlib.dates.ConciseDateFormatter(axis.get_major_locator()))  # type: ignore[no-untyped-call]
         first.set_xlabel("local time")
     elif plot.name.startswith("importances"):
         first.get_legend().remove()
@@ -178,8 +177,6 @@ def _section(plot: Plot) -> str:
 
 
 def _page(study: Study, parts: Sequence[str]) -> str:
-    from plotly.offline import get_plotlyjs
-
     goals = " and ".join(
         f"{direction.name.lower()} {metric}"
         for metric, direction in zip(metric_names(study), study.directions, strict=True)
@@ -197,7 +194,7 @@ def _page(study: Study, parts: Sequence[str]) -> str:
 <meta charset="utf-8">
 <title>Study {name}</title>
 <style>body {{ font-family: sans-serif; color: #222; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; }}</style>
-<script>{get_plotlyjs()}</script>
+<script>{plotly.offline.get_plotlyjs()}</script>
 </head>
 <body>
 <h1>Study {name}</h1>

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import optuna
+import sqlalchemy
 from filelock import FileLock
 
 from brain_tumor.errors import InputError
@@ -32,8 +34,6 @@ def address(storage: str | None, cwd: Path) -> str:
     None is `mlruns/optuna.db` in `cwd`, a relative SQLite path starts there too, and `postgresql://` becomes
     `postgresql+psycopg://`. Nothing is opened or made. Raises InputError for what Optuna cannot use.
     """
-    import sqlalchemy
-
     text = f"sqlite:///{cwd.absolute() / 'mlruns' / 'optuna.db'}" if storage is None else storage
     try:
         url = sqlalchemy.make_url(re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", text))
@@ -61,9 +61,6 @@ def open_storage(
     is failed by `optuna.storages.fail_stale_trials` and queued again with the same parameters but none of what it had
     recorded, `max_retry` times. Raises InputError, without the password, where the storage cannot be used.
     """
-    import optuna
-    import sqlalchemy
-
     url = sqlalchemy.make_url(address)
     with _explained(address), warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -82,9 +79,6 @@ def open_storage(
 
 def open_existing(address: str) -> "RDBStorage":
     """Open Optuna's storage at an `address()` to read it; makes nothing, and raises InputError where there is none."""
-    import optuna
-    import sqlalchemy
-
     url = sqlalchemy.make_url(address)
     if url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
         raise _unusable(address, "does not exist: a sweep (python -m brain_tumor.train -m) makes it")
@@ -102,8 +96,6 @@ def shown(address: str) -> str:
 @contextmanager
 def _explained(address: str) -> Iterator[None]:
     """Say in one line, without the password, why a storage cannot be opened."""
-    import sqlalchemy
-
     try:
         yield
     except Exception as error:  # SQLAlchemy's, the driver's, the file system's, and Optuna's RuntimeError
@@ -141,8 +133,6 @@ def _engine_options(url: Any) -> dict[str, Any]:
 @contextmanager
 def _creation_lock(url: Any) -> Iterator[None]:
     """Let one worker at a time make the tables: two at once would both try, and one of them would fail."""
-    import sqlalchemy
-
     if url.get_backend_name() == "sqlite":
         database = Path(url.database)
         database.parent.mkdir(parents=True, exist_ok=True)
@@ -166,7 +156,6 @@ def _serialise(engine: "Engine") -> None:
     two workers would be handed the same trial. The recipe is SQLAlchemy's ("Serializable isolation" of its SQLite
     dialect).
     """
-    import sqlalchemy
 
     @sqlalchemy.event.listens_for(engine, "connect")
     def leave_transactions_to_us(connection: Any, _: object) -> None:
@@ -181,14 +170,11 @@ def _serialise(engine: "Engine") -> None:
 
 def retry_afresh(study: "Study", trial: "FrozenTrial", *, max_retry: int | None) -> None:
     """Queue a stale trial again, without the MLflow run and the other marks of the one that died."""
-    from optuna.exceptions import ExperimentalWarning
-    from optuna.storages import RetryHeartbeatStaleTrialCallback
-
     trial = copy.copy(trial)
     trial.user_attrs = {}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        retry = RetryHeartbeatStaleTrialCallback(max_retry=max_retry, inherit_intermediate_values=False)
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        retry = optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=max_retry, inherit_intermediate_values=False)
     retry(study, trial)
 
 

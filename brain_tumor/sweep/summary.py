@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
+import pandas as pd
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -110,8 +111,6 @@ def table(study: Study) -> "pd.DataFrame":
     last one reported, Int64), start (local time), seconds (training time it spent, float), run_id, reason, and every
     parameter (None in trials that do not have it).
     """
-    import pandas as pd
-
     trials = study.get_trials(deepcopy=False)
     metrics, keys = metric_names(study), parameter_keys(study, trials)
     rows = []

@@ -21,7 +21,7 @@ FOLDER = "decision"  # as the first release named it: models of then still load
 
 
 def log_uncertainty(uncertainty: Uncertainty) -> None:
-    """Log it to the current run: the folder `decision/`, the fitted numbers as metrics, and the kind of scaling as a tag."""
+    """Log it to the current run: the folder `decision/`, the fitted numbers as metrics, and the scaling as a tag."""
     with tempfile.TemporaryDirectory() as folder:
         write_uncertainty(uncertainty, Path(folder))
         for name in FILES:

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import mlflow
@@ -204,6 +205,4 @@ def _champion(name: str) -> ModelVersion | None:
 
 
 def _version(distribution: str) -> str:
-    from importlib.metadata import version
-
     return version(distribution)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
 import pandas as pd
 import yaml
 from mlflow.exceptions import MlflowException
@@ -28,11 +29,14 @@ from mlflow.types.schema import ColSpec, Schema
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.uncertainty.files import read_uncertainty, write_uncertainty
 from brain_tumor.evaluation.uncertainty.fitting import Uncertainty
+from brain_tumor.lazy import lazy
 from brain_tumor.models.backend import default_threads, start_tensorflow
 from brain_tumor.serving.batching import batched
 from brain_tumor.serving.predictor import Predictor, keras_predictor, predict_scan
 from brain_tumor.serving.reply import reply
 from brain_tumor.serving.requests import fitted, sent_files
+
+keras = lazy("keras")
 
 # A column of MLflow's type "binary" is no better: text that is no base64 is taken as far as it goes or passed on as it
 # is (mlflow/utils/proto_json_utils.py, cast_df_types_according_to_schema; mlflow/models/utils.py,
@@ -47,8 +51,6 @@ def save_model(
     path: str, mlflow_model: Model, model: Any, uncertainty: Uncertainty | None, pip_requirements: list[str]
 ) -> None:
     """Save a Keras classifier, and its uncertainty if it has one, in `path`; called by `mlflow.models.Model.log`."""
-    import keras
-
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text) / CLASSIFIER
         folder.mkdir()
@@ -93,8 +95,6 @@ class ServedModel(PythonModel):  # type: ignore[misc]
         start_tensorflow()
         # MLflow would log the names of columns and parameters that it does not know, as a client chose them.
         logging.getLogger("mlflow.models.utils").setLevel(logging.ERROR)
-        import keras
-        import numpy as np
 
         folder = Path(context.artifacts[CLASSIFIER])
         model = keras.saving.load_model(folder / KERAS_FILE, compile=False, safe_mode=True)

@@ -13,7 +13,10 @@ from filelock import FileLock
 
 from brain_tumor.config.train import TrackingConfig
 from brain_tumor.errors import InputError
+from brain_tumor.lazy import lazy
 from brain_tumor.paths import existing_path
+
+mlflow = lazy("mlflow")
 
 # Opens the experiment in the UI for model training rather than the one for language models.
 TRAINING_VIEW = {"mlflow.experimentKind": "custom_model_development"}
@@ -58,7 +61,6 @@ def open_store(config: TrackingConfig) -> Store:
 
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.pop("MLFLOW_RUN_ID", None)  # left by a parent process, it would hijack this run (mlflow issue 15713)
-    import mlflow
 
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
@@ -79,9 +81,6 @@ def open_store(config: TrackingConfig) -> Store:
 
 def _experiment(name: str, database: Path | None) -> Any:
     """The experiment of that name, created if need be."""
-    import mlflow
-    from mlflow.exceptions import MlflowException
-
     client = mlflow.MlflowClient()
     found = client.get_experiment_by_name(name)
     if found is not None:
@@ -89,7 +88,7 @@ def _experiment(name: str, database: Path | None) -> Any:
     location = None if database is None else (database.parent / "artifacts").absolute().as_uri()
     try:
         client.create_experiment(name, artifact_location=location, tags=TRAINING_VIEW)
-    except MlflowException:  # on a server, another run may have just created it
+    except mlflow.exceptions.MlflowException:  # on a server, another run may have just created it
         if client.get_experiment_by_name(name) is None:
             raise
     return client.get_experiment_by_name(name)

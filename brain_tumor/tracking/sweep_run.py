@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial
 
 from brain_tumor import NOTICE
 from brain_tumor.errors import InputError
+from brain_tumor.sweep.figures import write_figures
 from brain_tumor.sweep.summary import Summary, chosen_trial, is_scored, summarize, table
 from brain_tumor.tracking import registry
 from brain_tumor.tracking.runs import load_config, own_tags
@@ -193,8 +194,6 @@ def _figures_due(study: Study) -> bool:
 
 def _log_figures(client: mlflow.MlflowClient, run_id: str, study: Study) -> None:
     try:
-        from brain_tumor.sweep.figures import write_figures
-
         study.set_user_attr(FIGURES_AT, time.time())
         with tempfile.TemporaryDirectory() as folder:
             if write_figures(study, Path(folder)):

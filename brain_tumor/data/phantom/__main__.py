@@ -8,18 +8,19 @@ from PIL import Image
 from brain_tumor.config.train import PhantomConfig
 from brain_tumor.data.cache import cache_folder
 from brain_tumor.data.phantom import ensure_phantom
+from brain_tumor.lazy import lazy
+
+sklearn = lazy("sklearn")
 
 THUMBNAIL = 16  # pixels a side
 
 
 def thumbnail_floor(thumbnails: NDArray[np.uint8], labels: NDArray[np.str_], train: NDArray[np.bool_]) -> float:
     """Test accuracy of a logistic regression on thumbnails (N, h, w) of labels (N,); `train` (N,) says which learn."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
     flat = thumbnails.reshape(len(thumbnails), -1)
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
+    model = sklearn.pipeline.make_pipeline(
+        sklearn.preprocessing.StandardScaler(), sklearn.linear_model.LogisticRegression(max_iter=5000)
+    )
     return float(model.fit(flat[train], labels[train]).score(flat[~train], labels[~train]))
 
 

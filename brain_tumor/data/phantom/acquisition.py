@@ -6,6 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_tumor.data.phantom.anatomy import Array, Points
+from brain_tumor.lazy import lazy
+
+scipy = lazy("scipy")
 
 FIELD = 225.0  # mm that a slice's side shows
 # For each plane the in-plane axes (right and down in the picture) and the normal.
@@ -56,11 +59,9 @@ def acquire(rng: np.random.Generator, values: Array) -> NDArray[np.uint8]:
 
     Smooth coil sensitivity, a little blur, Rician noise (Gudbjartsson & Patz 1995), window and gamma.
     """
-    from scipy.ndimage import gaussian_filter, zoom
-
     size = len(values)
-    field = zoom(rng.normal(0, 0.13, (4, 4)), size / 4, order=3)[:size, :size]
-    values = gaussian_filter(values, rng.uniform(0.35, 0.9) * size / 160) * np.exp(field)
+    field = scipy.ndimage.zoom(rng.normal(0, 0.13, (4, 4)), size / 4, order=3)[:size, :size]
+    values = scipy.ndimage.gaussian_filter(values, rng.uniform(0.35, 0.9) * size / 160) * np.exp(field)
     sigma = rng.uniform(0.015, 0.06)
     noisy = np.hypot(values + rng.normal(0, sigma, values.shape), rng.normal(0, sigma, values.shape))
     top = rng.uniform(1.25, 1.8)

@@ -9,6 +9,11 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_tumor.lazy import lazy
+
+nilearn = lazy("nilearn")
+scipy = lazy("scipy")
+
 Array = NDArray[np.float32]
 Points = NDArray[np.float32]  # (..., 3), mm
 
@@ -28,11 +33,9 @@ class Template:
 
     def sample(self, volume: Array, points: Points) -> Array:
         """Linear interpolation of a volume at points (..., 3); the nearest edge outside."""
-        from scipy.ndimage import map_coordinates
-
         voxels = (points - self.origin) / self.step
         flat = voxels.reshape(-1, 3).T
-        values: Array = map_coordinates(volume, flat, order=1, mode="nearest", output=np.float32)
+        values: Array = scipy.ndimage.map_coordinates(volume, flat, order=1, mode="nearest", output=np.float32)
         return values.reshape(points.shape[:-1])
 
     def normal(self, point: Points) -> Points:
@@ -47,22 +50,19 @@ class Template:
 @lru_cache(maxsize=1)
 def template() -> Template:
     """The ICBM 152 2009a template that nilearn ships (Fonov et al. 2011), at 1 mm; no network."""
-    from nilearn.datasets import load_mni152_brain_mask, load_mni152_template, load_mni152_wm_template
-    from scipy.ndimage import distance_transform_edt, gaussian_filter, zoom
-
-    image = load_mni152_template(resolution=1)
+    image = nilearn.datasets.load_mni152_template(resolution=1)
     t1 = np.asarray(image.dataobj, dtype=np.float32)
-    white = np.asarray(load_mni152_wm_template(resolution=1).dataobj, dtype=np.float32)
-    brain = np.asarray(load_mni152_brain_mask(resolution=1).dataobj) > 0
+    white = np.asarray(nilearn.datasets.load_mni152_wm_template(resolution=1).dataobj, dtype=np.float32)
+    brain = np.asarray(nilearn.datasets.load_mni152_brain_mask(resolution=1).dataobj) > 0
     t1 = np.where(brain, t1 / np.median(t1[white > 0.9]), 0).astype(np.float32)
     # The hull bridges sulci, fissures and the base of the brain: a closing by a ball of 24 mm, by way of distances.
     # It is smooth, so half the resolution does, in an eighth of the time.
     coarse = np.pad(brain[::2, ::2, ::2], 16)
-    grown = distance_transform_edt(~coarse) < 12
-    hull = gaussian_filter((distance_transform_edt(grown) > 12).astype(np.float32), 2) > 0.5
-    depth = 2 * (distance_transform_edt(hull) - distance_transform_edt(~hull))
-    depth = gaussian_filter(depth.astype(np.float32), 1)[16:-16, 16:-16, 16:-16]
-    fine = zoom(depth, np.array(t1.shape) / np.array(depth.shape), order=1)
+    grown = scipy.ndimage.distance_transform_edt(~coarse) < 12
+    hull = scipy.ndimage.gaussian_filter((scipy.ndimage.distance_transform_edt(grown) > 12).astype(np.float32), 2) > 0.5
+    depth = 2 * (scipy.ndimage.distance_transform_edt(hull) - scipy.ndimage.distance_transform_edt(~hull))
+    depth = scipy.ndimage.gaussian_filter(depth.astype(np.float32), 1)[16:-16, 16:-16, 16:-16]
+    fine = scipy.ndimage.zoom(depth, np.array(t1.shape) / np.array(depth.shape), order=1)
     affine = np.asarray(image.affine, dtype=np.float32)
     return Template(t1, white, fine.astype(np.float32), affine[:3, 3], float(affine[0, 0]))
 
@@ -85,10 +85,8 @@ LOW, HIGH = np.array([-98, -134, -72], np.float32), np.array([98, 98, 116], np.f
 
 def draw_head(rng: np.random.Generator) -> Head:
     """Draw a person: a smooth displacement of some millimetres, and the tissues around the brain."""
-    from scipy.ndimage import spline_filter
-
     grid = (5, 6, 5)
-    warp = tuple(spline_filter(rng.normal(0, 4.5, grid)).astype(np.float32) for _ in range(3))
+    warp = tuple(scipy.ndimage.spline_filter(rng.normal(0, 4.5, grid)).astype(np.float32) for _ in range(3))
     count = int(rng.integers(6, 14))
     places = rng.uniform([-60, -90, -30], [60, 60, 70], (count, 3))
     return Head(
@@ -104,12 +102,11 @@ def draw_head(rng: np.random.Generator) -> Head:
 
 def to_template(head: Head, points: Points) -> Points:
     """Where points (..., 3) of a person's head lie in the template."""
-    from scipy.ndimage import map_coordinates
-
     shape = np.array(head.warp[0].shape, np.float32)
     nodes = ((points - LOW) / (HIGH - LOW) * (shape - 1)).reshape(-1, 3).T
     moved = [
-        map_coordinates(axis, nodes, order=3, mode="nearest", prefilter=False, output=np.float32) for axis in head.warp
+        scipy.ndimage.map_coordinates(axis, nodes, order=3, mode="nearest", prefilter=False, output=np.float32)
+        for axis in head.warp
     ]
     displaced: Points = points + np.stack(moved, axis=-1).reshape(points.shape).astype(np.float32)
     return displaced

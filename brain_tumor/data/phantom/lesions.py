@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_tumor.data.phantom.anatomy import Array, Points, template
+from brain_tumor.lazy import lazy
+
+scipy = lazy("scipy")
 
 Mask = NDArray[np.bool_]
 
@@ -28,10 +31,8 @@ class Lesion:
 
 
 def _shape(rng: np.random.Generator, spread: float) -> tuple[Points, Array]:
-    from scipy.ndimage import spline_filter
-
     stretch = rng.uniform(1 - spread, 1 + spread, 3).astype(np.float32)
-    return stretch, spline_filter(rng.normal(0, 1, (6, 6, 6))).astype(np.float32)
+    return stretch, scipy.ndimage.spline_filter(rng.normal(0, 1, (6, 6, 6))).astype(np.float32)
 
 
 def draw_glioma(rng: np.random.Generator) -> Lesion:
@@ -93,12 +94,12 @@ def apply(lesion: Lesion, points: Points, values: Array, depth: Array) -> tuple[
 
     The mask is the solid tumour with its core, without oedema and dural tail.
     """
-    from scipy.ndimage import map_coordinates
-
     offset = (points - lesion.centre) / lesion.stretch
     distance = np.linalg.norm(offset, axis=-1) / lesion.radius
     nodes = (offset / lesion.radius * 1.2 + 2.5).reshape(-1, 3).T
-    bumps = map_coordinates(lesion.bumps, nodes, order=3, mode="nearest", prefilter=False, output=np.float32)
+    bumps = scipy.ndimage.map_coordinates(
+        lesion.bumps, nodes, order=3, mode="nearest", prefilter=False, output=np.float32
+    )
     bumps = bumps.reshape(distance.shape)
     relative = distance / np.maximum(1 + lesion.irregular * bumps, 0.4)
     texture = 1 + (0.10 if lesion.kind == "glioma" else 0.03) * bumps

@@ -14,6 +14,9 @@ from brain_tumor.data.scans.codestream import END, j2k_codestream, j2k_parts, j2
 from brain_tumor.data.scans.dicom_elements import guarded
 from brain_tumor.data.scans.dicom_header import Shape
 from brain_tumor.data.scans.jpeg_plugin import JPEG, JPEG_2000, JPEG_LS, NAME
+from brain_tumor.lazy import lazy
+
+pydicom = lazy("pydicom")
 
 # One decoder a transfer syntax (PS3.6, A.1), so that the same file gives the same pixels everywhere.
 RLE = "1.2.840.10008.1.2.5"
@@ -76,10 +79,8 @@ def _native(syntax: str, shape: Shape, data: bytes) -> Frames:
 
 
 def _decode(decoder: Any, shape: Shape, piece: bytes) -> tuple[NDArray[Any], str]:
-    from pydicom.encaps import encapsulate
-
     plugin = PLUGINS[str(decoder.UID)]
-    return _array(decoder, shape, encapsulate([piece]), 0, number_of_frames=1, decoding_plugin=plugin)
+    return _array(decoder, shape, pydicom.encaps.encapsulate([piece]), 0, number_of_frames=1, decoding_plugin=plugin)
 
 
 def _array(decoder: Any, shape: Shape, data: bytes, index: int, **options: Any) -> tuple[NDArray[Any], str]:
@@ -101,10 +102,8 @@ def _array(decoder: Any, shape: Shape, data: bytes, index: int, **options: Any) 
 
 
 def _pieces(data: bytes, count: int) -> list[bytes]:
-    from pydicom.encaps import generate_frames
-
     found: list[bytes] = []
-    for piece in generate_frames(data, number_of_frames=count):
+    for piece in pydicom.encaps.generate_frames(data, number_of_frames=count):
         found.append(piece)
         if len(found) == count:
             break
@@ -137,9 +136,7 @@ def _checked(syntax: str, shape: Shape, piece: bytes) -> bytes:
 
 
 def _decoder(syntax: str) -> Any:
-    from pydicom.pixels import get_decoder
-
-    decoder = get_decoder(syntax)
+    decoder = pydicom.pixels.get_decoder(syntax)
     if PLUGINS.get(syntax) == NAME and NAME not in decoder.available_plugins:
         with suppress(ValueError):  # added before, and its package is missing
             decoder.add_plugin(NAME, ("brain_tumor.data.scans.jpeg_plugin", "decode_frame"))
@@ -148,7 +145,5 @@ def _decoder(syntax: str) -> Any:
 
 def _name(syntax: str) -> str:
     """Of a transfer syntax, where the standard has one: what else stands there is the file's own text."""
-    from pydicom.uid import UID_dictionary
-
-    name, kind, *_ = UID_dictionary.get(syntax, ("", ""))
+    name, kind, *_ = pydicom.uid.UID_dictionary.get(syntax, ("", ""))
     return f"a DICOM file in {name}" if kind == "Transfer Syntax" else "a DICOM file in a private transfer syntax"

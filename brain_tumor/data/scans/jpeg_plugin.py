@@ -7,6 +7,10 @@ a patched libjpeg of 1998, and no 12-bit JPEG; pylibjpeg-libjpeg, which has both
 
 from typing import TYPE_CHECKING, Any
 
+from brain_tumor.lazy import lazy
+
+imagecodecs = lazy("imagecodecs")
+
 if TYPE_CHECKING:
     from pydicom.pixels.decoders.base import DecodeRunner
 
@@ -21,8 +25,6 @@ DECODER_DEPENDENCIES = dict.fromkeys((*JPEG, *JPEG_LS, *JPEG_2000), ("imagecodec
 def is_available(syntax: str) -> bool:
     """Whether the plugin can be used; pydicom asks."""
     try:
-        import imagecodecs
-
         return all(each.available for each in (imagecodecs.JPEG8, imagecodecs.JPEGLS, imagecodecs.JPEG2K))
     except ImportError:
         return False
@@ -33,8 +35,6 @@ def decode_frame(source: bytes, runner: "DecodeRunner") -> bytes:
 
     Raises whatever imagecodecs raises of damaged ones.
     """
-    import imagecodecs
-
     values: Any
     if runner.transfer_syntax in JPEG_2000:
         values = imagecodecs.jpeg2k_decode(source)

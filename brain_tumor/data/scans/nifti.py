@@ -15,6 +15,9 @@ from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.scans.geometry import PLANES, STRETCH, square_pixels
 from brain_tumor.data.scans.levels import PICTURE_PIXELS, levels, stretched
 from brain_tumor.data.scans.scan import Limits, Plane, Scan
+from brain_tumor.lazy import lazy
+
+nibabel = lazy("nibabel")
 
 HEADER_1, HEAD = 348, 540  # bytes of the header of NIfTI-1, and of NIfTI-2
 BRIGHTEST = 99.5  # percentile of a volume's values that is white
@@ -132,12 +135,9 @@ def _layout(head: bytes, limits: Limits) -> _Layout:
 
 
 def _header(head: bytes) -> Any:
-    from nibabel.nifti1 import Nifti1Header
-    from nibabel.nifti2 import Nifti2Header
-
     little = head[0] != 0
     first = struct.unpack("<i" if little else ">i", head[:4])[0]
-    kind = Nifti2Header if first == HEAD else Nifti1Header
+    kind = nibabel.nifti2.Nifti2Header if first == HEAD else nibabel.nifti1.Nifti1Header
     if len(head) < first:
         raise CorruptImageError("truncated: the header of a NIfTI file ends early")
     return kind(head[:first], endianness="<" if little else ">", check=False)
@@ -170,13 +170,13 @@ def _unpack(content: bytes, size: int) -> bytes | bytearray:
 
 def _canonical(volume: NDArray[Any], affine: NDArray[np.float64]) -> tuple[NDArray[Any], tuple[float, ...]]:
     """A view of the volume whose axes run to the right, front and head, and the distances (mm) along them."""
-    from nibabel.orientations import apply_orientation, io_orientation
-
-    orientation = io_orientation(affine)
+    orientation = nibabel.orientations.io_orientation(affine)
     if np.isnan(orientation).any():
         raise CorruptImageError("its header has an impossible orientation (qform, sform)")
     lengths = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
-    return apply_orientation(volume, orientation), tuple(lengths[np.argsort(orientation[:, 0])].tolist())
+    return nibabel.orientations.apply_orientation(volume, orientation), tuple(
+        lengths[np.argsort(orientation[:, 0])].tolist()
+    )
 
 
 def _axis(plane: Plane, shape: tuple[int, ...], spacing: tuple[float, ...]) -> int:

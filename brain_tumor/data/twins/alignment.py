@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 from brain_tumor.data.components import components
 from brain_tumor.data.twins.comparing import compared
 from brain_tumor.data.twins.signature import Image
+from brain_tumor.lazy import lazy
+
+cv2 = lazy("cv2")
 
 ALIGNED = 0.92  # least correlation of aligned twins: of known others the greatest is 0.89, of twins the least 0.94
 _WORTH = 0.45  # correlation before it, below which alignment is not tried
@@ -46,16 +49,12 @@ def correlation(first: Image, second: Image) -> float:
     The map has the greatest enhanced correlation coefficient (Evangelidis & Psarakis 2008, "Parametric image alignment
     using enhanced correlation coefficient maximization"), as OpenCV finds it.
     """
-    import cv2
-
     small = (cv2.resize(each, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA) for each in (first, second))
     hope = _correlation(*small)
     return _correlation(np.ascontiguousarray(first), second) if hope >= _HOPEFUL else hope
 
 
 def _correlation(first: Image, second: Image) -> float:
-    import cv2
-
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, _STEPS, _PRECISION)
     start = np.eye(2, 3, dtype=np.float32)
     try:

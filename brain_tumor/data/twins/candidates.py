@@ -6,7 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_tumor.data.twins.signature import ORIENTATIONS
+from brain_tumor.lazy import lazy
 from brain_tumor.progress import progress
+
+cv2 = lazy("cv2")
+faiss = lazy("faiss")
+sklearn = lazy("sklearn")
 
 _SMALL = 32  # pixels a side of what is described
 _DIMENSIONS = 64  # of a descriptor: principal components
@@ -31,8 +36,6 @@ def candidates(pictures: NDArray[np.uint8], *, threads: int) -> NDArray[np.int64
         int64 (p, 3), a row a pair: two indices, and the position in ORIENTATIONS of the turn that takes the first
         picture to the second.
     """
-    import faiss
-
     count = len(pictures)
     if count < 2:
         return np.zeros((0, 3), np.int64)
@@ -53,20 +56,16 @@ def candidates(pictures: NDArray[np.uint8], *, threads: int) -> NDArray[np.int64
 
 def _basis(pictures: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean (D,) and principal components (D, d) of small pictures of both views, turned every way."""
-    from sklearn.decomposition import PCA
-
     rng = np.random.default_rng(0)
     chosen = np.sort(rng.choice(len(pictures), min(len(pictures), _SAMPLE // 16), replace=False))
     small = [_shrunk(pictures[chosen, view], name) for view in range(2) for name in ORIENTATIONS]
     sample = np.concatenate(small)
-    found = PCA(min(_DIMENSIONS, *sample.shape), svd_solver="covariance_eigh").fit(sample)
+    found = sklearn.decomposition.PCA(min(_DIMENSIONS, *sample.shape), svd_solver="covariance_eigh").fit(sample)
     return found.mean_.astype(np.float32), found.components_.T.astype(np.float32)
 
 
 def _shrunk(pictures: NDArray[np.uint8], orientation: str) -> NDArray[np.float32]:
     """(n, SIDE, SIDE) -> float32 (n, D), turned."""
-    import cv2
-
     turn = ORIENTATIONS[orientation]
     small = [cv2.resize(turn(each), (_SMALL, _SMALL), interpolation=cv2.INTER_AREA).ravel() for each in pictures]
     return np.stack(small).astype(np.float32) - 128
@@ -85,8 +84,6 @@ def _described(
 
 
 def _index(vectors: NDArray[np.float32]) -> Any:
-    import faiss
-
     size = vectors.shape[1]
     cells = int(4 * len(vectors) ** 0.5)
     if cells <= 4 * _PROBES:  # a short list is searched as a whole

@@ -18,7 +18,10 @@ from brain_tumor.data.twins.alignment import realigned
 from brain_tumor.data.twins.candidates import candidates
 from brain_tumor.data.twins.comparing import compared
 from brain_tumor.data.twins.signature import ORIENTATIONS, SIDE, inverse, kind_of, views
+from brain_tumor.lazy import lazy
 from brain_tumor.progress import progress
+
+cv2 = lazy("cv2")
 
 logger = logging.getLogger(__name__)
 
@@ -122,8 +125,6 @@ def _pictures(contents: Contents, rows: NDArray[np.int64], workers: int) -> tupl
 
 def _correlation(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
     """The greatest normalised cross-correlation over shifts by up to _SHIFT pixels."""
-    import cv2
-
     inner = np.ascontiguousarray(first[_SHIFT:-_SHIFT, _SHIFT:-_SHIFT])
     return float(cv2.matchTemplate(second, inner, cv2.TM_CCOEFF_NORMED).max())
 

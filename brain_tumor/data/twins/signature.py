@@ -6,6 +6,10 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_tumor.lazy import lazy
+
+cv2 = lazy("cv2")
+
 Image = NDArray[np.uint8]
 
 SIDE = 96  # pixels of the pictures that confirm a pair
@@ -49,8 +53,6 @@ def views(pixels: Image) -> NDArray[np.uint8] | None:
         uint8 (2, SIDE, SIDE): the whole frame, and the head alone, which does away with margins and scale. Each is
         normalised by local mean and deviation, as windows differ; 128 is the mean, 32 a standard deviation.
     """
-    import cv2
-
     gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     if float(gray.std()) < BLANK:
         return None
@@ -59,8 +61,6 @@ def views(pixels: Image) -> NDArray[np.uint8] | None:
 
 def _head(gray: Image) -> Image:
     """The box around what is brighter than a tenth of the brightest, in rows and columns that hold 2 % of it."""
-    import cv2
-
     smooth = cv2.GaussianBlur(gray, (0, 0), 1.5)
     bright = smooth > max(8.0, 0.1 * float(np.percentile(smooth, 99)))
     rows, columns = (np.flatnonzero(bright.mean(axis=axis) > 0.02) for axis in (1, 0))
@@ -72,8 +72,6 @@ def _head(gray: Image) -> Image:
 
 def _normalised(gray: Image) -> Image:
     """(H, W) -> (SIDE, SIDE): Jarrett et al. 2009 ("What is the best multi-stage architecture …"), section 2."""
-    import cv2
-
     small = cv2.resize(gray, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
     mean = cv2.GaussianBlur(small, (0, 0), _SIGMA * SIDE)
     variance = cv2.GaussianBlur(small * small, (0, 0), _SIGMA * SIDE) - mean * mean

@@ -13,6 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_tumor.errors import InputError
+from brain_tumor.lazy import lazy
+
+keras = lazy("keras")
+tf = lazy("tensorflow")
 
 Array = NDArray[np.float32]
 Kind = tuple[str, str]  # method, layer
@@ -81,9 +85,6 @@ def _differentiate(
     model: Any, layers: Sequence[str]
 ) -> Callable[[NDArray[Any], NDArray[Any]], list[tuple[Array, Array]]]:
     """One graph for any batch: (images, classes) -> each layer's output, and the logits' gradients by it."""
-    import keras
-    import tensorflow as tf
-
     targets = [output_of(model, layer) for layer in layers]
     observed = keras.Model(model.inputs, [*targets, model.get_layer("logits").output])
     dtype = model.inputs[0].dtype

@@ -15,7 +15,12 @@ from numpy.typing import NDArray
 
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.gradcam import Kind, layer_maps, output_of
+from brain_tumor.lazy import lazy
 from brain_tumor.progress import progress
+
+cv2 = lazy("cv2")
+keras = lazy("keras")
+scipy = lazy("scipy")
 
 Maps = NDArray[np.float32]
 Pixels = NDArray[Any]
@@ -43,9 +48,7 @@ class View(NamedTuple):
 
 def views(count: int) -> list[View]:
     """The first `count` of a fixed, even sequence (Halton's) of moves within a cell; the first is the image itself."""
-    from scipy.stats.qmc import Halton
-
-    points = Halton(3, scramble=False).random(count)
+    points = scipy.stats.qmc.Halton(3, scramble=False).random(count)
     moves = np.rint((np.mod(points[:, :2] + 0.5, 1) - 0.5) * 2 * REACH).astype(int)
     mirrored = points[:, 2] >= 0.5
     return [View(int(down), int(right), bool(flip)) for (down, right), flip in zip(moves, mirrored, strict=True)]
@@ -132,8 +135,6 @@ def mapper(
 
 def upsample(maps: Maps, size: tuple[int, int]) -> Maps:
     """Enlarge maps (N, h, w) to `size` (H, W), bilinear, each value standing at the centre of its cell."""
-    import cv2
-
     enlarged = np.empty((len(maps), *size), dtype=np.float32)
     for index, values in enumerate(maps):
         cv2.resize(values.astype(np.float32), size[::-1], dst=enlarged[index], interpolation=cv2.INTER_LINEAR)
@@ -148,8 +149,6 @@ def normalise(maps: Maps) -> Maps:
 
 def stages(model: Any) -> list[str]:
     """The last activation at each resolution from a quarter of the image's side downwards, the finest first."""
-    import keras
-
     height = model.input_shape[1]
     last: dict[int, str] = {}
     for layer in model.layers:

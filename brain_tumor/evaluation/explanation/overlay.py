@@ -1,5 +1,6 @@
 """A map laid over its picture."""
 
+import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,8 +15,6 @@ def overlay(
     A map covers its picture by `opacity` where it is 1, and not at all where it is 0, so that what it does not point at
     is left as it was.
     """
-    import matplotlib
-
     colours = matplotlib.colormaps["inferno"](maps)[..., :3] * 255
     weight = (maps * opacity)[..., None]
     return np.asarray(np.rint(images * (1 - weight) + colours * weight), np.uint8)

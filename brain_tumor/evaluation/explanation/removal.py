@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 from brain_tumor.evaluation.bootstrap import mean_intervals
 from brain_tumor.evaluation.explanation.localisation import Masks
 from brain_tumor.evaluation.explanation.scores import Lesions
+from brain_tumor.lazy import lazy
+
+cv2 = lazy("cv2")
+scipy = lazy("scipy")
 
 MARGIN = 0.02  # of the image's side: how far beyond the mask is painted, since borders are drawn by hand
 RADIUS = 3  # pixels whose surroundings a painted pixel continues
@@ -26,8 +30,6 @@ def paint_over(images: NDArray[np.uint8], masks: Masks) -> NDArray[np.uint8]:
 
     By Bertalmio, Bertozzi & Sapiro 2001 ("Navier-Stokes, fluid dynamics, and image and video inpainting"), in OpenCV.
     """
-    import cv2
-
     painted = [
         cv2.inpaint(np.ascontiguousarray(image), mask.astype(np.uint8), RADIUS, cv2.INPAINT_NS)
         for image, mask in zip(images, widened(masks), strict=True)
@@ -37,10 +39,8 @@ def paint_over(images: NDArray[np.uint8], masks: Masks) -> NDArray[np.uint8]:
 
 def widened(masks: Masks) -> Masks:
     """Masks (N, H, W) with a square margin of MARGIN of the side all around."""
-    from scipy.ndimage import maximum_filter
-
     margin = 2 * round(MARGIN * masks.shape[1]) + 1
-    return np.asarray(maximum_filter(masks, size=(1, margin, margin), mode="constant"), dtype=np.bool_)
+    return np.asarray(scipy.ndimage.maximum_filter(masks, size=(1, margin, margin), mode="constant"), dtype=np.bool_)
 
 
 def remove(model: Any, lesions: Lesions, notumor: int, *, resamples: int = 1000) -> pd.DataFrame:

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+
+from brain_tumor.data.split import folds
+from brain_tumor.lazy import lazy
+
+scipy = lazy("scipy")
 
 Array = NDArray[np.float64]
 Calibrate = Literal["auto", "temperature", "vector", "none"]
@@ -48,16 +54,12 @@ def identity(classes: int, why: str) -> Scaling:
 
 def softmax(logits: Array) -> Array:
     """Probabilities (N, C) of logits (N, C)."""
-    from scipy.special import softmax as of
-
-    return np.asarray(of(logits, axis=1), dtype=np.float64)
+    return np.asarray(scipy.special.softmax(logits, axis=1), dtype=np.float64)
 
 
 def nll(logits: Array, labels: NDArray[np.int64]) -> Array:
     """Negative log-likelihood (N,), in nats, of the true classes."""
-    from scipy.special import log_softmax
-
-    return np.asarray(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels])
+    return np.asarray(-scipy.special.log_softmax(logits, axis=1)[np.arange(len(labels)), labels])
 
 
 def fit(logits: Array, labels: NDArray[np.int64], groups: NDArray[Any], how: Calibrate) -> Scaling:
@@ -110,11 +112,10 @@ def fold_in(model: Any, scaling: Scaling) -> None:
 
 def _temperature(logits: Array, labels: NDArray[np.int64]) -> Scaling | None:
     """None where the likelihood, which is concave in 1 / T, has its maximum at a bound."""
-    from scipy.optimize import minimize_scalar
 
     # By its logarithm, so that T and 1 / T are treated alike.
     low, high = np.log(_RANGE)
-    found = minimize_scalar(
+    found = scipy.optimize.minimize_scalar(
         lambda log: float(nll(np.exp(log) * logits, labels).mean()),
         bounds=(low, high),
         method="bounded",
@@ -127,8 +128,6 @@ def _temperature(logits: Array, labels: NDArray[np.int64]) -> Scaling | None:
 
 
 def _vector(logits: Array, labels: NDArray[np.int64], start: Scaling, why: str) -> Scaling:
-    from scipy.optimize import minimize
-
     classes = logits.shape[1]
     truth = np.eye(classes)[labels]
 
@@ -139,7 +138,7 @@ def _vector(logits: Array, labels: NDArray[np.int64], start: Scaling, why: str) 
         return float(nll(scaled, labels).mean()), gradient
 
     bounds = np.array([_RANGE] * classes + [(-_SHIFT, _SHIFT)] * classes)
-    found = minimize(
+    found = scipy.optimize.minimize(
         loss,
         np.concatenate([start.scale, start.shift]),
         jac=True,
@@ -158,10 +157,6 @@ def _gain_of_vector(logits: Array, labels: NDArray[np.int64], groups: NDArray[An
 
     None where there are too few groups of a class to tell, or mistakes to determine a temperature without a fold.
     """
-    import pandas as pd
-
-    from brain_tumor.data.split import folds
-
     member, names = pd.factorize(np.asarray(groups))
     count = min(_FOLDS, *(len(set(member[labels == index])) for index in range(logits.shape[1])))
     if count < 2:

@@ -16,6 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from brain_tumor.evaluation.metrics import Evaluation
+from brain_tumor.lazy import lazy
+
+scipy = lazy("scipy")
 
 Array = NDArray[np.float64]
 
@@ -62,14 +65,12 @@ def covered_range(tested: Sequence[int], calibrated: Sequence[int], level: float
         calibrated: calibration images of each class.
         level: as the thresholds were made.
     """
-    from scipy.stats import betabinom
-
     law = np.ones(1)  # probability of each number of covered images
     for images, known in zip(tested, calibrated, strict=True):
         place = rank(known, level)
         one = np.append(np.zeros(images), 1.0)
         if place <= known:
-            one = betabinom(images, place, known + 1 - place).pmf(np.arange(images + 1))
+            one = scipy.stats.betabinom(images, place, known + 1 - place).pmf(np.arange(images + 1))
         law = np.convolve(law, one)
     below = np.cumsum(law)
     low, high = (min(int(np.searchsorted(below, tail)), len(law) - 1) for tail in (0.025, 0.975))

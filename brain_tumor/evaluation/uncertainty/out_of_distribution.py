@@ -12,6 +12,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_tumor.lazy import lazy
+
+sklearn = lazy("sklearn")
+
 FIT_IMAGES = 5000  # of the training part, at most: more do not pay for the pass over them
 
 
@@ -48,8 +52,6 @@ class Gaussians:
 
 def fit(features: NDArray[np.float32], labels: NDArray[np.int64], classes: int) -> Gaussians:
     """Means and shared covariance of training features (N, D) by class (N,); every class has an image."""
-    from sklearn.covariance import LedoitWolf
-
     means = np.stack([features[labels == index].mean(axis=0, dtype=np.float64) for index in range(classes)])
-    covariance = LedoitWolf(assume_centered=True).fit(features - means[labels])
+    covariance = sklearn.covariance.LedoitWolf(assume_centered=True).fit(features - means[labels])
     return Gaussians(means.astype(np.float32), covariance.precision_.astype(np.float32))

@@ -1,6 +1,8 @@
 """What there is to try the page with: SYNTHETIC slices, and a volume, drawn when the page starts."""
 
 import dataclasses
+import gzip
+import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +14,9 @@ from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.phantom import acquisition, anatomy, lesions
 from brain_tumor.data.phantom.generate import draw_subject
 from brain_tumor.data.scans.opening import open_scan
+from brain_tumor.lazy import lazy
+
+nibabel = lazy("nibabel")
 
 SEED = 2**32 - 1  # of no data set's default
 VOLUME_SLICES, VOLUME_SIDE, VOLUME_STEP = 24, 128, 4.5  # mm from slice to slice
@@ -43,10 +48,6 @@ def examples() -> tuple[Example, ...]:
 
 def draw_volume() -> bytes:
     """A phantom with a glioma in axial slices, as gzipped NIfTI."""
-    import gzip
-
-    import nibabel
-
     rng = np.random.default_rng(SEED)
     head, lesion = anatomy.draw_head(rng), lesions.DRAW["glioma"](rng)
     person = 2 * lesion.centre - anatomy.to_template(head, lesion.centre[None])[0]
@@ -67,8 +68,6 @@ def draw_volume() -> bytes:
 
 
 def _png(picture: np.ndarray) -> bytes:
-    import io
-
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG")
     return buffer.getvalue()

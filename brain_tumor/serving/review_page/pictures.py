@@ -3,6 +3,7 @@
 import base64
 import io
 
+import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -27,8 +28,6 @@ def address(image: Image.Image) -> str:
 
 def heat(values: NDArray[np.float32]) -> Image.Image:
     """A map (S, S) in [0, 1] as an RGBA layer, the more opaque the more it says."""
-    from matplotlib import colormaps
-
-    coloured = colormaps["inferno"](values, bytes=True)
+    coloured = matplotlib.colormaps["inferno"](values, bytes=True)
     coloured[..., 3] = np.rint(255 * np.clip(values, 0, 1))
     return Image.fromarray(coloured)

@@ -94,7 +94,7 @@ def _remove_left(place: Path) -> None:
 
 def _lock(folder: int, *, wait: bool = False) -> bool:
     """Lock an open folder for as long as it is open; False where another process has."""
-    import fcntl  # here, for there is none on Windows, where commands other than the page run
+    import fcntl  # noqa: PLC0415 - there is none on Windows, where commands other than the page run
 
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

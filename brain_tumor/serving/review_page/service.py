@@ -7,15 +7,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import uvicorn
+from fastapi import FastAPI
+
 from brain_tumor.config.app import loopback
 from brain_tumor.errors import InputError
+from brain_tumor.lazy import lazy
 from brain_tumor.serving.review_page import actions, gateway, unfetched_answers
 from brain_tumor.serving.review_page import uploads as lying
 from brain_tumor.serving.review_page.actions import Page
 from brain_tumor.serving.review_page.gateway import Front, Rules
 from brain_tumor.serving.review_page.logs import hush, textless
+from brain_tumor.serving.review_page.timeouts import Impatient
 from brain_tumor.serving.review_page.unfetched_answers import Unfetched
 from brain_tumor.serving.review_page.uploads import Uploads, uploads
+
+gradio = lazy("gradio")
 
 CONNECTIONS = 512  # at once, of which an open tab has up to six; who comes then is told to try again
 CLOSING = 2  # seconds that open connections have once the page ends
@@ -47,13 +54,9 @@ def temporary() -> Iterator[Uploads]:
 
 def application(page: Page, waiting: int, login: tuple[str, str] | None, local: bool) -> Any:
     """The page as an ASGI application, for `temporary`'s folder; `local`: this machine alone can reach it."""
-    import gradio
-    from fastapi import FastAPI
-    from gradio import queueing, route_utils, routes
+    from brain_tumor.serving.review_page import layout  # noqa: PLC0415 - Gradio takes its folder from the environment now
 
-    from brain_tumor.serving.review_page import layout
-
-    hush(queueing, route_utils, routes)
+    hush(gradio.queueing, gradio.route_utils, gradio.routes)
     blocks = layout.build(page, waiting)
     inner = gradio.mount_gradio_app(
         FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=Unfetched(blocks).sweeping),
@@ -95,10 +98,6 @@ def local(place: socket.socket) -> bool:
 
 def serve(app: Any, place: socket.socket) -> None:
     """Answer at `place` until Ctrl-C or SIGTERM, and say where."""
-    import uvicorn
-
-    from brain_tumor.serving.review_page.timeouts import Impatient
-
     config = uvicorn.Config(
         app,
         http=Impatient,
