@@ -1,109 +1,20 @@
 """Write a model for other runtimes: `python -m brain_tumor.export model_uri=models:/brain-tumor@champion out=DIR`."""
 
-import json
-from dataclasses import asdict, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
 from omegaconf import DictConfig
 
-from brain_tumor import CLASSES, NOTICE, entry
+from brain_tumor import entry
 from brain_tumor.config.commands import ExportConfig
-from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
-from brain_tumor.errors import InputError
-from brain_tumor.paths import existing_path
-
-if TYPE_CHECKING:
-    from brain_tumor.data.dataset import Dataset
-    from brain_tumor.tracking.registry import RegisteredModel
-
-ABOUT = "model.json"
+from brain_tumor.jobs.preflight import check_export
 
 
 def export(raw: DictConfig) -> None:
-    """Load a registered model and the images of its split, write each format, and say how far it agrees with Keras."""
+    """Type the configuration, check it, and run the job."""
     config = typed(ExportConfig, raw)
-    if config.data.masks is not None:
-        raise InputError(f"data.masks={config.data.masks} is not read by an export: leave it out")
-
-    from brain_tumor.serving.runtimes import FORMATS, require
-
-    for name in config.formats:
-        require(name)
-    folder = _folder(config.out)
-    registered, dataset = _load(config)
-
-    from brain_tumor.data.split import write_text
-    from brain_tumor.serving.exports import CALIBRATION_IMAGES, COMPARED_IMAGES, spread, write_export
-
-    compared = dataset.images(spread(dataset.rows("val"), COMPARED_IMAGES))
-    calibration = dataset.images(spread(dataset.rows("train"), CALIBRATION_IMAGES))
-    print(f"model       {registered.uri} ({dataset.split.name})")
-    facts: dict[str, Any] = {}
-    for name in config.formats:
-        path, agreement = write_export(name, registered.model, folder, compared, calibration)
-        size = path.stat().st_size
-        facts[name] = {"file": path.name, "bytes": size, **asdict(agreement)}
-        print(f"{name:<11} {path}, {size / 2**20:.1f} MiB: {agreement}")
-        if not FORMATS[name].exact:
-            scores = _accuracies({name: FORMATS[name].open(path), "keras": registered.model}, dataset)
-            facts[name]["val_accuracy"] = scores
-            of = ", ".join(f"{kind} {score:.4f}" for kind, score in scores.items())
-            print(f"{'':<11} accuracy on all {len(dataset.rows('val'))} val images: {of}")
-    about = {
-        "notice": NOTICE,
-        "model": registered.uri,
-        "run": registered.run_id,
-        "data": dataset.split.name,
-        "classes": CLASSES,
-        "image": f"uint8 RGB 0..255 (N, {dataset.image_size}, {dataset.image_size}, 3), letterboxed",
-        "exports": facts,
-    }
-    write_text(folder / ABOUT, json.dumps(about, indent=2) + "\n")
-
-
-def _load(config: ExportConfig) -> "tuple[RegisteredModel, Dataset]":
-    from brain_tumor.tracking.store import open_store
-
-    open_store(config.tracking)
-
-    from brain_tumor.models.backend import start_tensorflow
-
-    start_tensorflow()
-
-    from brain_tumor.data.logged_split import load_logged
-    from brain_tumor.tracking import registry
-
-    registered = registry.load_model(config.model_uri)
-    logged = typed(TrainConfig, registered.config).data
-    data = replace(logged, cache=config.data.cache or logged.cache, masks=None)
-    side = int(registered.model.input_shape[1])
-    return registered, load_logged(registered.split, data, root=config.data.root, image_size=side)
-
-
-def _folder(out: str) -> Path:
-    """The folder that `out` names, made where there is none; InputError if nothing can be written there."""
-    folder = existing_path(out).absolute()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f".{ABOUT}").touch()
-        (folder / f".{ABOUT}").unlink()
-    except OSError as error:
-        raise InputError(f"out={out} cannot be written: {error.strerror or error}") from error
-    return folder
-
-
-def _accuracies(runs: dict[str, Any], dataset: "Dataset") -> dict[str, float]:
-    from brain_tumor.evaluation.prediction import predict
-
-    rows = dataset.rows("val")
-    labels = dataset.labels(rows)
-    found = {}
-    for name, run in runs.items():
-        answers = predict(run, dataset.pixels, dataset.pixel_rows[rows], title=f"measuring val in {name}")
-        found[name] = float((answers.argmax(axis=1) == labels).mean())
-    return found
+    folder = check_export(config)
+    with entry.loading():
+        from brain_tumor.jobs import export as job  # noqa: PLC0415 - TensorFlow, once the checks have passed
+    job.run(config, folder)
 
 
 def main() -> None:

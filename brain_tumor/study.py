@@ -1,7 +1,5 @@
 """The state of a sweep in the terminal: `python -m brain_tumor.study [name=STUDY] [storage=ADDRESS]`."""
 
-import difflib
-import shutil
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -10,40 +8,14 @@ from omegaconf import DictConfig
 from brain_tumor import entry
 from brain_tumor.config.commands import StudyConfig
 from brain_tumor.config.validation import typed
-from brain_tumor.errors import InputError
 
 
 def show(raw: DictConfig) -> None:
-    """Print one study; the list of all where there are several and none is named."""
+    """Type the configuration and run the job."""
     config = typed(StudyConfig, raw)
-    cwd = Path(HydraConfig.get().runtime.cwd)
-
-    import optuna
-
-    from brain_tumor.sweep import terminal
-    from brain_tumor.sweep.storage import address, open_existing, shown
-
-    try:
-        where = address(config.storage, cwd)
-        storage = open_existing(where)
-    except InputError as error:
-        raise InputError(str(error).removeprefix("sweep.")) from error
-    names = sorted(optuna.get_all_study_names(storage))
-    if not names:
-        raise InputError(f"storage={shown(where)} holds no study yet: python -m brain_tumor.train -m makes one")
-    if config.name is not None and config.name not in names:
-        near = difflib.get_close_matches(config.name, names, n=3, cutoff=0.3) or names[:3]
-        raise InputError(f"name={config.name}: there is no such study in {shown(where)}; there is {', '.join(near)}")
-    chosen = names if config.name is None else [config.name]
-    sampler = optuna.samplers.RandomSampler()  # none is needed; the default one takes time to make
-    studies = [optuna.load_study(study_name=name, storage=storage, sampler=sampler) for name in chosen]
-    width = shutil.get_terminal_size().columns
-    if len(studies) == 1:
-        for paragraph in terminal.describe(studies[0], width=width, train=entry.command("train")):
-            print(f"{paragraph}\n", flush=True)
-    else:
-        print(f"{terminal.listing(studies, show=entry.command('study'))}\n")
-    print(terminal.place(shown(where)))
+    with entry.loading(tensorflow=False):
+        from brain_tumor.jobs import study as job  # noqa: PLC0415 - Optuna, once the configuration is right
+    job.run(config, Path(HydraConfig.get().runtime.cwd))
 
 
 def main() -> None:

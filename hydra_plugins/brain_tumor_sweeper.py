@@ -6,10 +6,14 @@ Hydra imports every plugin at every start, so nothing heavy is imported here.
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
+from hydra.utils import get_class
 from omegaconf import DictConfig
+
+from brain_tumor import entry
 
 
 class OptunaStudySweeper(Sweeper):
@@ -22,18 +26,13 @@ class OptunaStudySweeper(Sweeper):
         self.launcher: Launcher | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        from hydra.core.plugins import Plugins
-
         self.hydra_context, self.config = hydra_context, config
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        from hydra.utils import get_class
-
-        from brain_tumor import entry
-        from brain_tumor.sweep.sweeper import sweep
+        from brain_tumor.sweep.sweeper import sweep  # noqa: PLC0415 - Optuna, which a command without -m does without
 
         assert self.config is not None
         assert self.hydra_context is not None

@@ -1,6 +1,5 @@
 """The page's configuration; `conf/app.yaml` gives the values."""
 
-from ipaddress import IPv6Address, ip_address
 from typing import Annotated
 
 from pydantic import ConfigDict, Field, PositiveInt
@@ -23,13 +22,3 @@ class AppConfig:
     megabytes: Annotated[int, Field(ge=1, le=2048)]  # at most, of all files that are dropped at once
     waiting: PositiveInt  # requests that may wait for their turn; others are told that the page is busy
     tracking: TrackingConfig
-
-
-def loopback(host: str) -> bool:
-    """Whether this names this machine for itself alone, however it is spelt."""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host.lower() == "localhost"
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return (mapped or address).is_loopback

@@ -36,9 +36,10 @@ def build(config: AugmentConfig, seed: int, strength: float = 1.0) -> Augment:
         return lambda image, epoch, index: image
     # Without it, importing albumentations asks the network for a newer version.
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    from brain_tumor.data.mri_transforms import known_transforms  # noqa: PLC0415 - derives from albumentations' classes
 
     cv2.setNumThreads(1)  # the callers' threads share the processors already
-    known = _known_transforms()
+    known = known_transforms()
     local = threading.local()
 
     def compose() -> Any:
@@ -70,19 +71,6 @@ def recipe(config: AugmentConfig, seed: int, strength: float) -> str:
     """All that determines what the augmentation of these arguments does, as JSON."""
     facts = [config.transforms, seed, strength, importlib.metadata.version("albumentations")]
     return json.dumps(facts if config.transforms else [])
-
-
-def _known_transforms() -> dict[str, type]:
-    import albumentations  # noqa: PLC0415 - its names are listed here, and the classes in mri_transforms derive from its own
-
-    from brain_tumor.data import mri_transforms  # noqa: PLC0415 - as above: a run without augmentation needs neither
-
-    known = {}
-    for module in (albumentations, mri_transforms):
-        for name, value in vars(module).items():
-            if isinstance(value, type) and issubclass(value, albumentations.BasicTransform):
-                known[name] = value
-    return known
 
 
 def _make(known: Mapping[str, type], name: str, parameters: Mapping[str, Any] | None, strength: float) -> Any:

@@ -8,10 +8,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from brain_tumor import CLASSES
+from brain_tumor.data.decode import CorruptImageError, open_picture
 from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path
 
@@ -89,17 +91,23 @@ def list_images(root: Path) -> pd.DataFrame:
     Raises:
         InputError: a folder cannot be read or its layout is unknown, or a part lacks a class or its images.
     """
-    try:
-        folders = _subfolders(root)
-        parts = _named(folders, PART_SPELLINGS, root, "part")
-        if parts:
-            others = [name for name in folders if name not in parts.values()]
-            if others:
-                logger.warning("%s: folders that are no part are left out: %s", root, ", ".join(others))
-        rows = [row for part, name in (parts or {"": "."}).items() for row in _rows(root, root / name, part)]
-    except OSError as error:
-        raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
-    return pd.DataFrame(rows, columns=["path", "label", "part"]).sort_values("path", ignore_index=True)
+    table, remarks = _listed(root)
+    for level, *remark in remarks:
+        logger.log(level, *remark)
+    return table
+
+
+def check_layout(root: Path, *, readable: bool) -> None:
+    """Find out, without reading all of it, whether `root` holds what `list_images` lists.
+
+    Raises:
+        InputError: as `list_images`; with `readable` also where no image of a class, in a part, can be decoded.
+    """
+    table, _ = _listed(root)
+    for (part, label), paths in table.groupby(["part", "label"])["path"] if readable else ():
+        if not any(_is_readable(root / path) for path in paths):
+            which = f"{label}, {part} part" if part else label
+            raise InputError(f"{root}: none of the images of {which} can be decoded: repair or replace them")
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -114,7 +122,40 @@ def image_files(folder: Path) -> list[Path]:
         raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
 
 
-def _rows(root: Path, folder: Path, part: str) -> list[tuple[str, str, str]]:
+Remark = tuple[Any, ...]  # a level of logging, a message, and what goes into it
+
+
+def _listed(root: Path) -> tuple[pd.DataFrame, list[Remark]]:
+    """The table of `list_images`, and what is to be said of what it leaves out."""
+    remarks: list[Remark] = []
+    try:
+        folders = _subfolders(root)
+        parts = _named(folders, PART_SPELLINGS, root, "part")
+        others = ", ".join(name for name in folders if name not in parts.values()) if parts else ""
+        if others:
+            remarks.append((logging.WARNING, "%s: folders that are no part are left out: %s", root, others))
+        rows: list[tuple[str, str, str]] = []
+        for part, name in (parts or {"": "."}).items():
+            found, ignored = _rows(root, root / name, part)
+            rows += found
+            if ignored:
+                remark = "%s: %d file(s) that are no images are ignored (%s)"
+                remarks.append((logging.INFO, remark, root / name, ignored.total(), ", ".join(sorted(ignored)[:3])))
+    except OSError as error:
+        raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
+    table = pd.DataFrame(rows, columns=["path", "label", "part"]).sort_values("path", ignore_index=True)
+    return table, remarks
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        open_picture(path.read_bytes())
+    except (OSError, CorruptImageError):
+        return False
+    return True
+
+
+def _rows(root: Path, folder: Path, part: str) -> tuple[list[tuple[str, str, str]], "Counter[str]"]:
     folders = _subfolders(folder)
     classes = _named(folders, CLASS_SPELLINGS, folder, "class")
     unknown = [name for name in folders if name not in classes.values()]
@@ -139,10 +180,7 @@ def _rows(root: Path, folder: Path, part: str) -> list[tuple[str, str, str]]:
             kinds = " ".join(sorted(EXTENSIONS))
             raise InputError(f"{folder / classes[label]} holds no image ({kinds}): add images of that class")
         rows += [(_relative(path, root), label, part) for path in images]
-    if ignored:
-        names = ", ".join(sorted(ignored)[:3])
-        logger.info("%s: %d file(s) that are no images are ignored (%s)", folder, ignored.total(), names)
-    return rows
+    return rows, ignored
 
 
 def _named(folders: list[str], spellings: Mapping[str, frozenset[str]], parent: Path, what: str) -> dict[str, str]:

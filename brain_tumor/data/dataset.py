@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,9 @@ def load(data: DataConfig, *, image_size: int, protocol: ProtocolConfig) -> Data
     require_whole_groups(dataset.split, protocol.name)
     _report(dataset.split)
     return dataset
+
+
+load_shared = lru_cache(maxsize=1)(load)  # for runs in one process, which mostly share their data
 
 
 def load_whole(data: DataConfig, *, image_size: int) -> Dataset:

@@ -102,3 +102,13 @@ class RicianNoise(albumentations.ImageOnlyTransform):  # type: ignore[misc]
     def apply(self, img: Image, noise: NDArray[np.float32], **_: Any) -> Image:
         magnitude = np.hypot(img + noise[0], noise[1])
         return np.asarray(np.minimum(magnitude + 0.5, 255), np.uint8)
+
+
+def known_transforms() -> dict[str, type]:
+    """What may stand in the `augment` group: albumentations' own transforms and those above, by name."""
+    places = {**vars(albumentations), **globals()}
+    return {
+        name: value
+        for name, value in places.items()
+        if isinstance(value, type) and issubclass(value, albumentations.BasicTransform)
+    }

@@ -1,17 +1,49 @@
-"""What can be known before anything starts, without TensorFlow: an error here has cost the user a second."""
+"""What can be known before anything starts, without TensorFlow: an error here has cost the user a second or two."""
 
+import socket
+from dataclasses import replace
 from pathlib import Path
 
+from brain_tumor.auditing.place import check_place
+from brain_tumor.config.app import AppConfig
+from brain_tumor.config.commands import AuditConfig, EvaluateConfig, ExportConfig, LoggedData, PredictConfig
+from brain_tumor.config.composition import Composition
 from brain_tumor.config.train import DataConfig, Source, TrainConfig
-from brain_tumor.data.class_folders import site_folders
+from brain_tumor.data.class_folders import check_layout, site_folders
+from brain_tumor.data.grouping import patients_table
 from brain_tumor.errors import InputError
+from brain_tumor.jobs.members import refuse
 from brain_tumor.models.hardware import piece_size
 from brain_tumor.models.registry import get_backbone
 from brain_tumor.models.weights import resolve_weights
+from brain_tumor.paths import existing_path
+from brain_tumor.serving.inputs import Files, find_files
+from brain_tumor.serving.journal import check_out
+from brain_tumor.serving.review_page.address import listen, login_of, require_gradio
+from brain_tumor.serving.runtimes import FORMATS, require
+from brain_tumor.tracking import runs
+from brain_tumor.tracking.store import open_store
+
+# May stand beside `resume`: where things are, and the machine that goes on.
+KEYS_BESIDE_RESUME = (
+    "resume",
+    "data.root",
+    "data.cache",
+    "data.masks",
+    "tracking.uri",
+    "tracking.checkpoints",
+    "hardware",
+    "hardware.threads",
+    "hardware.strategy",
+    "hardware.device",
+    "hardware.precision",
+    "hardware.jit_compile",
+    "hardware.micro_batch",
+)
 
 
-def preflight(config: TrainConfig) -> Path | None:
-    """Check the model, its weights and the schedule; returns the weights' file, or None for random weights.
+def check_training(config: TrainConfig) -> Path | None:
+    """Check the schedule, the images, the model and its weights; returns the weights' file, or None for random weights.
 
     Raises InputError for a folder that is not there, an unknown model, weights that cannot be had, a frozen backbone
     without trained weights, or batches that `hardware.micro_batch` does not divide.
@@ -30,18 +62,99 @@ def preflight(config: TrainConfig) -> Path | None:
     return weights
 
 
-def check_source(data: DataConfig) -> None:
-    """Refuse a `data.root` that the source would not read, or that is not there, and patients that cannot be read."""
+def check_run(composed: Composition, *, multirun: bool) -> Composition:
+    """What is to be trained, checked; in a `multirun` of another sweeper than ours its test part stays closed."""
+    config = composed.config
+    if config.resume:
+        _check_resume(composed, multirun)
+        return composed
+    if multirun:
+        refuse(config)
+        composed = replace(composed, config=replace(config, test=False))
+    check_training(config)
+    open_store(config.tracking)
+    return composed
+
+
+def _check_resume(composed: Composition, multirun: bool) -> None:
+    others = [text for text in composed.overrides if text.split("=")[0].lstrip("+~") not in KEYS_BESIDE_RESUME]
+    if multirun or others:
+        raise InputError(
+            f"resume goes on with the run's own configuration: leave out {'-m' if multirun else ' '.join(others)}"
+        )
+    open_store(composed.config.tracking)
+    runs.interrupted(str(composed.config.resume))
+
+
+def check_evaluation(config: EvaluateConfig) -> None:
+    """Check the runtime's packages, the images of another source, and the folder of the training images."""
+    if config.runtime in FORMATS:
+        require(config.runtime)
+    if not isinstance(config.data, LoggedData):
+        check_source(config.data)
+    given = config.trained_root
+    if given is None:
+        return
+    if isinstance(config.data, LoggedData):
+        raise InputError(
+            f"trained_root={given} is read only with other data (data=folder data.root=DIR): leave it out; where the "
+            "logged images are now is data.root=DIR"
+        )
+    if not existing_path(given).is_dir():
+        raise InputError(f"trained_root={given} is no folder: give the one that holds the training images")
+
+
+def check_prediction(config: PredictConfig) -> tuple[Files, Path | None]:
+    """Find the files that `input` names, and the place of `out`; InputError where either is wrong."""
+    if config.runtime in FORMATS:
+        require(config.runtime)
+    if config.explain and config.out is None:
+        raise InputError("explain=true writes a folder beside out: give out=FILE.csv or out=FILE.jsonl")
+    out = check_out(config.out, overwrite=config.overwrite) if config.out else None
+    return find_files(config.input), out
+
+
+def check_export(config: ExportConfig) -> Path:
+    """Check the packages that the formats need; returns the folder `out`, made where there is none."""
+    if config.data.masks is not None:
+        raise InputError(f"data.masks={config.data.masks} is not read by an export: leave it out")
+    for name in config.formats:
+        require(name)
+    folder = existing_path(config.out).absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".brain_tumor"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"out={config.out} cannot be written: {error.strerror or error}") from error
+    return folder
+
+
+def check_audit(config: AuditConfig) -> Path | None:
+    """Check the images' folders; returns the place of the report, if there is to be one beside the run's."""
+    if config.data.masks is not None:
+        raise InputError(f"data.masks={config.data.masks} is not read by an audit: leave it out")
+    check_source(config.data, readable=False)  # broken images are what an audit finds
+    return check_place(config.report)
+
+
+def check_app(config: AppConfig) -> tuple[tuple[str, str] | None, socket.socket]:
+    """The user and password that the page asks for, if any, and the socket at which it will answer."""
+    login = login_of(config)
+    require_gradio()
+    return login, listen(config.host, config.port)
+
+
+def check_source(data: DataConfig, *, readable: bool = True) -> None:
+    """Refuse folders that the source would not read or that lack a class, and patients that cannot be read.
+
+    With `readable` also a class of which no image can be decoded.
+    """
     if data.source is Source.folder:
-        site_folders(data.root)
+        for root in site_folders(data.root).values():
+            check_layout(root, readable=readable)
     elif data.root is not None:
         raise InputError(f"data.root={data.root} is not read with data={data.source}: add data=folder")
     if data.patients is not None and data.source is not Source.phantom:
-        from brain_tumor.data.grouping import patients_table
-
         patients_table(data.patients)
-
-
-def image_size(config: TrainConfig) -> int:
-    """Pixels a side: `data.image_size`, or the backbone's native resolution."""
-    return config.data.image_size or get_backbone(config.model.name).native_size

@@ -1,22 +1,19 @@
 """What this project adds to the sweeper: checks before the first trial, and the study's own run in MLflow."""
 
-import shlex
 from typing import Any, get_args
 
 import optuna
-import yaml
 
-from brain_tumor import entry
 from brain_tumor.config.sweep import SweepConfig
 from brain_tumor.config.train import Monitor, TrainConfig
 from brain_tumor.config.validation import typed
+from brain_tumor.data.dataset import load_shared
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.cost import COSTS
-from brain_tumor.jobs.multi_run import refuse
-from brain_tumor.jobs.preflight import image_size, preflight
-from brain_tumor.jobs.train import loaded
+from brain_tumor.jobs.members import refuse
+from brain_tumor.jobs.preflight import check_training
+from brain_tumor.models.registry import image_size
 from brain_tumor.sweep.hooks import Hooks
-from brain_tumor.sweep.summary import best_trials, chosen_trial, train_overrides
 
 
 class Project(Hooks):
@@ -25,8 +22,7 @@ class Project(Hooks):
     def __init__(self) -> None:
         self._checked: list[tuple[TrainConfig, dict[str, Any]]] = []
         self._synthetic = True
-        self._store: Any = None
-        self._run_id = ""
+        self._run: Any = None  # a StudyRun
 
     def check(self, config: dict[str, Any], settings: SweepConfig) -> None:
         """Types, model, weights, schedule and objective."""
@@ -38,7 +34,7 @@ class Project(Hooks):
         if trial.resume:
             raise InputError("resume goes on with one run, by its own configuration: leave out -m")
         refuse(trial)
-        preflight(trial)
+        check_training(trial)
         self._checked.append((trial, config))
 
     def facts(self) -> dict[str, Any]:
@@ -47,55 +43,18 @@ class Project(Hooks):
         for trial, _ in self._checked:
             source = (trial.data, image_size(trial), trial.protocol)
             if source not in splits:
-                splits[source] = loaded(trial.data, image_size=source[1], protocol=source[2]).split
+                splits[source] = load_shared(trial.data, image_size=source[1], protocol=source[2]).split
         self._synthetic = next(iter(splits.values())).synthetic
         return {"digest of the data": " ".join(sorted({split.digest[:12] for split in splits.values()}))}
 
     def opened(self, study: optuna.Study, made: bool) -> None:
-        from brain_tumor.tracking.runs import git_tags
-        from brain_tumor.tracking.store import open_store
-        from brain_tumor.tracking.sweep_run import open_parent
+        from brain_tumor.jobs.study_run import StudyRun  # noqa: PLC0415 - MLflow, once all checks have passed
 
         config, composed = self._checked[0]
-        self._store = open_store(config.tracking)
-        tags = {"data_kind": "synthetic" if self._synthetic else "real", **git_tags()}
-        text = yaml.safe_dump(composed, sort_keys=False, allow_unicode=True)
-        name = f"study {study.study_name}"
-        self._run_id = open_parent(self._store, study, name=name, tags=tags, config_text=text, created=made)
+        self._run = StudyRun.opened(config, composed, study, synthetic=self._synthetic, made=made)
 
     def told(self, study: optuna.Study) -> None:
-        from brain_tumor.tracking.sweep_run import log_progress
-
-        log_progress(self._store, self._run_id, study)
+        self._run.told(study)
 
     def closed(self, study: optuna.Study, status: str) -> None:
-        from brain_tumor.tracking.cards import card_line
-        from brain_tumor.tracking.sweep_run import close_parent, log_progress, register_best
-
-        config = self._checked[0][0]
-        try:
-            log_progress(self._store, self._run_id, study, figures=True)
-        finally:
-            close_parent(self._run_id, status)
-        best = chosen_trial(study)
-        if status != "FINISHED" or best is None:
-            return
-        names = study.user_attrs["metrics"]
-        for trial in best_trials(study.get_trials(deepcopy=False), study.directions):
-            values = ", ".join(f"{name} {value:.4f}" for name, value in zip(names, trial.values, strict=True))
-            print(f"best      trial {trial.number}: {values}{' (SYNTHETIC images)' if self._synthetic else ''}")
-        again = [text for text in train_overrides(study, best) if not text.startswith("data.subset=")]
-        lines = [f"train it again, on all training data: {entry.command('train')} {shlex.join(again)}"]
-        if config.tracking.register:
-            uri, _, crowned = register_best(study, config.tracking.register)
-            card = card_line(str(best.user_attrs["run_id"]))
-            evaluated = [f"model_uri={uri}", *([f"tracking.uri={where}"] if (where := config.tracking.uri) else [])]
-            lines = [
-                f"model     {uri}",
-                crowned,
-                card,
-                *lines,
-                f"evaluate it: {entry.command('evaluate')} {shlex.join(evaluated)}",
-            ]
-        run = self._store.run_address(self._run_id)
-        print("\n".join([*lines, f"study     {run}", f"MLflow    {self._store.ui_command}"]))
+        self._run.closed(study, status)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
+from brain_tumor.config.train import TrainConfig
 from brain_tumor.errors import InputError
 
 
@@ -72,3 +73,8 @@ def get_backbone(name: str) -> Backbone:
     near = difflib.get_close_matches(name, BACKBONES, n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(BACKBONES)}"
     raise InputError(f"model={name} is unknown: {hint}")
+
+
+def image_size(config: TrainConfig) -> int:
+    """Pixels a side: `data.image_size`, or the backbone's native resolution."""
+    return config.data.image_size or get_backbone(config.model.name).native_size

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
-from brain_tumor import entry
+from brain_tumor.command_line import as_typed
 from brain_tumor.config.sweep import SweepConfig
 from brain_tumor.config.validation import plain, typed
 from brain_tumor.errors import InputError
@@ -62,7 +62,7 @@ def sweep(
     _save(config)
     cwd = Path(config.hydra.runtime.cwd)
     storage = open_storage(address(settings.storage, cwd))
-    command = shlex.join(entry.as_typed or sys.argv[1:])
+    command = shlex.join(as_typed or sys.argv[1:])
     plan = Plan(request.space, fixed, settings.metrics, settings.directions, request.queue, command)
     name = requests.study_name(request, fixed, dict(config.hydra.runtime.choices))
     study, made = open_study(name, storage, plan, sampler=sampler, pruner=pruner, on_change=settings.on_change)

@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -13,28 +12,14 @@ from mlflow.models import Model
 
 from brain_tumor import NOTICE
 from brain_tumor.config.train import LOWER_IS_BETTER
-from brain_tumor.data.split import Split
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.uncertainty.fitting import Uncertainty
+from brain_tumor.serving.registered_model import RegisteredModel
 from brain_tumor.tracking import served
 from brain_tumor.tracking.logged_uncertainty import load_uncertainty
 from brain_tumor.tracking.runs import load_config, load_split
 
 CHAMPION = "champion"
-
-
-@dataclass(frozen=True, eq=False)
-class RegisteredModel:
-    """A logged model with what made it; `name` and `version` are None for one that was never registered."""
-
-    model: Any  # keras.Model
-    uri: str
-    run_id: str
-    name: str | None
-    version: str | None
-    config: dict[str, Any]
-    split: Split
-    uncertainty: Uncertainty | None  # None: logged before there were any, or by a sweep's trial
 
 
 def log_model(

@@ -7,17 +7,20 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import mlflow
 import pandas as pd
 import yaml
-from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
 
 from brain_tumor.data.split import Split, read_csv
 from brain_tumor.errors import InputError
+from brain_tumor.lazy import lazy
 from brain_tumor.tracking.store import Store
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+mlflow = lazy("mlflow")
 
 EPOCH_METRICS = ("train/loss", "train/accuracy", "learning_rate", "images_per_second")
 
@@ -101,18 +104,18 @@ def log_split(split: Split, context: str) -> None:
         )
     try:
         mlflow.log_input(dataset, context=context)
-    except MlflowException:  # another run has just made the data set's row, and it can be had now
+    except mlflow.exceptions.MlflowException:  # another run has just made the data set's row, and it can be had now
         mlflow.log_input(dataset, context=context)
 
 
-def interrupted(run_id: str) -> Run:
+def interrupted(run_id: str) -> "Run":
     """A training run, or the parent of several, that can be resumed.
 
     Raises InputError if there is none of that id, or it has finished.
     """
     try:
         run = mlflow.get_run(run_id)
-    except MlflowException as error:
+    except mlflow.exceptions.MlflowException as error:
         raise InputError(f"resume={run_id}: {mlflow.get_tracking_uri()} has no run of that id") from error
     if run.data.tags.get("job") not in ("train", "several"):
         raise InputError(f"resume={run_id} is no training run of brain_tumor")
@@ -123,7 +126,7 @@ def interrupted(run_id: str) -> Run:
     return run
 
 
-def own_tags(run: Run) -> dict[str, str]:
+def own_tags(run: "Run") -> dict[str, str]:
     """A run's tags without MLflow's."""
     return {name: value for name, value in run.data.tags.items() if not name.startswith("mlflow.")}
 

@@ -1,46 +1,34 @@
 """What a training run logs before it trains: name, tags, parameters, configuration, split and environment."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import mlflow
 
-from brain_tumor.config.train import TrainConfig
+from brain_tumor.config.composition import Composition
 from brain_tumor.data.grouping import count_patients
 from brain_tumor.data.protocol import leak
 from brain_tumor.data.split import Split
-from brain_tumor.jobs.preflight import image_size
-from brain_tumor.tracking.registry import RegisteredModel
+from brain_tumor.models.registry import image_size
+from brain_tumor.serving.registered_model import RegisteredModel
 from brain_tumor.tracking.runs import git_tags, log_config, log_environment, log_split, log_table
 
 GROUPS = ("data", "model", "augment", "schedule", "hardware")
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A configuration and how it was composed."""
-
-    config: TrainConfig
-    composed: dict[str, Any]  # the composed configuration as plain values
-    overrides: list[str]  # as typed
-    choices: Mapping[str, str]  # group -> the file chosen in it
+def run_name(composed: Composition, split: Split) -> str:
+    return f"{composed.config.model.name} {composed.choices['schedule']} on {split.name}, seed {composed.config.seed}"
 
 
-def run_name(plan: Plan, split: Split) -> str:
-    return f"{plan.config.model.name} {plan.choices['schedule']} on {split.name}, seed {plan.config.seed}"
-
-
-def tags(plan: Plan, split: Split) -> dict[str, str]:
+def tags(composed: Composition, split: Split) -> dict[str, str]:
     """Tags of the run, and later of its registered model."""
     return {
         "job": "train",
-        "model": plan.config.model.name,
+        "model": composed.config.model.name,
         "data": split.source,
         "data_kind": "synthetic" if split.synthetic else "real",
         "data_digest": split.digest,
         "listed_digest": split.listed,
-        "protocol": plan.config.protocol.name,
+        "protocol": composed.config.protocol.name,
         "leaking": str(leak(split) is not None).lower(),  # the test part
         "leaking_val": str(leak(split, "val") is not None).lower(),
         **git_tags(),
@@ -68,21 +56,20 @@ def evaluation_tags(registered: RegisteredModel, split: Split, protocol: str, co
     }
 
 
-def log(plan: Plan, split: Split) -> None:
+def log(composed: Composition, split: Split) -> None:
     """Log parameters, configuration, overrides, split, number of patients and environment to the current run."""
-    mlflow.log_params(parameters(plan))
-    composed = {**plan.composed, "test": plan.config.test}
-    log_config(composed, plan.overrides)
+    mlflow.log_params(parameters(composed))
+    log_config({**composed.values, "test": composed.config.test}, composed.overrides)
     log_split(split, "training")
-    if plan.config.data.patients is not None:
-        log_table(count_patients(split.table, plan.config.data.patients), "tables/patients.csv")
+    if composed.config.data.patients is not None:
+        log_table(count_patients(split.table, composed.config.data.patients), "tables/patients.csv")
     log_environment()
 
 
-def parameters(plan: Plan) -> dict[str, Any]:
+def parameters(composed: Composition) -> dict[str, Any]:
     """The headline parameters and the overridden ones; the rest is in the configuration artifact."""
-    config = plan.config
-    headline: dict[str, Any] = {group: plan.choices[group] for group in GROUPS}
+    config = composed.config
+    headline: dict[str, Any] = {group: composed.choices[group] for group in GROUPS}
     headline |= {
         "data.image_size": image_size(config),
         "model.weights": config.model.weights,
@@ -92,17 +79,17 @@ def parameters(plan: Plan) -> dict[str, Any]:
     for name, phase in config.schedule.items():
         for key in ("epochs", "learning_rate", "unfreeze"):
             headline[f"schedule.{name}.{key}"] = getattr(phase, key)
-    for override in plan.overrides:
+    for override in composed.overrides:
         key = override.split("=", 1)[0].lstrip("+")
-        value = _value(plan.composed, key)
+        value = _value(composed.values, key)
         if value is not None:
             headline.setdefault(key, value)
     return headline
 
 
-def _value(composed: dict[str, Any], key: str) -> Any:
+def _value(values: dict[str, Any], key: str) -> Any:
     """The plain value under a dotted key; None for a group, a mapping or a deleted key."""
-    value: Any = composed
+    value: Any = values
     for name in key.split("."):
         value = value.get(name) if isinstance(value, dict) else None
     return None if isinstance(value, dict) else value

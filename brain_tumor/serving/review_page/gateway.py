@@ -23,7 +23,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from brain_tumor.config.app import loopback
+from brain_tumor.serving.review_page.address import loopback
 from brain_tumor.serving.review_page.timeouts import impatient
 from brain_tumor.serving.review_page.uploads import Uploads
 

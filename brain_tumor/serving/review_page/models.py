@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,7 @@ from brain_tumor.evaluation.explanation.gradcam import METHODS
 from brain_tumor.evaluation.explanation.maps import Maps, layer_choices, mapper
 from brain_tumor.serving.batching import batched
 from brain_tumor.serving.predictor import Predictor, keras_predictor
-
-if TYPE_CHECKING:
-    from brain_tumor.tracking.registry import RegisteredModel
+from brain_tumor.serving.registered_model import RegisteredModel
 
 # Pixels (S, S, 3), index of the class to explain, layer -> method -> map (S, S).
 Explain = Callable[[NDArray[np.uint8], int, str], Mapping[str, Maps]]
@@ -39,7 +37,7 @@ class Shown:
 
 
 @contextmanager
-def shown(registered: "RegisteredModel", default_layer: str, views: int, card: str) -> Iterator[Shown]:
+def shown(registered: RegisteredModel, default_layer: str, views: int, card: str) -> Iterator[Shown]:
     """A registered model for any number of threads."""
     predictor = keras_predictor(registered.model, registered.uri, registered.uncertainty)
     layers = tuple(dict.fromkeys((default_layer, *layer_choices(registered.model))))

@@ -10,8 +10,6 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from brain_tumor.config.app import loopback
-from brain_tumor.errors import InputError
 from brain_tumor.lazy import lazy
 from brain_tumor.serving.review_page import actions, gateway, unfetched_answers
 from brain_tumor.serving.review_page import uploads as lying
@@ -26,15 +24,6 @@ gradio = lazy("gradio")
 
 CONNECTIONS = 512  # at once, of which an open tab has up to six; who comes then is told to try again
 CLOSING = 2  # seconds that open connections have once the page ends
-
-
-def stay_at_home() -> None:
-    """Settle, before Gradio is imported, that nothing is sent anywhere: no analytics, no look for newer versions."""
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    for name in ("GRADIO_SHARE", "GRADIO_ALLOWED_PATHS", "GRADIO_MCP_SERVER", "GRADIO_DEBUG", "GRADIO_VIBE_MODE"):
-        os.environ.pop(name, None)
 
 
 @contextmanager
@@ -76,24 +65,6 @@ def application(page: Page, waiting: int, login: tuple[str, str] | None, local: 
     )
     rules = Rules(page.uploads, page.files, page.allowed.file_bytes, login, local)
     return Front(inner, rules)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """The socket to answer at, taken before any model is loaded; InputError where that cannot be."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        found = socket.socket(family, kind, protocol)
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind(address)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"host={host} port={port}: nothing can listen there ({reason}): give another port=") from error
-    return found
-
-
-def local(place: socket.socket) -> bool:
-    """Whether this machine alone can reach a socket: by its address, not by how that was given."""
-    return loopback(place.getsockname()[0])
 
 
 def serve(app: Any, place: socket.socket) -> None:

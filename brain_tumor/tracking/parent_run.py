@@ -7,12 +7,12 @@ import mlflow
 import pandas as pd
 from mlflow.entities import Run
 
+from brain_tumor.config.composition import Composition
 from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
 from brain_tumor.evaluation.bootstrap import run_intervals
 from brain_tumor.evaluation.figures import confusion, reliability, roc
 from brain_tumor.evaluation.metrics import HEADLINE, Evaluation, pooled
-from brain_tumor.jobs.train import Request
 from brain_tumor.tracking import runs
 from brain_tumor.tracking.predictions import read_predictions
 from brain_tumor.tracking.results import log_figure, score_lines
@@ -20,25 +20,25 @@ from brain_tumor.tracking.store import Store
 
 
 @contextmanager
-def opened(store: Store, request: Request, *, run_id: str | None = None) -> Iterator[str]:
+def opened(store: Store, composed: Composition, *, run_id: str | None = None) -> Iterator[str]:
     """The parent run, made with the configuration in it, or with `run_id` the same one again; yields its id."""
-    config = request.config
-    name = f"{config.model.name} {request.choices['schedule']}, {config.protocol.name}, several runs"
+    config = composed.config
+    name = f"{config.model.name} {composed.choices['schedule']}, {config.protocol.name}, several runs"
     tags = {"job": "several", "model": config.model.name, "protocol": config.protocol.name, **runs.git_tags()}
     with runs.started(store, name=name, tags=tags, run_id=run_id, system_metrics=False) as parent:
         if run_id is None:
-            runs.log_config(request.composed, request.overrides)
-            mlflow.log_dict(dict(request.choices), "config/choices.json")
+            runs.log_config(composed.values, composed.overrides)
+            mlflow.log_dict(dict(composed.choices), "config/choices.json")
         yield parent
 
 
-def request_of(parent: str) -> Request:
+def composition_of(parent: str) -> Composition:
     """What the parent run was asked for."""
-    composed = runs.load_config(parent)
+    values = runs.load_config(parent)
     uri = mlflow.get_run(parent).info.artifact_uri
     overrides = mlflow.artifacts.load_text(f"{uri}/config/overrides.txt").splitlines()
     choices = mlflow.artifacts.load_dict(f"{uri}/config/choices.json")
-    return Request(typed(TrainConfig, composed), composed, overrides, choices)
+    return Composition(typed(TrainConfig, values), values, overrides, choices)
 
 
 def child(parent: str, member: str) -> Run | None:

@@ -1,0 +1,40 @@
+"""What is to be trained, and how that was composed: the one record that goes from an entry to the jobs and the runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from brain_tumor.config.sweep import SweepConfig
+from brain_tumor.config.train import TrainConfig
+from brain_tumor.config.validation import plain, typed
+
+_OF_A_SWEEP = ("sweep.", "sweep=", "sweep/")
+
+
+@dataclass(frozen=True)
+class Composition:
+    """A typed configuration beside what it was made of."""
+
+    config: TrainConfig
+    values: dict[str, Any]  # the configuration as plain values
+    overrides: list[str]  # as typed, without those of a sweep
+    choices: Mapping[str, str]  # group -> the file chosen in it
+
+
+def composition(raw: DictConfig) -> Composition:
+    """The composition that Hydra's current job has; InputError in one line for a mistake in it."""
+    values = plain(raw)
+    typed(SweepConfig, values.pop("sweep", {}), "sweep.")
+    config = typed(TrainConfig, values)
+    hydra = HydraConfig.get()
+    overrides = [text for text in hydra.overrides.task if not text.lstrip("+~").startswith(_OF_A_SWEEP)]
+    return Composition(config, values, overrides, dict(hydra.runtime.choices))
+
+
+def is_multirun() -> bool:
+    """Whether Hydra's current job is one of several, as `-m` asks for."""
+    return bool(HydraConfig.get().mode == RunMode.MULTIRUN)

@@ -1,0 +1,42 @@
+"""Comparing two runs on the images that both predicted."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from brain_tumor.config.commands import RUNS, CompareConfig
+from brain_tumor.data.logged_split import load_pictures
+from brain_tumor.errors import InputError
+from brain_tumor.evaluation import comparison
+from brain_tumor.evaluation.comparison_figures import first_changes
+from brain_tumor.tracking import comparison_run, results, runs
+from brain_tumor.tracking.runs import load_split
+from brain_tumor.tracking.store import open_store
+
+SIDE = 96  # pixels of an image on the sheet of changed ones
+
+
+def run(config: CompareConfig) -> None:
+    """Pair what two runs predicted, log the difference as a run that links to both, and print it."""
+    store = open_store(config.tracking)
+    a, b = comparison_run.find(config.run_a, "run_a"), comparison_run.find(config.run_b, "run_b")
+    evaluations = [comparison_run.predictions(run, config.part, key) for run, key in zip((a, b), RUNS, strict=True)]
+    found = comparison.compare(*evaluations, resamples=config.bootstrap)
+    images, said = _pictures(found.changed, [a.info.run_id, b.info.run_id])
+    name, tags = comparison_run.name(a, b), comparison_run.tags(a, b, config.part)
+    with runs.started(store, name=name, tags=tags, system_metrics=False) as run_id:
+        comparison_run.log(found, (a.info.run_name, b.info.run_name), images)
+    print("\n".join([*comparison_run.comparison_summary(found, a, b), *said, *results.places(store, run_id)]))
+
+
+def _pictures(changed: pd.DataFrame, run_ids: Sequence[str]) -> tuple[dict[str, Any] | None, list[str]]:
+    """The images for the sheet, from the split of the first run that has one; None, and why, if they are gone."""
+    shas = set(first_changes(changed)["sha256"])
+    reason = ""
+    for run_id in run_ids:
+        try:
+            return load_pictures(load_split(run_id), shas, image_size=SIDE), []
+        except InputError as error:
+            reason = reason or str(error)
+    return None, [f"no sheet  of the changed images: {reason}"]

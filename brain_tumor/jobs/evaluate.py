@@ -1,0 +1,109 @@
+"""Measuring a registered model in a fresh process: model, configuration and split come from the registry alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from brain_tumor.config.commands import EvaluateConfig, LoggedData
+from brain_tumor.config.train import TrainConfig
+from brain_tumor.config.validation import typed
+from brain_tumor.data.contamination import Contamination, find_contamination
+from brain_tumor.data.dataset import Dataset, load_whole
+from brain_tumor.data.logged_split import load_logged
+from brain_tumor.evaluation import site
+from brain_tumor.evaluation.explanation.kinds import check
+from brain_tumor.evaluation.metrics import Evaluation
+from brain_tumor.evaluation.scoring import measure, measure_all
+from brain_tumor.models.backend import start_tensorflow
+from brain_tumor.paths import existing_path
+from brain_tumor.serving.choice import choose_for
+from brain_tumor.serving.registered_model import RegisteredModel
+from brain_tumor.tracking import cards, logged_uncertainty, registry, results, runs, setup
+from brain_tumor.tracking.explanations import log_explanations
+from brain_tumor.tracking.store import open_store
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A registered model, and the images that it is asked about."""
+
+    config: EvaluateConfig
+    registered: RegisteredModel
+    trained: TrainConfig  # how the model was made
+    dataset: Dataset
+    protocol: str  # under which the images are divided
+    known: Contamination | None  # of another source's images: what the model has met before
+
+
+def run(config: EvaluateConfig) -> None:
+    """Score the test part in a run linked to the model's own, and print what that comes to.
+
+    With `data=folder` (or another source) the model meets all images of that source instead.
+    """
+    store = open_store(config.tracking)
+    start_tensorflow()
+    asked = _ask(config)
+    registered, dataset, known = asked.registered, asked.dataset, asked.known
+    check(config.explain, registered.model, asked.trained.model.name, dataset)
+    answering, runtime = choose_for(config.runtime, registered.model, dataset, robustness=config.robustness)
+    tags = setup.evaluation_tags(registered, dataset.split, asked.protocol, known.verdict if known else "false")
+    name = f"evaluate {asked.trained.model.name} on {dataset.split.name}"
+    with runs.started(
+        store, name=name, tags=tags, parent=registered.run_id, system_metrics=config.tracking.system_metrics
+    ) as run_id:
+        runs.log_split(dataset.split, "evaluation")
+        measured, tables, lines = _measure(asked, answering)
+        lines += _explain(asked, answering, measured["test"])
+        if config.robustness:
+            sizes = {"batch_size": config.batch_size, "resamples": config.bootstrap}
+            lines += [f"test      {results.log_robustness(answering, dataset, 'test', measured['test'], **sizes)}"]
+    said = [] if config.runtime == "keras" else [f"runtime   {runtime}"]
+    card = cards.card_line(registered.run_id)  # now that this evaluation has finished, the card has it, too
+    lines = [f"model     {registered.uri}", *said, *lines, *site.remarks(known), card]
+    print(
+        results.run_summary([(measured[part], tables[part]) for part in measured], dataset.split, store, run_id, lines)
+    )
+
+
+def _ask(config: EvaluateConfig) -> Asked:
+    """Load the model, and the images: those of its own split, found by content, or all of another source."""
+    registered = registry.load_model(config.model_uri)
+    trained = typed(TrainConfig, registered.config)
+    data, size = config.data, int(registered.model.input_shape[1])
+    if isinstance(data, LoggedData):
+        there = replace(trained.data, cache=data.cache or trained.data.cache)
+        dataset = load_logged(registered.split, there, root=data.root, image_size=size, masks=data.masks)
+        return Asked(config, registered, trained, dataset, trained.protocol.name, None)
+    dataset = load_whole(data, image_size=size)
+    root = existing_path(config.trained_root) if config.trained_root else registered.split.root
+    known = find_contamination(dataset.split, registered.split, root, data.cache, data.workers, patients=data.patients)
+    return Asked(config, registered, trained, dataset, "all images", known)
+
+
+def _measure(asked: Asked, answering: Any) -> tuple[dict[str, Evaluation], Mapping[str, pd.DataFrame], list[str]]:
+    """Score the test part, and again without what the model has met; also what its uncertainty is worth, in lines."""
+    config, uncertainty = asked.config, asked.registered.uncertainty
+    evaluation, outputs = measure_all(
+        answering, asked.dataset, "test", asked.protocol, uncertainty, batch_size=config.batch_size
+    )
+    measured = site.by_contamination(evaluation, asked.known)
+    tables = {part: results.log_evaluation(each, part, resamples=config.bootstrap) for part, each in measured.items()}
+    lines = logged_uncertainty.describe(uncertainty)
+    for part, each in measured.items():
+        places = evaluation.rows.index.get_indexer(each.rows.index)
+        lines += logged_uncertainty.log_worth(uncertainty, each, outputs.take(places), part)
+    return measured, tables, lines
+
+
+def _explain(asked: Asked, answering: Any, test: Evaluation) -> list[str]:
+    """Draw the maps of the test part, scored where masks are known; returns what was found, in lines."""
+    config, model, dataset = asked.config, asked.registered.model, asked.dataset
+    explained = {"test": test}
+    if dataset.mask_paths is not None and len(dataset.rows("val")):  # what scoring maps needs is chosen there
+        explained["val"] = measure(answering, dataset, "val", asked.protocol, batch_size=config.batch_size)
+    backbone = asked.trained.model.name
+    return log_explanations(
+        model, backbone, dataset, explained, config.explain, parts=["test"], resamples=config.bootstrap
+    )

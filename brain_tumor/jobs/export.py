@@ -1,0 +1,72 @@
+"""Writing a registered model in the formats of other runtimes, and saying how far each agrees with Keras."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from brain_tumor import CLASSES, NOTICE
+from brain_tumor.config.commands import ExportConfig
+from brain_tumor.config.train import TrainConfig
+from brain_tumor.config.validation import typed
+from brain_tumor.data.dataset import Dataset
+from brain_tumor.data.logged_split import load_logged
+from brain_tumor.data.split import write_text
+from brain_tumor.evaluation.prediction import predict
+from brain_tumor.models.backend import start_tensorflow
+from brain_tumor.serving.exports import CALIBRATION_IMAGES, COMPARED_IMAGES, spread, write_export
+from brain_tumor.serving.registered_model import RegisteredModel
+from brain_tumor.serving.runtimes import FORMATS
+from brain_tumor.tracking import registry
+from brain_tumor.tracking.store import open_store
+
+ABOUT = "model.json"
+
+
+def run(config: ExportConfig, folder: Path) -> None:
+    """Load the model and the images of its split, write each format into `folder`, and check it on val images."""
+    registered, dataset = _load(config)
+    compared = dataset.images(spread(dataset.rows("val"), COMPARED_IMAGES))
+    calibration = dataset.images(spread(dataset.rows("train"), CALIBRATION_IMAGES))
+    print(f"model       {registered.uri} ({dataset.split.name})")
+    facts: dict[str, Any] = {}
+    for name in config.formats:
+        path, agreement = write_export(name, registered.model, folder, compared, calibration)
+        size = path.stat().st_size
+        facts[name] = {"file": path.name, "bytes": size, **asdict(agreement)}
+        print(f"{name:<11} {path}, {size / 2**20:.1f} MiB: {agreement}")
+        if not FORMATS[name].exact:
+            scores = _accuracies({name: FORMATS[name].open(path), "keras": registered.model}, dataset)
+            facts[name]["val_accuracy"] = scores
+            of = ", ".join(f"{kind} {score:.4f}" for kind, score in scores.items())
+            print(f"{'':<11} accuracy on all {len(dataset.rows('val'))} val images: {of}")
+    about = {
+        "notice": NOTICE,
+        "model": registered.uri,
+        "run": registered.run_id,
+        "data": dataset.split.name,
+        "classes": CLASSES,
+        "image": f"uint8 RGB 0..255 (N, {dataset.image_size}, {dataset.image_size}, 3), letterboxed",
+        "exports": facts,
+    }
+    write_text(folder / ABOUT, json.dumps(about, indent=2) + "\n")
+
+
+def _load(config: ExportConfig) -> tuple[RegisteredModel, Dataset]:
+    open_store(config.tracking)
+    start_tensorflow()
+    registered = registry.load_model(config.model_uri)
+    logged = typed(TrainConfig, registered.config).data
+    data = replace(logged, cache=config.data.cache or logged.cache, masks=None)
+    side = int(registered.model.input_shape[1])
+    return registered, load_logged(registered.split, data, root=config.data.root, image_size=side)
+
+
+def _accuracies(runs: dict[str, Any], dataset: Dataset) -> dict[str, float]:
+    rows = dataset.rows("val")
+    labels = dataset.labels(rows)
+    found = {}
+    for name, run in runs.items():
+        answers = predict(run, dataset.pixels, dataset.pixel_rows[rows], title=f"measuring val in {name}")
+        found[name] = float((answers.argmax(axis=1) == labels).mean())
+    return found

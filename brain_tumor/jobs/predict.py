@@ -1,0 +1,133 @@
+"""Answering for files, one after the other: each answer is kept before the next is given."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from brain_tumor.config.commands import PredictConfig
+from brain_tumor.config.train import TrainConfig
+from brain_tumor.config.validation import typed
+from brain_tumor.errors import InputError
+from brain_tumor.evaluation.prediction import answering
+from brain_tumor.models.backend import start_tensorflow
+from brain_tumor.progress import progress
+from brain_tumor.serving import terminal
+from brain_tumor.serving.choice import choose
+from brain_tumor.serving.files import Read, answer_files, read_files
+from brain_tumor.serving.inputs import Files
+from brain_tumor.serving.journal import Journal, journal_of
+from brain_tumor.serving.overlays import kind_of, overlay_writer
+from brain_tumor.serving.predictor import Predictor, ScanPrediction, keras_predictor
+from brain_tumor.serving.registered_model import RegisteredModel
+from brain_tumor.serving.terminal import Tally
+from brain_tumor.tracking import registry
+from brain_tumor.tracking.store import open_store
+
+FIRST = 16  # files on which an export is checked and timed
+Draw = Callable[[Read, ScanPrediction], Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Answering:
+    """One command's answers: where each goes, and what they come to."""
+
+    journal: Journal | None  # None: the terminal
+    draw: Draw | None  # lays maps over the pictures
+    tally: Tally = field(default_factory=Tally)
+
+    def keep(self, file: Read, found: ScanPrediction | None) -> None:
+        """Take one file's answer, None of one that cannot be read."""
+        if self.draw and found:
+            self.draw(file, found)
+        if self.journal:
+            self.journal.append(file, found)
+        else:
+            print(terminal.row(file, found), flush=True)
+        self.tally.add(file, found)
+
+
+def run(config: PredictConfig, files: Files, out: Path | None) -> None:
+    """Load the model, answer for `files`, and write the table `out`, going on with what a stopped command has kept."""
+    open_store(config.tracking)
+    start_tensorflow()
+    registered = registry.load_model(config.model_uri)
+    kind = kind_of(config.maps, registered.model, typed(TrainConfig, registered.config).model.name)
+    folder = out.with_name(f"{out.stem}_maps") if out and config.explain else None
+    draw = overlay_writer(registered.model, kind, config.maps.views, folder) if folder else None
+    begun_with = {
+        "model": registered.uri,
+        "run": registered.run_id,
+        "plane": config.plane,
+        "input": str(files.base.absolute()),
+        "maps": [*kind, config.maps.views] if folder else None,
+    }
+    with ExitStack() as stack:
+        journal = stack.enter_context(journal_of(out, begun_with)) if out else None
+        answers = Answering(journal, draw)
+        asked = _answer(config, registered, files, answers)
+    print("\n".join(answers.tally.lines()))
+    if out:
+        print(f"answers   {out}")
+    if folder:
+        volumes = ", of a volume the slices that speak for it" if answers.tally.volumes else ""
+        print(f"maps      {folder}{volumes}")
+    if files.names and not answers.tally.classes and asked == len(files.names):
+        raise InputError(f"input={config.input}: none of its files could be read")
+
+
+def _answer(config: PredictConfig, registered: RegisteredModel, files: Files, answers: Answering) -> int:
+    """Answer for the files that the journal does not have yet; returns how many those are."""
+    journal, tally = answers.journal, answers.tally
+    names = [name for name in files.names if journal is None or name not in journal.done]
+    side = int(registered.model.input_shape[1])
+    with ExitStack() as stack:
+        read = read_files(files.base, names, side, plane=config.plane, workers=config.workers)
+        stack.callback(read.close)
+        predictor, runtime, first = _predictor(config, registered, read, len(names))
+        trained_on = registered.split.name
+        print("\n".join(terminal.opening(predictor, trained_on, runtime, files, len(files.names) - len(names))))
+        if journal is None:
+            print(terminal.header(registered.uncertainty))
+        bar = stack.enter_context(progress(len(names), "answering", "file", disable=journal is None))
+        if journal:
+            stack.enter_context(_kept(journal.path, tally, len(names)))
+        for file, found in answer_files(predictor, chain(first, read)):
+            answers.keep(file, found)
+            bar.update()
+        if journal:
+            journal.finish()
+    return len(names)
+
+
+def _predictor(
+    config: PredictConfig, registered: RegisteredModel, read: Iterator[Read], total: int
+) -> tuple[Predictor, str, list[Read]]:
+    """What answers, which runtime that is, and the files read to find that out, which are the first to be answered."""
+    predictor = keras_predictor(registered.model, registered.uri, registered.uncertainty)
+    if config.runtime == "keras":
+        return predictor, "keras", []
+    first = list(islice(read, FIRST))
+    there = [file.pixels[:FIRST] for file in first if file.pixels is not None]
+    if not there:
+        return predictor, "keras (no file could be read to compare others on)", first
+    run, runtime = choose(config.runtime, registered.model, np.concatenate(there)[: 4 * FIRST], total)
+    return replace(predictor, run=answering(run)), runtime, first
+
+
+@contextmanager
+def _kept(journal: Path, tally: Tally, total: int) -> Iterator[None]:
+    """Say how to go on, whatever stops the command."""
+    try:
+        yield
+    except BaseException:
+        print(
+            f"stopped: {tally.files} of {total} files answered, kept in {journal}; to go on, type the same line again",
+            file=sys.stderr,
+        )
+        raise

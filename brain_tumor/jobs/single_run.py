@@ -1,0 +1,171 @@
+"""One training from its configuration to the registered model, in a run of its own."""
+
+import gc
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import keras
+import pandas as pd
+
+from brain_tumor.command_line import command
+from brain_tumor.config.composition import Composition
+from brain_tumor.data.dataset import Dataset, load, load_shared
+from brain_tumor.errors import InputError
+from brain_tumor.evaluation.figures import curves
+from brain_tumor.evaluation.metrics import Evaluation
+from brain_tumor.evaluation.prediction import observing
+from brain_tumor.evaluation.scoring import measure_all
+from brain_tumor.evaluation.uncertainty.fitting import Uncertainty, fit_uncertainty
+from brain_tumor.jobs.preflight import check_training
+from brain_tumor.models.backend import start
+from brain_tumor.models.registry import image_size
+from brain_tumor.paths import existing_path
+from brain_tumor.tracking import cards, logged_uncertainty, registry, results, runs, setup
+from brain_tumor.tracking.explanations import log_explanations
+from brain_tumor.tracking.store import Store, open_store
+from brain_tumor.training import checkpoint
+from brain_tumor.training.fit import TrainedRun
+from brain_tumor.training.preparation import Prepared, prepare, train_model
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A job whose mistakes have all been found: what it trains, and where that is tracked."""
+
+    prepared: Prepared
+    weights: Path | None
+    store: Store
+    composed: Composition
+    name: str
+    tags: dict[str, str]
+    checkpoints: Path
+
+
+def run(composed: Composition, *, parent: str | None = None, member: str | None = None, listed: str = "") -> float:
+    """Train a run of its own, or the `member` of several below a `parent` run.
+
+    Returns the best epoch's `monitor` on the val part. Raises InputError if `listed`, the digest of all images that its
+    siblings have seen, is given and not that of the images as they are now.
+    """
+    job = open_job(composed, load if parent is None else load_shared)
+    if listed and job.prepared.dataset.split.listed != listed:
+        raise InputError(
+            f"the images, their folders or their patients have changed since the first of these runs (run {parent}): "
+            "put them back as they were, or train anew"
+        )
+    if member is not None:
+        job = replace(job, name=f"{member}: {job.name}", tags={**job.tags, "member": member})
+    with started(job, parent) as (run_id, folder), ExitStack() as stack:
+        if parent is None:  # several runs are gone on with by their parent
+            stack.enter_context(resumable(run_id, folder, composed.overrides))
+        return finish(job.prepared, job.store, job.tags, run_id, folder)
+
+
+def finish(prepared: Prepared, store: Store, tags: dict[str, str], run_id: str, folder: Path) -> float:
+    """Train the current run from what `folder` holds, register, then measure and draw; returns the best `monitor`."""
+
+    config = prepared.config
+    on_epoch = results.epoch_reporter(config, prepared.dataset.split)
+    trained = train_model(prepared, folder, on_epoch=on_epoch, logged=runs.logged_epochs(run_id))
+    score = float(trained.history[trained.best_step - 1][config.monitor])
+    results.log_cost(trained.history)
+    runs.tag(monitor=config.monitor, score=repr(score))  # of the kept epoch, before it is calibrated
+    uncertainty = fit_uncertainty(
+        observing(trained.model),
+        prepared.dataset,
+        calibrate=config.calibrate,
+        levels=config.coverage,
+        accuracy=config.selective_accuracy,
+    )
+    logged_uncertainty.log_uncertainty(uncertainty)
+    # Registered before any figure is drawn: what goes wrong from here on loses no weights.
+    model_tags = {**tags, "monitor": config.monitor, "score": repr(score)}
+    uri, version = registry.log_model(trained.model, uncertainty, register=config.tracking.register, tags=model_tags)
+    lines = [f"model     {uri}"]
+    if config.tracking.register and version:
+        lines.append(registry.crown(config.tracking.register, version))
+    # The test part is opened once, by a single run that has finished; nothing is decided by it.
+    measured, more = measure(prepared, trained, ("val", "test") if config.test else ("val",), uncertainty)
+    checkpoint.discard(folder)
+    card = cards.card_line(run_id)
+    print(results.run_summary(measured, prepared.dataset.split, store, run_id, [*lines, *more, card]))
+    return score
+
+
+def measure(
+    prepared: Prepared, trained: TrainedRun, parts: tuple[str, ...], uncertainty: Uncertainty | None
+) -> tuple[list[tuple[Evaluation, pd.DataFrame]], list[str]]:
+    """Measure and draw the parts; returns each one's evaluation with its table, and in lines what else was found.
+
+    The uncertainty was fitted on val, so it is weighed on test alone.
+    """
+
+    config, dataset = prepared.config, prepared.dataset
+    measured, lines, observed = {}, logged_uncertainty.describe(uncertainty), observing(trained.model)
+    for part in parts:
+        evaluation, outputs = measure_all(observed, dataset, part, config.protocol.name, uncertainty)
+        table = results.log_evaluation(evaluation, part, resamples=config.bootstrap, history=trained.history)
+        measured[part] = (evaluation, table)
+        if part == "test":
+            lines += logged_uncertainty.log_worth(uncertainty, evaluation, outputs, part)
+    title = f"{config.model.name}, {dataset.split.name}, {config.protocol.name}"
+    results.log_figure(curves(trained.history, best_step=trained.best_step, title=title), "curves")
+    lines += log_explanations(
+        trained.model,
+        config.model.name,
+        dataset,
+        {part: evaluation for part, (evaluation, _) in measured.items()},
+        config.explain,
+        parts=parts,
+        resamples=config.bootstrap,
+    )
+    return list(measured.values()), lines
+
+
+def open_job(composed: Composition, read: Callable[..., Dataset]) -> Opened:
+    """Find every mistake in what is asked for, read the images with `read`, and build the model."""
+    config = composed.config
+    weights = check_training(config)
+
+    store = open_store(config.tracking)
+    hardware = start(config.hardware)  # what is not there is known before the images are read
+    dataset = read(config.data, image_size=image_size(config), protocol=config.protocol)
+    prepared = prepare(config, dataset, weights)
+    checkpoints = existing_path(config.tracking.checkpoints)
+    checkpoint.check_writable(checkpoints)
+    name, tags = setup.run_name(composed, dataset.split), setup.tags(composed, dataset.split)
+    tags["hardware"] = hardware.removeprefix("hardware: ")
+    return Opened(prepared, weights, store, composed, name, tags, checkpoints)
+
+
+@contextmanager
+def started(job: Opened, parent: str | None = None) -> Iterator[tuple[str, Path]]:
+    """The job's run, its settings logged; yields its id and its checkpoint folder, held for this process."""
+    system_metrics = job.prepared.config.tracking.system_metrics
+    with runs.started(job.store, name=job.name, tags=job.tags, parent=parent, system_metrics=system_metrics) as run_id:
+        setup.log(job.composed, job.prepared.dataset.split)
+        with checkpoint.claimed(job.checkpoints / run_id) as folder:
+            yield run_id, folder
+
+
+@contextmanager
+def resumable(run_id: str, folder: Path, overrides: list[str]) -> Iterator[None]:
+    """Say how to go on, whatever stops the run."""
+    try:
+        yield
+    except BaseException:
+        if folder.is_dir():
+            kept = [text for text in overrides if text.startswith(("tracking.uri=", "tracking.checkpoints="))]
+            again = command("train", f"resume={run_id}", *kept)
+            print(f"stopped; to go on from the last finished epoch: {again}", file=sys.stderr)
+        raise
+
+
+def forget() -> None:
+    """Free what a finished trial's model holds in this process, before the next one builds its own."""
+
+    keras.utils.clear_session()
+    gc.collect()
