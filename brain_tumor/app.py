@@ -5,17 +5,14 @@ from omegaconf import DictConfig
 from brain_tumor import entry
 from brain_tumor.config.app import AppConfig
 from brain_tumor.config.validation import typed
-from brain_tumor.jobs.preflight import check_app
 
 
 def app(raw: DictConfig) -> None:
     """Type the configuration, take the address to answer at, and run the job."""
     config = typed(AppConfig, raw)
-    login, place = check_app(config)
+    login, place = entry.preflight().check_app(config)
     with place:
-        with entry.loading():
-            from brain_tumor.jobs import app as job  # noqa: PLC0415 - TensorFlow, once the address is ours
-        job.run(config, login, place)
+        entry.job("app").run(config, login, place)
 
 
 def main() -> None:

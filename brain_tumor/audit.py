@@ -5,16 +5,13 @@ from omegaconf import DictConfig
 from brain_tumor import entry
 from brain_tumor.config.commands import AuditConfig
 from brain_tumor.config.validation import plain, typed
-from brain_tumor.jobs.preflight import check_audit
 
 
 def audit(raw: DictConfig) -> None:
     """Type the configuration, check it, and run the job."""
     config = typed(AuditConfig, raw)
-    place = check_audit(config)
-    with entry.loading(tensorflow=False):
-        from brain_tumor.jobs import audit as job  # noqa: PLC0415 - MLflow, once the checks have passed
-    job.run(config, plain(raw), place)
+    place = entry.preflight().check_audit(config)
+    entry.job("audit", tensorflow=False).run(config, plain(raw), place)
 
 
 def main() -> None:

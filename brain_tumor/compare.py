@@ -17,9 +17,7 @@ def compare(raw: DictConfig) -> None:
     if absent:
         raise InputError(f"{' and '.join(absent)} missing: {command('compare')} RUN_A RUN_B")
     config = typed(CompareConfig, raw)
-    with entry.loading(tensorflow=False):
-        from brain_tumor.jobs import compare as job  # noqa: PLC0415 - MLflow, once the configuration is right
-    job.run(config)
+    entry.job("compare", tensorflow=False).run(config)
 
 
 def main() -> None:

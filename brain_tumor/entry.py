@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,12 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
     interrupts.listen()
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
-    def job(config: DictConfig) -> Any:
+    def guarded_task(config: DictConfig) -> Any:
         logging.captureWarnings(True)
         with guarded():
             return task(config)
 
-    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(job)()
+    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(guarded_task)()
 
 
 @contextmanager
@@ -61,13 +62,20 @@ def guarded() -> Iterator[None]:
         sys.exit(2)
 
 
-@contextmanager
-def loading(*, tensorflow: bool = True) -> Iterator[None]:
-    """Around the import of a command's job: TensorFlow first, and quietly, then all that is built on it."""
+def preflight() -> Any:
+    """The module `brain_tumor.jobs.preflight`, which needs neither TensorFlow nor MLflow."""
+    return import_module("brain_tumor.jobs.preflight")
+
+
+def job(name: str, *, tensorflow: bool = True) -> Any:
+    """The module `brain_tumor.jobs.NAME`, imported here: a mistake in the configuration has been said by then.
+
+    TensorFlow, where the job needs it, comes first, and quietly.
+    """
     with uncollected():
         if tensorflow:
             import_tensorflow()
-        yield
+        return import_module(f"brain_tumor.jobs.{name}")
 
 
 @contextmanager

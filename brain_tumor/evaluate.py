@@ -5,16 +5,13 @@ from omegaconf import DictConfig
 from brain_tumor import entry
 from brain_tumor.config.commands import EvaluateConfig
 from brain_tumor.config.validation import typed
-from brain_tumor.jobs.preflight import check_evaluation
 
 
 def evaluate(raw: DictConfig) -> None:
     """Type the configuration, check it, and run the job."""
     config = typed(EvaluateConfig, raw)
-    check_evaluation(config)
-    with entry.loading():
-        from brain_tumor.jobs import evaluate as job  # noqa: PLC0415 - TensorFlow, once the checks have passed
-    job.run(config)
+    entry.preflight().check_evaluation(config)
+    entry.job("evaluate").run(config)
 
 
 def main() -> None:

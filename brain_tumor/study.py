@@ -13,9 +13,7 @@ from brain_tumor.config.validation import typed
 def show(raw: DictConfig) -> None:
     """Type the configuration and run the job."""
     config = typed(StudyConfig, raw)
-    with entry.loading(tensorflow=False):
-        from brain_tumor.jobs import study as job  # noqa: PLC0415 - Optuna, once the configuration is right
-    job.run(config, Path(HydraConfig.get().runtime.cwd))
+    entry.job("study", tensorflow=False).run(config, Path(HydraConfig.get().runtime.cwd))
 
 
 def main() -> None:

@@ -9,7 +9,6 @@ from omegaconf import DictConfig
 
 from brain_tumor import entry
 from brain_tumor.config.composition import composition, is_multirun
-from brain_tumor.jobs.preflight import check_run
 from brain_tumor.sweep.signals import NUMBER
 
 
@@ -18,11 +17,11 @@ def train(raw: DictConfig) -> float | list[float]:
 
     Returns the best epoch's `monitor` on the val part, of a trial its objective's values.
     """
-    is_trial = NUMBER in os.environ  # of a sweep, which has checked it
-    checked = None if is_trial else check_run(composition(raw), multirun=is_multirun())
-    with entry.loading():
-        from brain_tumor.jobs import train as job  # noqa: PLC0415 - TensorFlow, once the checks have passed
-    return job.run_trial(raw) if checked is None else job.run(checked)
+    if NUMBER in os.environ:  # a trial of a sweep, which has checked it
+        return entry.job("train").run_trial(raw)  # type: ignore[no-any-return]
+    composed = composition(raw)
+    checked = entry.preflight().check_run(composed, multirun=is_multirun())
+    return entry.job("train").run(checked)  # type: ignore[no-any-return]
 
 
 def main() -> None:
