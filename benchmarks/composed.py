@@ -28,15 +28,16 @@ def configured(overrides: Sequence[str]) -> Any:
 def prepared(overrides: Sequence[str]) -> Any:
     """What `train` trains with these keys."""
     from brain_tumor.data.dataset import load
-    from brain_tumor.jobs.preflight import image_size, preflight
+    from brain_tumor.jobs.preflight import check_training
     from brain_tumor.models.backend import start_tensorflow
+    from brain_tumor.models.registry import image_size
 
     config = configured(overrides)
     dataset = load(config.data, image_size=image_size(config), protocol=config.protocol)
     start_tensorflow(THREADS)
     from brain_tumor.training.preparation import prepare
 
-    return prepare(config, dataset, preflight(config))
+    return prepare(config, dataset, check_training(config))
 
 
 def trained(job: Any, on_epoch: Callable[[dict[str, Any]], None]) -> Any:

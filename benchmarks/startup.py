@@ -1,8 +1,9 @@
 """What each command takes to answer: python benchmarks/startup.py [--rounds 5] [--first-step].
 
-Processor and wall seconds of `--help` and of a mistake in the configuration, for every entry, as a user types them: the
-median of the rounds, run in turn, after one that fills Python's cache of compiled modules. With `--first-step` also
-those of `train`, on 40 generated people at 32 px, from the command to the end of its first training step.
+Processor and wall seconds of every entry's `--help`, of mistakes in the configuration, and of mistakes in the folder of
+images, as a user types them: the median of the rounds, run in turn, after one that fills Python's cache of compiled
+modules. With `--first-step` also those of `train`, on 40 generated people at 32 px, from the command to the end of its
+first training step.
 """
 
 import argparse
@@ -14,6 +15,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from brain_tumor import CLASSES
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = (
@@ -35,19 +38,21 @@ COMMANDS = (
     "app model_uri=x port=nope",
     "export --help",
     "export model_uri=x out=x formats=[nope]",
+    "train data=folder data.root=no_such_folder",
+    "train data=folder data.root=one_class",
+    "train data=folder data.root=unreadable",
 )
 # The progress bar's callback sees the first step, and ends the process. It is set once the program has imported Keras.
 FIRST_STEP = """
 import os
-from brain_tumor import train
-from brain_tumor.training import job
-make_ready = job._open
-def opened(*given):
-    ready = make_ready(*given)
+from brain_tumor import entry, train
+load = entry.job
+def job(*given, **options):
+    found = load(*given, **options)
     from brain_tumor.training import callbacks
     callbacks.Progress.on_train_batch_end = lambda self, batch, logs=None: (float(logs["loss"]), os._exit(0))
-    return ready
-job._open = opened
+    return found
+entry.job = job
 train.main()
 """
 TINY = (
@@ -69,6 +74,14 @@ def measured(command: list[str], folder: Path) -> tuple[float, float]:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall
 
 
+def _make_folders(place: Path) -> None:
+    """Images that lack three classes, and a set that holds no picture."""
+    (place / "one_class" / "glioma").mkdir(parents=True)
+    for name in CLASSES:
+        (place / "unreadable" / name).mkdir(parents=True)
+        (place / "unreadable" / name / "a.png").write_text("no picture")
+
+
 def main() -> None:
     """Run the commands in turn and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -80,6 +93,7 @@ def main() -> None:
         commands["train, to its first step"] = [sys.executable, "-c", FIRST_STEP, *TINY]
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
     with tempfile.TemporaryDirectory() as folder:
+        _make_folders(Path(folder))
         for index in range(chosen.rounds + 1):
             for name, command in commands.items():
                 each = measured(command, Path(folder))

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 
-from brain_tumor.app import _load, app
+from brain_tumor.app import app
+from brain_tumor.command_line import literal
 from brain_tumor.config.app import PASSWORD, AppConfig
 from brain_tumor.config.validation import typed
-from brain_tumor.entry import conf_dir, literal
+from brain_tumor.entry import conf_dir
 from brain_tumor.errors import InputError
-from brain_tumor.serving.review_page import service
+from brain_tumor.jobs.app import _load
+from brain_tumor.serving.review_page import address
 
 
 def composed(*overrides: str) -> Any:
@@ -64,8 +66,8 @@ def test_a_model_that_cannot_be_loaded_is_named_by_its_key() -> None:
     ("host", "local"), [("127.0.0.1", True), ("127.1", True), ("localhost", True), ("127.0.0.2", True), ("0", False)]
 )
 def test_whether_a_page_is_this_machines_own_is_told_by_its_address(host: str, local: bool) -> None:
-    with service.listen(host, 0) as place:
-        assert service.local(place) == local
+    with address.listen(host, 0) as place:
+        assert address.local(place) == local
 
 
 def test_a_port_that_is_taken_is_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

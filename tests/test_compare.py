@@ -14,7 +14,7 @@ from PIL import Image
 from toy import TINY, in_store
 
 from brain_tumor import CLASSES
-from brain_tumor.compare import overrides
+from brain_tumor.command_line import named_runs
 from brain_tumor.config.train import TrackingConfig
 from brain_tumor.data.cache import hash_files
 from brain_tumor.data.logged_split import load_pictures
@@ -74,12 +74,12 @@ def make(store: Store, split: Split, right: np.ndarray | None, job: str = "train
 
 
 def test_positional_runs_become_keys() -> None:
-    assert overrides(["a1", "models:/x@champion", "part=val"]) == ["run_a=a1", "run_b=models:/x@champion", "part=val"]
-    assert overrides(["part=val", "run_a=x", "b2"]) == ["part=val", "run_a=x", "run_b=b2"]
-    assert overrides(["--cfg", "job", "a", "b"]) == ["--cfg", "job", "run_a=a", "run_b=b"]
-    assert overrides(["--help"]) == ["--help"]
+    assert named_runs(["a1", "models:/x@champion", "part=val"]) == ["run_a=a1", "run_b=models:/x@champion", "part=val"]
+    assert named_runs(["part=val", "run_a=x", "b2"]) == ["part=val", "run_a=x", "run_b=b2"]
+    assert named_runs(["--cfg", "job", "a", "b"]) == ["--cfg", "job", "run_a=a", "run_b=b"]
+    assert named_runs(["--help"]) == ["--help"]
     with pytest.raises(InputError, match="c: only two runs can be compared"):
-        overrides(["a", "b", "c"])
+        named_runs(["a", "b", "c"])
 
 
 def test_a_comparison_from_the_command_line(run: Run, store: Store, split: Split, work: Path) -> None:

@@ -10,10 +10,10 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from brain_tumor.command_line import literal
 from brain_tumor.config.train import HardwareConfig
-from brain_tumor.entry import literal
+from brain_tumor.jobs.preflight import KEYS_BESIDE_RESUME
 from brain_tumor.paths import existing_path
-from brain_tumor.train import KEYS_BESIDE_RESUME
 
 NASTY = [
     "/data/My Scans (2019), final=yes",

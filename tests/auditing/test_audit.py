@@ -14,7 +14,8 @@ from toy import in_store
 
 from brain_tumor import CLASSES
 from brain_tumor.auditing.examine import examine
-from brain_tumor.auditing.report import PAGE, audit_summary, check_place, write_report
+from brain_tumor.auditing.place import check_place
+from brain_tumor.auditing.report import PAGE, audit_summary, write_report
 from brain_tumor.config.train import DataConfig, OnCorrupt, Source
 from brain_tumor.errors import InputError
 
