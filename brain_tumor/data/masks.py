@@ -52,20 +52,8 @@ def find_masks(
     root = existing_path(folder).absolute()
     if not root.is_dir():
         raise InputError(f"data.masks={folder} is no folder: give the one whose tree and names are those of the images")
-    names = [_name(path) for path in paths]
-    there = [(root / name).is_file() for name in names]
-    for row, path in enumerate(also or ()):
-        if not there[row] and (root / _name(path)).is_file():
-            names[row], there[row] = _name(path), True
-    if not any(there):
-        example = f"{names[0]} for {paths[0]}" if names else "no image"
-        raise InputError(f"data.masks={folder} has a mask of none of the {len(paths)} images (looked for {example})")
-    distinct = {path: name for path, name, found in zip(paths, names, there, strict=True) if found}
-    counts = Counter(distinct.values())
-    name, count = counts.most_common(1)[0]
-    if count > 1:
-        both = " and ".join(path for path, own in distinct.items() if own == name)
-        raise InputError(f"data.masks={folder}: {name} could be the mask of {both}: give the images names of their own")
+    names, there = _looked_for(root, paths, also or ())
+    _require_own(folder, paths, names, there)
 
     def check(row: int) -> tuple[str, float]:
         return _examined(root / names[row], sizes[row], shas[row] if shas else "") if there[row] else ("", 0.0)
@@ -84,6 +72,29 @@ def find_masks(
         )
     logger.info("masks known of %d of %d images (%s)", sum(there), len(paths), root)
     return tuple(str(root / name) if found else "" for name, found in zip(names, there, strict=True))
+
+
+def _looked_for(root: Path, paths: Sequence[str], also: Sequence[str]) -> tuple[list[str], list[bool]]:
+    """The name of each image's mask below `root`, the other one where that alone is there, and whether it is there."""
+    names = [_name(path) for path in paths]
+    there = [(root / name).is_file() for name in names]
+    for row, path in enumerate(also):
+        if not there[row] and (root / _name(path)).is_file():
+            names[row], there[row] = _name(path), True
+    return names, there
+
+
+def _require_own(folder: str, paths: Sequence[str], names: list[str], there: list[bool]) -> None:
+    """Raise InputError where no image has a mask, or two share one."""
+    if not any(there):
+        example = f"{names[0]} for {paths[0]}" if names else "no image"
+        raise InputError(f"data.masks={folder} has a mask of none of the {len(paths)} images (looked for {example})")
+    distinct = {path: name for path, name, found in zip(paths, names, there, strict=True) if found}
+    counts = Counter(distinct.values())
+    name, count = counts.most_common(1)[0]
+    if count > 1:
+        both = " and ".join(path for path, own in distinct.items() if own == name)
+        raise InputError(f"data.masks={folder}: {name} could be the mask of {both}: give the images names of their own")
 
 
 def read_mask(path: Path, size: int) -> NDArray[np.bool_]:

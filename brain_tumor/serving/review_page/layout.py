@@ -55,28 +55,10 @@ def build(page: Page, waiting: int) -> gr.Blocks:
                 status = gr.HTML("", elem_id="bt-status")
                 table = gr.HTML("", elem_id="bt-table")
             with gr.Column(elem_id="bt-answer-part"):
-                gr.Markdown("## Answer")
-                file = gr.Dropdown([], label="File", visible=False, elem_id="bt-file")
-                index = gr.Slider(1, 2, 1, step=1, label="Slice (arrow keys)", visible=False, elem_id="bt-slice")
-                panels = gr.HTML(NOTHING, elem_id="bt-panels")
-                forget = gr.Button("Forget my files", size="sm", visible=False, elem_id="bt-forget")
+                file, index, panels, forget = _answer_part()
             with gr.Column(elem_id="bt-map-part"):
-                gr.Markdown("## Map")
-                opacity = gr.Slider(0, 100, 60, step=1, label="Opacity of the map, %", elem_id="bt-opacity")
-                method = gr.Radio(list(METHODS), value=DEFAULT, label="Method", elem_id="bt-method")
-                layers = [
-                    gr.Dropdown(
-                        [(_short(name), name) for name in model.layers],
-                        value=model.layers[0],
-                        label="Layer" if len(page.models) == 1 else f"Layer of {model.name}",
-                        elem_id=f"bt-layer-{place}",
-                    )
-                    for place, model in enumerate(page.models)
-                ]
-        gr.Markdown("## Models" if len(page.models) > 1 else "## Model")
-        for model in page.models:
-            with gr.Accordion(f"What is known of {model.name}", open=False):
-                gr.Markdown(render.card(model.card), sanitize_html=True, latex_delimiters=[], elem_classes="bt-card")
+                opacity, method, layers = _map_part(page)
+        _models_part(page)
 
         said = [drop, status, table, panels, file, index, forget]
         chosen = [method, *layers]
@@ -100,6 +82,41 @@ def build(page: Page, waiting: int) -> gr.Blocks:
         blocks.unload(asked.left)
     blocks.queue(max_size=waiting, api_open=False)
     return blocks  # type: ignore[no-any-return]
+
+
+def _answer_part() -> tuple[Any, Any, Any, Any]:
+    """The file that is looked at, its slice, what is said of it, and the button that forgets all."""
+    gr.Markdown("## Answer")
+    file = gr.Dropdown([], label="File", visible=False, elem_id="bt-file")
+    index = gr.Slider(1, 2, 1, step=1, label="Slice (arrow keys)", visible=False, elem_id="bt-slice")
+    panels = gr.HTML(NOTHING, elem_id="bt-panels")
+    forget = gr.Button("Forget my files", size="sm", visible=False, elem_id="bt-forget")
+    return file, index, panels, forget
+
+
+def _map_part(page: Page) -> tuple[Any, Any, list[Any]]:
+    """The opacity of the map, its method, and of each model its layer."""
+    gr.Markdown("## Map")
+    opacity = gr.Slider(0, 100, 60, step=1, label="Opacity of the map, %", elem_id="bt-opacity")
+    method = gr.Radio(list(METHODS), value=DEFAULT, label="Method", elem_id="bt-method")
+    layers = [
+        gr.Dropdown(
+            [(_short(name), name) for name in model.layers],
+            value=model.layers[0],
+            label="Layer" if len(page.models) == 1 else f"Layer of {model.name}",
+            elem_id=f"bt-layer-{place}",
+        )
+        for place, model in enumerate(page.models)
+    ]
+    return opacity, method, layers
+
+
+def _models_part(page: Page) -> None:
+    """Each model's card, folded."""
+    gr.Markdown("## Models" if len(page.models) > 1 else "## Model")
+    for model in page.models:
+        with gr.Accordion(f"What is known of {model.name}", open=False):
+            gr.Markdown(render.card(model.card), sanitize_html=True, latex_delimiters=[], elem_classes="bt-card")
 
 
 @dataclass(frozen=True, eq=False)
