@@ -15,6 +15,7 @@ from brain_tumor.tracking.runs import git_tags, log_config, log_environment, log
 from brain_tumor.training.preflight import image_size
 
 GROUPS = ("data", "model", "augment", "schedule", "hardware")
+OPTIONAL_GROUPS = ("experiment", "debug")  # logged where one of their files was chosen
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ def parameters(plan: Plan) -> dict[str, Any]:
     """The headline parameters and the overridden ones; the rest is in the configuration artifact."""
     config = plan.config
     headline: dict[str, Any] = {group: plan.choices[group] for group in GROUPS}
+    headline |= {group: plan.choices[group] for group in OPTIONAL_GROUPS if plan.choices.get(group)}
     headline |= {
         "data.image_size": image_size(config),
         "model.weights": config.model.weights,
