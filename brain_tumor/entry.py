@@ -14,7 +14,7 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
-from brain_tumor import interrupts
+from brain_tumor import composing, interrupts
 from brain_tumor.errors import InputError
 
 # Keys that hold a path, an address or a name: typed as they are, whatever Hydra's grammar would make of them.
@@ -100,8 +100,8 @@ def command(name: str, *arguments: str) -> str:
 def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
     """Compose `config_name` from the command line and hand it to `task`.
 
-    An InputError becomes one line on stderr and exit code 2; Ctrl-C and SIGTERM end with 130 and 143 after `task`
-    has had its chance to clean up.
+    An InputError, and what cannot be composed, becomes one line on stderr and exit code 2; Ctrl-C and SIGTERM end with
+    130 and 143 after `task` has had its chance to clean up.
     """
     as_typed[:] = sys.argv[1:]
     multirun = any(argument in ("-m", "--multirun") for argument in sys.argv[1:])
@@ -110,11 +110,13 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
     def job(config: DictConfig) -> Any:
+        composing.composed()
         logging.captureWarnings(True)
         with guarded():
             return task(config)
 
-    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(job)()
+    with guarded(), composing.refusals(conf_dir(), config_name):
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(job)()
 
 
 @contextmanager

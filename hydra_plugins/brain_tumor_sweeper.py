@@ -32,12 +32,13 @@ class OptunaStudySweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         from hydra.utils import get_class
 
-        from brain_tumor import entry
+        from brain_tumor import composing, entry
         from brain_tumor.sweep.sweeper import sweep
 
         assert self.config is not None
         assert self.hydra_context is not None
         assert self.launcher is not None
+        composing.composed()
         with entry.guarded():
             return sweep(
                 arguments,

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
-from brain_tumor import entry
+from brain_tumor import composing, entry
 from brain_tumor.errors import InputError
 from brain_tumor.sweep import request as requests
 from brain_tumor.sweep.hooks import Hooks
@@ -222,7 +222,13 @@ def _check(request: requests.Request, config: DictConfig, loader: Any, hooks: Ho
         try:
             composed = loader.load_sweep_config(config, [*request.shared, *overrides(point)])
         except Exception as error:  # Hydra's and OmegaConf's: an unknown key, group or choice
-            raise InputError(f"{' '.join(overrides(point))}: {' '.join(str(error).split())[:300]}") from error
+            given = [*config.hydra.overrides.hydra, *request.shared, *overrides(point)]
+            problem = composing.problem(loader, config.hydra.job.config_name, given, error)
+            file = config.hydra.runtime.choices.get("sweep")
+            named = not request.label and problem.startswith(
+                tuple(f"{key}{end}" for key in config.sweep.space for end in ":=")
+            )
+            raise InputError(f"{problem} (a key of sweep={file})" if named else problem) from error
         hooks.check(_task(composed), request.settings)
 
 
