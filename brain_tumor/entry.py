@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from brain_tumor import interrupts
 from brain_tumor.command_line import as_typed, literal
+from brain_tumor.config.train import refusals
 from brain_tumor.errors import InputError
 from brain_tumor.models.backend import import_tensorflow
 
@@ -28,8 +29,8 @@ def conf_dir() -> Path:
 def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
     """Compose `config_name` from the command line and hand it to `task`.
 
-    An InputError becomes one line on stderr and exit code 2; Ctrl-C and SIGTERM end with 130 and 143 after `task`
-    has had its chance to clean up.
+    An InputError, and what cannot be composed, becomes one line on stderr and exit code 2; Ctrl-C and SIGTERM end with
+    130 and 143 after `task` has had its chance to clean up.
     """
     as_typed[:] = sys.argv[1:]
     multirun = any(argument in ("-m", "--multirun") for argument in sys.argv[1:])
@@ -38,11 +39,13 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
     def guarded_task(config: DictConfig) -> Any:
+        refusals.composed()
         logging.captureWarnings(True)
         with guarded():
             return task(config)
 
-    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(guarded_task)()
+    with guarded(), refusals.refusals(conf_dir(), config_name):
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(guarded_task)()
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Every file in conf/ composes and is typed; what is wrong is named in one line."""
 
+from functools import cache
+from itertools import product, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from brain_tumor.config.commands import EvaluateConfig, ExportConfig, LoggedData
+from brain_tumor.config.commands import EvaluateConfig, ExportConfig, LoggedData, PredictConfig
 from brain_tumor.config.sweep import SweepConfig
 from brain_tumor.config.train import HardwareConfig, TrainConfig
 from brain_tumor.config.validation import plain, typed
@@ -17,6 +19,19 @@ from brain_tumor.models.registry import BACKBONES
 from brain_tumor.sweep.sampling import make_pruner, make_sampler
 from brain_tumor.sweep.search_request import read
 from brain_tumor.sweep.space import overrides
+
+COMMANDS = ("train", "evaluate", "predict", "export", "audit", "app", "compare", "study")
+FILES = sorted(conf_dir().glob("*/**/*.yaml"))  # of groups
+# What the README.md of an experiment has its command say, after `python -m brain_tumor.train`.
+PUBLISHED = {
+    "default_run": "seeds=[0,1,2]",
+    "two_phase_b4": "data=kaggle model=effnet_b4 schedule=two_phase protocol=official",
+    "official": "data=folder model=effnet_lite0 data.image_size=128 seeds=[0,1,2] protocol=official",
+    "grouped": "data=folder data.patients=patients.csv data.calibration_fraction=null data.val_fraction=0.2 "
+    "model=effnet_lite0 data.image_size=160 schedule.all.epochs=12 protocol=grouped protocol.folds=5",
+    "sweep_finetune": "data=folder protocol=official data.subset=0.1 data.image_size=64 model=effnet_lite0 "
+    "schedule.head.epochs=5 schedule.head.learning_rate=1e-3",
+}
 
 
 def composed(name: str, *overrides: str) -> DictConfig:
@@ -35,12 +50,24 @@ def stems(group: str) -> list[str]:
     return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
 
 
-@pytest.mark.parametrize("group", ["model", "augment", "schedule", "tracking", "hardware"])
-def test_every_choice_of_a_group_is_typed(group: str) -> None:
-    for stem in stems(group):
-        config = typed(TrainConfig, task(f"{group}={stem}"))
-        name = getattr(getattr(config, group), "name", stem)
-        assert name == stem
+@cache
+def groups_of(command: str) -> list[str]:
+    """The groups of a command as its defaults list names them: GROUP, or GROUP@KEY."""
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return list(compose(command, return_hydra_config=True).hydra.runtime.choices)
+
+
+@pytest.mark.parametrize("group", sorted({str(each.parent.relative_to(conf_dir())) for each in FILES}))
+def test_every_file_of_a_group_composes_for_every_command_that_has_it_and_is_typed(group: str) -> None:
+    mounts = [(command, key) for command in COMMANDS for key in groups_of(command) if key.partition("@")[0] == group]
+    assert mounts
+    for stem, (command, key) in product(stems(group), mounts):
+        config = composed(command, f"{key}={stem}")
+        if command == "train" and group in ("model", "augment", "schedule", "tracking", "hardware"):
+            values = plain(config)
+            values.pop("sweep")
+            chosen = getattr(typed(TrainConfig, values), group)
+            assert getattr(chosen, "name", stem) == stem
 
 
 @pytest.mark.parametrize(("source", "default"), [("phantom", "official"), ("folder", "grouped"), ("kaggle", "grouped")])
@@ -54,12 +81,59 @@ def test_folds_of_the_phantom_are_drawn_over_its_subjects() -> None:
     assert typed(TrainConfig, task("protocol.folds=5")).protocol.name == "grouped"
 
 
-@pytest.mark.parametrize("source", ["phantom", "folder", "kaggle"])
+def test_phases_are_trained_in_the_order_of_the_schedule() -> None:
+    orders = {stem: list(task(f"schedule={stem}")["schedule"]) for stem in stems("schedule")}
+    two = ["head", "all"]
+    expected = {"fast": two, "finetune": two, "two_phase": two, "head_only": ["head"], "scratch": ["scratch"]}
+    assert orders == expected
+
+
+def test_a_tiny_run_is_small_in_everything() -> None:
+    small = ["model=cnn_baseline", "schedule=scratch", "augment=none", "data.image_size=32", "bootstrap=100"]
+    short = ["schedule.scratch.epochs=2", "schedule.scratch.warmup_epochs=0.5", "tracking.system_metrics=false"]
+    assert task("debug=tiny", "data=folder") == task(*small, *short, "data=folder")
+    assert task("debug=tiny") == task(*small, *short, "data=phantom_tiny")
+    assert typed(TrainConfig, task("debug=tiny")).data.phantom != typed(TrainConfig, task()).data.phantom
+
+
+@pytest.mark.parametrize("name", stems("experiment"))
+def test_an_experiment_is_its_command_in_one_word(name: str) -> None:
+    given = [] if name in ("default_run", "two_phase_b4") else ["data.root=DIR"]
+    given += ["data.patients=patients.csv"] if name == "grouped" else []
+    assert task(f"experiment={name}", *given) == task(*PUBLISHED[name].split(), *given)
+    typed(TrainConfig, task(f"experiment={name}", *given))
+
+
+def test_what_stands_beside_an_experiment_wins() -> None:
+    config = typed(TrainConfig, task("seed=3", "model=effnet_lite1", "experiment=official", "data.image_size=96"))
+    assert (config.seed, config.model.name, config.data.image_size) == (3, "effnet_lite1", 96)
+    assert config.protocol.name == "official"
+
+
+def test_maps_are_made_alike_by_every_command() -> None:
+    train = typed(TrainConfig, task("explain.layer=top_conv", "explain.views=2")).explain
+    other = ["model_uri=u", "explain.layer=top_conv", "explain.views=2"]
+    assert typed(EvaluateConfig, composed("evaluate", *other)).explain == train
+    assert (train.method, train.layer, train.views, train.sanity) == ("layercam", "top_conv", 2, False)
+    given = ["model_uri=u", "input=x", "explain=true", "maps.layer=top_conv", "maps.views=2"]
+    predict = typed(PredictConfig, composed("predict", *given))
+    assert predict.explain
+    assert (predict.maps.method, predict.maps.layer, predict.maps.views) == (train.method, train.layer, train.views)
+
+
+def test_only_where_lesions_are_known_may_maps_be_chosen_by_them() -> None:
+    explain = typed(TrainConfig, task("explain=auto")).explain
+    assert (explain.method, explain.layer, explain.views) == ("auto", "auto", 8)
+    with pytest.raises(InputError, match=r"maps\.method: input should be 'gradcam'"):
+        typed(PredictConfig, composed("predict", "model_uri=u", "input=x", "maps=auto"))
+
+
+@pytest.mark.parametrize("source", ["phantom", "phantom_tiny", "folder", "kaggle"])
 def test_every_source_is_typed_for_both_entries(source: str) -> None:
     train = typed(TrainConfig, task(f"data={source}", "data.root=x"))
     other = typed(EvaluateConfig, composed("evaluate", f"data={source}", "data.root=x", "model_uri=u"))
     assert train.data == other.data
-    assert train.data.source == source
+    assert train.data.source == source.removesuffix("_tiny")
 
 
 def test_evaluate_takes_the_logged_split_by_default() -> None:
@@ -114,10 +188,10 @@ def test_model_files_are_the_registry() -> None:
 
 def test_every_file_opens_with_what_it_is_and_a_command() -> None:
     for path in conf_dir().rglob("*.yaml"):
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").removeprefix("# @package _global_\n").splitlines()
         assert lines[0].startswith("# "), path
-        if path.name != "entry.yaml":
-            assert any("python -m brain_tumor." in line for line in lines if line.startswith("#")), path
+        opening = list(takewhile(lambda line: line.startswith("#"), lines))
+        assert any("python -m brain_tumor." in line for line in opening), path
 
 
 @pytest.mark.parametrize(

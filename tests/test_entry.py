@@ -117,7 +117,8 @@ def test_help_shows_the_groups(run: Callable[..., subprocess.CompletedProcess[st
     done = run("train", "--help")
     assert done.returncode == 0
     assert "model: cnn_baseline, effnet_b0" in done.stdout
-    assert "schedule: fast, finetune, head_only, scratch, two_phase" in done.stdout
+    assert "schedule: fast, finetune, head_only, scratch, two_phase\n" in done.stdout  # and no file that these share
+    assert "\ndata: folder, kaggle, logged, phantom, phantom_tiny\n" in done.stdout
 
 
 def test_cfg_prints_the_composition(run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
@@ -141,6 +142,7 @@ def test_cfg_prints_the_composition(run: Callable[..., subprocess.CompletedProce
         ),
         (["data.root=images"], "error: data.root=images is not read with data=phantom: add data=folder"),
         (["tracking.uri=mlruns"], "error: tracking.uri=mlruns is a plain folder"),
+        (["schedule=scratch", "schedule.all.epochs=3"], "error: schedule.all.epochs: schedule=scratch has no phase"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(

@@ -15,17 +15,7 @@ from brain_tumor import CLASSES
 from brain_tumor.config.train import ProtocolConfig
 
 OFFICIAL = ProtocolConfig(name="official")
-# A run of seconds: a small network on small images.
-TINY = (
-    "model=cnn_baseline",
-    "schedule=scratch",
-    "schedule.scratch.epochs=2",
-    "schedule.scratch.warmup_epochs=0.5",
-    "data.image_size=32",
-    "bootstrap=100",
-    "augment=none",
-    "tracking.system_metrics=false",
-)
+TINY = ("debug=tiny",)  # a run of seconds: a small network on small images, conf/debug/tiny.yaml
 
 
 def draw(label: int, rng: np.random.Generator, side: int = 40) -> np.ndarray:

@@ -55,6 +55,8 @@ class StudyRun:
             values = ", ".join(f"{name} {value:.4f}" for name, value in zip(names, trial.values, strict=True))
             print(f"best      trial {trial.number}: {values}{' (SYNTHETIC images)' if self.synthetic else ''}")
         again = [text for text in train_overrides(study, best) if not text.startswith("data.subset=")]
+        if self.config.data.subset is not None:  # typed, or of an experiment's file, which still stands in the line
+            again.append("data.subset=null")
         lines = [f"train it again, on all training data: {command('train')} {shlex.join(again)}"]
         tracking = self.config.tracking
         if tracking.register:

@@ -13,6 +13,7 @@ from brain_tumor.serving.registered_model import RegisteredModel
 from brain_tumor.tracking.runs import git_tags, log_config, log_environment, log_split, log_table
 
 GROUPS = ("data", "model", "augment", "schedule", "hardware")
+OPTIONAL_GROUPS = ("experiment", "debug")  # logged where one of their files was chosen
 
 
 def run_name(composed: Composition, split: Split) -> str:
@@ -70,6 +71,7 @@ def parameters(composed: Composition) -> dict[str, Any]:
     """The headline parameters and the overridden ones; the rest is in the configuration artifact."""
     config = composed.config
     headline: dict[str, Any] = {group: composed.choices[group] for group in GROUPS}
+    headline |= {group: composed.choices[group] for group in OPTIONAL_GROUPS if composed.choices.get(group)}
     headline |= {
         "data.image_size": image_size(config),
         "model.weights": config.model.weights,
