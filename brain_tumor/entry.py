@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from brain_tumor import interrupts
 from brain_tumor.command_line import as_typed, literal
-from brain_tumor.config.train import refusals
+from brain_tumor.config.refusals import composed, refusals
 from brain_tumor.errors import InputError
 from brain_tumor.models.backend import import_tensorflow
 
@@ -39,12 +39,12 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
     def guarded_task(config: DictConfig) -> Any:
-        refusals.composed()
+        composed()
         logging.captureWarnings(True)
         with guarded():
             return task(config)
 
-    with guarded(), refusals.refusals(conf_dir(), config_name):
+    with guarded(), refusals(conf_dir(), config_name):
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(guarded_task)()
 
 

@@ -14,7 +14,7 @@ from hydra.utils import get_class
 from omegaconf import DictConfig
 
 from brain_tumor import entry
-from brain_tumor.config.train import refusals
+from brain_tumor.config.refusals import composed
 
 
 class OptunaStudySweeper(Sweeper):
@@ -38,7 +38,7 @@ class OptunaStudySweeper(Sweeper):
         assert self.config is not None
         assert self.hydra_context is not None
         assert self.launcher is not None
-        refusals.composed()
+        composed()
         with entry.guarded():
             return sweep(
                 arguments,

@@ -122,7 +122,7 @@ def test_maps_are_made_alike_by_every_command() -> None:
 
 
 def test_only_where_lesions_are_known_may_maps_be_chosen_by_them() -> None:
-    explain = typed(TrainConfig, task("explain=auto")).explain
+    explain = typed(TrainConfig, task("maps@explain=auto")).explain
     assert (explain.method, explain.layer, explain.views) == ("auto", "auto", 8)
     with pytest.raises(InputError, match=r"maps\.method: input should be 'gradcam'"):
         typed(PredictConfig, composed("predict", "model_uri=u", "input=x", "maps=auto"))

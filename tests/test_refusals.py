@@ -11,9 +11,10 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
+from omegaconf import DictConfig
 
+from brain_tumor.config.refusals import FULL_ERROR, composed, refusals
 from brain_tumor.config.sweep import SweepConfig
-from brain_tumor.config.train import refusals
 from brain_tumor.config.validation import plain, typed
 from brain_tumor.entry import conf_dir
 from brain_tumor.errors import InputError
@@ -24,9 +25,13 @@ from brain_tumor.sweep.sweeper import _check
 
 def start(monkeypatch: pytest.MonkeyPatch, command: str, *arguments: str) -> None:
     """Start a command as `entry.run` does, whose work must not begin."""
+
+    def work(config: DictConfig) -> None:
+        raise AssertionError("it has begun")
+
     monkeypatch.setattr("sys.argv", [command, *arguments])
-    with refusals.refusals(conf_dir(), command):
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=command)(pytest.fail)()
+    with refusals(conf_dir(), command):
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=command)(work)()
 
 
 REFUSED = {
@@ -51,7 +56,7 @@ REFUSED = {
     "train model=nope seed=1,2 -m": "model=nope is none of ",
     "train hydra.job.num=1,2 -m": "hydra.job.num=1,2: Sweeping over Hydra's configuration is not supported",
     "train --cfg job -m": "Only one of --run, --multirun, --cfg",
-    "train --config-dir /nowhere seed=1": "Additional config directory '/nowhere' not found",
+    "train --config-dir no/such/folder seed=1": "no/such/folder' not found",
     "study data=folder": "data=folder: this command has no group data; it has none",
     "app data=folder": "data=folder: this command has no group data; it has tracking",
     "predict maps=nope": "maps=nope is none of auto, gradcam, layercam",
@@ -64,22 +69,22 @@ def test_what_does_not_compose_is_one_line(line: str, message: str, monkeypatch:
         start(monkeypatch, *line.split())
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert refusals.FULL_ERROR not in os.environ
+    assert FULL_ERROR not in os.environ
 
 
 def test_who_asks_for_hydras_own_words_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(refusals.FULL_ERROR, "1")
+    monkeypatch.setenv(FULL_ERROR, "1")
     with pytest.raises(ConfigCompositionException, match="Could not override 'sed'"):
         start(monkeypatch, "train", "sed=3")
-    assert os.environ[refusals.FULL_ERROR] == "1"
+    assert os.environ[FULL_ERROR] == "1"
 
 
 def test_what_a_command_raises_itself_stays_as_it_is() -> None:
     def command() -> None:
-        with refusals.refusals(conf_dir(), "train"):
-            assert os.environ[refusals.FULL_ERROR] == "1"
-            refusals.composed()
-            assert refusals.FULL_ERROR not in os.environ
+        with refusals(conf_dir(), "train"):
+            assert os.environ[FULL_ERROR] == "1"
+            composed()
+            assert FULL_ERROR not in os.environ
             raise ValueError("its own")
 
     with pytest.raises(ValueError, match="its own"):

@@ -20,8 +20,8 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
 from brain_tumor.command_line import as_typed
+from brain_tumor.config.refusals import problem
 from brain_tumor.config.sweep import SweepConfig
-from brain_tumor.config.train import refusals
 from brain_tumor.config.validation import plain, typed
 from brain_tumor.errors import InputError
 from brain_tumor.sweep import search_request as requests
@@ -224,12 +224,12 @@ def _check(request: requests.Request, config: DictConfig, loader: Any, hooks: Ho
             composed = loader.load_sweep_config(config, [*request.shared, *overrides(point)])
         except Exception as error:  # Hydra's and OmegaConf's: an unknown key, group or choice
             given = [*config.hydra.overrides.hydra, *request.shared, *overrides(point)]
-            problem = refusals.problem(loader, config.hydra.job.config_name, given, error)
+            said = problem(loader, config.hydra.job.config_name, given, error)
             file = config.hydra.runtime.choices.get("sweep")
-            named = not request.label and problem.startswith(
+            named = not request.label and said.startswith(
                 tuple(f"{key}{end}" for key in config.sweep.space for end in ":=")
             )
-            raise InputError(f"{problem} (a key of sweep={file})" if named else problem) from error
+            raise InputError(f"{said} (a key of sweep={file})" if named else said) from error
         hooks.check(_task(composed), request.settings)
 
 
