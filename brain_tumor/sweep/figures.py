@@ -12,24 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib
+import matplotlib.dates
 import optuna
+from matplotlib import pyplot
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from brain_tumor import NOTICE
 from brain_tumor.evaluation.drawing import save
 from brain_tumor.lazy import lazy
+from brain_tumor.sweep.importances import EVALUATOR, evaluator, importances, snapshot, with_pruned
 from brain_tumor.sweep.summary import (
-    EVALUATOR,
-    evaluator,
-    importances,
     is_scored,
     metric_names,
     quiet,
     short_names,
-    snapshot,
-    with_pruned,
 )
 
 plotly = lazy("plotly")
@@ -128,8 +125,8 @@ def _write_png(plot: Plot, title: str, path: Path) -> None:
 
     logging.getLogger("matplotlib.category").setLevel(logging.WARNING)  # it remarks on choices that are numbers
     # Optuna draws through pyplot, and sets a style for the whole process.
-    with matplotlib.pyplot.rc_context():
-        before = set(matplotlib.pyplot.get_fignums())
+    with pyplot.rc_context():
+        before = set(pyplot.get_fignums())
         try:
             axes = plot.make(optuna.visualization.matplotlib)
             axes = list(axes.ravel()) if hasattr(axes, "ravel") else [axes]
@@ -137,8 +134,8 @@ def _write_png(plot: Plot, title: str, path: Path) -> None:
             _arrange(plot, figure, axes, title)
             save(figure, path)
         finally:
-            for number in set(matplotlib.pyplot.get_fignums()) - before:
-                matplotlib.pyplot.close(number)
+            for number in set(pyplot.get_fignums()) - before:
+                pyplot.close(number)
 
 
 def _arrange(plot: Plot, figure: Any, axes: Sequence[Any], title: str) -> None:

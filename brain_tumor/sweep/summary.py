@@ -1,15 +1,14 @@
 """What a study has come to: its trials as a table, counts, the best, what mattered, what it cost, what is left."""
 
-import copy
 import math
 import re
 import shlex
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import optuna
@@ -20,9 +19,6 @@ from optuna.trial import FrozenTrial, TrialState
 from brain_tumor.sweep.space import text_of
 from brain_tumor.sweep.study import was_lost
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 NAMES = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
@@ -31,9 +27,6 @@ NAMES = {
     TrialState.WAITING: "waiting",
 }
 FINISHED = ("complete", "pruned", "failed")
-FEWEST_FOR_IMPORTANCES = 8  # trials with a value; of fewer, the better ones are too few to differ from the rest
-MOST_FOR_IMPORTANCES = 1000  # of them, the latest: a second or two
-EVALUATOR = "PED-ANOVA"
 
 
 @dataclass(frozen=True)
@@ -51,15 +44,6 @@ class Counts:
     @property
     def finished(self) -> int:
         return self.complete + self.pruned + self.failed
-
-
-@dataclass(frozen=True)
-class Importances:
-    """Which parameters decided whether a trial got among the best; the shares add up to 1, the largest first."""
-
-    evaluator: str
-    trials: int  # that they come from
-    shares: dict[str, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +88,7 @@ def state_of(trial: FrozenTrial) -> str:
     return NAMES[trial.state]
 
 
-def table(study: Study) -> "pd.DataFrame":
+def table(study: Study) -> pd.DataFrame:
     """One row per trial, by number.
 
     Columns: number (int), state (as of `state_of`), a float per metric (of a pruned trial its last report), step (the
@@ -159,71 +143,6 @@ def chosen_trial(study: Study) -> FrozenTrial | None:
 def is_scored(trial: FrozenTrial) -> bool:
     """Whether a trial is complete with finite values."""
     return trial.state == TrialState.COMPLETE and all(math.isfinite(value) for value in trial.values)
-
-
-def importances(study: Study) -> Importances | None:
-    """How much each parameter decided, of the latest `MOST_FOR_IMPORTANCES` trials with a value; None with too few.
-
-    A pruned trial counts with its last report: a study that prunes well has few complete ones.
-    PED-ANOVA (arXiv 2304.10255; for conditional spaces 2601.20800) compares where the best trials lie (see
-    `evaluator`) with where all lie; of several objectives, those nearest to the Pareto front are the best.
-    """
-    trials = [trial for trial in with_pruned(study).get_trials(deepcopy=False) if is_scored(trial)]
-    trials = trials[-MOST_FOR_IMPORTANCES:]
-    if len(trials) < FEWEST_FOR_IMPORTANCES or not any(trial.params for trial in trials):
-        return None
-    with quiet():
-        found = optuna.importance.get_param_importances(
-            snapshot(study, trials), evaluator=evaluator(len(trials)), normalize=False
-        )
-    total = sum(found.values())
-    if not total > 0:
-        return None
-    shares = {key: value / total for key, value in sorted(found.items(), key=lambda item: -item[1])}
-    return Importances(EVALUATOR, len(trials), shares)
-
-
-def evaluator(trials: int) -> "optuna.importance.PedAnovaImportanceEvaluator":
-    """PED-ANOVA on the best tenth of so many trials; where that is fewer than five, on five, but at most half."""
-    return optuna.importance.PedAnovaImportanceEvaluator(target_quantile=min(0.5, max(0.1, 5 / trials)))
-
-
-def with_pruned(study: Study) -> Study:
-    """A copy of a study in which the trials that were pruned are complete, with the value of their last report."""
-    trials = []
-    for trial in study.get_trials(deepcopy=False):
-        if trial.state == TrialState.PRUNED and trial.values:
-            trial = copy.copy(trial)
-            trial.state = TrialState.COMPLETE
-        trials.append(trial)
-    return snapshot(study, trials)
-
-
-def snapshot(study: Study, trials: Sequence[FrozenTrial], names: Mapping[str, str] | None = None) -> Study:
-    """A copy of a study in memory, with these trials numbered anew from 0 and their parameters renamed by `names`.
-
-    Trials whose values are not finite stand in it as failed.
-    """
-    names = names or {}
-    with quiet():
-        copied = optuna.create_study(
-            study_name=study.study_name,
-            directions=study.directions,
-            storage=optuna.storages.InMemoryStorage(),
-            sampler=optuna.samplers.RandomSampler(),
-        )
-        copied.set_metric_names(metric_names(study))
-    for trial in trials:
-        fresh = copy.copy(trial)
-        fresh.distributions = {names.get(key, key): allowed for key, allowed in trial.distributions.items()}
-        fresh.params = {names.get(key, key): value for key, value in trial.params.items()}
-        fresh.user_attrs = {
-            key: trial.user_attrs[key] for key in ("reason", "seconds", "run_id") if trial.user_attrs.get(key)
-        }
-        if trial.state == TrialState.COMPLETE and not is_scored(trial):
-            fresh.values, fresh.state = None, TrialState.FAIL
-        copied.add_trial(fresh)
-    return copied
 
 
 def metric_names(study: Study) -> list[str]:

@@ -8,11 +8,10 @@ from typing import Any
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from brain_tumor.sweep.importances import FEWEST_FOR_IMPORTANCES, importances
 from brain_tumor.sweep.summary import (
-    FEWEST_FOR_IMPORTANCES,
     FINISHED,
     Summary,
-    importances,
     metric_names,
     parameter_keys,
     short_names,

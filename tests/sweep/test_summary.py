@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import TrialState
 from studies import BLOCKS, RATE, START, UNFREEZE, empty, many, mixed, trial
 
-from brain_tumor.sweep import summary
+from brain_tumor.sweep import importances, summary
 
 
 def test_the_table_has_every_trial_with_its_state() -> None:
@@ -54,7 +54,7 @@ def test_a_study_without_trials() -> None:
     assert (found.counts, found.best, found.seconds) == (summary.Counts(), [], 0)
     assert (found.seconds_left, found.last_activity) == (None, None)
     assert summary.table(empty()).shape == (0, 8)
-    assert summary.importances(empty()) is None
+    assert importances.importances(empty()) is None
 
 
 def test_a_study_that_only_failed() -> None:
@@ -62,7 +62,7 @@ def test_a_study_that_only_failed() -> None:
     study.add_trials([trial(index, TrialState.FAIL, reason="no memory") for index in range(20)])
     found = summary.summarize(study)
     assert (found.best, found.counts.failed, found.seconds_left) == ([], 20, 0)
-    assert summary.importances(study) is None
+    assert importances.importances(study) is None
 
 
 def test_values_that_are_no_numbers_are_never_best() -> None:
@@ -89,7 +89,7 @@ def test_the_pareto_front_is_optunas() -> None:
 
 @pytest.mark.parametrize("directions", [("maximize",), ("minimize",)])
 def test_importances_find_the_parameter_that_decides(directions: tuple[str, ...]) -> None:
-    found = summary.importances(many(60, directions))
+    found = importances.importances(many(60, directions))
     assert found is not None
     assert (found.evaluator, found.trials) == ("PED-ANOVA", 60)
     assert next(iter(found.shares)) == RATE
@@ -98,13 +98,13 @@ def test_importances_find_the_parameter_that_decides(directions: tuple[str, ...]
 
 
 def test_importances_of_several_objectives_and_of_too_few_trials() -> None:
-    found = summary.importances(many(60, ("maximize", "minimize")))
+    found = importances.importances(many(60, ("maximize", "minimize")))
     assert found is not None
     assert set(found.shares) == {RATE, UNFREEZE, BLOCKS}
-    assert summary.importances(many(summary.FEWEST_FOR_IMPORTANCES - 1)) is None
+    assert importances.importances(many(importances.FEWEST_FOR_IMPORTANCES - 1)) is None
     same = empty()
     same.add_trials([trial(index, values=[0.5]) for index in range(20)])
-    assert summary.importances(same) is None  # nothing decides anything
+    assert importances.importances(same) is None  # nothing decides anything
 
 
 def test_pruned_trials_decide_with_their_last_report() -> None:
@@ -113,17 +113,17 @@ def test_pruned_trials_decide_with_their_last_report() -> None:
         if each.number % 4:
             each.state, each.intermediate_values = optuna.trial.TrialState.PRUNED, {1: each.value}
         study.add_trial(each)
-    found = summary.importances(study)
+    found = importances.importances(study)
     assert found is not None
     assert (found.trials, next(iter(found.shares))) == (60, RATE)
-    copied = summary.with_pruned(study)
+    copied = importances.with_pruned(study)
     assert [each.value for each in copied.trials] == [each.value for each in many(60).trials]
     assert study.trials[1].state == optuna.trial.TrialState.PRUNED
 
 
 def test_importances_are_of_the_latest_trials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(summary, "MOST_FOR_IMPORTANCES", 30)
-    found = summary.importances(many(60))
+    monkeypatch.setattr(importances, "MOST_FOR_IMPORTANCES", 30)
+    found = importances.importances(many(60))
     assert found is not None
     assert found.trials == 30
 
