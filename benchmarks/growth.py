@@ -103,7 +103,7 @@ def epoch(count: int) -> dict[str, float]:
     from brain_tumor.config.train import AugmentConfig
     from brain_tumor.config.validation import typed
     from brain_tumor.data.augment import build
-    from brain_tumor.data.batches import steps_per_epoch, train_batches
+    from brain_tumor.data.batches import Examples, steps_per_epoch, train_batches
     from brain_tumor.models.backend import start_tensorflow
 
     start_tensorflow(THREADS)
@@ -118,15 +118,8 @@ def epoch(count: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as scratch:
         pixels = stored(written(count, Path(scratch)), Path(scratch) / "cache")
         peak, clock = Peak(), Clock()
-        stream = train_batches(
-            pixels,
-            np.arange(count),
-            (np.arange(count) % 4).astype(np.int32),
-            batch_size=32,
-            seed=0,
-            augment=augment,
-            workers=THREADS,
-        )
+        examples = Examples(pixels, np.arange(count), (np.arange(count) % 4).astype(np.int32))
+        stream = train_batches(examples, batch_size=32, seed=0, augment=augment, workers=THREADS)
         learning.fit(stream, steps_per_epoch=steps_per_epoch(count, 32), shuffle=False, verbose=0)
         wall, processor = clock.spent()
         stream.close()

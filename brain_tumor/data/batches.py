@@ -1,6 +1,7 @@
 """Training batches: one endless stream, the same whatever the number of workers and wherever it starts."""
 
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
@@ -15,22 +16,23 @@ from brain_tumor.data.prefetch import worked_ahead
 Batch = tuple[NDArray[Any], NDArray[np.int32]] | tuple[NDArray[Any], NDArray[np.int32], NDArray[np.float32]]
 
 
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """n training images: rows of `pixels` with their labels."""
+
+    pixels: Pixels  # (U, S, S, 3) RGB 0..255; may be mapped from disk
+    rows: NDArray[np.int64]  # (n,): the picture in `pixels` of each
+    labels: NDArray[np.int32]  # (n,): its class
+    weights: NDArray[np.float32] | None = None  # (n,): of each in the loss; None: all alike
+
+
 def steps_per_epoch(images: int, batch_size: int) -> int:
     """Batches that hold all images once; the last one may be smaller."""
     return -(-images // batch_size)
 
 
 def train_batches(
-    pixels: Pixels,
-    rows: NDArray[np.int64],
-    labels: NDArray[np.int32],
-    *,
-    batch_size: int,
-    seed: int,
-    augment: Augment,
-    workers: int,
-    first_epoch: int = 0,
-    weights: NDArray[np.float32] | None = None,
+    examples: Examples, *, batch_size: int, seed: int, augment: Augment, workers: int, first_epoch: int = 0
 ) -> Generator[Batch, None, None]:
     """Shuffled, augmented batches, epoch after epoch without end.
 
@@ -38,27 +40,25 @@ def train_batches(
     starts at epoch k goes on as the uninterrupted one. Closing the generator (`.close()`) ends its threads.
 
     Args:
-        pixels: (U, S, S, 3) RGB 0..255; may be mapped from disk.
-        rows: (n,): the picture in `pixels` of each training image.
-        labels: (n,): its class.
+        examples: what is learned from.
         batch_size: images a batch.
         seed: of the order; `augment` brings its own.
-        augment: called with a picture, the epoch and the image's position in `rows`.
+        augment: called with a picture, the epoch and the image's position among the examples.
         workers: threads; each makes whole batches, two batches a thread ahead of the consumer.
         first_epoch: 0 for a new stream.
-        weights: (n,): of each image in the loss; None: all alike.
 
     Yields:
-        images uint8 (B, S, S, 3), labels int32 (B,) and, where `weights` are given, those (B,); B = batch_size but for
+        images uint8 (B, S, S, 3), labels int32 (B,) and, where examples have weights, those (B,); B = batch_size but for
         an epoch's last batch.
     """
 
     def make(task: tuple[int, NDArray[np.int64]]) -> Batch:
         epoch, indices = task
-        images = np.stack([augment(np.array(pixels[rows[index]]), epoch, int(index)) for index in indices])
-        return _batch(images, labels, weights, indices)
+        pictures = (np.array(examples.pixels[examples.rows[index]]) for index in indices)
+        images = np.stack([augment(each, epoch, int(index)) for each, index in zip(pictures, indices, strict=True)])
+        return _batch(images, examples.labels, examples.weights, indices)
 
-    yield from worked_ahead(make, _tasks(len(rows), batch_size, seed, first_epoch), workers)
+    yield from worked_ahead(make, _tasks(len(examples.rows), batch_size, seed, first_epoch), workers)
 
 
 def feature_batches(

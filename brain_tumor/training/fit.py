@@ -23,6 +23,17 @@ from brain_tumor.training.stage import Stage, TrainingSet, Validate, make_stage
 from brain_tumor.training.xla import compilable, xla_pays
 
 
+@dataclass(frozen=True)
+class Bookkeeping:
+    """What is measured, told and kept after every epoch."""
+
+    monitor: str  # of the `val/*` metrics, the one that picks the best epoch
+    validate: Validate  # gives these metrics
+    folder: Path  # of the checkpoints
+    on_epoch: Callable[[dict[str, Any]], None]  # is told of every finished epoch's row
+    logged: int = 0  # but of the first ones that it has been told of
+
+
 @dataclass(frozen=True, eq=False)
 class TrainedRun:
     """A model with the weights of its best epoch, and how it got there."""
@@ -36,28 +47,23 @@ def fit(
     model: keras.Model,
     training: TrainingSet,
     schedule: Mapping[str, PhaseConfig],
+    books: Bookkeeping,
     *,
     seed: int,
-    monitor: str,
-    validate: Validate,
-    folder: Path,
-    on_epoch: Callable[[dict[str, Any]], None],
-    logged: int = 0,
     execution: Execution = Execution(),  # noqa: B008, it is frozen
 ) -> TrainedRun:
-    """Train `model` through the phases of `schedule`, going on from what `folder` holds of an interrupted run.
+    """Train `model` through the phases of `schedule`, going on from what the checkpoints of an interrupted run hold.
 
-    Every phase starts from the best weights so far. `validate` gives the `val/*` metrics, `monitor` names the one that
-    picks the best epoch, `on_epoch` is told of every finished epoch's row but the first `logged` ones, `execution` says
-    how steps are computed, whatever it was before an interruption. Raises InputError if the loss diverges, a phase
-    unfreezes more blocks than there are, or features cannot be stored; KeyboardInterrupt passes through, with every
-    finished epoch on disk.
+    Every phase starts from the best weights so far. `execution` says how steps are computed, whatever it was before an
+    interruption. Raises InputError if the loss diverges, a phase unfreezes more blocks than there are, or features
+    cannot be stored; KeyboardInterrupt passes through, with every finished epoch on disk.
     """
+    folder, monitor = books.folder, books.monitor
     built, alone = as_built(model), predictor(model)
     compute_in(model, execution.precision)
     history = checkpoint.read_history(folder)
-    for row in history[logged:]:  # the process died between the checkpoint and the tracking of an epoch
-        on_epoch(row)
+    for row in history[books.logged :]:  # the process died between the checkpoint and the tracking of an epoch
+        books.on_epoch(row)
     for index, (name, phase) in enumerate(schedule.items()):
         past = [row for row in history if row["phase"] == name]
         later = [row for row in history if row["phase"] in list(schedule)[index + 1 :]]
@@ -67,11 +73,11 @@ def fit(
         if history:  # also for the features of a phase that goes on: its backbone is as it was
             checkpoint.load_best(folder, model, best_step(history, monitor))
         began = len(history) - len(past)
-        stage = make_stage(model, training, name, phase, seed=seed, began=began, alone=alone, validate=validate)
+        stage = make_stage(model, training, name, phase, seed=seed, began=began, alone=alone, validate=books.validate)
         stage = _executed(stage, name, phase, execution, images=len(training.rows), done=len(past), epoch=len(history))
         if past:
             checkpoint.load_last(folder, model, stage.model.optimizer)
-        callbacks = _callbacks(name, phase, history, past, len(training.rows), monitor, stage, model, folder, on_epoch)
+        callbacks = _callbacks(name, phase, stage, model, books, history, images=len(training.rows))
         with compilable(name, execution.jit_compile):
             _fit_stage(stage, phase, images=len(training.rows), done=len(past), epoch=len(history), callbacks=callbacks)
     checkpoint.load_best(folder, model, best_step(history, monitor))
@@ -139,15 +145,14 @@ def _fit_stage(
 def _callbacks(
     name: str,
     phase: PhaseConfig,
-    history: History,
-    past: History,
-    images: int,
-    monitor: str,
     stage: Stage,
     model: keras.Model,
-    folder: Path,
-    on_epoch: Callable[[dict[str, Any]], None],
+    books: Bookkeeping,
+    history: History,
+    *,
+    images: int,
 ) -> list[keras.callbacks.Callback]:
+    past = [row for row in history if row["phase"] == name]
     swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=True) if phase.weight_averaging else None
     watchers = _watchers(phase)
     steps = steps_per_epoch(images, phase.batch_size)
@@ -159,7 +164,7 @@ def _callbacks(
         Record(history, name, images=images, validate=stage.validate),
         *watchers,
         Replay(past, watchers, plateau) if past else None,
-        Checkpoint(folder, model, history, monitor=monitor, swap=swap, on_epoch=on_epoch),
+        Checkpoint(books.folder, model, history, monitor=books.monitor, swap=swap, on_epoch=books.on_epoch),
     ]
     return [callback for callback in callbacks if callback is not None]
 

@@ -25,7 +25,7 @@ from brain_tumor.models.backend import execution_of
 from brain_tumor.models.classifier import build_classifier
 from brain_tumor.models.hardware import Execution, piece_size
 from brain_tumor.training.distribute import make_strategy
-from brain_tumor.training.fit import TrainedRun, fit
+from brain_tumor.training.fit import Bookkeeping, TrainedRun, fit
 from brain_tumor.training.freezing import unfrozen_blocks
 from brain_tumor.training.stage import TrainingSet
 
@@ -106,11 +106,7 @@ def train_model(
         prepared.model,
         prepared.training,
         config.schedule,
+        Bookkeeping(config.monitor, validate, folder, on_epoch, logged),
         seed=config.seed,
-        monitor=config.monitor,
-        validate=validate,
-        folder=folder,
-        on_epoch=on_epoch,
-        logged=logged,
         execution=prepared.execution,
     )

@@ -12,7 +12,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from brain_tumor.config.train import PhaseConfig
 from brain_tumor.data.augment import Augment
-from brain_tumor.data.batches import feature_batches, train_batches
+from brain_tumor.data.batches import Examples, feature_batches, train_batches
 from brain_tumor.data.cache import cache_folder
 from brain_tumor.data.pixels import Pixels
 from brain_tumor.training.batch_norm import learning_model
@@ -65,9 +65,9 @@ def make_stage(
     """
     weights = _weights(training, phase)
     if phase.feature_views is None:
-        stream = partial(
-            _pictures, training, training.augment[name], weights=weights, batch_size=phase.batch_size, seed=seed
-        )
+        examples = Examples(training.pixels, training.rows, training.labels, weights)
+        augment, workers = training.augment[name], training.workers
+        stream = partial(_pictures, examples, augment, workers, batch_size=phase.batch_size, seed=seed)
         return Stage(learning_model(model), stream, lambda: validate(alone, training.pixels, training.val_rows))
     views, shown = _features(alone, training, name, phase.feature_views, began)
     with model.distribute_strategy.scope():
@@ -89,24 +89,15 @@ def make_stage(
 
 
 def _pictures(
-    training: TrainingSet,
-    augment: Augment,
-    first_epoch: int,
-    *,
-    weights: NDArray[np.float32] | None,
-    batch_size: int,
-    seed: int,
+    examples: Examples, augment: Augment, workers: int, first_epoch: int, *, batch_size: int, seed: int
 ) -> Stream:
     return train_batches(
-        training.pixels,
-        training.rows,
-        training.labels,
+        examples,
         batch_size=batch_size,
         seed=seed,
         augment=augment,
-        workers=training.workers,
+        workers=workers,
         first_epoch=first_epoch,  # counted over all phases, so that no two see the same augmentation
-        weights=weights,
     )
 
 

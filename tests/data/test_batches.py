@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from brain_tumor.config.train import AugmentConfig
 from brain_tumor.data.augment import build
-from brain_tumor.data.batches import steps_per_epoch, train_batches
+from brain_tumor.data.batches import Examples, steps_per_epoch, train_batches
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 3)).astype(np.uint8)
 ROWS = np.arange(29, 6, -1)  # 23 images
@@ -25,7 +25,7 @@ def same(image: NDArray[np.uint8], epoch: int, index: int) -> NDArray[np.uint8]:
 def stream(**changes: Any) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int32]]]:
     flips = AugmentConfig("x", {"HorizontalFlip": {"p": 0.5}, "GaussNoise": {"p": 0.5}})
     options = {"batch_size": 5, "seed": 3, "augment": build(flips, 3), "workers": 1}
-    return train_batches(PIXELS, ROWS, LABELS, **(options | changes))
+    return train_batches(Examples(PIXELS, ROWS, LABELS, changes.pop("weights", None)), **(options | changes))
 
 
 def take(count: int, **changes: Any) -> list[tuple[NDArray[np.uint8], NDArray[np.int32]]]:
@@ -118,6 +118,6 @@ def test_steps_per_epoch(images: int, batch_size: int, steps: int) -> None:
 
 
 def test_no_images_is_an_error() -> None:
-    empty = train_batches(PIXELS, ROWS[:0], LABELS[:0], batch_size=5, seed=0, augment=same, workers=1)
+    empty = train_batches(Examples(PIXELS, ROWS[:0], LABELS[:0]), batch_size=5, seed=0, augment=same, workers=1)
     with pytest.raises(ValueError, match="no training images"):
         next(empty)
