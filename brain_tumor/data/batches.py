@@ -48,8 +48,8 @@ def train_batches(
         first_epoch: 0 for a new stream.
 
     Yields:
-        images uint8 (B, S, S, 3), labels int32 (B,) and, where examples have weights, those (B,); B = batch_size but for
-        an epoch's last batch.
+        images uint8 (B, S, S, 3), labels int32 (B,) and, where the examples have weights, those (B,); B = batch_size
+        but for an epoch's last batch.
     """
 
     def make(task: tuple[int, NDArray[np.int64]]) -> Batch:

@@ -39,12 +39,8 @@ def build(page: Page, waiting: int) -> gr.Blocks:
         with gr.Row(elem_id="bt-parts"):
             with gr.Column(elem_id="bt-files-part"):
                 gr.Markdown("## Files")
-                drop = gr.File(
-                    label="Pictures, DICOM or NIfTI files",
-                    file_count="multiple",
-                    height=150,
-                    elem_id="bt-drop",
-                )
+                names = "Pictures, DICOM or NIfTI files"
+                drop = gr.File(label=names, file_count="multiple", height=150, elem_id="bt-drop")
                 gr.HTML(render.limits(page.files, page.allowed), elem_id="bt-limits")
                 excess = gr.Button("Too much", elem_id="bt-excess")  # not shown: the page's script presses it
                 sizes = [gr.Number(visible=False) for _ in range(2)]
