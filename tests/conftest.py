@@ -11,7 +11,9 @@
 """
 
 import os
+import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -75,3 +77,14 @@ def run(tmp_path: Path) -> Run:
 def spawn(tmp_path: Path) -> Run:
     """Run a command in this test's own folder and a process of its own, see `toy.spawn`."""
     return partial(toy.spawn, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the wheel of this checkout installs."""
+    place = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(place)]
+    subprocess.run([*build, str(Path(__file__).parents[1])], check=True, capture_output=True, timeout=300)
+    [wheel] = place.glob("*.whl")
+    shutil.unpack_archive(wheel, place / "site", "zip")
+    return place / "site"

@@ -18,6 +18,7 @@ from brain_tumor.config import ProtocolConfig
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 OFFICIAL = ProtocolConfig(name="official")
 # A run of seconds: a small network on small images.
@@ -121,6 +122,13 @@ def client(folder: Path) -> "MlflowClient":
 
     uri = f"sqlite:///{folder}/mlruns/mlflow.db"
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def runs_in(folder: Path) -> "list[Run]":
+    """All runs of the store in `folder/mlruns`, the first started first."""
+    store = client(folder)
+    experiments = [each.experiment_id for each in store.search_experiments()]
+    return list(store.search_runs(experiments, order_by=["attributes.start_time"]))
 
 
 def in_store(folder: Path, expression: str) -> object:
