@@ -142,18 +142,21 @@ def test_two_first_runs_at_once(bars: Callable[..., Path], tmp_path: Path) -> No
     assert sorted(int(each.version) for each in versions) == [1, 2]
 
 
+@pytest.mark.slow
 def test_a_multirun_opens_no_test_part(run: Run, bars: Callable[..., Path], tmp_path: Path) -> None:
-    data = bars("data", train=12)
-    done = run("train", "-m", "data=folder", f"data.root={data}", *TINY, "seed=0,1")
+    done = run("train", "-m", "data=folder", f"data.root={bars(train=12)}", *TINY, "seed=0,1")
     assert done.returncode == 0, done.stderr
     found = [list(each.data.metrics) for each in runs_in(tmp_path / "work")]
     assert sum("val/accuracy" in names for names in found) == 2
     assert not any(name.startswith("test/") for names in found for name in names)
 
+
+def test_what_no_trial_could_train_is_one_line_before_the_first(run: Run, bars: Callable[..., Path]) -> None:
+    data = bars(train=12)
     bad = run("train", "-m", "data=folder", f"data.root={data}", *TINY, "schedule.scratch.unfreeze=all,head")
     assert bad.returncode == 2
     assert "freezes a backbone that has no trained weights" in bad.stderr
-    assert len(bad.stderr.strip().splitlines()) == 1  # before the first trial
+    assert len(bad.stderr.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize(
