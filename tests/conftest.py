@@ -1,15 +1,60 @@
-"""Small generated images that a network can tell apart, and the commands as a user types them."""
+"""What every test may use; the first that fits is the one to take.
+
+- `trained`: one small run for all tests of the session, to look at.
+- `trained_copy`: a copy of it for a file's tests, to run commands on, all of which add to its store; a test that
+  needs one alone takes `trained.copy(tmp_path)`.
+- `bars`: small generated images that a network can tell apart, for tests that train another run.
+- `run`: a command as a user types it, in this process: what it printed, its exit code.
+- `spawn`: the same in a process of its own, which takes 10 s to import TensorFlow and MLflow: where the process itself
+  is what is tested. `toy.start` starts one and leaves it running, to be stopped or killed.
+- `toy.client`: what a store holds.
+"""
 
 import os
+import shutil
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
-from toy import call, draw_folders
 
+# Read when the libraries are imported, before any command is called.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+
+import stores
+import toy
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of a test session share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick(shared: Path) -> Iterator[None]:
+    """What libraries make when they are first used, made once: MLflow's tables, and matplotlib's list of fonts."""
+    os.environ.setdefault("MPLCONFIGDIR", str(shared / "matplotlib"))
+    with stores.quick(shared):
+        yield
+
+
+@pytest.fixture(scope="session")
+def trained(shared: Path) -> stores.Trained:
+    """A trained run, its store and its images, to look at alone."""
+    return stores.trained(shared)
+
+
+@pytest.fixture(scope="module")
+def trained_copy(trained: stores.Trained, tmp_path_factory: pytest.TempPathFactory) -> stores.Trained:
+    """A copy of it for the tests of a file."""
+    return trained.copy(tmp_path_factory.mktemp("copy"))
 
 
 @pytest.fixture
@@ -17,12 +62,29 @@ def bars(tmp_path: Path) -> Callable[..., Path]:
     """Make a folder of images in this test's own, see `draw_folders`."""
 
     def make(name: str = "bars", train: int = 24, test: int = 6, seed: int = 0) -> Path:
-        return draw_folders(tmp_path / name, train, test, seed)
+        return toy.draw_folders(tmp_path / name, train, test, seed)
 
     return make
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
-    """Run a command in this test's own folder, see `call`."""
-    return partial(call, tmp_path)
+def run(tmp_path: Path) -> Run:
+    """Run a command in this test's own folder, see `toy.call`."""
+    return partial(toy.call, tmp_path)
+
+
+@pytest.fixture
+def spawn(tmp_path: Path) -> Run:
+    """Run a command in this test's own folder and a process of its own, see `toy.spawn`."""
+    return partial(toy.spawn, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the wheel of this checkout installs."""
+    place = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(place)]
+    subprocess.run([*build, str(Path(__file__).parents[1])], check=True, capture_output=True, timeout=300)
+    [wheel] = place.glob("*.whl")
+    shutil.unpack_archive(wheel, place / "site", "zip")
+    return place / "site"

@@ -2,16 +2,16 @@
 
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from toy import TINY, in_store
+from stores import Trained
+from toy import TINY, client, metrics_of, run_id
 
 from brain_tumor import CLASSES
 from brain_tumor.command_line import named_runs
@@ -32,12 +32,9 @@ RIGHT_B = np.array([0, 0, 0, 1, 1, 1, 1, 0], bool)
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A working folder for all tests here, since a new store takes seconds to make, as do matplotlib's fonts."""
-    folder = tmp_path_factory.mktemp("work")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MPLCONFIGDIR", str(folder / "matplotlib"))
-        yield folder
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder for all tests here."""
+    return tmp_path_factory.mktemp("work")
 
 
 @pytest.fixture(scope="module")
@@ -252,22 +249,15 @@ def test_a_mistake_is_one_line(run: Run, store: Store, split: Split, work: Path)
 
 
 @pytest.mark.slow
-def test_two_trainings_are_compared(run: Run, bars: Callable[..., Path], tmp_path: Path) -> None:
-    data = bars()
-    arguments = ["data=folder", f"data.root={data}", *TINY, "schedule.scratch.epochs=1"]
-    for seed in (0, 1):
-        done = run("train", *arguments, f"seed={seed}")
-        assert done.returncode == 0, done.stderr
+def test_two_trainings_are_compared(trained: Trained, run: Run, tmp_path: Path) -> None:
+    images = trained.copy(tmp_path).images
+    second = run("train", "data=folder", f"data.root={images}", *TINY, "schedule.scratch.epochs=1", "seed=1")
+    assert second.returncode == 0, second.stderr
     for part in ("test", "val"):
         done = run("compare", "models:/brain-tumor/1", "models:/brain-tumor/2", f"part={part}", "bootstrap=100")
         assert done.returncode == 0, done.stderr
-        made = re.findall(r"/runs/([0-9a-f]{32})", done.stdout)[0]
-        found: Any = in_store(
-            tmp_path / "work",
-            f"(lambda r: [r.data.metrics, *(c.get_run(r.data.tags[k]).data.metrics for k in ('run_a', 'run_b'))])"
-            f"(c.get_run({made!r}))",
-        )
-        difference, a, b = found
+        found = client(tmp_path / "work").get_run(run_id(done.stdout)).data
+        a, b = (metrics_of(tmp_path / "work", found.tags[key]) for key in ("run_a", "run_b"))
         for name in ("accuracy", "macro_f1", "roc_auc", "log_loss", "brier", "ece"):
             expected = b[f"{part}/{name}"] - a[f"{part}/{name}"]
-            assert difference[f"difference/{name}"] == pytest.approx(expected, abs=1e-9)
+            assert found.metrics[f"difference/{name}"] == pytest.approx(expected, abs=1e-9)

@@ -14,11 +14,10 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 from PIL import Image
-from toy import TINY, environment, hear_ctrl_c, in_store, metrics_of, run_id, tags_of
+from stores import Trained
+from toy import TINY, call, client, metrics_of, run_id, runs_in, start, tags_of
 
-pytestmark = pytest.mark.slow
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
-ALL_RUNS = "c.search_runs([e.experiment_id for e in c.search_experiments()])"
 
 
 def of_test(found: dict[str, float]) -> dict[str, float]:
@@ -26,25 +25,14 @@ def of_test(found: dict[str, float]) -> dict[str, float]:
     return {name: value for name, value in found.items() if name.startswith("test/")}
 
 
-@pytest.fixture
-def work(tmp_path: Path) -> Path:
-    """A working folder whose name needs quoting."""
-    folder = tmp_path / "my work, (1) = é"
-    folder.mkdir()
-    return folder
-
-
-def test_train_then_evaluate_in_a_fresh_process(run: Run, bars: Callable[..., Path], work: Path) -> None:
-    data = bars("Scans (2019), a=b é")
-    done = run("train", "data=folder", f"data.root={data}", *TINY, cwd=work)
-    assert done.returncode == 0, done.stderr
-    assert "test part, folder, grouped: 24 images" in done.stdout
-    assert "brain-tumor version 1 (real) is now champion" in done.stdout
-    trained = run_id(done.stdout)
-    first = metrics_of(work, trained)
+def test_a_run_is_tracked_and_evaluated_by_another_process(trained_copy: Trained) -> None:
+    work, run, out = trained_copy.work, trained_copy.run, trained_copy.out
+    assert "test part, folder, grouped: 24 images" in out
+    assert "brain-tumor version 1 (real) is now champion" in out
+    first = metrics_of(work, run)
     assert {"val/accuracy", "test/macro_f1", "train/loss", "cost/train_seconds", "test/ece"} <= first.keys()
 
-    artifacts = next(work.glob(f"mlruns/artifacts/{trained}/artifacts"))
+    artifacts = trained_copy.artifacts
     for name in ("curves", "val/confusion", "test/confusion", "test/roc", "test/reliability", "test/gradcam"):
         with Image.open(artifacts / "figures" / f"{name}.png") as picture:
             assert min(picture.size) > 200
@@ -56,25 +44,40 @@ def test_train_then_evaluate_in_a_fresh_process(run: Run, bars: Callable[..., Pa
     assert {"test/coverage_90", "test/set_size_95", "test/aurc", "test/answered", "test/not_brain_mri"} <= first.keys()
     assert {path.name for path in (artifacts / "decision").iterdir()} == {"decision.json", "outliers.npz"}
     assert set(pd.read_csv(artifacts / "tables" / "test_conformal.csv")["level"]) == {0.9, 0.95}
-    assert "test      90.0% sets: " in done.stdout
-    assert "glioma stands in every 90% set: it has" in done.stdout
+    assert "test      90.0% sets: " in out
+    assert "glioma stands in every 90% set: it has" in out
 
-    tags = tags_of(work, trained)
+    tags = tags_of(work, run)
     assert (tags["data_kind"], tags["protocol"], tags["model"]) == ("real", "grouped", "cnn_baseline")
-    assert f"hardware: {tags['hardware']}\n" in done.stderr
-    datasets = in_store(work, f"[d.dataset.digest for d in c.get_run({trained!r}).inputs.dataset_inputs]")
-    assert datasets == [tags["data_digest"][:12]]
+    assert f"hardware: {tags['hardware']}\n" in trained_copy.err
+    [logged] = client(work).get_run(run).inputs.dataset_inputs
+    assert logged.dataset.digest == tags["data_digest"][:12]
 
-    moved = data.rename(data.with_name("moved"))
-    lost = run("evaluate", "model_uri=models:/brain-tumor@champion", cwd=work)
+    moved = trained_copy.images.rename(trained_copy.place / "moved")
+    champion = "model_uri=models:/brain-tumor@champion"
+    lost = call(trained_copy.place, "evaluate", champion)
     assert lost.returncode == 2
     assert "data.root=DIR" in lost.stderr
-    done = run("evaluate", "model_uri=models:/brain-tumor@champion", f"data.root={moved}", "bootstrap=100", cwd=work)
+    done = call(trained_copy.place, "evaluate", champion, f"data.root={moved}", "bootstrap=100")
     assert done.returncode == 0, done.stderr
     second = run_id(done.stdout)
     assert of_test(metrics_of(work, second)) == of_test(first)
     tags = tags_of(work, second)
-    assert (tags["trained_by"], tags["mlflow.parentRunId"], tags["job"]) == (trained, trained, "evaluate")
+    assert (tags["trained_by"], tags["mlflow.parentRunId"], tags["job"]) == (run, run, "evaluate")
+
+
+@pytest.mark.slow
+def test_names_are_taken_as_they_are_typed(spawn: Run, bars: Callable[..., Path], tmp_path: Path) -> None:
+    """Each command in a process of its own."""
+    work = tmp_path / "my work, (1) = é"
+    data = bars("Scans (2019), a=b é")
+    done = spawn("train", "data=folder", f"data.root={data}", *TINY, cwd=work)
+    assert done.returncode == 0, done.stderr
+    trained = run_id(done.stdout)
+    moved = data.rename(data.with_name("moved, (2) = é"))
+    done = spawn("evaluate", "model_uri=models:/brain-tumor@champion", f"data.root={moved}", "bootstrap=100", cwd=work)
+    assert done.returncode == 0, done.stderr
+    assert of_test(metrics_of(work, run_id(done.stdout))) == of_test(metrics_of(work, trained))
 
 
 def first_checkpoint(folder: Path, process: "subprocess.Popen[str]", seconds: float = 240) -> Path:
@@ -89,85 +92,71 @@ def first_checkpoint(folder: Path, process: "subprocess.Popen[str]", seconds: fl
 
 @pytest.mark.parametrize(
     ("how", "status", "code"),
-    [(signal.SIGINT, "KILLED", 130), (signal.SIGTERM, "KILLED", 143), (signal.SIGKILL, "RUNNING", -signal.SIGKILL)],
+    [
+        (signal.SIGINT, "KILLED", 130),
+        pytest.param(signal.SIGTERM, "KILLED", 143, marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, "RUNNING", -signal.SIGKILL, marks=pytest.mark.slow),
+    ],
 )
 def test_an_interrupted_run_goes_on_in_itself(
-    how: signal.Signals, status: str, code: int, run: Run, bars: Callable[..., Path], tmp_path: Path
+    how: signal.Signals, status: str, code: int, run: Run, spawn: Run, bars: Callable[..., Path], tmp_path: Path
 ) -> None:
     work = tmp_path / "work"
-    work.mkdir()
-    arguments = ["data=folder", f"data.root={bars(train=60)}", *TINY, "schedule.scratch.epochs=40"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "brain_tumor.train", *arguments],
-        cwd=work,
-        env=environment(tmp_path),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=hear_ctrl_c,
-    )
+    arguments = ["data=folder", f"data.root={bars()}", *TINY, "schedule.scratch.epochs=20"]
+    process = start(tmp_path, "train", *arguments)
     checkpoints = work / "mlruns" / "checkpoints"
     trained = first_checkpoint(checkpoints, process).name
     process.send_signal(how)
     _, err = process.communicate(timeout=120)
     assert process.returncode == code, err
     assert "Traceback" not in err
-    assert in_store(work, f"c.get_run({trained!r}).info.status") == status
-    if how != signal.SIGKILL:
-        assert f"-m brain_tumor.train resume={trained}" in err
+    assert client(work).get_run(trained).info.status == status
     if how == signal.SIGKILL:
         with FileLock(checkpoints / trained / "lock"):
-            second = run("train", f"resume={trained}", cwd=work)
+            second = run("train", f"resume={trained}")
         assert second.returncode == 2
         assert "is being trained by another process" in second.stderr
-    done = run("train", f"resume={trained}", "hardware.threads=1", cwd=work)  # as on another machine
+        done = spawn("train", f"resume={trained}", "hardware.threads=1")  # as on another machine
+    else:
+        assert f"-m brain_tumor.train resume={trained}" in err
+        done = run("train", f"resume={trained}")
     assert done.returncode == 0, done.stderr
     assert run_id(done.stdout) == trained
-    assert in_store(work, f"c.get_run({trained!r}).info.status") == "FINISHED"
-    steps = in_store(work, f"[m.step for m in c.get_metric_history({trained!r}, 'train/loss')]")
-    assert steps == list(range(1, 41))
+    assert client(work).get_run(trained).info.status == "FINISHED"
+    steps = [metric.step for metric in client(work).get_metric_history(trained, "train/loss")]
+    assert steps == list(range(1, 21))
     assert not list(checkpoints.iterdir())
-    again = run("train", f"resume={trained}", cwd=work)
+    again = run("train", f"resume={trained}")
     assert again.returncode == 2
     assert "has finished" in again.stderr
 
 
+@pytest.mark.slow
 def test_two_first_runs_at_once(bars: Callable[..., Path], tmp_path: Path) -> None:
-    work = tmp_path / "work"
-    work.mkdir()
-    data = bars()
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "brain_tumor.train", "data=folder", f"data.root={data}", *TINY, f"seed={seed}"],
-            cwd=work,
-            env=environment(tmp_path),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for seed in (0, 1)
-    ]
+    images = ("data=folder", f"data.root={bars()}")
+    processes = [start(tmp_path, "train", *images, *TINY, f"seed={seed}") for seed in (0, 1)]
     answers = [process.communicate(timeout=600) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], answers
     assert len({run_id(out) for out, _ in answers}) == 2
-    versions = in_store(work, "sorted(v.version for v in c.search_model_versions(\"name='brain-tumor'\"))")
-    assert [str(version) for version in versions] == ["1", "2"]  # type: ignore[attr-defined]
+    versions = client(tmp_path / "work").search_model_versions("name='brain-tumor'")
+    assert sorted(int(each.version) for each in versions) == [1, 2]
 
 
+@pytest.mark.slow
 def test_a_multirun_opens_no_test_part(run: Run, bars: Callable[..., Path], tmp_path: Path) -> None:
-    data = bars("data", train=12)
-    done = run("train", "-m", "data=folder", f"data.root={data}", *TINY, "seed=0,1")
+    done = run("train", "-m", "data=folder", f"data.root={bars(train=12)}", *TINY, "seed=0,1")
     assert done.returncode == 0, done.stderr
-    work = tmp_path / "work"
-    found = in_store(work, f"[list(r.data.metrics) for r in {ALL_RUNS}]")
-    assert isinstance(found, list)
+    found = [list(each.data.metrics) for each in runs_in(tmp_path / "work")]
     assert sum("val/accuracy" in names for names in found) == 2
     assert not any(name.startswith("test/") for names in found for name in names)
 
+
+def test_what_no_trial_could_train_is_one_line_before_the_first(run: Run, bars: Callable[..., Path]) -> None:
+    data = bars(train=12)
     bad = run("train", "-m", "data=folder", f"data.root={data}", *TINY, "schedule.scratch.unfreeze=all,head")
     assert bad.returncode == 2
     assert "freezes a backbone that has no trained weights" in bad.stderr
-    assert len(bad.stderr.strip().splitlines()) == 1  # before the first trial
+    assert len(bad.stderr.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -201,32 +190,22 @@ def test_a_mistake_leaves_no_run(
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert sum(line.startswith("error: ") for line in done.stderr.splitlines()) == 1
-    runs = in_store(tmp_path / "work", f"[r.info.run_id for r in {ALL_RUNS}]")
-    assert runs == []
+    assert runs_in(tmp_path / "work") == []
 
 
-def test_the_wheel_runs_outside_a_checkout(tmp_path: Path) -> None:
-    repository = Path(__file__).parents[1]
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(repository)]
-    subprocess.run(build, check=True, capture_output=True)
-    site = tmp_path / "site"
-    shutil.unpack_archive(next(tmp_path.glob("*.whl")), site, "zip")
-    done = subprocess.run(
-        [sys.executable, "-m", "brain_tumor.train", "--cfg", "job"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(site)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "name: effnet_lite0" in done.stdout
-    where = [sys.executable, "-c", "import brain_tumor.entry as e; print(e.conf_dir())"]
-    printed = subprocess.run(
-        where, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True, check=True
-    )
-    assert printed.stdout.strip() == str(site / "brain_tumor" / "conf")
+def test_the_wheel_runs_outside_a_checkout(site: Path, tmp_path: Path) -> None:
+    where = "import brain_tumor.entry as e; print(e.conf_dir())"
+    printed = []
+    for command in (["-m", "brain_tumor.train", "--cfg", "job"], ["-c", where]):
+        env = {**os.environ, "PYTHONPATH": str(site)}
+        done = subprocess.run([sys.executable, *command], cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        printed.append(done.stdout)
+    assert "name: effnet_lite0" in printed[0]
+    assert printed[1].strip() == str(site / "brain_tumor" / "conf")
 
 
+@pytest.mark.slow
 def test_the_default_run_in_small(run: Run, tmp_path: Path) -> None:
     """Phantom, EfficientNet-Lite0 with its ImageNet weights, both phases; named as synthetic everywhere."""
     small = ["data.phantom.subjects=32", "data.phantom.slices_per_subject=2", "data.phantom.size=64"]
@@ -237,8 +216,7 @@ def test_the_default_run_in_small(run: Run, tmp_path: Path) -> None:
     assert "peak in the lesion (the centre" in done.stdout
     work = tmp_path / "work"
     trained = run_id(done.stdout)
-    name = in_store(work, f"c.get_run({trained!r}).info.run_name")
-    assert name == "effnet_lite0 finetune on SYNTHETIC phantom, seed 0"
+    assert client(work).get_run(trained).info.run_name == "effnet_lite0 finetune on SYNTHETIC phantom, seed 0"
     found = metrics_of(work, trained)
     assert 0 <= found["test/map_pointing"] <= 1
     assert np.isclose(found["phase"], 2)

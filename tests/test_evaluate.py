@@ -9,37 +9,34 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from toy import TINY, call, draw_folders, metrics_of, run_id, tags_of, train_tiny
+from stores import Trained
+from toy import TINY, call, draw_folders, metrics_of, run_id, tags_of
 
 from brain_tumor import CLASSES
 
-pytestmark = pytest.mark.slow
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A folder that holds images, `home`, and the store of a run trained on them, in `work`; and the run's id."""
-    place = tmp_path_factory.mktemp("trained")
-    return place, train_tiny(place, "home")
+def evaluate(trained: Trained, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return call(trained.place, "evaluate", f"model_uri=runs:/{trained.run}/model", "bootstrap=100", *arguments)
 
 
-def evaluate(trained: tuple[Path, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
-    place, run = trained
-    return call(place, "evaluate", f"model_uri=runs:/{run}/model", "bootstrap=100", *arguments)
-
-
-def test_another_site_is_first_compared_with_the_training_images(trained: tuple[Path, str], tmp_path: Path) -> None:
-    place, train_run = trained
-    work, home = place / "work", place / "home"
-    site = draw_folders(tmp_path / "Site B", train=3, test=2, seed=5)
-    split = pd.read_csv(next(work.glob(f"mlruns/artifacts/{train_run}/artifacts/data/split.csv")))
-    for path in split.loc[split["part"] == "train", "path"].iloc[:3]:  # mirrored copies of glioma turn up there
-        with Image.open(home / path) as image:
+@pytest.fixture
+def site(trained_copy: Trained, tmp_path: Path) -> Path:
+    """20 images of another site, and mirrored copies of 3 of those trained on."""
+    folder = draw_folders(tmp_path / "Site B", train=3, test=2, seed=5)
+    split = pd.read_csv(trained_copy.artifacts / "data" / "split.csv")
+    for path in split.loc[split["part"] == "train", "path"].iloc[:3]:
+        with Image.open(trained_copy.images / path) as image:
             copy = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        copy.save(site / "Testing" / "glioma" / f"new {Path(path).name}")
+        copy.save(folder / "Testing" / "glioma" / f"new {Path(path).name}")
+    return folder
+
+
+def test_another_site_is_first_compared_with_the_training_images(trained_copy: Trained, site: Path) -> None:
+    work, home = trained_copy.work, trained_copy.images
     there = ("data=folder", f"data.root={site}")
-    done = evaluate(trained, *there)
+    done = evaluate(trained_copy, *there)
     assert done.returncode == 0, done.stderr
     assert "all images (CONTAMINATED: 3 of 23 have a twin in training): 23 images" in done.stdout
     assert "without those that have a twin in training: 20 images" in done.stdout
@@ -54,46 +51,44 @@ def test_another_site_is_first_compared_with_the_training_images(trained: tuple[
     tags = tags_of(work, found)
     assert (tags["site"], tags["contaminated"]) == ("Site B", "true")
 
-    moved = home.rename(place / "moved")
+    moved = home.rename(trained_copy.place / "moved")
     try:
-        done = evaluate(trained, *there)
+        done = evaluate(trained_copy, *there)
         assert "only byte-identical copies are found: say where they are with trained_root=DIR" in done.stderr
         assert "CONTAMINATED" not in done.stdout  # none is byte-identical
         assert "all images (contamination UNKNOWN: training images were not there to compare with)" in done.stdout
         assert tags_of(work, run_id(done.stdout))["contaminated"] == "unknown"
-        done = evaluate(trained, *there, f"trained_root={moved}")
+        done = evaluate(trained_copy, *there, f"trained_root={moved}")
         assert "CONTAMINATED: 3 of 23" in done.stdout
     finally:
         moved.rename(home)
 
-    done = evaluate(trained, *there, f"trained_root={tmp_path / 'nowhere'}")
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "nowhere is no folder: give the one that holds the training images" in done.stderr
-    done = evaluate(trained, f"data.root={tmp_path / 'never'}")
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "never is no folder: give the one that holds the logged images" in done.stderr
-    done = evaluate(trained, f"trained_root={home}")
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "is read only with other data" in done.stderr
 
-    done = evaluate(trained, "data=folder", f"data.root={home}", "robustness=true")
-    assert "(CONTAMINATED: 96 of 120 have a twin in training)" in done.stdout
-    assert re.search(
-        r"^test .* is the mean accuracy under 9 corruptions .* \(CONTAMINATED\)$", done.stdout, re.MULTILINE
-    )
-
+def test_a_mistake_is_one_line(trained_copy: Trained, site: Path, tmp_path: Path) -> None:
+    there = ("data=folder", f"data.root={site}")
+    for arguments, message in {
+        (*there, f"trained_root={tmp_path / 'nowhere'}"): (
+            "nowhere is no folder: give the one that holds the training images"
+        ),
+        (f"data.root={tmp_path / 'never'}",): "never is no folder: give the one that holds the logged images",
+        (f"trained_root={trained_copy.images}",): "is read only with other data",
+    }.items():
+        done = evaluate(trained_copy, *arguments)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert message in done.stderr
     (site / "Training" / "glioma").rename(site / "Training" / "gliosis")
-    done = evaluate(trained, *there)
+    done = evaluate(trained_copy, *there)
     assert done.returncode == 2
     assert "gliosis" in done.stderr
 
 
-def test_evaluate_under_corruption(trained: tuple[Path, str]) -> None:
-    done = evaluate(trained, "robustness=true")
+@pytest.mark.slow
+def test_evaluate_under_corruption(trained_copy: Trained) -> None:
+    done = evaluate(trained_copy, "robustness=true")
     assert done.returncode == 0, done.stderr
-    work, measured = trained[0] / "work", run_id(done.stdout)
-    found = metrics_of(work, measured)
-    artifacts = next(work.glob(f"mlruns/artifacts/{measured}/artifacts"))
+    measured = run_id(done.stdout)
+    found = metrics_of(trained_copy.work, measured)
+    artifacts = trained_copy.artifacts.parents[1] / measured / "artifacts"
     table = pd.read_csv(artifacts / "tables" / "test_robustness.csv")
     assert len(table) == 1 + 9 * 5
     assert table["accuracy"][0] == pytest.approx(found["test/accuracy"])
@@ -105,7 +100,14 @@ def test_evaluate_under_corruption(trained: tuple[Path, str]) -> None:
         with Image.open(artifacts / "figures" / "test" / f"{name}.png") as picture:
             assert min(picture.size) > 700
 
+    done = evaluate(trained_copy, "data=folder", f"data.root={trained_copy.images}", "robustness=true")
+    assert "(CONTAMINATED: 96 of 120 have a twin in training)" in done.stdout
+    assert re.search(
+        r"^test .* is the mean accuracy under 9 corruptions .* \(CONTAMINATED\)$", done.stdout, re.MULTILINE
+    )
 
+
+@pytest.mark.slow
 def test_maps_are_scored_by_masks(run: Run, bars: Callable[..., Path], tmp_path: Path) -> None:
     """Kind of map chosen on validation, scores with baselines, randomised weights; `evaluate` finds the same."""
     work, data = tmp_path / "work", bars()

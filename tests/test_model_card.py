@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from toy import TINY, in_store, metrics_of, run_id, tags_of
+from toy import TINY, client, metrics_of, run_id, tags_of
 
 from brain_tumor import CLASSES, NOTICE
 
@@ -65,8 +65,7 @@ def test_train_writes_a_card_and_evaluate_adds_to_it(run: Run, tmp_path: Path) -
     assert cost["machine"] == tags["hardware"]
     assert cost["training, seconds"] == f"{metrics['cost/train_seconds']:,.1f}"
     assert "Open: accuracy under corruption was not measured" in text
-    description = in_store(work, "c.get_model_version('brain-tumor', '1').description")
-    assert isinstance(description, str)
+    description = client(work).get_model_version("brain-tumor", "1").description
     assert description.startswith(NOTICE)
     assert f"accuracy {metrics['test/accuracy']:.4f} (95 % interval " in description
     assert len(description) <= 5000
@@ -97,11 +96,11 @@ def test_a_sweep_writes_the_card_of_what_it_registers(run: Run, bars: Callable[.
     done = run("train", "data=folder", f"data.root={bars(train=12)}", *TINY, rates, "sweep.study=s", "-m")
     assert done.returncode == 0, done.stderr
     work = tmp_path / "work"
-    registered = in_store(work, "c.get_model_version('brain-tumor', '1').run_id")
+    version = client(work).get_model_version("brain-tumor", "1")
+    registered = version.run_id
     written = [path.parents[2].name for path in work.glob("mlruns/artifacts/*/artifacts/card/model_card.md")]
     assert written == [registered]
     assert f"{registered}/artifacts/card/model_card.html" in done.stdout
     text = next(work.glob("mlruns/artifacts/*/artifacts/card/model_card.md")).read_text(encoding="utf-8")
     assert "the test part was not opened, and validation chose the epoch" in text
-    description = in_store(work, "c.get_model_version('brain-tumor', '1').description")
-    assert "Validation part, folder" in str(description)
+    assert "Validation part, folder" in version.description

@@ -1,18 +1,24 @@
-"""What tests share: images that a network tells apart in seconds, settings to match, a clean environment."""
+"""What tests share: images that a network tells apart in seconds, settings to match, commands, a look into a store."""
 
-import json
+import importlib
 import os
 import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from isolation import called
 from PIL import Image
 
 from brain_tumor import CLASSES
 from brain_tumor.config.train import ProtocolConfig
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 OFFICIAL = ProtocolConfig(name="official")
 TINY = ("debug=tiny",)  # a run of seconds: a small network on small images, conf/debug/tiny.yaml
@@ -47,11 +53,43 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def call(tmp_path: Path, name: str, *arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
-    """Run `python -m brain_tumor.NAME …` in `tmp_path/work` or `cwd`, as a user would, and return what it printed."""
-    place = cwd or tmp_path / "work"
-    place.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", f"brain_tumor.{name}", *arguments]
-    return subprocess.run(command, cwd=place, env=environment(tmp_path), capture_output=True, text=True, timeout=600)
+    """Run a command in `tmp_path/work` or `cwd` as a user would, but in this process, and return what it printed.
+
+    What can be settled only once in a process (`hardware.threads`, `hardware.device`, several devices) needs `spawn`.
+    """
+    module = importlib.import_module(f"brain_tumor.{name}")
+    typed = [str(module.__file__), *arguments]
+    return called(module.main, typed, cwd=_made(cwd or tmp_path / "work"), environment=environment(tmp_path))
+
+
+def spawn(tmp_path: Path, name: str, *arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    """`call` in a process of its own, which takes seconds to start: for what depends on that."""
+    with start(tmp_path, name, *arguments, cwd=cwd) as process:
+        out, err = process.communicate(timeout=600)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def start(tmp_path: Path, name: str, *arguments: str, cwd: Path | None = None) -> "subprocess.Popen[str]":
+    """Start `python -m brain_tumor.NAME …` as `spawn` does; its stdout and stderr are pipes."""
+    return subprocess.Popen(
+        [sys.executable, "-m", f"brain_tumor.{name}", *arguments],
+        cwd=_made(cwd or tmp_path / "work"),
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_ctrl_c,
+    )
+
+
+def hear_ctrl_c() -> None:
+    """For `preexec_fn`: a shell starts its background jobs deaf to SIGINT, and their children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def run_id(text: str) -> str:
@@ -68,31 +106,31 @@ def train_tiny(place: Path, images: str = "bars") -> str:
     return run_id(done.stdout)
 
 
-def hear_ctrl_c() -> None:
-    """For `preexec_fn`: a shell starts its background jobs deaf to SIGINT, and their children inherit that."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def client(folder: Path) -> "MlflowClient":
+    """An MLflow client of the store in `folder/mlruns`."""
+    from mlflow import MlflowClient
+
+    uri = f"sqlite:///{folder}/mlruns/mlflow.db"
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def runs_in(folder: Path) -> "list[Run]":
+    """All runs of the store in `folder/mlruns`, the first started first."""
+    store = client(folder)
+    experiments = [each.experiment_id for each in store.search_experiments()]
+    return list(store.search_runs(experiments, order_by=["attributes.start_time"]))
 
 
 def in_store(folder: Path, expression: str) -> object:
-    """Evaluate an expression over an MLflow client `c` of the store in `folder/mlruns`, in a process of its own."""
-    uri = f"sqlite:///{folder}/mlruns/mlflow.db"
-    code = f"import json, mlflow\nc = mlflow.MlflowClient(tracking_uri={uri!r}, registry_uri={uri!r})\n"
-    done = subprocess.run(
-        [sys.executable, "-c", code + f"print('>' + json.dumps({expression}))"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(done.stdout.rsplit(">", 1)[1])
+    """Evaluate an expression over an MLflow client `c` of the store in `folder/mlruns`."""
+    return eval(expression, {"c": client(folder)})
 
 
 def metrics_of(folder: Path, run: str) -> dict[str, float]:
-    found = in_store(folder, f"c.get_run({run!r}).data.metrics")
-    assert isinstance(found, dict)
+    found: dict[str, float] = client(folder).get_run(run).data.metrics
     return found
 
 
 def tags_of(folder: Path, run: str) -> dict[str, str]:
-    found = in_store(folder, f"c.get_run({run!r}).data.tags")
-    assert isinstance(found, dict)
+    found: dict[str, str] = client(folder).get_run(run).data.tags
     return found

@@ -2,34 +2,25 @@
 
 import json
 import subprocess
-from pathlib import Path
 
 import onnxruntime
 import pandas as pd
 import pytest
-from toy import call, metrics_of, run_id, train_tiny
+from stores import Trained
+from toy import call, metrics_of, run_id
 
 from brain_tumor.data.decode import decode
 
-pytestmark = pytest.mark.slow
 NAMES = {"model.json", "model.onnx", "model.tflite", "model_int8.tflite"}
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with images in `bars`, and in `work` the store of a run trained on them."""
-    place = tmp_path_factory.mktemp("trained")
-    train_tiny(place)
-    return place
+def command(trained: Trained, name: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return call(trained.place, name, "model_uri=models:/brain-tumor@champion", *arguments)
 
 
-def command(place: Path, name: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return call(place, name, "model_uri=models:/brain-tumor@champion", *arguments)
-
-
-def test_a_model_is_exported_and_answers_without_keras(trained: Path) -> None:
-    out = trained / "exports, (1) = é"
-    done = command(trained, "export", f"out={out}")
+def test_a_model_is_exported_and_answers_without_keras(trained_copy: Trained) -> None:
+    out = trained_copy.place / "exports, (1) = é"
+    done = command(trained_copy, "export", f"out={out}")
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert {path.name for path in out.iterdir()} == NAMES
@@ -40,23 +31,22 @@ def test_a_model_is_exported_and_answers_without_keras(trained: Path) -> None:
     accuracies = about["exports"]["tflite_int8"]["val_accuracy"]
     assert f"tflite_int8 {accuracies['tflite_int8']:.4f}, keras {accuracies['keras']:.4f}" in done.stdout
 
-    table = pd.read_csv(next(trained.glob("work/mlruns/artifacts/*/artifacts/tables/test_predictions.csv")))
+    table = pd.read_csv(trained_copy.artifacts / "tables" / "test_predictions.csv")
     session = onnxruntime.InferenceSession(out / "model.onnx")
     for row in table.iloc[::7].to_dict("records"):
-        image = decode((trained / "bars" / row["path"]).read_bytes(), 32).pixels
+        image = decode((trained_copy.images / row["path"]).read_bytes(), 32).pixels
         [found] = session.run(["probabilities"], {"image": image[None]})
         predicted = [row[f"probability_{each}"] for each in about["classes"]]
         assert found[0].tolist() == pytest.approx(predicted, abs=1e-5)
 
 
 @pytest.mark.parametrize("runtime", ["onnx", "tflite", "auto"])
-def test_evaluate_measures_the_same_in_every_runtime(trained: Path, runtime: str) -> None:
-    [first] = trained.glob("work/mlruns/artifacts/*/artifacts/decision")
-    kept = metrics_of(trained / "work", first.parents[1].name)
-    done = command(trained, "evaluate", f"runtime={runtime}", "bootstrap=100")
+def test_evaluate_measures_the_same_in_every_runtime(trained_copy: Trained, runtime: str) -> None:
+    kept = metrics_of(trained_copy.work, trained_copy.run)
+    done = command(trained_copy, "evaluate", f"runtime={runtime}", "bootstrap=100")
     assert done.returncode == 0, done.stderr
     assert f"runtime   {'keras' if runtime == 'auto' else runtime} (" in done.stdout
-    found = metrics_of(trained / "work", run_id(done.stdout))
+    found = metrics_of(trained_copy.work, run_id(done.stdout))
     for name in ("accuracy", "log_loss", "ece", "not_brain_mri", "coverage_90"):
         assert found[f"test/{name}"] == pytest.approx(kept[f"test/{name}"], abs=1e-4)
 
@@ -70,7 +60,7 @@ def test_evaluate_measures_the_same_in_every_runtime(trained: Path, runtime: str
         (["formats=[onnx]"], "Missing mandatory value: out"),
     ],
 )
-def test_a_mistake_is_one_line(trained: Path, arguments: list[str], message: str) -> None:
-    done = command(trained, "export", *arguments)
+def test_a_mistake_is_one_line(trained_copy: Trained, arguments: list[str], message: str) -> None:
+    done = command(trained_copy, "export", *arguments)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert message in done.stderr

@@ -4,7 +4,6 @@ import itertools
 import os
 import re
 import signal
-import time
 from collections import Counter
 
 import optuna
@@ -16,6 +15,12 @@ from brain_tumor.sweep.storage import address, open_storage
 
 def opened(url, name, tmp_path):
     return optuna.load_study(study_name=name, storage=open_storage(address(url, tmp_path)))
+
+
+def ended(process):
+    """The exit code, stdout and stderr of a process."""
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
 
 
 def counted(study):
@@ -32,7 +37,7 @@ def test_three_workers_on_postgresql_one_of_them_killed(toy, postgres_url, tmp_p
         line = victim.stderr.readline()
         assert victim.poll() is None, line
     number = int(re.search(r"trial (\d+)", line)[1])
-    time.sleep(0.5)  # into its first or second epoch
+    assert victim.stdout.readline().startswith("point ")  # it is in its first epoch
     victim.send_signal(signal.SIGKILL)
     victim.communicate()
     for worker in (workers[0], workers[2]):
@@ -74,10 +79,10 @@ def test_workers_of_one_machine_share_a_sqlite_file(toy, study_of):
     assert {trial.state for trial in study_of("s").trials} == {TrialState.COMPLETE}
 
 
-def test_joblib_runs_trials_in_processes_of_their_own_and_shares_out_the_threads(toy_done, study_of):
+def test_joblib_runs_trials_in_processes_of_their_own_and_shares_out_the_threads(toy, study_of):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason='pip install "brain-tumor[joblib]"')
     arguments = ("x=interval(0, 1)", "sweep.n_trials=5", "sweep.study=s", "sweep/pruner=median", "pause=0.1")
-    code, _, err = toy_done(*arguments, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    code, _, err = ended(toy(*arguments, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"))
     assert code == 0, err
     study = study_of("s")
     assert len(counted(study)) == len(study.trials) == 5
@@ -86,10 +91,10 @@ def test_joblib_runs_trials_in_processes_of_their_own_and_shares_out_the_threads
     assert {trial.user_attrs["threads"] for trial in study.trials} == {max(1, (os.cpu_count() or 1) // 2)}
 
 
-def test_a_killed_joblib_worker_costs_its_batch_and_not_the_sweep(toy_done, study_of, tmp_path):
+def test_a_killed_joblib_worker_costs_its_batch_and_not_the_sweep(toy, study_of, tmp_path):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason='pip install "brain-tumor[joblib]"')
     arguments = ("x=interval(0, 1)", "sweep.n_trials=4", "sweep.study=s", f"fail=once:{tmp_path / 'killed'}")
-    code, _, err = toy_done(*arguments, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    code, _, err = ended(toy(*arguments, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"))
     assert code == 0, err
     assert "the launcher failed" in err
     study = study_of("s")

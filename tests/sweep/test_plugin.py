@@ -3,10 +3,8 @@
 import os
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
-import pytest
 from toy import environment
 
 ROOT = Path(__file__).parents[2]
@@ -32,14 +30,7 @@ def test_a_checkout_is_swept_by_it(tmp_path: Path) -> None:
     assert TARGET in done.stdout
 
 
-@pytest.mark.slow
-def test_a_wheel_is_swept_by_it(tmp_path: Path) -> None:
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
-    subprocess.run(build, check=True, capture_output=True, timeout=300)
-    [wheel] = tmp_path.glob("*.whl")
-    site = tmp_path / "site"
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(site)
+def test_a_wheel_is_swept_by_it(site: Path, tmp_path: Path) -> None:
     assert not (site / "hydra_plugins" / "__init__.py").exists()  # a namespace that other plugins share
     # -S keeps the checkout off the path; the libraries come from where this Python has them.
     libraries = [path for path in sys.path if path.endswith("site-packages")]

@@ -82,15 +82,29 @@ def test_a_worker_that_saw_too_little_steps_back(storage, monkeypatch):
     assert len(study.trials) == 2
 
 
+def silence(storage):
+    """As if the last heartbeat was longer ago than the grace period."""
+    with storage.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE trial_heartbeats SET heartbeat = datetime('now', '-9 seconds')")
+
+
+def silent(storage):
+    with storage.engine.begin() as connection:
+        late = "SELECT heartbeat < datetime('now', '-2 seconds') FROM trial_heartbeats"
+        return bool(connection.exec_driver_sql(late).scalar_one())
+
+
 def test_a_silent_trial_of_another_machine_is_found_by_its_heartbeat(storage):
     study, _ = opened(storage)
     trial = claim(study, SPACE, 1)
     trial.set_user_attr("worker", "elsewhere - 1 0.0")
     assert recover(study) == []
+    silence(storage)
     with beating(study, [trial]):
-        time.sleep(3.5)
+        while silent(storage):
+            time.sleep(0.1)
         assert recover(study) == []
-    time.sleep(3.5)
+    silence(storage)
     assert recover(study) == [trial.number]
     lost, queued = study.trials
     assert was_lost(lost)

@@ -54,5 +54,9 @@ def task(config: DictConfig) -> Any:
         return conclude(trial, lambda: work(config, trial))
 
 
-if __name__ == "__main__":
+def main() -> None:
     hydra.main(version_base="1.3", config_path=str(Path(__file__).parent / "toy_conf"), config_name="toy")(task)()
+
+
+if __name__ == "__main__":
+    main()
