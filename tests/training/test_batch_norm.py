@@ -28,7 +28,10 @@ PHASE: dict[str, Any] = {
 }
 
 
-def built(name: str = "effnet_lite0", **changes: Any) -> Any:
+LITE = "effnet_lite0"
+
+
+def built(name: str = "cnn_baseline", **changes: Any) -> Any:
     """A classifier in a phase, all of whose layers draw nothing at random."""
     from brain_tumor.models.classifier import build_classifier
     from brain_tumor.training.freezing import apply_phase, as_built
@@ -53,14 +56,16 @@ def stepped(model: Any, learner: Any, steps: int) -> list[Any]:
     return weights
 
 
-def test_one_operation_is_as_good_as_a_dozen() -> None:
+# EfficientNet-Lite0 has one in the stem, 47 in the blocks, and one in the top.
+@pytest.mark.parametrize(("name", "count"), [("cnn_baseline", 3), pytest.param(LITE, 49, marks=pytest.mark.slow)])
+def test_one_operation_is_as_good_as_a_dozen(name: str, count: int) -> None:
     from brain_tumor.training.batch_norm import FusedBatchNormalization, learning_model
 
-    plain, fused = built(), built()
+    plain, fused = built(name), built(name)
     before = plain.get_weights()
     learner = learning_model(fused)
     norms = [layer for layer in learner.layers if isinstance(layer, FusedBatchNormalization)]
-    assert len(norms) == 49  # EfficientNet-Lite0's: the stem, 47 in the blocks, the top
+    assert len(norms) == count
     expected, found = stepped(plain, plain, 1), stepped(fused, learner, 1)
     steps = [after - start for after, start in zip(expected, before, strict=True)]
     assert np.mean([step.any() for step in steps]) > 0.9
@@ -86,11 +91,19 @@ def test_statistics_are_those_that_numpy_finds() -> None:
     np.testing.assert_allclose(np.asarray(layer(images, training=False)), inferred, atol=1e-5)
 
 
-@pytest.mark.parametrize("unfreeze", [2, "all"])
-def test_frozen_layers_keep_their_statistics(unfreeze: Any) -> None:
+@pytest.mark.parametrize(
+    ("name", "unfreeze"),
+    [
+        ("cnn_baseline", 1),
+        ("cnn_baseline", "all"),
+        pytest.param(LITE, 2, marks=pytest.mark.slow),
+        pytest.param(LITE, "all", marks=pytest.mark.slow),
+    ],
+)
+def test_frozen_layers_keep_their_statistics(name: str, unfreeze: Any) -> None:
     from brain_tumor.training.batch_norm import FusedBatchNormalization, learning_model
 
-    model = built(unfreeze=unfreeze)
+    model = built(name, unfreeze=unfreeze)
     frozen = {layer.name for layer in model.layers if not layer.trainable}
     learner = learning_model(model)
     assert not frozen & {layer.name for layer in learner.layers if isinstance(layer, FusedBatchNormalization)}

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_fit import numbers, train
-from trials import phase, prepared
+from fits import SIDE, Whole
+from trials import configured, numbers, phase
 
+from brain_tumor.config.train import PhaseConfig
 from brain_tumor.errors import InputError
 
-SIDE = 32
 PIXELS = np.random.default_rng(0).integers(0, 256, (9, SIDE, SIDE, 3)).astype(np.uint8)
 ROWS = np.array([8, 1, 1, 4])
 
@@ -33,6 +33,10 @@ def stored(cache: Path, *, model: Any = None, facts: Any = None, seen: list[int]
 
     options = {"view": view, "facts": facts, "cache": cache, "workers": 2, "title": "features"}
     return stored_features(model or backbone(), **{"pixels": PIXELS, "rows": ROWS} | options | changes)
+
+
+def head(views: int | None) -> dict[str, PhaseConfig]:
+    return {"head": phase(unfreeze="head", dropout=0.3, feature_views=views)}
 
 
 def test_features_are_what_the_backbone_makes_of_the_views(tmp_path: Path) -> None:
@@ -98,10 +102,11 @@ def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         stored(tmp_path)
 
 
-def test_a_view_an_epoch_gives_the_head_that_pictures_give(tmp_path: Path) -> None:
-    pictures = train(tmp_path / "pictures", {"head": phase(unfreeze="head", dropout=0.3)})
-    features = train(tmp_path / "features", {"head": phase(unfreeze="head", dropout=0.3, feature_views=3)})
-    assert len(list((tmp_path / "features" / "cache" / "features").glob("*.npy"))) == 4  # and the val part's
+def test_a_view_an_epoch_gives_the_head_that_pictures_give(whole: Whole, tmp_path: Path) -> None:
+    pictures, features = whole.run(from_pictures := head(None)), whole.run(from_features := head(3))
+    assert not (whole.cut(tmp_path / "pictures", from_pictures) / "cache").exists()
+    stored = whole.cut(tmp_path / "features", from_features) / "cache" / "features"
+    assert len(list(stored.glob("*.npy"))) == 4  # and the val part's
     for row, other in zip(numbers(features.history), numbers(pictures.history), strict=True):
         assert row.pop("phase") == other.pop("phase")
         assert row == pytest.approx(other, rel=1e-4)
@@ -109,26 +114,26 @@ def test_a_view_an_epoch_gives_the_head_that_pictures_give(tmp_path: Path) -> No
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
-def test_fewer_views_than_epochs_come_in_turn(tmp_path: Path) -> None:
-    once = train(tmp_path / "once", {"head": phase(unfreeze="head", feature_views=1)})
-    new = train(tmp_path / "new", {"head": phase(unfreeze="head", feature_views=3)})
+def test_fewer_views_than_epochs_come_in_turn(whole: Whole) -> None:
+    once, new = whole.run(head(1)), whole.run(head(3))
     assert numbers(once.history)[0] == numbers(new.history)[0]
     assert numbers(once.history)[1] != numbers(new.history)[1]
 
 
-def test_the_fast_schedule_has_stored_features_and_leaves_the_first_blocks_as_they_are(images: Path) -> None:
+def test_the_fast_schedule_has_stored_features_and_leaves_the_first_blocks_as_they_are(tmp_path: Path) -> None:
+    from brain_tumor.models.classifier import build_classifier
     from brain_tumor.training.freezing import apply_phase, as_built
 
-    ready = prepared(
-        images,
+    schedule = configured(
+        tmp_path,
         "schedule=fast",
-        "model=effnet_lite0",
         "schedule.head.unfreeze=head",  # what the settings that tests share have changed
         "schedule.head.update_batch_norm=false",
-    )
-    assert ready.config.schedule["head"].feature_views == 1
-    apply_phase(ready.model, ready.config.schedule["all"], "all", as_built(ready.model))
-    learning = [layer.name for layer in ready.model.layers if layer.trainable_variables]
+    ).schedule
+    assert schedule["head"].feature_views == 1
+    model = build_classifier("effnet_lite0", image_size=SIDE, weights=None, dropout=0.2, seed=0)
+    apply_phase(model, schedule["all"], "all", as_built(model))
+    learning = [layer.name for layer in model.layers if layer.trainable_variables]
     assert learning[0].startswith("block4a")
     assert learning[-1] == "logits"
 

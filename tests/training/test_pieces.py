@@ -5,15 +5,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_fit import StoppedError, numbers, train
-from trials import phase
+from fits import Whole, train
+from trials import assert_equal, numbers, phase
 
 from brain_tumor.config.train import PlateauConfig
 from brain_tumor.models.hardware import Execution
 
 # Of the 32 images in batches of 21, 11 are left over: two pieces of 6, with one image twice. Batch norm and dropout,
 # which would differ by piece, are off.
-EXACT = {"batch_size": 21, "dropout": 0.0, "update_batch_norm": False, "optimizer": "sgd", "learning_rate": 0.02}
+EXACT = {
+    "batch_size": 21,
+    "dropout": 0.0,
+    "update_batch_norm": False,
+    "optimizer": "sgd",
+    "learning_rate": 0.2,
+    "epochs": 8,
+}
 PLATEAU = PlateauConfig(patience=1, factor=0.5, min_learning_rate=0)
 SCHEDULES = {
     "cosine": phase(**EXACT, decay="cosine", warmup_epochs=1, weight_decay=1e-2),
@@ -24,16 +31,17 @@ PIECES = Execution(micro_batch=7)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_the_step_is_that_of_the_whole_batch(name: str, tmp_path: Path) -> None:
+def test_the_step_is_that_of_the_whole_batch(name: str, whole: Whole) -> None:
     schedule = {"all": SCHEDULES[name]}
-    whole = train(tmp_path / "whole", schedule, dropout=0.0)
-    pieces = train(tmp_path / "pieces", schedule, dropout=0.0, execution=PIECES)
-    for row, other in zip(numbers(pieces.history), numbers(whole.history), strict=True):
+    batches = whole.run(schedule, dropout=0.0)
+    pieces = whole.run(schedule, dropout=0.0, execution=PIECES)
+    for row, other in zip(numbers(pieces.history), numbers(batches.history), strict=True):
         for rows in (row, other):
             del rows["phase"], rows["train/accuracy"]  # counts the copy
         assert row == pytest.approx(other, rel=1e-4)
-    assert whole.history[-1]["train/loss"] < 0.9 * whole.history[0]["train/loss"]  # there was something to get wrong
-    for one, other in zip(pieces.model.get_weights(), whole.model.get_weights(), strict=True):
+    losses = [row["train/loss"] for row in batches.history]
+    assert losses[-1] < 0.9 * losses[0]  # there was something to get wrong
+    for one, other in zip(pieces.model.get_weights(), batches.model.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
 
 
@@ -53,17 +61,14 @@ def test_batch_norm_takes_the_statistics_of_a_piece() -> None:
 
 
 @pytest.mark.parametrize("others", [PIECES, Execution(), Execution(micro_batch=3)])
-def test_a_run_goes_on_in_any_pieces(others: Execution, tmp_path: Path) -> None:
+def test_a_run_goes_on_in_any_pieces(others: Execution, whole: Whole, tmp_path: Path) -> None:
     schedule = {"all": SCHEDULES["averaged"]}
-    whole = train(tmp_path / "whole", schedule, dropout=0.0, execution=PIECES)
-    with pytest.raises(StoppedError):
-        train(tmp_path / "cut", schedule, dropout=0.0, execution=PIECES, stop_after=2)
-    resumed = train(tmp_path / "cut", schedule, dropout=0.0, execution=others)
+    expected = whole.run(schedule, dropout=0.0, execution=PIECES)
+    cut = whole.cut(tmp_path / "cut", schedule, dropout=0.0, execution=PIECES)
+    resumed = train(cut, schedule, dropout=0.0, execution=others)
     if others == PIECES:
-        assert numbers(resumed.history) == numbers(whole.history)
-    for one, other in zip(resumed.model.get_weights(), whole.model.get_weights(), strict=True):
-        if others == PIECES:
-            np.testing.assert_array_equal(one, other)
+        assert_equal(resumed, expected)
+    for one, other in zip(resumed.model.get_weights(), expected.model.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
 
 

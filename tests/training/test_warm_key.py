@@ -2,9 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from trials import configured, prepared
+
+
+@pytest.fixture(scope="module")
+def ready(images: Path) -> Any:
+    return prepared(images)
 
 
 @pytest.mark.parametrize(
@@ -21,8 +27,8 @@ from trials import configured, prepared
         "test=false",
     ],
 )
-def test_the_key_leaves_out_what_does_not_matter(override: str, images: Path) -> None:
-    assert key_with(images, override) == key_with(images)
+def test_the_key_leaves_out_what_does_not_matter(override: str, ready: Any, images: Path) -> None:
+    assert key_with(ready, images, override) == key(ready)
 
 
 @pytest.mark.parametrize(
@@ -36,31 +42,33 @@ def test_the_key_leaves_out_what_does_not_matter(override: str, images: Path) ->
         "monitor=val/loss",
     ],
 )
-def test_the_key_holds_what_matters(override: str, images: Path) -> None:
-    assert key_with(images, override) != key_with(images)
+def test_the_key_holds_what_matters(override: str, ready: Any, images: Path) -> None:
+    assert key_with(ready, images, override) != key(ready)
 
 
-def key_with(images: Path, *overrides: str) -> str:
+def key(ready: Any, weights: Path | None = None) -> str:
+    from brain_tumor.training.warm_start import warm_key
+
+    return warm_key(ready, ["head"], weights)
+
+
+def key_with(ready: Any, images: Path, *overrides: str) -> str:
     """The key under a changed configuration, on the unchanged data and model."""
-    from brain_tumor.training.warm_start import warm_key
-
-    return warm_key(replace(prepared(images), config=configured(images, *overrides)), ["head"], None)
+    return key(replace(ready, config=configured(images, *overrides)))
 
 
-def test_the_key_holds_the_content_of_weights_and_the_split(images: Path, tmp_path: Path) -> None:
+def test_the_key_holds_the_content_of_weights_and_the_split(ready: Any, images: Path, tmp_path: Path) -> None:
     from brain_tumor.data.split import Split
-    from brain_tumor.training.warm_start import warm_key
 
-    ready = prepared(images)
-    keys = [warm_key(ready, ["head"], None)]
+    keys = [key(ready)]
     for name, content in (("one", b"1"), ("same", b"1"), ("other", b"2")):
         (tmp_path / name).write_bytes(content)
-        keys.append(warm_key(ready, ["head"], tmp_path / name))
+        keys.append(key(ready, tmp_path / name))
     assert keys[1] == keys[2]
     table = ready.dataset.split.table
     for changed in (table.iloc[1:], table.iloc[::-1]):  # the order decides which image gets which augmentation
         split = Split(changed, root=images, source="folder", synthetic=False)
-        keys.append(warm_key(replace(ready, dataset=replace(ready.dataset, split=split)), ["head"], None))
+        keys.append(key(replace(ready, dataset=replace(ready.dataset, split=split))))
     assert len(set(keys)) == len(keys) - 1
 
 

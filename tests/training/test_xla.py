@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_fit import SCHEDULES, numbers, train
-from trials import phase
+from fits import SCHEDULES, Whole, train
+from trials import numbers, phase
 
 from brain_tumor.errors import InputError
 from brain_tumor.models.hardware import Execution
@@ -92,8 +92,10 @@ def test_the_clock_counts_compilation_apart() -> None:
     assert 0 < each < first
 
 
-def test_trying_it_leaves_the_history_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    expected = train(tmp_path / "plain", SCHEDULES["two phases"])
+def test_trying_it_leaves_the_history_as_it_is(
+    whole: Whole, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = whole.run(SCHEDULES["two phases"])
     tried = train(tmp_path / "tried", SCHEDULES["two phases"], execution=MEASURE)
     told = capsys.readouterr().err
     for name in ("first", "head"):
