@@ -6,19 +6,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from phantoms import drawn
 from PIL import Image
 
 from brain_tumor import CLASSES
 from brain_tumor.config.train import PhantomConfig
 from brain_tumor.data.cache import hash_files
 from brain_tumor.data.contamination import find_contamination
-from brain_tumor.data.phantom import ensure_phantom
 from brain_tumor.data.split import Split
 from brain_tumor.evaluation.metrics import Evaluation
 from brain_tumor.evaluation.site import by_contamination, remarks
 
-HOME = PhantomConfig(subjects=24, slices_per_subject=2, size=160, seed=0)
-OTHERS = PhantomConfig(subjects=24, slices_per_subject=2, size=160, seed=1)
+HOME = PhantomConfig(subjects=16, slices_per_subject=1, size=128, seed=0)
+OTHERS = PhantomConfig(subjects=24, slices_per_subject=2, size=128, seed=1)
 
 
 def scan(source: Path, target: Path) -> None:
@@ -43,7 +43,7 @@ def split_of(root: Path, table: pd.DataFrame) -> Split:
 @pytest.fixture(scope="module")
 def phantoms(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame, Path, pd.DataFrame]:
     cache = tmp_path_factory.mktemp("phantoms")
-    folders = [ensure_phantom(config, cache, workers=2) for config in (HOME, OTHERS)]
+    folders = [drawn(config, cache) for config in (HOME, OTHERS)]
     home, others = (pd.read_csv(folder / "table.csv", keep_default_na=False) for folder in folders)
     return folders[0], home, folders[1], others
 

@@ -6,16 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
-from brain_tumor.config.train import DataConfig, PhantomConfig, Source
-from brain_tumor.data.cache import hash_files
+from brain_tumor.config.train import DataConfig, Source
 from brain_tumor.data.dataset import find_by_content, load_whole
 from brain_tumor.data.logged_split import load_logged
 from brain_tumor.data.masks import find_masks, read_mask
-from brain_tumor.data.phantom import ensure_phantom
 from brain_tumor.errors import InputError
 
 MakeFolders = Callable[..., Path]
@@ -210,17 +207,6 @@ def test_a_mask_of_most_of_its_image_is_suspect(
     assert all(find_masks(str(tmp_path), ["a.jpg", "b.jpg"], [(20, 24)] * 2))
     said = "1 of 2 masks cover more than half of their image (a.png …): is the lesion black in them?"
     assert (said in caplog.text) == warned
-
-
-def test_the_phantoms_masks_are_masks(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    settings = PhantomConfig(subjects=8, slices_per_subject=2, size=64, seed=0)
-    root = ensure_phantom(settings, tmp_path, workers=2)
-    table = pd.read_csv(root / "table.csv", keep_default_na=False)
-    shas, _ = hash_files([root / path for path in table["path"]], 2)
-    paths = table["path"].str.removeprefix("images/").tolist()
-    found = find_masks(str(root / "masks"), paths, [(64, 64)] * len(paths), shas=shas)
-    assert [path != "" for path in found] == (table["label"] != "notumor").tolist()
-    assert not caplog.records
 
 
 def test_rounded_sides_still_fit(tmp_path: Path) -> None:

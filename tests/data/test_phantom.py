@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from phantoms import drawn
 from PIL import Image
 
 from brain_tumor import CLASSES
 from brain_tumor.config.train import PhantomConfig
+from brain_tumor.data.cache import hash_files
+from brain_tumor.data.masks import find_masks
 from brain_tumor.data.phantom import ensure_phantom
 from brain_tumor.errors import InputError
 
@@ -18,7 +21,7 @@ SMALL = PhantomConfig(subjects=48, slices_per_subject=3, test_fraction=0.25, siz
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return ensure_phantom(SMALL, tmp_path_factory.mktemp("cache"), workers=2)
+    return drawn(SMALL, tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +33,9 @@ def pixels(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path))
 
 
-def test_the_same_bytes_with_another_number_of_workers(folder: Path, tmp_path: Path) -> None:
-    again = ensure_phantom(SMALL, tmp_path, workers=1)
+def test_the_same_bytes_with_any_number_of_workers(tmp_path: Path) -> None:
+    config = PhantomConfig(subjects=8, slices_per_subject=1, size=64, seed=3)  # four for each of two processes
+    folder, again = drawn(config, tmp_path / "here"), ensure_phantom(config, tmp_path / "there", workers=2)
     assert again.name == folder.name
     files = sorted(path.relative_to(folder) for path in folder.rglob("*.*"))
     assert files == sorted(path.relative_to(again) for path in again.rglob("*.*"))
@@ -39,7 +43,7 @@ def test_the_same_bytes_with_another_number_of_workers(folder: Path, tmp_path: P
 
 
 def test_another_seed_is_another_set(folder: Path, tmp_path: Path) -> None:
-    other = ensure_phantom(PhantomConfig(subjects=4, slices_per_subject=1, size=64, seed=4), tmp_path, workers=1)
+    other = drawn(PhantomConfig(subjects=4, slices_per_subject=1, size=64, seed=4), tmp_path)
     assert other.name != folder.name
     assert pixels(next(other.rglob("images/glioma/*.png"))).shape == (64, 64)
 
@@ -74,6 +78,14 @@ def test_masks_belong_to_tumours_and_show_enough(folder: Path, table: pd.DataFra
             assert mask.sum() < 0.15 * mask.size
 
 
+def test_the_masks_are_masks(folder: Path, table: pd.DataFrame, caplog: pytest.LogCaptureFixture) -> None:
+    shas, _ = hash_files([folder / path for path in table["path"]], 2)
+    paths = table["path"].str.removeprefix("images/").tolist()
+    found = find_masks(str(folder / "masks"), paths, [(64, 64)] * len(paths), shas=shas)
+    assert [path != "" for path in found] == (table["label"] != "notumor").tolist()
+    assert not caplog.records
+
+
 def test_tumours_are_brighter_than_their_surroundings(folder: Path, table: pd.DataFrame) -> None:
     from scipy.ndimage import binary_dilation
 
@@ -93,7 +105,7 @@ def test_lesions_lie_where_their_class_grows() -> None:
 
     image = load_mni152_brain_mask(resolution=1)
     brain = np.asarray(image.dataobj) > 0
-    step = 2.0
+    step = 2.5
     axes = [np.arange(low, high, step, dtype=np.float32) for low, high in ((-90, 91), (-125, 91), (-60, 100))]
     points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
     voxels = np.round(points - image.affine[:3, 3]).astype(int)
@@ -128,10 +140,10 @@ def test_thumbnails_do_not_solve_it(folder: Path, table: pd.DataFrame) -> None:
 
 def test_a_folder_without_its_table_does_not_count(tmp_path: Path) -> None:
     config = PhantomConfig(subjects=4, slices_per_subject=1, size=32, seed=1)
-    made = ensure_phantom(config, tmp_path, workers=1)
+    made = drawn(config, tmp_path)
     (made / "table.csv").unlink()
     shutil.rmtree(made / "masks")
-    again = ensure_phantom(config, tmp_path, workers=1)
+    again = drawn(config, tmp_path)
     assert again == made
     assert (made / "table.csv").is_file()
     assert (made / "masks").is_dir()

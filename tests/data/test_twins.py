@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from phantoms import drawn
 from PIL import Image
 
 from brain_tumor.config.train import PhantomConfig
 from brain_tumor.data.cache import hash_files
-from brain_tumor.data.phantom import ensure_phantom
 from brain_tumor.data.twins import THRESHOLD, TwinGraph, find_twins, graph
 
 Picture = Image.Image
@@ -76,7 +76,7 @@ PLANTED: dict[str, tuple[Callable[[Picture], Picture], str]] = {
 @pytest.fixture(scope="module")
 def slices(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """60 phantom slices: `path`, `group` (the subject); the neighbours in a subject are the hard non-twins."""
-    root = ensure_phantom(SETTINGS, tmp_path_factory.mktemp("phantom"), 2)
+    root = drawn(SETTINGS, tmp_path_factory.mktemp("phantom"))
     table = pd.read_csv(root / "table.csv", dtype=str, keep_default_na=False)
     return table.assign(path=[root / path for path in table["path"]])
 
