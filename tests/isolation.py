@@ -117,22 +117,23 @@ def _logging() -> Iterator[None]:
     loggers = [root, *(each for each in root.manager.loggerDict.values() if isinstance(each, logging.Logger))]
     before = {each: (each.level, list(each.handlers), each.propagate, each.disabled) for each in loggers}
     listed = list(logging._handlerList)  # type: ignore[attr-defined]
+    handlers = {*(ref() for ref in listed), *(handler for logger in loggers for handler in logger.handlers)}
     ours = {sys.stdout: _OUT, sys.stderr: _ERR}
     root.handlers = []
     moved = [
         (handler, handler.setStream(ours[handler.stream]))
-        for logger in loggers
-        for handler in logger.handlers
+        for handler in handlers - {logging.lastResort}
         if isinstance(handler, logging.StreamHandler) and handler.stream in ours
     ]
     try:
         yield
     finally:
         logging.captureWarnings(False)
-        for logger, (level, handlers, propagate, disabled) in before.items():
-            for handler in set(logger.handlers) - set(handlers):
-                handler.close()
-            logger.handlers, logger.propagate, logger.disabled = handlers, propagate, disabled
+        for logger, (level, own, propagate, disabled) in before.items():
+            for handler in set(logger.handlers) - set(own):
+                if isinstance(handler, logging.FileHandler):
+                    handler.close()
+            logger.handlers, logger.propagate, logger.disabled = own, propagate, disabled
             logger.setLevel(level)
         for handler, stream in moved:
             handler.setStream(stream)

@@ -32,8 +32,8 @@ def quick(shared: Path) -> Iterator[None]:
         connection.execute("PRAGMA synchronous = OFF")
         [(_, _, file)] = connection.execute("PRAGMA database_list").fetchall()
         if Path(file).name == "mlflow.db" and not connection.execute("PRAGMA schema_version").fetchone()[0]:
-            with closing(sqlite3.connect(_empty(shared))) as empty:
-                empty.backup(connection)
+            with closing(sqlite3.connect(empty(shared))) as tables:
+                tables.backup(connection)
 
     sqlalchemy.event.listen(sqlalchemy.Engine, "connect", connected)
     try:
@@ -42,8 +42,8 @@ def quick(shared: Path) -> Iterator[None]:
         sqlalchemy.event.remove(sqlalchemy.Engine, "connect", connected)
 
 
-def _empty(shared: Path) -> Path:
-    """A database with MLflow's tables and nothing in them, as MLflow makes it."""
+def empty(shared: Path) -> Path:
+    """A database with MLflow's tables and nothing in them, as MLflow makes it: to be copied."""
     path = shared / EMPTY
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():

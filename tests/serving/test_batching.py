@@ -1,7 +1,10 @@
 """Requests from threads, answered by a stand-in that knows what it was asked."""
 
+import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from brain_tumor.evaluation.prediction import Answers
+from brain_tumor.serving import batching
 from brain_tumor.serving.batching import batched
 
 
@@ -46,16 +50,27 @@ def test_each_request_gets_its_own_answers() -> None:
     assert sum(echo.batches) == sum(map(len, asked))
 
 
-def test_what_waits_is_answered_together_and_no_batch_is_too_large() -> None:
-    echo = Echo()
+class Counted(queue.SimpleQueue):  # type: ignore[type-arg]
+    """A queue that is left open for the test to see how many have come."""
+
+    def __init__(self) -> None:
+        self.come = threading.Semaphore(0)
+
+    def put(self, *given: Any, **more: Any) -> None:
+        super().put(*given, **more)
+        self.come.release()
+
+
+def test_what_waits_is_answered_together_and_no_batch_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    echo, waiting = Echo(), Counted()
+    monkeypatch.setattr(batching, "queue", SimpleNamespace(SimpleQueue=lambda: waiting))
     with batched(echo, 8) as run, ThreadPoolExecutor(8) as pool:
         echo.gate.clear()
         first = pool.submit(run, numbered(0))
         echo.begun.wait()
         rest = [pool.submit(run, numbered(each, each, each)) for each in range(1, 6)]
-        while len(pool._threads) < 6 or pool._work_queue.qsize():
-            pass
-        threading.Event().wait(0.2)  # until all five wait
+        for _ in range(6):
+            waiting.come.acquire()
         echo.gate.set()
         assert first.result().logits.tolist() == [[1.0]]
         assert [each.result().logits[0, 0] for each in rest] == [2, 3, 4, 5, 6]

@@ -1,7 +1,6 @@
 """Which runtime answers, and that what is missing or disagrees is said."""
 
 import importlib.util
-import time
 from typing import Any
 
 import keras
@@ -69,16 +68,21 @@ def test_auto_takes_the_fastest(best: str, model: keras.Model, monkeypatch: pyte
     assert f"{best} 1000.00" in said
 
 
-def test_time_is_measured_in_turn_and_by_image() -> None:
+def test_time_is_measured_in_turn_and_by_image(monkeypatch: pytest.MonkeyPatch) -> None:
     turns: list[str] = []
+    clock = [0.0]
+    monkeypatch.setattr(choice.time, "perf_counter", lambda: clock[0])
 
-    def runtime(name: str, wait: float) -> Any:
-        return lambda _images: (turns.append(name), time.sleep(wait))
+    def runtime(name: str, takes: float) -> Any:
+        def run(_images: Any) -> None:
+            turns.append(name)
+            clock[0] += takes
 
-    taken = choice.seconds({"slow": runtime("slow", 0.06), "fast": runtime("fast", 0.0)}, IMAGES)
+        return run
+
+    taken = choice.seconds({"slow": runtime("slow", 0.06), "fast": runtime("fast", 0.006)}, IMAGES)
     assert turns[:4] == ["slow", "fast", "slow", "fast"]
-    assert 0.01 <= taken["slow"] < 0.03  # 60 ms for six images
-    assert taken["fast"] < 0.01
+    assert taken == pytest.approx({"slow": 0.01, "fast": 0.001})  # of six images
 
 
 def test_auto_says_which_export_disagrees_and_goes_on_without_it(

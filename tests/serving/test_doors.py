@@ -15,7 +15,7 @@ from brain_tumor import CLASSES
 from brain_tumor.config.train import PhantomConfig
 from brain_tumor.data.phantom.generate import draw_subject
 
-pytestmark = [pytest.mark.slow, pytest.mark.real_data]
+pytestmark = pytest.mark.real_data
 pydicom = pytest.importorskip("pydicom")
 SAME = 1e-5  # of probabilities
 # Multi-frame, compressed, colour, palette, inverted: those of pydicom's own files that hold pixels.

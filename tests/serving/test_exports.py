@@ -72,7 +72,8 @@ def agrees(model: keras.Model, name: str, folder: Path) -> None:
     path, agreement = write_export(name, model, folder, images[:8], images[:8])
     values = expected(model, images[8:])["probabilities"]
     assert np.ptp(values, axis=0).max() > 0.1  # so that agreeing says something
-    np.testing.assert_allclose(FORMATS[name].open(path)(images[8:]).probabilities, values, atol=1e-5)
+    # Of networks this deep, float32 itself is worth 1e-5: how it rounds depends on the processor.
+    np.testing.assert_allclose(FORMATS[name].open(path)(images[8:]).probabilities, values, atol=3e-5)
     assert agreement.difference <= TOLERANCE
     assert [each.name for each in folder.iterdir()] == [FORMATS[name].file]
 

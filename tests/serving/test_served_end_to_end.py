@@ -22,7 +22,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from toy import environment, train_tiny
+from stores import Trained
+from toy import environment
 
 from brain_tumor import CLASSES, NOTICE
 from brain_tumor.serving.requests import LIMITS, MOST_FILES
@@ -36,7 +37,7 @@ JSON = "application/json"
 class Served:
     """A server that runs."""
 
-    place: Path  # images in `bars`, the store in `work`
+    trained: Trained
     url: str
     log: Path
 
@@ -55,16 +56,15 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def server(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     place = tmp_path_factory.mktemp("served")
-    train_tiny(place)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/brain-tumor@champion"]
     command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
     env = environment(place) | {
-        "MLFLOW_TRACKING_URI": f"sqlite:///{place}/work/mlruns/mlflow.db",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{trained.work}/mlruns/mlflow.db",
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         # MLflow starts uvicorn by name, which an environment that is active has on its path.
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
@@ -73,7 +73,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with open(log, "wb") as output:
         process = subprocess.Popen(command, cwd=place, env=env, stdout=output, stderr=output, start_new_session=True)
     try:
-        served = Served(place, f"http://127.0.0.1:{port}", log)
+        served = Served(trained, f"http://127.0.0.1:{port}", log)
         _wait(served, process)
         yield served
     finally:
@@ -99,8 +99,7 @@ def text(content: bytes) -> str:
 @pytest.fixture(scope="module")
 def rows(server: Served) -> list[dict[str, Any]]:
     """What the training itself wrote down of its test part."""
-    [table] = server.place.glob("work/mlruns/artifacts/*/artifacts/tables/test_predictions.csv")
-    return pd.read_csv(table).to_dict("records")
+    return pd.read_csv(server.trained.artifacts / "tables" / "test_predictions.csv").to_dict("records")
 
 
 def agrees(answer: dict[str, Any], row: dict[str, Any]) -> bool:
@@ -114,7 +113,7 @@ def test_the_line_of_the_readme_answers(server: Served, rows: list[dict[str, Any
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     [line] = [each for each in readme.splitlines() if "| curl" in each and "/invocations" in each]
     line = line.replace("http://127.0.0.1:5001", server.url).replace("slice.png", f"'{rows[0]['path']}'")
-    done = subprocess.run(line, shell=True, cwd=server.place / "bars", capture_output=True, text=True, check=True)
+    done = subprocess.run(line, shell=True, cwd=server.trained.images, capture_output=True, text=True, check=True)
     [answer] = json.loads(done.stdout)["predictions"]
     assert agrees(answer, rows[0])
     assert answer["class"] == max(CLASSES, key=lambda name: rows[0][f"probability_{name}"])
@@ -122,10 +121,7 @@ def test_the_line_of_the_readme_answers(server: Served, rows: list[dict[str, Any
     assert set(answer["sets"]) == {"0.9", "0.95"}
     assert {type(answer["not_sure"]), type(answer["not_brain_mri"])} == {bool}
     assert (answer["model"], answer["notice"]) == ("models:/brain-tumor/1", NOTICE)
-    [run] = {
-        path.name for path in (server.place / "work/mlruns/artifacts").iterdir() if (path / "artifacts/tables").exists()
-    }
-    assert answer["run"] == run
+    assert answer["run"] == server.trained.run
 
 
 @pytest.mark.parametrize(
@@ -138,7 +134,7 @@ def test_the_line_of_the_readme_answers(server: Served, rows: list[dict[str, Any
     ],
 )
 def test_every_form_of_mlflows_json_answers(server: Served, rows: list[dict[str, Any]], body: Any) -> None:
-    content = (server.place / "bars" / rows[1]["path"]).read_bytes()
+    content = (server.trained.images / rows[1]["path"]).read_bytes()
     status, found = server.post(json.dumps(body(text(content))).encode())
     assert status == 200
     [answer] = json.loads(found)["predictions"]
@@ -150,7 +146,7 @@ def test_twenty_clients_at_once_get_their_own_answers(server: Served, rows: list
         right = 0
         for step in range(5):
             row = rows[(number + step) % len(rows)]
-            status, found = server.ask(text((server.place / "bars" / row["path"]).read_bytes()))
+            status, found = server.ask(text((server.trained.images / row["path"]).read_bytes()))
             right += status == 200 and agrees(found["predictions"][0], row)
         return right
 

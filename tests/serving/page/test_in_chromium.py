@@ -1,4 +1,4 @@
-"""The page as people meet it: in a real browser, on a model that this test trains."""
+"""The page as people meet it: in a real browser, on a trained model."""
 
 import os
 import re
@@ -19,14 +19,15 @@ import numpy as np
 import pytest
 from debian import install
 from PIL import Image
-from toy import draw, environment, hear_ctrl_c, train_tiny
+from stores import Trained
+from toy import draw, environment, hear_ctrl_c
 
 from brain_tumor import NOTICE
 from brain_tumor.serving.review_page.examples import draw_volume
 
 pytest.importorskip("gradio", reason="needs brain-tumor[app]")
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs brain-tumor[dev]")
-pytestmark = [pytest.mark.slow, pytest.mark.browser]
+pytestmark = pytest.mark.browser
 # Every address that the page's process connects to, and every name that it looks up, is written down.
 WATCH = """
 import sys
@@ -65,27 +66,25 @@ class Running:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    place = tmp_path_factory.mktemp("trained")
-    run = train_tiny(place, "home")
-    with next((place / "work").glob(f"mlruns/artifacts/{run}/artifacts/**/*.md")).open("a") as card:
+def served(trained_copy: Trained) -> Trained:
+    """A trained run whose card is hostile."""
+    with next(trained_copy.artifacts.rglob("*.md")).open("a") as card:
         card.write(HOSTILE)
-    return place, f"runs:/{run}/model"
+    return trained_copy
 
 
-def start(trained: tuple[Path, str], place: Path, *overrides: str, **variables: str) -> Running:
-    work, uri = trained
+def start(served: Trained, place: Path, *overrides: str, **variables: str) -> Running:
     for name in ("temporary", "watch"):
         (place / name).mkdir()
     (place / "connections").touch()
     (place / "watch" / "sitecustomize.py").write_text(WATCH.format(path=str(place / "connections")))
-    env = environment(work) | {"TMPDIR": str(place / "temporary"), "PYTHONUNBUFFERED": "1"} | variables
+    env = environment(served.place) | {"TMPDIR": str(place / "temporary"), "PYTHONUNBUFFERED": "1"} | variables
     env["PYTHONPATH"] = f"{place / 'watch'}{os.pathsep}{env['PYTHONPATH']}"
-    command = [sys.executable, "-m", "brain_tumor.app", f"model_uri={uri}", "port=0", "views=2", *overrides]
+    command = [sys.executable, "-m", "brain_tumor.app", f"model_uri={model(served)}", "port=0", "views=2", *overrides]
     errors = (place / "errors").open("w")
     process = subprocess.Popen(
         command,
-        cwd=work / "work",
+        cwd=served.work,
         env=env,
         stdout=subprocess.PIPE,
         stderr=errors,
@@ -99,14 +98,18 @@ def start(trained: tuple[Path, str], place: Path, *overrides: str, **variables: 
     raise AssertionError((place / "errors").read_text())
 
 
+def model(served: Trained) -> str:
+    return f"runs:/{served.run}/model"
+
+
 def stop(running: Running) -> int:
     running.process.send_signal(signal.SIGINT)
     return running.process.wait(60)
 
 
 @pytest.fixture(scope="module")
-def running(trained: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    found = start(trained, tmp_path_factory.mktemp("page"), f"model_b={trained[1]}", "megabytes=1", "files=3")
+def running(served: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    found = start(served, tmp_path_factory.mktemp("page"), f"model_b={model(served)}", "megabytes=1", "files=3")
     yield found
     found.process.kill()
     found.process.wait()
@@ -412,8 +415,8 @@ def test_the_page_has_connected_to_nothing_outside(running: Running) -> None:
     assert running.process.poll() is None
 
 
-def test_the_page_ends_at_ctrl_c_and_leaves_nothing(trained: tuple[Path, str], tmp_path: Path, browser: Any) -> None:
-    found = start(trained, tmp_path)
+def test_the_page_ends_at_ctrl_c_and_leaves_nothing(served: Trained, tmp_path: Path, browser: Any) -> None:
+    found = start(served, tmp_path)
     page = browser.new_page()
     page.goto(found.address)
     page.wait_for_selector("#bt-drop input[type=file]", state="attached")
@@ -425,8 +428,8 @@ def test_the_page_ends_at_ctrl_c_and_leaves_nothing(trained: tuple[Path, str], t
     page.close()
 
 
-def test_a_password_is_asked_for(trained: tuple[Path, str], tmp_path: Path, browser: Any) -> None:
-    found = start(trained, tmp_path, "user=ann", BRAIN_TUMOR_PASSWORD="secret")
+def test_a_password_is_asked_for(served: Trained, tmp_path: Path, browser: Any) -> None:
+    found = start(served, tmp_path, "user=ann", BRAIN_TUMOR_PASSWORD="secret")
     try:
         with pytest.raises(urllib.error.HTTPError, match="401"):
             urllib.request.urlopen(found.address)
