@@ -43,9 +43,10 @@ def test_a_set_holds_what_is_likely_enough_and_may_be_empty():
     assert not conformal.prediction_sets(probabilities, np.zeros(3)).any()
 
 
-def test_coverage_by_class_stays_inside_the_range_in_95_of_100_draws(make_evaluation):
+@pytest.mark.parametrize("draws", [40, pytest.param(150, marks=pytest.mark.slow)])
+def test_coverage_by_class_stays_inside_the_range_in_95_of_100_draws(draws, make_evaluation):
     inside, covered = [], []
-    for seed in range(150):
+    for seed in range(draws):
         rng = np.random.default_rng(seed)
         labels = rng.integers(4, size=900)
         logits = rng.normal(size=(900, 4)) + 1.5 * np.eye(4)[labels] * np.array([0.5, 1, 1.5, 2])[labels, None]
@@ -55,15 +56,16 @@ def test_coverage_by_class_stays_inside_the_range_in_95_of_100_draws(make_evalua
         inside.append(table["coverage"].between(table["low"], table["high"]).to_numpy())
         covered.append(table["coverage"].to_numpy())
     assert len(table) == 10
-    # 95 % of 150 draws, give or take three standard errors; discreteness makes the range a little wide
-    assert np.all(np.mean(inside, axis=0) > 0.95 - 3 * np.sqrt(0.05 * 0.95 / 150))
+    # 95 % of the draws, give or take three standard errors; discreteness makes the range a little wide
+    assert np.all(np.mean(inside, axis=0) > 0.95 - 3 * np.sqrt(0.05 * 0.95 / draws))
     assert np.mean(covered, axis=0) == pytest.approx(np.repeat([0.9, 0.95], 5), abs=0.015)
 
 
+@pytest.mark.parametrize("draws", [50, pytest.param(300, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("slices", ["alike", "as in a public set"])
-def test_slices_of_a_patient_need_the_range_by_group(slices, make_evaluation):
+def test_slices_of_a_patient_need_the_range_by_group(slices, draws, make_evaluation):
     """All slices of a patient have one score. By group 95 % of draws lie inside, give or take three standard errors."""
-    inside, draws = [], 300
+    inside = []
     for seed in range(draws):
         rng = np.random.default_rng(seed)
         patients = 240

@@ -52,7 +52,7 @@ def settled(toy):
     model = build_classifier("cnn_baseline", image_size=SIDE, weights=None, dropout=0.0, seed=0)
     model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy", jit_compile=False)
     rows = toy.rows("train")
-    model.fit(toy.images(rows), toy.labels(rows), epochs=12, batch_size=24, verbose=0)
+    model.fit(toy.images(rows), toy.labels(rows), epochs=6, batch_size=24, verbose=0)
     observed = observing(model)
     before = observe(observed, toy.pixels, toy.rows("test"))
     uncertainty = fit_uncertainty(
