@@ -29,8 +29,8 @@ def prepared(overrides: Sequence[str]) -> Any:
     """What `train` trains with these keys."""
     from brain_tumor.data.dataset import load
     from brain_tumor.jobs.preflight import check_training
+    from brain_tumor.models.backbones import image_size
     from brain_tumor.models.backend import start_tensorflow
-    from brain_tumor.models.registry import image_size
 
     config = configured(overrides)
     dataset = load(config.data, image_size=image_size(config), protocol=config.protocol)

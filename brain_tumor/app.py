@@ -3,7 +3,7 @@
 from omegaconf import DictConfig
 
 from brain_tumor import entry
-from brain_tumor.config.app import AppConfig
+from brain_tumor.config.commands import AppConfig
 from brain_tumor.config.validation import typed
 
 

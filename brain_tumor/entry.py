@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from brain_tumor import interrupts
 from brain_tumor.command_line import as_typed, literal
-from brain_tumor.config.refusals import composed, refusals
+from brain_tumor.config.refusals import hand_back_errors, refusals
 from brain_tumor.errors import InputError
 from brain_tumor.models.backend import import_tensorflow
 
@@ -39,7 +39,7 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
     def guarded_task(config: DictConfig) -> Any:
-        composed()
+        hand_back_errors()
         logging.captureWarnings(True)
         with guarded():
             return task(config)

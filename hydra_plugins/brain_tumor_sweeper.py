@@ -14,7 +14,7 @@ from hydra.utils import get_class
 from omegaconf import DictConfig
 
 from brain_tumor import entry
-from brain_tumor.config.refusals import composed
+from brain_tumor.config.refusals import hand_back_errors
 
 
 class OptunaStudySweeper(Sweeper):
@@ -38,7 +38,7 @@ class OptunaStudySweeper(Sweeper):
         assert self.config is not None
         assert self.hydra_context is not None
         assert self.launcher is not None
-        composed()
+        hand_back_errors()
         with entry.guarded():
             return sweep(
                 arguments,
@@ -51,7 +51,7 @@ class OptunaStudySweeper(Sweeper):
 
 for _name, _hooks in {
     "optuna_study": "brain_tumor.sweep.hooks.Hooks",  # for any project
-    "brain_tumor": "brain_tumor.jobs.sweep.Project",  # with this one's own checks and reports
+    "brain_tumor": "brain_tumor.jobs.sweep_hooks.Project",  # with this one's own checks and reports
 }.items():
     ConfigStore.instance().store(
         group="hydra/sweeper",

@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 
 from brain_tumor.app import app
 from brain_tumor.command_line import literal
-from brain_tumor.config.app import PASSWORD, AppConfig
+from brain_tumor.config.commands import PASSWORD, AppConfig
 from brain_tumor.config.validation import typed
 from brain_tumor.entry import conf_dir
 from brain_tumor.errors import InputError

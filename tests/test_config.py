@@ -9,18 +9,18 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
+from brain_tumor.__main__ import COMMANDS
 from brain_tumor.config.commands import EvaluateConfig, ExportConfig, LoggedData, PredictConfig
 from brain_tumor.config.sweep import SweepConfig
 from brain_tumor.config.train import HardwareConfig, TrainConfig
 from brain_tumor.config.validation import plain, typed
 from brain_tumor.entry import conf_dir
 from brain_tumor.errors import InputError
-from brain_tumor.models.registry import BACKBONES
+from brain_tumor.models.backbones import BACKBONES
 from brain_tumor.sweep.sampling import make_pruner, make_sampler
 from brain_tumor.sweep.search_request import read
 from brain_tumor.sweep.space import overrides
 
-COMMANDS = ("train", "evaluate", "predict", "export", "audit", "app", "compare", "study")
 FILES = sorted(conf_dir().glob("*/**/*.yaml"))  # of groups
 # What the README.md of an experiment has its command say, after `python -m brain_tumor.train`.
 PUBLISHED = {

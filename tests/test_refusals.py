@@ -13,7 +13,7 @@ from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from brain_tumor.config.refusals import FULL_ERROR, composed, refusals
+from brain_tumor.config.refusals import FULL_ERROR, hand_back_errors, refusals
 from brain_tumor.config.sweep import SweepConfig
 from brain_tumor.config.validation import plain, typed
 from brain_tumor.entry import conf_dir
@@ -83,7 +83,7 @@ def test_what_a_command_raises_itself_stays_as_it_is() -> None:
     def command() -> None:
         with refusals(conf_dir(), "train"):
             assert os.environ[FULL_ERROR] == "1"
-            composed()
+            hand_back_errors()
             assert FULL_ERROR not in os.environ
             raise ValueError("its own")
 

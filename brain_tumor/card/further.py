@@ -4,7 +4,7 @@ from brain_tumor.card.blocks import Block, Grid, Paragraph, Points, Section
 from brain_tumor.card.facts import NOTHING, Facts, Logged, bounded, interval, number, shown
 from brain_tumor.card.scores import whose
 from brain_tumor.evaluation.explanation.localisation import SCORES
-from brain_tumor.evaluation.explanation.scores import CENTRE, CLASS_MEAN, MODEL, VERDICTS
+from brain_tumor.evaluation.explanation.map_scores import CENTRE, CLASS_MEAN, MODEL, VERDICTS
 
 MAPS = {MODEL: "the model's maps", CENTRE: "a Gaussian in the centre", CLASS_MEAN: "the class's mean map"}
 REMOVED = {

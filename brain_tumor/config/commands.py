@@ -1,4 +1,4 @@
-"""The configuration of every command but `train`, as in `config.py`."""
+"""The typed configuration of every command but `train`; `conf/` gives the values."""
 
 from typing import Annotated, Literal
 
@@ -6,6 +6,8 @@ from pydantic import Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from brain_tumor.config.train import STRICT_KEYS, DataConfig, ExplainConfig, TrackingConfig
+
+PASSWORD = "BRAIN_TUMOR_PASSWORD"  # the environment variable: what is typed on a command line is saved
 
 
 @dataclass(frozen=True, config=STRICT_KEYS)
@@ -28,7 +30,7 @@ class EvaluateConfig:
     bootstrap: Annotated[int, Field(ge=100, le=100_000)]
     batch_size: PositiveInt
     robustness: bool  # measure the images again under each corruption of evaluation/corruptions.py: 45 passes
-    runtime: Literal["auto", "keras", "onnx", "tflite"]  # what answers, see serving/choice.py; maps stay with Keras
+    runtime: Literal["auto", "keras", "onnx", "tflite"]  # what answers: serving/runtime_choice.py; maps by Keras
 
 
 @dataclass(frozen=True, config=STRICT_KEYS)
@@ -87,3 +89,17 @@ class CompareConfig:
 class StudyConfig:
     name: str | None  # of a sweep's study; None: the only one, or the list of all
     storage: str | None  # as sweep.storage; None: sqlite in mlruns/ under the current folder
+
+
+@dataclass(frozen=True, config=STRICT_KEYS)
+class AppConfig:
+    model_uri: str
+    model_b: str | None  # a second model, whose answers stand beside the first one's
+    host: Annotated[str, Field(min_length=1)]  # address to listen at; 127.0.0.1: this machine alone
+    port: Annotated[int, Field(ge=0, le=65535)]  # 0: a free one
+    user: Annotated[str, Field(pattern=r"^[^:]+$")] | None  # who may look, with the password in PASSWORD; None: anyone
+    views: Annotated[int, Field(ge=1, le=64)]  # shifted and mirrored views that a map is averaged over
+    files: Annotated[int, Field(ge=1, le=100)]  # at most, at once
+    megabytes: Annotated[int, Field(ge=1, le=2048)]  # at most, of all files that are dropped at once
+    waiting: PositiveInt  # requests that may wait for their turn; others are told that the page is busy
+    tracking: TrackingConfig

@@ -1,4 +1,4 @@
-"""What is to be trained, and how that was composed: the one record that goes from an entry to the jobs and the runs."""
+"""The typed configuration of a training with the overrides and choices that made it, as jobs and runs get it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -44,10 +44,10 @@ def refusals(folder: Path, config_name: str) -> Iterator[None]:
             raise
         raise InputError(_of_command_line(folder, config_name, sys.argv[1:], error)) from error
     finally:
-        composed()
+        hand_back_errors()
 
 
-def composed() -> None:
+def hand_back_errors() -> None:
     """Give errors back to Hydra's care: the command line is composed, and what fails from here on is the command's."""
     while _asked:
         os.environ.pop(_asked.pop(), None)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
+from brain_tumor.config.train import LOWER_IS_BETTER
 from brain_tumor.errors import InputError
 
 Direction = Literal["maximize", "minimize"]
@@ -53,7 +54,9 @@ class SweepConfig:
     def directions(self) -> list[Direction]:
         """One per metric; where none is given, costs and losses are minimized and the rest is maximized."""
         if self.direction is None:
-            return [
-                "minimize" if name.startswith("cost/") or name.endswith("loss") else "maximize" for name in self.metrics
-            ]
+            return ["minimize" if _is_lower_better(name) else "maximize" for name in self.metrics]
         return [self.direction] if isinstance(self.direction, str) else list(self.direction)
+
+
+def _is_lower_better(metric: str) -> bool:
+    return metric in LOWER_IS_BETTER or metric.startswith("cost/") or metric.endswith("loss")

@@ -73,7 +73,7 @@ class DataConfig:
 
 @dataclass(frozen=True, config=STRICT_KEYS)
 class ModelConfig:
-    name: str  # a key of the model registry
+    name: str  # a key of the table of backbones, models/backbones.py
     weights: str  # imagenet | none | path of a file
     dropout: Annotated[float, Field(ge=0, lt=1)]  # before the logits
 
@@ -158,7 +158,7 @@ class ProtocolConfig:
 class TrackingConfig:
     uri: str | None  # any MLflow tracking URI; None: sqlite in mlruns/ under the current folder
     experiment: Annotated[str, Field(min_length=1)]
-    # Name in the model registry; None: the model is logged but not registered. MLflow and its addresses need / : @.
+    # Name in MLflow's registry; None: the model is logged but not registered. MLflow and its addresses need / : @.
     register: Annotated[str, Field(pattern=r"^\s*[^\s/:@][^/:@]*$")] | None
     checkpoints: str  # folder of the checkpoints that `resume` reads
     system_metrics: bool

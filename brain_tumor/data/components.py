@@ -1,4 +1,4 @@
-"""What belongs together because links connect it, however many there are between."""
+"""Connected components of a graph: what belongs together because links connect it, however many stand between."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -49,7 +49,7 @@ def source_folders(data: DataConfig) -> dict[str, Path]:
 
 
 def read_images(data: DataConfig, roots: Mapping[str, Path], image_size: int) -> Listing:
-    """List, hash and decode the images under `roots` (site -> folder, see `find_roots`), with progress.
+    """List, hash and decode the images under `roots` (site -> folder, see `source_folders`), with progress.
 
     Raises:
         InputError: a layout is unknown, or the cache cannot be written. A file that cannot be read or decoded is no

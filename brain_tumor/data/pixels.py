@@ -1,4 +1,4 @@
-"""Pictures as planes: one of a gray picture, whose colours are equal, and three of a coloured one."""
+"""Pixels of many pictures in one array: a gray picture is stored as one plane, a coloured one as three."""
 
 from typing import Any, Protocol
 

@@ -20,7 +20,7 @@ from brain_tumor.evaluation.drawing import (
     shorten,
     tidy,
 )
-from brain_tumor.evaluation.metrics import Evaluation, calibration, score
+from brain_tumor.evaluation.metrics import Evaluation, reliability_bins, score
 from brain_tumor.evaluation.sheets import gradcam_sheet, mistakes
 from brain_tumor.evaluation.uncertainty import abstention
 from brain_tumor.lazy import lazy
@@ -112,7 +112,7 @@ def reliability(evaluation: Evaluation) -> Figure:
 
     Of a calibrated model also the accuracy of the bins before.
     """
-    bins = calibration(evaluation)
+    bins = reliability_bins(evaluation)
     scores = score(evaluation)
     facts = f"expected calibration error {scores['ece']:.3f}, Brier score {scores['brier']:.3f}"
     before = evaluation.before
@@ -126,7 +126,7 @@ def reliability(evaluation: Evaluation) -> Figure:
     upper.plot([0, 1], [0, 1], color=FAINT, linestyle="--", linewidth=1, label="perfect calibration")
     upper.plot(bins.confidence[filled], bins.accuracy[filled], "o", color=ACCENT, label="mean of a bin")
     if before is not None:
-        old = calibration(before)
+        old = reliability_bins(before)
         there = old.counts > 0
         upper.plot(
             old.confidence[there], old.accuracy[there], "o--", color=BEST, mfc="none", label="before calibration"

@@ -159,7 +159,7 @@ def score(evaluation: Evaluation) -> dict[str, float]:
         if len(present) > 1:
             per_class["roc_auc"][index] = sklearn.metrics.roc_auc_score(truth, probabilities[:, index])
     macro = {name: float(values[present].mean()) for name, values in per_class.items()}
-    bins = calibration(evaluation)
+    bins = reliability_bins(evaluation)
     gaps = np.abs(bins.accuracy - bins.confidence)
     headline = {
         "accuracy": float(sklearn.metrics.accuracy_score(labels, evaluation.predictions)),
@@ -187,7 +187,7 @@ def macro_headline(macro: Mapping[str, T]) -> dict[str, T]:
     }
 
 
-def calibration(evaluation: Evaluation) -> Calibration:
+def reliability_bins(evaluation: Evaluation) -> Calibration:
     """Confidence against accuracy in CALIBRATION_BINS bins, as the reliability diagram draws it."""
     bins = confidence_bins(evaluation.confidences)
     counts = np.bincount(bins, minlength=CALIBRATION_BINS)

@@ -4,9 +4,9 @@ import socket
 from contextlib import ExitStack
 
 from brain_tumor import NOTICE
-from brain_tumor.config.app import PASSWORD, AppConfig
+from brain_tumor.config.commands import PASSWORD, AppConfig
+from brain_tumor.models.backbones import get_backbone
 from brain_tumor.models.backend import start_tensorflow
-from brain_tumor.models.registry import get_backbone
 from brain_tumor.serving.review_page import service
 from brain_tumor.serving.review_page.actions import Page
 from brain_tumor.serving.review_page.address import local

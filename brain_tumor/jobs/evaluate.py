@@ -12,14 +12,14 @@ from brain_tumor.config.validation import typed
 from brain_tumor.data.contamination import Contamination, find_contamination
 from brain_tumor.data.dataset import Dataset, load_whole
 from brain_tumor.data.logged_split import load_logged
-from brain_tumor.evaluation import site
+from brain_tumor.evaluation import external_site
 from brain_tumor.evaluation.explanation.kinds import check
+from brain_tumor.evaluation.measuring import measure, measure_all
 from brain_tumor.evaluation.metrics import Evaluation
-from brain_tumor.evaluation.scoring import measure, measure_all
 from brain_tumor.models.backend import start_tensorflow
 from brain_tumor.paths import existing_path
-from brain_tumor.serving.choice import choose_for
 from brain_tumor.serving.registered_model import RegisteredModel
+from brain_tumor.serving.runtime_choice import choose_for
 from brain_tumor.tracking import cards, logged_uncertainty, registry, results, runs, setup
 from brain_tumor.tracking.explanations import log_explanations
 from brain_tumor.tracking.store import open_store
@@ -61,7 +61,7 @@ def run(config: EvaluateConfig) -> None:
             lines += [f"test      {results.log_robustness(answering, dataset, 'test', measured['test'], **sizes)}"]
     said = [] if config.runtime == "keras" else [f"runtime   {runtime}"]
     card = cards.card_line(registered.run_id)  # now that this evaluation has finished, the card has it, too
-    lines = [f"model     {registered.uri}", *said, *lines, *site.remarks(known), card]
+    lines = [f"model     {registered.uri}", *said, *lines, *external_site.remarks(known), card]
     print(
         results.run_summary([(measured[part], tables[part]) for part in measured], dataset.split, store, run_id, lines)
     )
@@ -88,7 +88,7 @@ def _measure(asked: Asked, answering: Any) -> tuple[dict[str, Evaluation], Mappi
     evaluation, outputs = measure_all(
         answering, asked.dataset, "test", asked.protocol, uncertainty, batch_size=config.batch_size
     )
-    measured = site.by_contamination(evaluation, asked.known)
+    measured = external_site.by_contamination(evaluation, asked.known)
     tables = {part: results.log_evaluation(each, part, resamples=config.bootstrap) for part, each in measured.items()}
     lines = logged_uncertainty.describe(uncertainty)
     for part, each in measured.items():

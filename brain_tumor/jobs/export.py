@@ -14,7 +14,7 @@ from brain_tumor.data.logged_split import load_logged
 from brain_tumor.data.split import write_text
 from brain_tumor.evaluation.prediction import predict
 from brain_tumor.models.backend import start_tensorflow
-from brain_tumor.serving.exports import CALIBRATION_IMAGES, COMPARED_IMAGES, spread, write_export
+from brain_tumor.serving.exports import COMPARED_IMAGES, INT8_IMAGES, spread, write_export
 from brain_tumor.serving.registered_model import RegisteredModel
 from brain_tumor.serving.runtimes import FORMATS
 from brain_tumor.tracking import registry
@@ -27,7 +27,7 @@ def run(config: ExportConfig, folder: Path) -> None:
     """Load the model and the images of its split, write each format into `folder`, and check it on val images."""
     registered, dataset = _load(config)
     compared = dataset.images(spread(dataset.rows("val"), COMPARED_IMAGES))
-    calibration = dataset.images(spread(dataset.rows("train"), CALIBRATION_IMAGES))
+    calibration = dataset.images(spread(dataset.rows("train"), INT8_IMAGES))
     print(f"model       {registered.uri} ({dataset.split.name})")
     facts: dict[str, Any] = {}
     for name in config.formats:

@@ -11,10 +11,10 @@ from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
 from brain_tumor.data.dataset import load_shared
 from brain_tumor.jobs import single_run
-from brain_tumor.jobs.members import Member, members
+from brain_tumor.jobs.member_runs import Member, members
 from brain_tumor.jobs.preflight import check_training
-from brain_tumor.jobs.resume_one import resume_one
-from brain_tumor.models.registry import image_size
+from brain_tumor.jobs.resume import resume_one
+from brain_tumor.models.backbones import image_size
 from brain_tumor.paths import existing_path
 from brain_tumor.tracking import parent_run
 from brain_tumor.tracking.store import Store, open_store

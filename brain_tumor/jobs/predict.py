@@ -18,13 +18,13 @@ from brain_tumor.evaluation.prediction import answering
 from brain_tumor.models.backend import start_tensorflow
 from brain_tumor.progress import progress
 from brain_tumor.serving import terminal
-from brain_tumor.serving.choice import choose
 from brain_tumor.serving.files import Read, answer_files, read_files
 from brain_tumor.serving.inputs import Files
 from brain_tumor.serving.journal import Journal, journal_of
 from brain_tumor.serving.overlays import kind_of, overlay_writer
 from brain_tumor.serving.predictor import Predictor, ScanPrediction, keras_predictor
 from brain_tumor.serving.registered_model import RegisteredModel
+from brain_tumor.serving.runtime_choice import choose
 from brain_tumor.serving.terminal import Tally
 from brain_tumor.tracking import registry
 from brain_tumor.tracking.store import open_store

@@ -5,16 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from brain_tumor.auditing.place import check_place
-from brain_tumor.config.app import AppConfig
-from brain_tumor.config.commands import AuditConfig, EvaluateConfig, ExportConfig, LoggedData, PredictConfig
+from brain_tumor.config.commands import AppConfig, AuditConfig, EvaluateConfig, ExportConfig, LoggedData, PredictConfig
 from brain_tumor.config.composition import Composition
 from brain_tumor.config.train import DataConfig, Source, TrainConfig
 from brain_tumor.data.class_folders import check_layout, site_folders
 from brain_tumor.data.grouping import patients_table
 from brain_tumor.errors import InputError
-from brain_tumor.jobs.members import refuse
+from brain_tumor.jobs.member_runs import refuse
+from brain_tumor.models.backbones import get_backbone
 from brain_tumor.models.hardware import piece_size
-from brain_tumor.models.registry import get_backbone
 from brain_tumor.models.weights import resolve_weights
 from brain_tumor.paths import existing_path
 from brain_tumor.serving.inputs import Files, find_files

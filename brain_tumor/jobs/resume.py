@@ -1,14 +1,63 @@
-"""Going on with an interrupted run, or with an interrupted parent of several."""
+"""Going on with a single interrupted run, by its own configuration; `single_run.finish` then ends it."""
+
+from dataclasses import replace
 
 from brain_tumor.config.train import TrainConfig
-from brain_tumor.jobs import multi_run
-from brain_tumor.jobs.resume_one import resume_one
+from brain_tumor.config.validation import typed
+from brain_tumor.data.logged_split import load_logged
+from brain_tumor.errors import InputError
+from brain_tumor.jobs.preflight import check_training
+from brain_tumor.jobs.single_run import finish, resumable
+from brain_tumor.models.backbones import image_size
+from brain_tumor.models.backend import start
+from brain_tumor.paths import existing_path
 from brain_tumor.tracking import runs
 from brain_tumor.tracking.store import open_store
+from brain_tumor.training import checkpoint
+from brain_tumor.training.preparation import prepare
 
 
-def run(config: TrainConfig, overrides: list[str]) -> float:
-    """Go on with the run `config.resume`, whichever it is; see `resume_one`."""
-    open_store(config.tracking)
-    several = runs.interrupted(str(config.resume)).data.tags["job"] == "several"
-    return multi_run.resume(config, overrides) if several else resume_one(config, overrides)
+def resume_one(config: TrainConfig, overrides: list[str]) -> float:
+    """Train the single run `config.resume` to its end; returns the best epoch's `monitor` on the val part.
+
+    Of `config` only where things are, and the hardware if given, is read (the keys that may stand beside `resume`).
+    Raises InputError for a run that is not there, has finished, or whose checkpoint is gone.
+    """
+    store = open_store(config.tracking)
+    run = runs.interrupted(str(config.resume))
+    logged = typed(TrainConfig, runs.load_config(run.info.run_id))
+    if _given(overrides, "hardware"):
+        logged = replace(logged, hardware=config.hardware)
+    start(logged.hardware)
+    store = replace(store, experiment_id=run.info.experiment_id)
+    run_id = run.info.run_id
+    places = config if _given(overrides, "tracking.checkpoints") else logged
+    folder = existing_path(places.tracking.checkpoints) / run_id
+    if not folder.is_dir():
+        raise InputError(
+            f"resume={run_id}: its checkpoint is not in {folder.absolute()}; "
+            "resume where it was started, or give tracking.checkpoints=DIR"
+        )
+    with checkpoint.claimed(folder):
+        history = checkpoint.read_history(folder)
+        if not history and runs.logged_epochs(run_id):
+            raise InputError(f"resume={run_id}: {folder.absolute()} holds no checkpoint any more: train anew")
+        # Finished epochs hold all weights; the file that they began with may be gone by now.
+        weights = None if history else check_training(logged)
+        cache = config.data.cache or logged.data.cache
+        data = replace(logged.data, cache=cache)
+        split = runs.load_split(run_id)
+        size = image_size(logged)
+        dataset = load_logged(split, data, root=config.data.root, image_size=size, masks=config.data.masks)
+        prepared = prepare(logged, dataset, weights)
+        with (
+            runs.started(store, run_id=run_id, system_metrics=logged.tracking.system_metrics),
+            resumable(run_id, folder, overrides),
+        ):
+            return finish(prepared, store, runs.own_tags(run), run_id, folder)
+
+
+def _given(overrides: list[str], key: str) -> bool:
+    """Whether the command line says anything of a key, or of what is under it."""
+    keys = [text.partition("=")[0].lstrip("+") for text in overrides]
+    return any(given == key or given.startswith(f"{key}.") for given in keys)

@@ -15,13 +15,13 @@ from brain_tumor.config.composition import Composition
 from brain_tumor.data.dataset import Dataset, load, load_shared
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.figures import curves
+from brain_tumor.evaluation.measuring import measure_all
 from brain_tumor.evaluation.metrics import Evaluation
 from brain_tumor.evaluation.prediction import observing
-from brain_tumor.evaluation.scoring import measure_all
 from brain_tumor.evaluation.uncertainty.fitting import Uncertainty, fit_uncertainty
 from brain_tumor.jobs.preflight import check_training
+from brain_tumor.models.backbones import image_size
 from brain_tumor.models.backend import start
-from brain_tumor.models.registry import image_size
 from brain_tumor.paths import existing_path
 from brain_tumor.tracking import cards, logged_uncertainty, registry, results, runs, setup
 from brain_tumor.tracking.explanations import log_explanations

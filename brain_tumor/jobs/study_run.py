@@ -1,4 +1,4 @@
-"""A sweep's own run in MLflow, from its first trial to the best one's model; and what is printed at its end."""
+"""A study's own run in MLflow, from the first trial to the best one's model, and what is printed at the sweep's end."""
 
 import shlex
 from dataclasses import dataclass

@@ -3,15 +3,22 @@
 from omegaconf import DictConfig
 
 from brain_tumor.config.composition import Composition
-from brain_tumor.jobs import multi_run, resume, single_run, trial
-from brain_tumor.jobs.members import members
+from brain_tumor.jobs import multi_run, single_run, trial
+from brain_tumor.jobs.member_runs import members
+from brain_tumor.jobs.resume import resume_one
+from brain_tumor.tracking import runs
+from brain_tumor.tracking.store import open_store
 
 
 def run(composed: Composition) -> float:
     """Train what a checked composition asks for; returns the best epoch's `monitor` on val, or the mean of several."""
-    if composed.config.resume:
-        return resume.run(composed.config, composed.overrides)
-    return multi_run.run(composed) if members(composed.config) else single_run.run(composed)
+    config = composed.config
+    if config.resume:
+        open_store(config.tracking)
+        several = runs.interrupted(str(config.resume)).data.tags["job"] == "several"
+        go_on = multi_run.resume if several else resume_one
+        return go_on(config, composed.overrides)
+    return multi_run.run(composed) if members(config) else single_run.run(composed)
 
 
 def run_trial(raw: DictConfig) -> float | list[float]:

@@ -13,8 +13,8 @@ from brain_tumor.config.composition import Composition, composition
 from brain_tumor.data.dataset import load_shared
 from brain_tumor.evaluation.cost import cost_metrics
 from brain_tumor.jobs.single_run import Opened, forget, measure, open_job, started
+from brain_tumor.sweep.job_side import JobTrial, conclude, current
 from brain_tumor.sweep.signals import Pruned
-from brain_tumor.sweep.trial import JobTrial, conclude, current
 from brain_tumor.tracking import registry, results, runs
 from brain_tumor.tracking.warm_artifacts import fetcher, publisher
 from brain_tumor.training import checkpoint

@@ -12,7 +12,7 @@ import keras
 
 from brain_tumor.errors import InputError
 from brain_tumor.models import cnn, efficientnet, lite
-from brain_tumor.models.registry import Backbone, Family, get_backbone
+from brain_tumor.models.backbones import Backbone, Family, get_backbone
 
 HEAD = ("avg_pool", "dropout", "logits", "probabilities")
 MIN_SIZE = 32  # pixels a side: the backbones halve it five times

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from brain_tumor.models.registry import Backbone
+from brain_tumor.models.backbones import Backbone
 
 _FILTERS = (32, 64, 128, 256)  # of the four blocks
 _BN_MOMENTUM = 0.9  # statistics settle within the first epoch of a few thousand images

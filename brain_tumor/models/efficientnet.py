@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from brain_tumor.errors import InputError
-from brain_tumor.models.registry import Backbone
+from brain_tumor.models.backbones import Backbone
 
 # Mean and standard deviation of ImageNet's pixels, RGB, 0..1.
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_tumor.errors import InputError
-from brain_tumor.models.registry import Backbone, get_backbone
+from brain_tumor.models.backbones import Backbone, get_backbone
 from brain_tumor.models.torch_pickle import read_state_dict
 
 # (kernel, blocks, filters, expansion, stride) of each stage: table 1 of arXiv:1905.11946.

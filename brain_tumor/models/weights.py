@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from brain_tumor.errors import InputError
 from brain_tumor.lazy import lazy
+from brain_tumor.models.backbones import BACKBONES, Backbone, Family, get_backbone
 from brain_tumor.models.backend import import_tensorflow
-from brain_tumor.models.registry import BACKBONES, Backbone, Family, get_backbone
 from brain_tumor.models.torch_pickle import read_state_dict
 
 h5py = lazy("h5py")

@@ -24,7 +24,7 @@ keras = lazy("keras")
 tf = lazy("tensorflow")
 
 TOLERANCE = 1e-4  # of probabilities: float32 sums in another order stay below it
-CALIBRATION_IMAGES = 128  # fix the range of every activation of an int8 export
+INT8_IMAGES = 128  # fix the range of every activation of an int8 export
 COMPARED_IMAGES = 64
 _LAYERS = dict(zip(Answers._fields, ("probabilities", "logits", "avg_pool"), strict=True))  # that give each output
 

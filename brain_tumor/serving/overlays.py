@@ -18,7 +18,7 @@ from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.gradcam import Kind
 from brain_tumor.evaluation.explanation.maps import check_layer, mapper
 from brain_tumor.evaluation.explanation.overlay import overlay
-from brain_tumor.models.registry import get_backbone
+from brain_tumor.models.backbones import get_backbone
 from brain_tumor.serving.files import Read
 from brain_tumor.serving.inputs import MAPS_MARK
 from brain_tumor.serving.predictor import ScanPrediction

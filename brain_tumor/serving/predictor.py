@@ -1,4 +1,8 @@
-"""What is said of a scan: the one function behind the command line, the web page and the server."""
+"""What is said of a scan: the one function behind the command line, the web page and the server.
+
+A model's probabilities are calibrated as it computes them: `evaluation.uncertainty.calibration.fold_in` has changed its
+weights after training.
+"""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a project adds to the sweeper; another project gives its own class of this shape in `hydra.sweeper.hooks`."""
+"""The interface of what a project adds to the sweeper; `hydra.sweeper.hooks` names the class that is used."""
 
 from typing import Any
 

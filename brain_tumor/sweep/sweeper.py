@@ -26,12 +26,12 @@ from brain_tumor.config.validation import plain, typed
 from brain_tumor.errors import InputError
 from brain_tumor.sweep import search_request as requests
 from brain_tumor.sweep.hooks import Hooks
+from brain_tumor.sweep.job_side import unusable
 from brain_tumor.sweep.sampling import make_pruner, make_sampler
 from brain_tumor.sweep.signals import NUMBER, STUDY
 from brain_tumor.sweep.space import overrides
 from brain_tumor.sweep.storage import address, open_storage
 from brain_tumor.sweep.study import Plan, beating, claim, counts, lose, open_study, recover, runs_elsewhere
-from brain_tumor.sweep.trial import unusable
 
 logger = logging.getLogger(__name__)
 POLL = 5  # seconds between looks at the trials that other workers have

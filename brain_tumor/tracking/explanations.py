@@ -13,8 +13,7 @@ from brain_tumor.data.dataset import Dataset
 from brain_tumor.evaluation.explanation import figures, removal, sanity
 from brain_tumor.evaluation.explanation.kinds import candidates, fallback
 from brain_tumor.evaluation.explanation.localisation import SCORES
-from brain_tumor.evaluation.explanation.maps import Explainer, explain, mapper
-from brain_tumor.evaluation.explanation.scores import (
+from brain_tumor.evaluation.explanation.map_scores import (
     CENTRE,
     CLASS_MEAN,
     MODEL,
@@ -30,6 +29,7 @@ from brain_tumor.evaluation.explanation.scores import (
     tabulate,
     why_none,
 )
+from brain_tumor.evaluation.explanation.maps import Explainer, explain, mapper
 from brain_tumor.evaluation.metrics import Evaluation
 from brain_tumor.tracking.results import log_figure, log_pictures
 from brain_tumor.tracking.runs import log_table, tag

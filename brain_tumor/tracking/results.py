@@ -1,4 +1,4 @@
-"""What a run logs once its model stands: final metrics, tables and pictures; and what it prints at the end."""
+"""What a run logs and prints of results: each epoch, and once its model stands final metrics, tables and pictures."""
 
 import resource
 import sys

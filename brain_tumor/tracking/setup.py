@@ -8,7 +8,7 @@ from brain_tumor.config.composition import Composition
 from brain_tumor.data.grouping import count_patients
 from brain_tumor.data.protocol import leak
 from brain_tumor.data.split import Split
-from brain_tumor.models.registry import image_size
+from brain_tumor.models.backbones import image_size
 from brain_tumor.serving.registered_model import RegisteredModel
 from brain_tumor.tracking.runs import git_tags, log_config, log_environment, log_split, log_table
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import numpy as np
@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_sample_weight
 
 from brain_tumor import CLASSES
-from brain_tumor.config.train import TrainConfig
+from brain_tumor.config.train import Monitor, TrainConfig
 from brain_tumor.data.augment import build, recipe
 from brain_tumor.data.cache import cache_folder
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.pixels import Pixels
 from brain_tumor.evaluation.explanation.kinds import check
+from brain_tumor.evaluation.measuring import evaluation
 from brain_tumor.evaluation.metrics import score
 from brain_tumor.evaluation.prediction import predict
-from brain_tumor.evaluation.scoring import evaluation
 from brain_tumor.models.backend import execution_of
 from brain_tumor.models.classifier import build_classifier
 from brain_tumor.models.hardware import Execution, piece_size
@@ -29,7 +29,8 @@ from brain_tumor.training.fit import Bookkeeping, TrainedRun, fit
 from brain_tumor.training.freezing import unfrozen_blocks
 from brain_tumor.training.stage import TrainingSet
 
-VALIDATED = ("accuracy", "balanced_accuracy", "macro_f1", "roc_auc")
+LOSS = "val/loss"  # the log loss; every other Monitor is a score of the same name
+VALIDATED = tuple(name.removeprefix("val/") for name in get_args(Monitor) if name != LOSS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +101,7 @@ def train_model(
 
     def validate(candidate: keras.Model, inputs: Pixels | NDArray[Any], rows: NDArray[np.int64]) -> dict[str, float]:
         values = score(evaluation(predict(candidate, inputs, rows), prepared.dataset, "val", config.protocol.name))
-        return {"val/loss": values["log_loss"], **{f"val/{name}": values[name] for name in VALIDATED}}
+        return {LOSS: values["log_loss"], **{f"val/{name}": values[name] for name in VALIDATED}}
 
     return fit(
         prepared.model,

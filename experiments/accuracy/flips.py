@@ -8,8 +8,8 @@ from brain_tumor.config.train import TrackingConfig, TrainConfig
 from brain_tumor.config.validation import typed
 from brain_tumor.data.logged_split import load_logged
 from brain_tumor.evaluation.bootstrap import paired_intervals
+from brain_tumor.evaluation.measuring import measure
 from brain_tumor.evaluation.prediction import predict
-from brain_tumor.evaluation.scoring import measure
 from brain_tumor.models.backend import start_tensorflow
 from brain_tumor.tracking import registry
 from brain_tumor.tracking.store import open_store

@@ -14,8 +14,8 @@ from brain_tumor.config.train import PhantomConfig
 from brain_tumor.data.cache import hash_files
 from brain_tumor.data.contamination import find_contamination
 from brain_tumor.data.split import Split
+from brain_tumor.evaluation.external_site import by_contamination, remarks
 from brain_tumor.evaluation.metrics import Evaluation
-from brain_tumor.evaluation.site import by_contamination, remarks
 
 HOME = PhantomConfig(subjects=16, slices_per_subject=1, size=128, seed=0)
 OTHERS = PhantomConfig(subjects=24, slices_per_subject=2, size=128, seed=1)

@@ -9,7 +9,7 @@ from sklearn import metrics as reference
 from brain_tumor import CLASSES
 from brain_tumor.evaluation import bootstrap
 from brain_tumor.evaluation.bootstrap import intervals, paired_intervals, run_intervals, weighted_scores
-from brain_tumor.evaluation.metrics import HEADLINE, calibration, score
+from brain_tumor.evaluation.metrics import HEADLINE, reliability_bins, score
 
 
 def scikit_learn(evaluation, weight):
@@ -61,7 +61,7 @@ def test_weighted_ece_is_that_of_repeated_images(simulate):
     evaluation = simulate(100)
     counts = np.random.default_rng(1).poisson(1.0, size=100)
     repeated = evaluation.take(np.repeat(np.arange(100), counts))
-    bins = calibration(repeated)
+    bins = reliability_bins(repeated)
     by_hand = np.nansum(bins.counts * abs(bins.accuracy - bins.confidence)) / counts.sum()
     found = weighted_scores(evaluation, counts[None].astype(float))
     assert found["ece"][0] == pytest.approx(by_hand, abs=1e-12)

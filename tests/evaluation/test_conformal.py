@@ -51,7 +51,7 @@ def test_coverage_by_class_stays_inside_the_range_in_95_of_100_draws(draws, make
         labels = rng.integers(4, size=900)
         logits = rng.normal(size=(900, 4)) + 1.5 * np.eye(4)[labels] * np.array([0.5, 1, 1.5, 2])[labels, None]
         probabilities = softmax(logits, axis=1)
-        sets = conformal.calibrate(probabilities[:400], labels[:400], np.arange(400), (0.9, 0.95))
+        sets = conformal.fit_sets(probabilities[:400], labels[:400], np.arange(400), (0.9, 0.95))
         table = conformal.coverage(sets, make_evaluation(labels[400:], probabilities[400:]))
         inside.append(table["coverage"].between(table["low"], table["high"]).to_numpy())
         covered.append(table["coverage"].to_numpy())
@@ -74,7 +74,7 @@ def test_slices_of_a_patient_need_the_range_by_group(slices, draws, make_evaluat
         logits = 1.5 * np.eye(4)[labels] + rng.normal(size=(patients, 4))
         groups = np.repeat(np.arange(patients), sizes.astype(int))
         labels, probabilities, known = labels[groups], softmax(logits, axis=1)[groups], groups < 100
-        sets = conformal.calibrate(probabilities[known], labels[known], groups[known], (0.9,))
+        sets = conformal.fit_sets(probabilities[known], labels[known], groups[known], (0.9,))
         rest = make_evaluation(labels[~known], probabilities[~known], groups=groups[~known])
         row = conformal.coverage(sets, rest).iloc[0]
         inside.append((row.low <= row.coverage <= row.high, row.low_groups <= row.coverage <= row.high_groups))
@@ -107,5 +107,5 @@ def test_the_range_is_scipys_beta_binomial():
 
 
 def test_a_split_without_calibration_images_has_no_sets():
-    empty = conformal.calibrate(np.empty((0, 4)), np.empty(0, np.int64), np.empty(0), (0.9, 0.95))
+    empty = conformal.fit_sets(np.empty((0, 4)), np.empty(0, np.int64), np.empty(0), (0.9, 0.95))
     assert (empty.levels, empty.limits.shape, empty.images) == ((), (0, 4), (0, 0, 0, 0))

@@ -17,8 +17,8 @@ from brain_tumor.config.train import TrackingConfig
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.split import Split
 from brain_tumor.errors import InputError
+from brain_tumor.evaluation.measuring import measure_all
 from brain_tumor.evaluation.prediction import Outputs, observe, observing, predict
-from brain_tumor.evaluation.scoring import measure_all
 from brain_tumor.evaluation.uncertainty import out_of_distribution
 from brain_tumor.evaluation.uncertainty.calibration import Scaling, identity
 from brain_tumor.evaluation.uncertainty.fitting import answers_of, fit_uncertainty, warnings

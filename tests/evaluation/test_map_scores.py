@@ -11,7 +11,7 @@ from PIL import Image
 from brain_tumor import CLASSES
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.split import Split
-from brain_tumor.evaluation.explanation.scores import (
+from brain_tumor.evaluation.explanation.map_scores import (
     CENTRE,
     CLASS_MEAN,
     MODEL,
@@ -93,7 +93,7 @@ def test_why_no_lesion_is_known(dataset):
 
 @pytest.mark.parametrize("batch", [1, 2, 32])
 def test_a_survey_scores_every_kind_in_one_pass(dataset, batch, monkeypatch):
-    monkeypatch.setattr("brain_tumor.evaluation.explanation.scores.BATCH", batch)
+    monkeypatch.setattr("brain_tumor.evaluation.explanation.map_scores.BATCH", batch)
     lesions = known_lesions(dataset, "test", evaluation(dataset))
     assert lesions is not None
     assert len(lesions) == 3

@@ -6,7 +6,7 @@ import pytest
 from sklearn import metrics as reference
 
 from brain_tumor import CLASSES
-from brain_tumor.evaluation.metrics import HEADLINE, PER_CLASS, calibration, pooled, score
+from brain_tumor.evaluation.metrics import HEADLINE, PER_CLASS, pooled, reliability_bins, score
 
 # Truth g g m m n p; said g m m m n g: hand-computed below.
 LABELS = [0, 0, 1, 1, 2, 3]
@@ -98,7 +98,7 @@ def test_single_class_has_no_roc(simulate):
 
 
 def test_calibration_bins_are_closed_above(make_evaluation):
-    bins = calibration(make_evaluation([0, 1, 0], [[0.6, 0.4, 0, 0], [0.61, 0.39, 0, 0], [1, 0, 0, 0]]))
+    bins = reliability_bins(make_evaluation([0, 1, 0], [[0.6, 0.4, 0, 0], [0.61, 0.39, 0, 0], [1, 0, 0, 0]]))
     assert bins.counts.tolist() == [0] * 8 + [1, 1] + [0] * 4 + [1]  # 0.6 = 9/15 ends the ninth bin
     assert bins.accuracy[[8, 9, 14]].tolist() == [1, 0, 1]
     assert bins.confidence[[8, 9, 14]] == pytest.approx([0.6, 0.61, 1])

@@ -10,8 +10,8 @@ from PIL import Image
 from brain_tumor import CLASSES
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.split import Split
+from brain_tumor.evaluation.explanation.map_scores import Lesions, known_lesions
 from brain_tumor.evaluation.explanation.removal import paint_over, remove, widened
-from brain_tumor.evaluation.explanation.scores import Lesions, known_lesions
 from brain_tumor.evaluation.metrics import Evaluation
 
 SIDE = 50

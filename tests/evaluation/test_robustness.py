@@ -16,8 +16,8 @@ from brain_tumor.data.split import Split
 from brain_tumor.evaluation import robustness_figures
 from brain_tumor.evaluation.corruptions import CORRUPTIONS, Corruption
 from brain_tumor.evaluation.drawing import save
+from brain_tumor.evaluation.measuring import measure
 from brain_tumor.evaluation.robustness import Robustness, measure_robustness, seeds_of
-from brain_tumor.evaluation.scoring import measure
 
 SIDE = 16
 GAMMA = Corruption(

@@ -11,9 +11,9 @@ from brain_tumor import CLASSES
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.split import Split
 from brain_tumor.evaluation.explanation import sanity
+from brain_tumor.evaluation.explanation.map_scores import VERDICTS, Lesions, known_lesions
 from brain_tumor.evaluation.explanation.maps import Explainer
 from brain_tumor.evaluation.explanation.sanity import randomise, verdict
-from brain_tumor.evaluation.explanation.scores import VERDICTS, Lesions, known_lesions
 from brain_tumor.evaluation.metrics import Evaluation
 from brain_tumor.models.classifier import build_classifier
 

@@ -21,7 +21,7 @@ print(psutil.Process().num_threads())
 ORDER = """
 from brain_tumor.errors import InputError
 from brain_tumor.models.backend import start_tensorflow
-from brain_tumor.models.registry import get_backbone
+from brain_tumor.models.backbones import get_backbone
 from brain_tumor.models.weights import hosted_file
 hosted_file(get_backbone("effnet_b0"))  # as the checks before the first trial may do
 for threads in (3, 3, None, 2):

@@ -10,8 +10,8 @@ import sys
 import numpy as np
 import pytest
 
+from brain_tumor.models.backbones import BACKBONES
 from brain_tumor.models.classifier import HEAD, blocks, build_classifier
-from brain_tumor.models.registry import BACKBONES
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +23,7 @@ import sys
 from pathlib import Path
 import keras, numpy as np, tensorflow as tf
 from brain_tumor.evaluation.explanation.maps import Explainer, explain
-from brain_tumor.models.registry import get_backbone
+from brain_tumor.models.backbones import get_backbone
 
 tf.config.run_functions_eagerly(True)  # tracing the largest models takes minutes
 folder = Path(sys.argv[1])

@@ -10,8 +10,8 @@ import yaml
 
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.maps import stages
+from brain_tumor.models.backbones import BACKBONES, get_backbone
 from brain_tumor.models.classifier import blocks, build_classifier
-from brain_tumor.models.registry import BACKBONES, get_backbone
 
 CONF = Path(__file__).parents[2] / "conf" / "model"
 # Resolutions: EfficientNet and V2 as in keras.io/api/applications/efficientnet, Lite as in its README.
@@ -40,7 +40,7 @@ def test_registry_is_complete():
 
 
 def test_registry_needs_no_tensorflow():
-    code = "import sys, brain_tumor.models.registry; print('tensorflow' in sys.modules, 'keras' in sys.modules)"
+    code = "import sys, brain_tumor.models.backbones; print('tensorflow' in sys.modules, 'keras' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False False"
 

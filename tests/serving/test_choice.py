@@ -10,7 +10,7 @@ import pytest
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.prediction import answering
 from brain_tumor.models.classifier import build_classifier
-from brain_tumor.serving import choice
+from brain_tumor.serving import runtime_choice
 from brain_tumor.serving.runtimes import FORMATS
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3)).astype(np.uint8)
@@ -28,7 +28,7 @@ def hide(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
 
 @pytest.mark.parametrize("kind", ["keras", "onnx", "tflite"])
 def test_the_one_that_is_asked_for_answers(kind: Any, model: keras.Model) -> None:
-    run, said = choice.choose(kind, model, IMAGES, total=1)
+    run, said = runtime_choice.choose(kind, model, IMAGES, total=1)
     assert said.startswith(kind)
     assert ("the same class on 100.0%" in said) == (kind != "keras")
     answers = run(IMAGES) if kind != "keras" else answering(run)(IMAGES)
@@ -43,26 +43,28 @@ def test_a_missing_package_is_named_with_what_installs_it(
 ) -> None:
     hide(monkeypatch, package)
     with pytest.raises(InputError) as caught:
-        choice.choose(kind, model, IMAGES, total=1)
+        runtime_choice.choose(kind, model, IMAGES, total=1)
     assert str(caught.value) == f"{kind} needs {package}, not installed here: pip install 'brain-tumor[export]'"
 
 
 def test_auto_stays_with_keras_where_nothing_else_is_installed_or_would_pay(
     model: keras.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, said = choice.choose("auto", model, IMAGES, total=6)
+    run, said = runtime_choice.choose("auto", model, IMAGES, total=6)
     assert hasattr(run, "predict_on_batch")
     assert "keras (6 images take it about 0 s, too few for an export to pay)" in said
     hide(monkeypatch, "onnxruntime", "ai_edge_litert")
-    _, said = choice.choose("auto", model, IMAGES, total=10**9)
+    _, said = runtime_choice.choose("auto", model, IMAGES, total=10**9)
     assert said == "keras (others to choose from: pip install 'brain-tumor[export]')"
 
 
 @pytest.mark.parametrize("best", ["keras", "onnx", "tflite"])
 def test_auto_takes_the_fastest(best: str, model: keras.Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "seconds", lambda runs, _images: {each: 1.0 if each == best else 2.0 for each in runs})
-    monkeypatch.setattr(choice, "exported", lambda name, *_: (name, ""))
-    run, said = choice.choose("auto", model, IMAGES, total=1000)
+    monkeypatch.setattr(
+        runtime_choice, "seconds", lambda runs, _images: {each: 1.0 if each == best else 2.0 for each in runs}
+    )
+    monkeypatch.setattr(runtime_choice, "exported", lambda name, *_: (name, ""))
+    run, said = runtime_choice.choose("auto", model, IMAGES, total=1000)
     assert run == best or (best == "keras" and hasattr(run, "predict_on_batch"))
     assert said.startswith(f"{best} (milliseconds an image: keras ")
     assert f"{best} 1000.00" in said
@@ -71,7 +73,7 @@ def test_auto_takes_the_fastest(best: str, model: keras.Model, monkeypatch: pyte
 def test_time_is_measured_in_turn_and_by_image(monkeypatch: pytest.MonkeyPatch) -> None:
     turns: list[str] = []
     clock = [0.0]
-    monkeypatch.setattr(choice.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(runtime_choice.time, "perf_counter", lambda: clock[0])
 
     def runtime(name: str, takes: float) -> Any:
         def run(_images: Any) -> None:
@@ -80,7 +82,7 @@ def test_time_is_measured_in_turn_and_by_image(monkeypatch: pytest.MonkeyPatch) 
 
         return run
 
-    taken = choice.seconds({"slow": runtime("slow", 0.06), "fast": runtime("fast", 0.006)}, IMAGES)
+    taken = runtime_choice.seconds({"slow": runtime("slow", 0.06), "fast": runtime("fast", 0.006)}, IMAGES)
     assert turns[:4] == ["slow", "fast", "slow", "fast"]
     assert taken == pytest.approx({"slow": 0.01, "fast": 0.001})  # of six images
 
@@ -88,16 +90,16 @@ def test_time_is_measured_in_turn_and_by_image(monkeypatch: pytest.MonkeyPatch) 
 def test_auto_says_which_export_disagrees_and_goes_on_without_it(
     model: keras.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exported = choice.exported
+    exported = runtime_choice.exported
 
     def failing(name: str, *rest: Any) -> Any:
         if name == "onnx":
             raise InputError("onnx disagrees with Keras")
         return exported(name, *rest)
 
-    monkeypatch.setattr(choice, "exported", failing)
-    monkeypatch.setattr(choice, "PAYS", 0.0)
-    _, said = choice.choose("auto", model, IMAGES, total=1)
+    monkeypatch.setattr(runtime_choice, "exported", failing)
+    monkeypatch.setattr(runtime_choice, "PAYS", 0.0)
+    _, said = runtime_choice.choose("auto", model, IMAGES, total=1)
     assert "keras " in said
     assert "tflite " in said
     assert said.endswith("; onnx disagrees with Keras)")
@@ -107,4 +109,4 @@ def test_every_format_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> Non
     hide(monkeypatch, "tf2onnx", "onnxruntime", "ai_edge_litert")
     for name in FORMATS:
         with pytest.raises(InputError, match="not installed here"):
-            choice.require(name)
+            runtime_choice.require(name)

@@ -41,7 +41,7 @@ import mlflow
 mlflow.set_tracking_uri(sys.argv[1])
 from brain_tumor.models.backend import start_tensorflow
 start_tensorflow()
-from brain_tumor.models.registry import get_backbone
+from brain_tumor.models.backbones import get_backbone
 from brain_tumor.serving.review_page.models import shown
 from brain_tumor.serving.review_page.review import limits, review
 from brain_tumor.tracking import registry

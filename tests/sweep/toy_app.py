@@ -47,7 +47,7 @@ def work(config: DictConfig, trial: Any) -> list[float]:
 def task(config: DictConfig) -> Any:
     if NUMBER not in os.environ:
         return work(config, None)[0]
-    from brain_tumor.sweep.trial import conclude, current
+    from brain_tumor.sweep.job_side import conclude, current
 
     with guarded():
         trial = current(config.sweep.storage, Path(HydraConfig.get().runtime.cwd))

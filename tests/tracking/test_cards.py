@@ -13,8 +13,8 @@ from brain_tumor.config.train import TrackingConfig
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.split import Split
 from brain_tumor.errors import InputError
+from brain_tumor.evaluation.measuring import evaluation
 from brain_tumor.evaluation.metrics import HEADLINE, PER_CLASS
-from brain_tumor.evaluation.scoring import evaluation
 from brain_tumor.tracking import cards, results, runs
 from brain_tumor.tracking.store import Store, open_store
 

@@ -12,9 +12,9 @@ from brain_tumor import CLASSES
 from brain_tumor.config.train import TrackingConfig
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.split import Split
+from brain_tumor.evaluation.measuring import evaluation
 from brain_tumor.evaluation.metrics import Evaluation
 from brain_tumor.evaluation.prediction import Outputs
-from brain_tumor.evaluation.scoring import evaluation
 from brain_tumor.evaluation.uncertainty.calibration import identity
 from brain_tumor.evaluation.uncertainty.conformal import Sets
 from brain_tumor.evaluation.uncertainty.fitting import Uncertainty

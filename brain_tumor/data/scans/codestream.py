@@ -1,4 +1,4 @@
-"""What a compressed picture says of itself, before a decoder reserves memory for it."""
+"""Size and structure in the header of a JPEG or JPEG 2000 picture, read before a decoder reserves memory for it."""
 
 import re
 import struct

@@ -1,4 +1,4 @@
-"""Values of any kind to levels of 8 bits, without a copy of them all in real numbers."""
+"""Scales values of any type to 8 bits, block by block, so that large files are not copied in real numbers."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from brain_tumor.evaluation.drawing import ACCENT, ALARM, BEST, FAINT, INK, class_colour, new_figure, shorten, tidy
 from brain_tumor.evaluation.explanation.localisation import SCORES, Maps, Masks
+from brain_tumor.evaluation.explanation.map_scores import VERDICTS
 from brain_tumor.evaluation.explanation.maps import PRODUCT
 from brain_tumor.evaluation.explanation.sanity import verdict
-from brain_tumor.evaluation.explanation.scores import VERDICTS
 from brain_tumor.evaluation.sheets import caption, mark, outline
 
 RANKS = ("best", "median", "worst")

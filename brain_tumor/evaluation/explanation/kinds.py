@@ -7,7 +7,7 @@ from brain_tumor.data.dataset import Dataset
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.gradcam import METHODS, Kind
 from brain_tumor.evaluation.explanation.maps import check_layer, layer_choices
-from brain_tumor.models.registry import get_backbone
+from brain_tumor.models.backbones import get_backbone
 
 AUTO = "auto"
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from brain_tumor.evaluation.bootstrap import mean_intervals
 from brain_tumor.evaluation.explanation.localisation import Masks
-from brain_tumor.evaluation.explanation.scores import Lesions
+from brain_tumor.evaluation.explanation.map_scores import Lesions
 from brain_tumor.lazy import lazy
 
 cv2 = lazy("cv2")

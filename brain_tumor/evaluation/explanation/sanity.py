@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from brain_tumor import CLASSES
 from brain_tumor.evaluation.bootstrap import mean_intervals
+from brain_tumor.evaluation.explanation.map_scores import Lesions, survey
 from brain_tumor.evaluation.explanation.maps import Explainer, mapper
-from brain_tumor.evaluation.explanation.scores import Lesions, survey
 from brain_tumor.models.classifier import blocks, build_classifier
 from brain_tumor.progress import progress
 

@@ -122,7 +122,7 @@ class Sets:
     groups: tuple[float, ...]  # calibration groups of each class, see `effective_groups`
 
 
-def calibrate(probabilities: Array, labels: NDArray[np.int64], groups: NDArray[Any], levels: Sequence[float]) -> Sets:
+def fit_sets(probabilities: Array, labels: NDArray[np.int64], groups: NDArray[Any], levels: Sequence[float]) -> Sets:
     """The sets for N calibration images by their probabilities (N, C), labels (N,) and groups (N,)."""
     classes = probabilities.shape[1]
     return Sets(

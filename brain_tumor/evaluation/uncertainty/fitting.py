@@ -1,4 +1,4 @@
-"""What a prediction is turned into an answer by: calibration, prediction sets, "not sure" and "no brain MRI"."""
+"""Fits and applies all that is said with a prediction: calibration, prediction sets, "not sure", "not a brain MRI"."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -54,7 +54,7 @@ def fit_uncertainty(
     Args:
         observed: `observing` a trained classifier that is not calibrated yet; its weights are changed.
         dataset: with or without a calibration part.
-        calibrate: see `scaling.fit`.
+        calibrate: see `calibration.fit`.
         levels: coverages of the prediction sets.
         accuracy: wanted of the answers that are given, in (0, 1).
     """
@@ -73,7 +73,7 @@ def fit_uncertainty(
     confidence = abstention.threshold(probabilities.max(axis=1), right, accuracy)
     held_out, labels = _outputs(observed, dataset, rows["calibration"], "sets on calibration")
     groups = dataset.split.table["group"].to_numpy()[rows["calibration"]]
-    sets = conformal.calibrate(held_out.probabilities, labels, groups, sorted(levels))
+    sets = conformal.fit_sets(held_out.probabilities, labels, groups, sorted(levels))
     distances = gaussians.distance((held_out if len(labels) else val).features)
     limit = float(np.quantile(distances, IN_DISTRIBUTION, method="higher"))
     answered = int((probabilities.max(axis=1) >= confidence).sum())

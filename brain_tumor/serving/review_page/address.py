@@ -5,7 +5,7 @@ import os
 import socket
 from ipaddress import IPv6Address, ip_address
 
-from brain_tumor.config.app import PASSWORD, AppConfig
+from brain_tumor.config.commands import PASSWORD, AppConfig
 from brain_tumor.errors import InputError
 
 

@@ -1,4 +1,4 @@
-"""From a model and a part of a data set to an Evaluation."""
+"""From a model and a part of a data set to an `Evaluation`, of which `metrics.score` makes the numbers."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""What this project adds to the sweeper: checks before the first trial, and the study's own run in MLflow."""
+"""What this project adds to the sweeper (`sweep/hooks.py`): checks before the first trial, and a run of its own."""
 
 from typing import Any, get_args
 
@@ -10,9 +10,9 @@ from brain_tumor.config.validation import typed
 from brain_tumor.data.dataset import load_shared
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.cost import COSTS
-from brain_tumor.jobs.members import refuse
+from brain_tumor.jobs.member_runs import refuse
 from brain_tumor.jobs.preflight import check_training
-from brain_tumor.models.registry import image_size
+from brain_tumor.models.backbones import image_size
 from brain_tumor.sweep.hooks import Hooks
 
 
