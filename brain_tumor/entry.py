@@ -17,7 +17,6 @@ from brain_tumor import interrupts
 from brain_tumor.command_line import as_typed, literal
 from brain_tumor.config.refusals import hand_back_errors, refusals
 from brain_tumor.errors import InputError
-from brain_tumor.models.backend import import_tensorflow
 
 
 def conf_dir() -> Path:
@@ -77,7 +76,7 @@ def job(name: str, *, tensorflow: bool = True) -> Any:
     """
     with uncollected():
         if tensorflow:
-            import_tensorflow()
+            import_module("brain_tumor.models.backend").import_tensorflow()
         return import_module(f"brain_tumor.jobs.{name}")
 
 

@@ -13,7 +13,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ValueType
-from hydra.errors import HydraException, OverrideParseException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
@@ -62,6 +62,8 @@ def problem(
     """
     if isinstance(error, OverrideParseException):
         return _unreadable(error)
+    if isinstance(error, MissingConfigException) and error.options and (line := _missing(error, overrides)):
+        return line
     parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
     options = {each.key_or_group: _options(loader, each) for each in parsed}
     kept: list[str] = []
@@ -109,6 +111,17 @@ def _unreadable(error: OverrideParseException) -> str:
         return f"{error.override}: give KEY=VALUE (--help shows the keys)"
     reason = error.message.splitlines()[0]
     return f"{error.override} cannot be read ({reason}): quote a value that holds commas, brackets or quotes"
+
+
+def _missing(error: MissingConfigException, overrides: Sequence[str]) -> str:
+    """Which override chose a file that its group does not have; nothing where none did."""
+    group, _, file = (error.missing_cfg_file or "").rpartition("/")
+    options = list(error.options or ())
+    for line in overrides:
+        key, _, value = line.lstrip("+").partition("=")
+        if key.partition("@")[0] == group and value == file:
+            return f"{key}={value} is none of {', '.join(options)}{_nearest(file, options)}"
+    return ""
 
 
 def _unswept(override: Override) -> str:

@@ -3,25 +3,32 @@
 import socket
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from brain_tumor.auditing.place import check_place
-from brain_tumor.config.commands import AppConfig, AuditConfig, EvaluateConfig, ExportConfig, LoggedData, PredictConfig
 from brain_tumor.config.composition import Composition
 from brain_tumor.config.train import DataConfig, Source, TrainConfig
 from brain_tumor.data.class_folders import check_layout, site_folders
 from brain_tumor.data.grouping import patients_table
 from brain_tumor.errors import InputError
 from brain_tumor.jobs.member_runs import refuse
+from brain_tumor.lazy import lazy
 from brain_tumor.models.backbones import get_backbone
 from brain_tumor.models.hardware import piece_size
 from brain_tumor.models.weights import resolve_weights
 from brain_tumor.paths import existing_path
-from brain_tumor.serving.inputs import Files, find_files
-from brain_tumor.serving.journal import check_out
-from brain_tumor.serving.review_page.address import listen, login_of, require_gradio
-from brain_tumor.serving.runtimes import FORMATS, require
-from brain_tumor.tracking import runs
-from brain_tumor.tracking.store import open_store
+
+if TYPE_CHECKING:
+    from brain_tumor.config.commands import AppConfig, AuditConfig, EvaluateConfig, ExportConfig, PredictConfig
+    from brain_tumor.serving.inputs import Files
+
+# What only some of the commands' checks need is imported by these.
+address = lazy("brain_tumor.serving.review_page.address")
+inputs = lazy("brain_tumor.serving.inputs")
+journal = lazy("brain_tumor.serving.journal")
+place = lazy("brain_tumor.auditing.place")
+runs = lazy("brain_tumor.tracking.runs")
+runtimes = lazy("brain_tumor.serving.runtimes")
+store = lazy("brain_tumor.tracking.store")
 
 # May stand beside `resume`: where things are, and the machine that goes on.
 KEYS_BESIDE_RESUME = (
@@ -71,7 +78,7 @@ def check_run(composed: Composition, *, multirun: bool) -> Composition:
         refuse(config)
         composed = replace(composed, config=replace(config, test=False))
     check_training(config)
-    open_store(config.tracking)
+    store.open_store(config.tracking)
     return composed
 
 
@@ -81,20 +88,20 @@ def _check_resume(composed: Composition, multirun: bool) -> None:
         raise InputError(
             f"resume goes on with the run's own configuration: leave out {'-m' if multirun else ' '.join(others)}"
         )
-    open_store(composed.config.tracking)
+    store.open_store(composed.config.tracking)
     runs.interrupted(str(composed.config.resume))
 
 
-def check_evaluation(config: EvaluateConfig) -> None:
+def check_evaluation(config: "EvaluateConfig") -> None:
     """Check the runtime's packages, the images of another source, and the folder of the training images."""
-    if config.runtime in FORMATS:
-        require(config.runtime)
-    if not isinstance(config.data, LoggedData):
+    if config.runtime in runtimes.FORMATS:
+        runtimes.require(config.runtime)
+    if isinstance(config.data, DataConfig):
         check_source(config.data)
     given = config.trained_root
     if given is None:
         return
-    if isinstance(config.data, LoggedData):
+    if not isinstance(config.data, DataConfig):
         raise InputError(
             f"trained_root={given} is read only with other data (data=folder data.root=DIR): leave it out; where the "
             "logged images are now is data.root=DIR"
@@ -103,22 +110,22 @@ def check_evaluation(config: EvaluateConfig) -> None:
         raise InputError(f"trained_root={given} is no folder: give the one that holds the training images")
 
 
-def check_prediction(config: PredictConfig) -> tuple[Files, Path | None]:
+def check_prediction(config: "PredictConfig") -> "tuple[Files, Path | None]":
     """Find the files that `input` names, and the place of `out`; InputError where either is wrong."""
-    if config.runtime in FORMATS:
-        require(config.runtime)
+    if config.runtime in runtimes.FORMATS:
+        runtimes.require(config.runtime)
     if config.explain and config.out is None:
         raise InputError("explain=true writes a folder beside out: give out=FILE.csv or out=FILE.jsonl")
-    out = check_out(config.out, overwrite=config.overwrite) if config.out else None
-    return find_files(config.input), out
+    out = journal.check_out(config.out, overwrite=config.overwrite) if config.out else None
+    return inputs.find_files(config.input), out
 
 
-def check_export(config: ExportConfig) -> Path:
+def check_export(config: "ExportConfig") -> Path:
     """Check the packages that the formats need; returns the folder `out`, made where there is none."""
     if config.data.masks is not None:
         raise InputError(f"data.masks={config.data.masks} is not read by an export: leave it out")
     for name in config.formats:
-        require(name)
+        runtimes.require(name)
     folder = existing_path(config.out).absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -130,19 +137,20 @@ def check_export(config: ExportConfig) -> Path:
     return folder
 
 
-def check_audit(config: AuditConfig) -> Path | None:
+def check_audit(config: "AuditConfig") -> Path | None:
     """Check the images' folders; returns the place of the report, if there is to be one beside the run's."""
     if config.data.masks is not None:
         raise InputError(f"data.masks={config.data.masks} is not read by an audit: leave it out")
     check_source(config.data, readable=False)  # broken images are what an audit finds
-    return check_place(config.report)
+    report: Path | None = place.check_place(config.report)
+    return report
 
 
-def check_app(config: AppConfig) -> tuple[tuple[str, str] | None, socket.socket]:
+def check_app(config: "AppConfig") -> tuple[tuple[str, str] | None, socket.socket]:
     """The user and password that the page asks for, if any, and the socket at which it will answer."""
-    login = login_of(config)
-    require_gradio()
-    return login, listen(config.host, config.port)
+    login = address.login_of(config)
+    address.require_gradio()
+    return login, address.listen(config.host, config.port)
 
 
 def check_source(data: DataConfig, *, readable: bool = True) -> None:
