@@ -160,13 +160,13 @@ def test_a_stream_that_nobody_reads_any_more_ends() -> None:
 
 
 def test_too_few_devices_is_one_line_before_the_images_are_read(
-    run: Callable[..., subprocess.CompletedProcess[str]], bars: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    spawn: Callable[..., subprocess.CompletedProcess[str]], bars: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     data = bars()
     for path in data.rglob("*.png"):
         path.write_bytes(b"no image")
-    done = run("train", "data=folder", f"data.root={data}", *TINY, "hardware=mirrored")
+    done = spawn("train", "data=folder", f"data.root={data}", *TINY, "hardware=mirrored")
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
         "error: hardware.strategy=mirrored needs two GPUs or more, and TensorFlow sees only CPU:0: "
