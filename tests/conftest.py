@@ -8,6 +8,9 @@
 - `spawn`: the same in a process of its own, which takes 10 s to import TensorFlow and MLflow: where the process itself
   is what is tested. `toy.start` starts one and leaves it running, to be stopped or killed.
 - `toy.client`: what a store holds.
+
+Marked `slow` is what takes a quarter of a minute or more and whose subject something quicker guards as well; plain
+`pytest` leaves it out, with what is marked `browser` or `real_data`, and `pytest -m ""` runs everything.
 """
 
 import os
@@ -28,6 +31,40 @@ import stores
 import toy
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+# The files that take longest, which begin first, so that no process has one left when the others have ended.
+LONGEST = (
+    "sweep/test_sweeper.py",
+    "models/test_contract.py",
+    "training/test_fit.py",
+    "test_end_to_end.py",
+    "test_several.py",
+    "test_sweep_end_to_end.py",
+    "serving/page/test_in_chromium.py",
+    "serving/test_exports.py",
+    "models/test_lite.py",
+    "training/test_warm_start.py",
+    "test_evaluate.py",
+    "serving/test_doors.py",
+    "data/test_twins.py",
+    "training/test_distribute.py",
+    "test_model_card.py",
+    "sweep/test_parallel.py",
+    "tracking/test_served.py",
+    "data/test_load.py",
+    "serving/test_export_end_to_end.py",
+    "test_config.py",
+    "test_compare.py",
+    "serving/test_served_end_to_end.py",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.option.loadscopereorder = False  # pytest-xdist would begin with the files of most tests
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {Path(__file__).parent / name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
 
 
 @pytest.fixture(scope="session")

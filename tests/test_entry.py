@@ -153,3 +153,26 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("train", ["tracking.uri=mlruns"], "tracking.uri=mlruns is a plain folder"),
+        ("evaluate", ["model_uri=u", "batch_size=0"], "configuration: batch_size: input should be greater than 0"),
+        ("predict", ["model_uri=u", "input=nothing*"], "input=nothing*: there is no such file"),
+        ("export", ["model_uri=u", "out=x", "formats=[]"], "configuration: formats: tuple should have"),
+        ("audit", ["data=folder", "data.root=x", "data.masks=y"], "data.masks=y is not read by an audit"),
+        ("compare", ["one"], "run_b missing: "),
+        ("study", [], "storage=sqlite:///"),
+        ("app", ["model_uri=u", "port=70000"], "configuration: port: input should be less than"),
+    ],
+)
+def test_every_command_says_so_in_a_process_of_its_own(
+    spawn: Callable[..., subprocess.CompletedProcess[str]], name: str, arguments: list[str], message: str
+) -> None:
+    done = spawn(name, *arguments)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"error: {message}")

@@ -1,6 +1,6 @@
 """A command that is called in this process meets what one of its own would, and leaves nothing behind."""
 
-import logging
+import logging.config
 import os
 import random
 import signal
@@ -85,3 +85,23 @@ def test_nothing_stays(tmp_path: Path) -> None:
     before = state()
     assert called(main, [""], cwd=tmp_path, environment={}).returncode == 0
     assert state() == before
+
+
+class Closing(logging.StreamHandler):  # type: ignore[type-arg]
+    """Closes its stream where that is not Python's own at the moment, as absl's does."""
+
+    def close(self) -> None:
+        if self.stream not in (sys.stdout, sys.stderr):
+            self.stream.close()
+        super().close()
+
+
+def test_no_stream_of_this_process_is_closed(tmp_path: Path) -> None:
+    kept = Closing()  # no logger has it
+
+    def main() -> None:
+        logging.config.dictConfig({"version": 1})
+
+    assert called(main, [""], cwd=tmp_path, environment={}).returncode == 0
+    assert kept.stream is sys.stderr
+    assert not sys.stderr.closed

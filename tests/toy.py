@@ -99,13 +99,6 @@ def run_id(text: str) -> str:
     return found[1]
 
 
-def train_tiny(place: Path, images: str = "bars") -> str:
-    """Draw images in `place/images` and train a TINY run on them, whose store is in `place/work`; returns its id."""
-    done = call(place, "train", "data=folder", f"data.root={draw_folders(place / images)}", *TINY)
-    assert done.returncode == 0, done.stderr
-    return run_id(done.stdout)
-
-
 def client(folder: Path) -> "MlflowClient":
     """An MLflow client of the store in `folder/mlruns`."""
     from mlflow import MlflowClient
@@ -119,11 +112,6 @@ def runs_in(folder: Path) -> "list[Run]":
     store = client(folder)
     experiments = [each.experiment_id for each in store.search_experiments()]
     return list(store.search_runs(experiments, order_by=["attributes.start_time"]))
-
-
-def in_store(folder: Path, expression: str) -> object:
-    """Evaluate an expression over an MLflow client `c` of the store in `folder/mlruns`."""
-    return eval(expression, {"c": client(folder)})
 
 
 def metrics_of(folder: Path, run: str) -> dict[str, float]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image, ImageFilter, ImageOps
-from toy import in_store
+from toy import metrics_of, runs_in, tags_of
 
 from brain_tumor import CLASSES
 from brain_tumor.auditing.examine import examine
@@ -147,7 +147,6 @@ def test_a_report_never_replaces_anything(tmp_path: Path) -> None:
         check_place(str(tmp_path / "file" / "report"))
 
 
-@pytest.mark.slow
 def test_the_command_prints_logs_and_writes(run: Run, planted: Path, tmp_path: Path) -> None:
     work = tmp_path / "my work"
     typed = ("audit", "data=folder", f"data.root={planted}", "report=audit of mine", "tracking.system_metrics=false")
@@ -157,11 +156,8 @@ def test_the_command_prints_logs_and_writes(run: Run, planted: Path, tmp_path: P
     assert f"report    {work}/audit of mine/{PAGE}" in done.stdout
     logged = re.search(r"/runs/([0-9a-f]{32})", done.stdout)
     assert logged
-    tags = in_store(work, f"c.get_run({logged[1]!r}).data.tags")
-    assert isinstance(tags, dict)
+    tags, metrics = tags_of(work, logged[1]), metrics_of(work, logged[1])
     assert (tags["job"], tags["data_kind"]) == ("audit", "real")
-    metrics = in_store(work, f"c.get_run({logged[1]!r}).data.metrics")
-    assert isinstance(metrics, dict)
     assert (metrics["audit/images"], metrics["audit/test_in_train"], metrics["audit/corrupt"]) == (70, 3, 1)
     floor = pd.read_csv(work / "audit of mine" / "tables" / "floor.csv").set_index(["protocol", "shortcut"])
     assert metrics["floor/grouped/mode"] == pytest.approx(floor.loc[("grouped", "mode"), "accuracy"])
@@ -180,8 +176,7 @@ def test_the_command_prints_logs_and_writes(run: Run, planted: Path, tmp_path: P
     }.items():
         refused = run("audit", "data=folder", f"data.root={planted}", more, cwd=work)
         assert (refused.returncode, said in refused.stderr) == (2, True), refused.stderr
-    statuses = in_store(work, "[r.info.status for r in c.search_runs(['1'])]")
-    assert statuses == ["FINISHED"]  # that of the audit above: none was left behind
+    assert [each.info.status for each in runs_in(work)] == ["FINISHED"]  # that of the audit above: none was left behind
 
     again = run(*typed, cwd=work)
     assert again.returncode == 2

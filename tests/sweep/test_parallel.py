@@ -27,6 +27,7 @@ def counted(study):
     return [trial for trial in study.trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
 
 
+@pytest.mark.slow
 def test_three_workers_on_postgresql_one_of_them_killed(toy, postgres_url, tmp_path):
     space = "x=interval(0, 1)"
     arguments = (space, "sweep.n_trials=12", "sweep.study=shared", f"sweep.storage={postgres_url}", "pause=0.3")
@@ -56,6 +57,7 @@ def test_three_workers_on_postgresql_one_of_them_killed(toy, postgres_url, tmp_p
     assert len(others) == 2
 
 
+@pytest.mark.slow
 def test_workers_that_start_at_once_make_one_study_and_no_trial_too_many(toy, postgres_url, tmp_path):
     arguments = ("x=interval(0, 1)", "sweep.n_trials=5", "sweep.study=rush", f"sweep.storage={postgres_url}")
     queue = "sweep.enqueue=[{x: 0.1}, {x: 0.2}]"
@@ -79,6 +81,7 @@ def test_workers_of_one_machine_share_a_sqlite_file(toy, study_of):
     assert {trial.state for trial in study_of("s").trials} == {TrialState.COMPLETE}
 
 
+@pytest.mark.slow
 def test_joblib_runs_trials_in_processes_of_their_own_and_shares_out_the_threads(toy, study_of):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason='pip install "brain-tumor[joblib]"')
     arguments = ("x=interval(0, 1)", "sweep.n_trials=5", "sweep.study=s", "sweep/pruner=median", "pause=0.1")
@@ -91,6 +94,7 @@ def test_joblib_runs_trials_in_processes_of_their_own_and_shares_out_the_threads
     assert {trial.user_attrs["threads"] for trial in study.trials} == {max(1, (os.cpu_count() or 1) // 2)}
 
 
+@pytest.mark.slow
 def test_a_killed_joblib_worker_costs_its_batch_and_not_the_sweep(toy, study_of, tmp_path):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason='pip install "brain-tumor[joblib]"')
     arguments = ("x=interval(0, 1)", "sweep.n_trials=4", "sweep.study=s", f"fail=once:{tmp_path / 'killed'}")
