@@ -1,5 +1,6 @@
-"""TensorFlow's threads, each in a process of its own: they are settled once for a process."""
+"""TensorFlow's threads, in processes of their own: they are settled once for a process."""
 
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -11,16 +12,27 @@ from toy import environment
 from brain_tumor.errors import InputError
 from brain_tumor.models.hardware import Gpu, Machine
 
+# A process for each number, which needs not import TensorFlow again.
 THREADS = """
-import psutil
-from brain_tumor.models.backend import start_tensorflow
-start_tensorflow({threads})
-print(psutil.Process().num_threads())
+import os, psutil
+from brain_tumor.models.backend import import_tensorflow, start_tensorflow
+import_tensorflow()
+for threads, variable in ((1, ""), (9, ""), (None, "9"), (1, "9")):
+    if os.fork() == 0:
+        os.environ["TF_NUM_INTRAOP_THREADS"] = variable
+        if not variable:
+            del os.environ["TF_NUM_INTRAOP_THREADS"]
+        start_tensorflow(threads)
+        print(psutil.Process().num_threads(), flush=True)
+        os._exit(0)
+    os.wait()
 """
 
 ORDER = """
+import contextlib, sys
+from brain_tumor.config.train import HardwareConfig
 from brain_tumor.errors import InputError
-from brain_tumor.models.backend import start_tensorflow
+from brain_tumor.models.backend import start, start_tensorflow
 from brain_tumor.models.backbones import get_backbone
 from brain_tumor.models.weights import hosted_file
 hosted_file(get_backbone("effnet_b0"))  # as the checks before the first trial may do
@@ -30,6 +42,9 @@ for threads in (3, 3, None, 2):
         print("started")
     except InputError as error:
         print(error)
+with contextlib.redirect_stderr(sys.stdout):
+    for micro_batch in (None, None, 8):
+        start(HardwareConfig(threads=3, device="cpu", micro_batch=micro_batch))
 """
 
 
@@ -42,17 +57,19 @@ def printed(code: str, tmp_path: Path, **variables: str) -> list[str]:
 
 
 def test_the_pool_has_as_many_threads_as_the_key_or_the_variable_says(tmp_path: Path) -> None:
-    def count(threads: int | None, **variables: str) -> int:
-        return int(printed(THREADS.format(threads=threads), tmp_path, **variables)[0])
-
-    one, nine = count(1), count(9)
+    one, nine, nine_by_variable, one_by_key = map(int, printed(THREADS, tmp_path))
     assert nine - one == 8
-    assert count(None, TF_NUM_INTRAOP_THREADS="9") == nine
-    assert count(1, TF_NUM_INTRAOP_THREADS="9") == one
+    assert nine_by_variable == nine
+    assert one_by_key == one
 
 
-def test_another_number_in_the_same_process_is_one_line(tmp_path: Path) -> None:
-    assert printed(ORDER, tmp_path) == [
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    return printed(ORDER, tmp_path_factory.mktemp("started"))
+
+
+def test_another_number_in_the_same_process_is_one_line(started: list[str]) -> None:
+    assert started[:4] == [
         "started",
         "started",
         "started",
@@ -61,17 +78,23 @@ def test_another_number_in_the_same_process_is_one_line(tmp_path: Path) -> None:
     ]
 
 
-def test_a_quieter_logger_stays_so(tmp_path: Path) -> None:
-    code = """
-import logging
-from brain_tumor.models.backend import start_tensorflow
-start_tensorflow()
-print(logging.getLogger("tensorflow").level)
-logging.getLogger("tensorflow").setLevel(logging.ERROR)
-start_tensorflow()
-print(logging.getLogger("tensorflow").level)
-"""
-    assert printed(code, tmp_path) == ["30", "40"]
+def test_the_choice_is_said_once_in_a_process(started: list[str]) -> None:
+    line = "hardware: CPU with 3 threads, float32, no XLA"
+    assert started[4:] == [line, f"{line}, in pieces of 8"]
+
+
+@pytest.mark.parametrize(("before", "after"), [("NOTSET", "WARNING"), ("ERROR", "ERROR")])
+def test_a_quieter_logger_stays_so(before: str, after: str) -> None:
+    from brain_tumor.models.backend import start_tensorflow
+
+    logger = logging.getLogger("tensorflow")
+    kept = logger.level
+    try:
+        logger.setLevel(before)
+        start_tensorflow()
+        assert logging.getLevelName(logger.level) == after
+    finally:
+        logger.setLevel(kept)
 
 
 STEPS = """
@@ -128,16 +151,3 @@ def test_gpus_that_are_in_use_cannot_be_hidden(gpu: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(InputError, match=r"^hardware.device=cpu: TensorFlow has already started on the GPU.*$"):
         start_tensorflow(hide_gpus=True)
-
-
-def test_the_choice_is_said_once_in_a_process(tmp_path: Path) -> None:
-    code = """
-import contextlib, sys
-from brain_tumor.config.train import HardwareConfig
-from brain_tumor.models.backend import start
-with contextlib.redirect_stderr(sys.stdout):
-    for micro_batch in (None, None, 8):
-        start(HardwareConfig(threads=1, device="cpu", micro_batch=micro_batch))
-"""
-    line = "hardware: CPU with 1 thread, float32, no XLA"
-    assert printed(code, tmp_path) == [line, f"{line}, in pieces of 8"]
