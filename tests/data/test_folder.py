@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from brain_tumor import CLASSES
-from brain_tumor.data.class_folders import image_files, image_folder, list_images, site_folders
+from brain_tumor.data.class_folders import check_layout, image_files, image_folder, list_images, site_folders
 from brain_tumor.errors import InputError
 
 MakeFolders = Callable[..., Path]
@@ -207,3 +207,31 @@ def test_refuses_a_root_that_is_named_twice_or_an_empty_list(tmp_path: Path) -> 
         site_folders([str(tmp_path / "scans" / "part"), str(tmp_path / "scans")])
     with pytest.raises(InputError, match=r"add data\.root=DIR"):
         site_folders([])
+
+
+@pytest.mark.parametrize("spoilt", ["Training/glioma", "Testing/notumor"])
+def test_a_class_of_which_nothing_can_be_decoded_is_known_before_all_of_it_is_read(
+    bars: MakeFolders, spoilt: str
+) -> None:
+    root = bars(train=3, test=2)
+    check_layout(root, readable=True)
+    first, *others = sorted((root / spoilt).iterdir())
+    for path in others:
+        path.write_bytes(b"no picture")
+    check_layout(root, readable=True)  # one is enough
+    first.write_bytes(b"")
+    check_layout(root, readable=False)
+    part, label = spoilt.lower().replace("ing", "").split("/")
+    with pytest.raises(InputError, match=f"none of the images of {label}, {part} part can be decoded"):
+        check_layout(root, readable=True)
+
+
+def test_what_is_left_out_is_said_once_however_often_the_layout_is_looked_at(
+    bars: MakeFolders, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = bars(train=1, test=1)
+    (root / "Drafts").mkdir()
+    check_layout(root, readable=True)
+    assert not caplog.records
+    list_images(root)
+    assert [record.message for record in caplog.records] == [f"{root}: folders that are no part are left out: Drafts"]
