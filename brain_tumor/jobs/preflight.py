@@ -2,6 +2,7 @@
 
 import socket
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -160,8 +161,11 @@ def check_source(data: DataConfig, *, readable: bool = True) -> None:
     """
     if data.source is Source.folder:
         for root in site_folders(data.root).values():
-            check_layout(root, readable=readable)
+            _look_at(root, readable=readable)
     elif data.root is not None:
         raise InputError(f"data.root={data.root} is not read with data={data.source}: add data=folder")
     if data.patients is not None and data.source is not Source.phantom:
         patients_table(data.patients)
+
+
+_look_at = lru_cache(maxsize=16)(check_layout)  # once a process: a sweep checks many points on the same folders
