@@ -131,10 +131,11 @@ def test_sites_left_out_go_on_where_the_images_are_now(run: Run, tmp_path: Path)
 
 
 def test_what_cannot_be_leaves_no_run_to_go_on_with(run: Run, tmp_path: Path) -> None:
-    done = run("train", "protocol.folds=40", *TINY, *EPOCH, *PHANTOM)
+    few = ("data.phantom.subjects=12", "data.phantom.slices_per_subject=1", "data.phantom.size=48")
+    done = run("train", "protocol.folds=10", *TINY, *EPOCH, *few)
     assert (done.returncode, "use fewer folds" in done.stderr, "resume=" in done.stderr) == (2, True, False)
     assert runs_in(tmp_path / "work") == []
-    done = run("train", "protocol=leave_one_site_out", *TINY, *EPOCH, *PHANTOM)
+    done = run("train", "protocol=leave_one_site_out", *TINY, *EPOCH, *few)
     assert done.returncode == 2
     assert "leave_one_site_out needs folders, one a site, and not data=phantom" in done.stderr
 

@@ -83,6 +83,7 @@ def test_artifacts_lie_beside_the_database_even_with_spaces(tmp_path: Path) -> N
     assert [path.read_text() for path in folder.glob("artifacts/*/artifacts/figures/x.txt")] == ["x"]
 
 
+@pytest.mark.slow
 def test_two_processes_make_one_store_at_once(tmp_path: Path) -> None:
     code = (
         "from brain_tumor.config.train import TrackingConfig\n"
