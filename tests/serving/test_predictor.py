@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from decided import UNCERTAINTY
+from fitted import UNCERTAINTY
 from numpy.typing import NDArray
 
 from brain_tumor import CLASSES

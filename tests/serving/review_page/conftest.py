@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from decided import UNCERTAINTY
+from fitted import UNCERTAINTY
 from numpy.typing import NDArray
 from pages import SIZE, explain, flat, run
 from PIL import Image

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from decided import UNCERTAINTY
+from fitted import UNCERTAINTY
 from pages import flat
 from PIL import Image
 
