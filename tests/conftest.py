@@ -25,9 +25,7 @@ import pytest
 
 # Read when the libraries are imported, before any command is called.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-os.environ.setdefault(
-    "OPENBLAS_NUM_THREADS", "1"
-)  # two test processes on two cores: more threads spin against each other
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # test processes share the cores: more threads would spin
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
 import stores

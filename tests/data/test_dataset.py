@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from omegaconf import OmegaConf
+from hydra import compose, initialize_config_dir
 from PIL import Image
 from toy import OFFICIAL
 
@@ -15,11 +15,11 @@ from brain_tumor.config.train import DataConfig, OnCorrupt
 from brain_tumor.config.validation import typed
 from brain_tumor.data import cache
 from brain_tumor.data.dataset import find_by_content, load, load_whole
+from brain_tumor.entry import conf_dir
 from brain_tumor.errors import InputError
 
 MakeFolders = Callable[..., Path]
 MakeConfig = Callable[..., DataConfig]
-CONF = Path(__file__).parents[2] / "conf" / "data"
 
 
 def official(data: DataConfig, size: int = 16):  # type: ignore[no-untyped-def]
@@ -249,7 +249,8 @@ def test_moved_images_are_found_by_content(tmp_path: Path, make_folders: MakeFol
 
 def test_configuration_files_fill_the_data_configuration() -> None:
     for name in ("phantom", "folder", "kaggle"):
-        data = typed(DataConfig, OmegaConf.load(CONF / f"{name}.yaml"))  # type: ignore[arg-type]
+        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            data = typed(DataConfig, compose("train", overrides=[f"data={name}"]).data)
         assert data.source.value == name
         assert (data.phantom is not None) == (name == "phantom")
         assert (data.handle is not None) == (name == "kaggle")
