@@ -1,13 +1,12 @@
 """EfficientNet-Lite0 as this package trains it, and its twin in PyTorch, of the same weights."""
 
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from composed import configured
 from turns import THREADS
-
-CONF = Path(__file__).parents[1] / "conf"
 
 
 def pictures(count: int, size: int) -> np.ndarray:
@@ -17,13 +16,7 @@ def pictures(count: int, size: int) -> np.ndarray:
 
 def phase(name: str = "all", **changes: Any) -> Any:
     """A phase of the default schedule, as the package's typed configuration."""
-    from omegaconf import OmegaConf
-
-    from brain_tumor.config.train import PhaseConfig
-    from brain_tumor.config.validation import typed
-
-    schedule: Any = OmegaConf.to_container(OmegaConf.load(CONF / "schedule/finetune.yaml"))
-    return typed(PhaseConfig, {**schedule[name], **changes})
+    return replace(configured(["schedule=finetune"]).schedule[name], **changes)
 
 
 def ours(size: int) -> Any:

@@ -1,10 +1,8 @@
 """The phantom as a data set: its subjects, its masks, and what it does not read."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -52,7 +50,7 @@ def phantom_config(tmp_path: Path, data_config: MakeConfig, monkeypatch: pytest.
         asked.append((config, cache, workers))
         return root
 
-    monkeypatch.setitem(sys.modules, "brain_tumor.data.phantom", SimpleNamespace(ensure_phantom=ensure_phantom))
+    monkeypatch.setattr("brain_tumor.data.image_table.ensure_phantom", ensure_phantom)
     config = PhantomConfig(subjects=24)
     return data_config(None, source=Source.phantom, phantom=config), root
 
