@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from networks import CONF
 from turns import THREADS, Spent, in_turn
+
+CONF = Path(__file__).parents[1] / "conf"
 
 
 def configured(overrides: Sequence[str]) -> Any:

@@ -107,7 +107,7 @@ def epoch(count: int) -> dict[str, float]:
     from brain_tumor.models.backend import start_tensorflow
 
     start_tensorflow(THREADS)
-    from networks import CONF
+    from composed import CONF
 
     from brain_tumor.models.classifier import build_classifier
 
