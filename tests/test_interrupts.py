@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import stores
+from toy import hear_ctrl_c
 
 # The signal comes after the statement is run and before its first row is read.
 WRITE = """
@@ -45,5 +46,5 @@ def test_a_signal_waits_for_the_end_of_a_statement(
 ) -> None:
     shutil.copy(stores.empty(shared), tmp_path / "mlflow.db")
     arguments = [sys.executable, "-c", WRITE, f"sqlite:///{tmp_path}/mlflow.db", str(int(how))]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False, preexec_fn=hear_ctrl_c)
     assert (done.returncode, done.stdout.strip()) == (code, "KILLED {'loss': 1.0}"), done.stderr
