@@ -160,13 +160,12 @@ def test_progress_of_several_objectives_and_of_none_yet(store: Store) -> None:
 
 
 def test_figures_are_drawn_every_ten_minutes_over_all_workers(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    from brain_tumor.sweep import figures
     from brain_tumor.tracking import sweep_run
 
     drawn: list[float] = []
     clock = [1000.0]
     monkeypatch.setattr(sweep_run.time, "time", lambda: clock[0])
-    monkeypatch.setattr(figures, "write", lambda study, folder: drawn.append(clock[0]) or [])
+    monkeypatch.setattr(sweep_run, "write_figures", lambda study, folder: drawn.append(clock[0]) or [])
     study = mixed()
     run_id = opened(store, study)
     for now, choice in [
@@ -188,13 +187,12 @@ def test_figures_are_drawn_every_ten_minutes_over_all_workers(store: Store, monk
 def test_figures_that_fail_do_not_end_a_sweep(
     store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from brain_tumor.sweep import figures
     from brain_tumor.tracking.sweep_run import log_progress
 
     def full(*arguments: object) -> list[str]:
         raise OSError("No space left\non device")
 
-    monkeypatch.setattr(figures, "write", full)
+    monkeypatch.setattr(sweep_run, "write_figures", full)
     study = mixed()
     log_progress(store, opened(store, study), study, figures=True)
     assert capsys.readouterr().err == "could not draw study demo: OSError: No space left on device\n"

@@ -73,7 +73,7 @@ def test_the_key_holds_the_content_of_weights_and_the_split(ready: Any, images: 
 
 
 @pytest.mark.parametrize(
-    ("swept", "shared"),
+    ("swept", "common"),
     [
         ([], ["a", "b"]),
         (["schedule.c.epochs", "data.subset"], ["a", "b"]),
@@ -84,9 +84,9 @@ def test_the_key_holds_the_content_of_weights_and_the_split(ready: Any, images: 
         (["schedule.ab.epochs"], ["a", "b"]),
     ],
 )
-def test_leading_phases_are_shared_up_to_the_first_swept(swept: list[str], shared: list[str], images: Path) -> None:
+def test_leading_phases_are_shared_up_to_the_first_swept(swept: list[str], common: list[str], images: Path) -> None:
     from brain_tumor.training.warm_start import shared_phases
 
     phase = configured(images).schedule["head"]
-    assert shared_phases({"a": phase, "b": phase, "c": phase}, swept) == shared
+    assert shared_phases({"a": phase, "b": phase, "c": phase}, swept) == common
     assert shared_phases({"a": phase}, swept) == []
