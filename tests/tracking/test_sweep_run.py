@@ -192,7 +192,7 @@ def test_figures_that_fail_do_not_end_a_sweep(
     def full(*arguments: object) -> list[str]:
         raise OSError("No space left\non device")
 
-    monkeypatch.setattr(sweep_run, "write_figures", full)
+    monkeypatch.setattr("brain_tumor.tracking.sweep_run.write_figures", full)
     study = mixed()
     log_progress(store, opened(store, study), study, figures=True)
     assert capsys.readouterr().err == "could not draw study demo: OSError: No space left on device\n"
