@@ -91,7 +91,8 @@ def measure(augment: str, cache: str) -> dict[str, float]:
     stage.train_batches = lambda *given, augment, **named: profile.waiting(
         batches(*given, augment=profile.made(augment), **named)
     )
-    fit._callbacks = lambda *given: [Steps(), *callbacks(*given)]  # first, so that validation comes after it
+    # First, so that validation comes after it.
+    fit._callbacks = lambda *given, **named: [Steps(), *callbacks(*given, **named)]
     trained(job, lambda row: None)
     return {"images": len(job.training.rows), **found}
 

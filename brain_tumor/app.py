@@ -12,6 +12,7 @@ def app(raw: DictConfig) -> None:
     config = typed(AppConfig, raw)
     login, place = entry.preflight().check_app(config)
     with place:
+        entry.preflight().check_store(config.tracking)
         entry.job("app").run(config, login, place)
 
 

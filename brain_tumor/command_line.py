@@ -33,6 +33,7 @@ LITERAL_KEYS = (
     "name",
 )
 ADDRESS_KEYS = ("sweep.storage", "sweep.study", "tracking.uri", "storage", "name", "run_a", "run_b")  # never searched
+RUNS = ("run_a", "run_b")  # keys of `compare`, which it also takes by their place
 _LITERAL = re.compile(r"(\+{0,2}(?:" + "|".join(map(re.escape, LITERAL_KEYS)) + r"))=(.*)", re.DOTALL)
 _ITEM = re.compile(r"""\s*(?:'(?:\\.|[^'])*'|"(?:\\.|[^"])*")\s*(?=,|$)|[^,]*[^,\s][^,]*""")  # of a list
 
@@ -87,7 +88,7 @@ def command(name: str, *arguments: str) -> str:
 
 def named_runs(arguments: Sequence[str]) -> list[str]:
     """The command line with `RUN_A RUN_B` as `run_a=… run_b=…`; the value of an option (`--cfg job`) stays."""
-    free = [key for key in ("run_a", "run_b") if not any(argument.startswith(f"{key}=") for argument in arguments)]
+    free = [key for key in RUNS if not any(argument.startswith(f"{key}=") for argument in arguments)]
     translated = []
     for before, argument in zip(["", *arguments], arguments, strict=False):
         positional = not argument.startswith(("-", "~")) and "=" not in argument and not before.startswith("-")

@@ -5,8 +5,8 @@ import sys
 from omegaconf import DictConfig, OmegaConf
 
 from brain_tumor import entry
-from brain_tumor.command_line import command, named_runs
-from brain_tumor.config.commands import RUNS, CompareConfig
+from brain_tumor.command_line import RUNS, command, named_runs
+from brain_tumor.config.commands import CompareConfig
 from brain_tumor.config.validation import typed
 from brain_tumor.errors import InputError
 

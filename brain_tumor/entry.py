@@ -1,6 +1,5 @@
 """What every command shares: Hydra, the loading of its job, one-line errors, and signals that end a run cleanly."""
 
-import gc
 import logging
 import os
 import sys
@@ -17,6 +16,7 @@ from brain_tumor import interrupts
 from brain_tumor.command_line import as_typed, literal
 from brain_tumor.config.refusals import hand_back_errors, refusals
 from brain_tumor.errors import InputError
+from brain_tumor.lazy import uncollected
 
 
 def conf_dir() -> Path:
@@ -78,21 +78,3 @@ def job(name: str, *, tensorflow: bool = True) -> Any:
         if tensorflow:
             import_module("brain_tumor.models.backend").import_tensorflow()
         return import_module(f"brain_tumor.jobs.{name}")
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Collect no garbage meanwhile, and never again look for it among what there is when this first ends in a process.
-
-    For a block that imports large packages: TensorFlow, Keras and MLflow make some million objects that all stay, and
-    Python's collector goes through them again and again, see `benchmarks/README.md`.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if not gc.get_freeze_count():  # later, a model that is no longer needed may be among the objects
-            gc.freeze()
-        if enabled:
-            gc.enable()

@@ -5,6 +5,9 @@ standard library's `importlib.util.LazyLoader` is not used: before Python 3.12.3
 may find it half made.
 """
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -16,6 +19,8 @@ class _Late:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
+        if attribute == "_name" or (attribute.startswith("__") and attribute != "__version__"):
+            raise AttributeError(attribute)  # asked by Python itself, copying this or looking what it can do
         module = import_module(self._name)
         try:
             return getattr(module, attribute)
@@ -28,3 +33,23 @@ class _Late:
 def lazy(name: str) -> Any:
     """The package `name`, imported when one of its attributes is read; submodules come the same way."""
     return _Late(name)
+
+
+@contextmanager
+def uncollected(*, freeze: bool = True) -> Iterator[None]:
+    """Collect no garbage meanwhile, and never again look for it among what there is when this first ends in a process.
+
+    Without `freeze` the last is left to a later block.
+
+    For a block that imports large packages: TensorFlow, Keras and MLflow make some million objects that all stay, and
+    Python's collector goes through them again and again, see `benchmarks/README.md`.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if freeze and not gc.get_freeze_count():  # later, a model that is no longer needed may be among the objects
+            gc.freeze()
+        if enabled:
+            gc.enable()

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from brain_tumor.entry import uncollected
+from brain_tumor.lazy import uncollected
 
 
 def test_nothing_is_collected_meanwhile() -> None:
@@ -34,7 +34,7 @@ def test_only_what_the_first_block_leaves_is_never_looked_at_again() -> None:
     """In a process of its own: this one may have frozen its objects already."""
     code = """
 import gc, weakref
-from brain_tumor.entry import uncollected
+from brain_tumor.lazy import uncollected
 class Ring: pass
 def ring():
     made = Ring()

@@ -130,6 +130,7 @@ def test_sites_left_out_go_on_where_the_images_are_now(run: Run, tmp_path: Path)
     assert "pooled over 2 models: 2 runs, 80 images" in done.stdout
 
 
+@pytest.mark.slow
 def test_what_cannot_be_leaves_no_run_to_go_on_with(run: Run, tmp_path: Path) -> None:
     few = ("data.phantom.subjects=12", "data.phantom.slices_per_subject=1", "data.phantom.size=48")
     done = run("train", "protocol.folds=10", *TINY, *EPOCH, *few)

@@ -78,7 +78,7 @@ def certainty(facts: Facts) -> Section:
     if uncertainty is None:
         return Section(
             "Calibration and certainty",
-            (Paragraph("Open: the run holds no fitted uncertainty, so its probabilities are as trained."),),
+            (Paragraph("Open: nothing is fitted in this run, so its probabilities are as trained."),),
         )
     scaling = uncertainty.scaling
     how = f"temperature {number(scaling.temperature)}" if scaling.kind == "temperature" else scaling.kind

@@ -73,9 +73,6 @@ class AuditConfig:
     floor: bool  # measure how far trivial features go
 
 
-RUNS = ("run_a", "run_b")  # keys, which `compare` also takes by their place
-
-
 @dataclass(frozen=True, config=STRICT_KEYS)
 class CompareConfig:
     run_a: str  # id of a run, its beginning, or models:/NAME@ALIAS, models:/NAME/VERSION

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -30,7 +31,7 @@ def refusals(folder: Path, config_name: str) -> Iterator[None]:
     """Raise InputError where Hydra, run inside, cannot compose `config_name` of `folder` with the command line.
 
     Hydra prints such an error and ends the process, unless its environment variable asks for the exception: that is
-    set until `composed`. So nothing is composed but by Hydra, once, unless something is wrong.
+    set until `hand_back_errors`. So nothing is composed but by Hydra, once, unless something is wrong.
     """
     if os.environ.get(FULL_ERROR) == "1":  # the user's, who wants Hydra's own words and its trace
         yield
@@ -42,7 +43,9 @@ def refusals(folder: Path, config_name: str) -> Iterator[None]:
     except REFUSED as error:
         if not _asked:
             raise
-        raise InputError(_of_command_line(folder, config_name, sys.argv[1:], error)) from error
+        if not isinstance(error, HydraException) and _launched(error):
+            raise
+        raise InputError(_of_command_line(folder, config_name, sys.argv[1:], error) or one_line(error)) from error
     finally:
         hand_back_errors()
 
@@ -58,7 +61,8 @@ def problem(
 ) -> str:
     """Say in one line which of `overrides` does not compose with `config_name`, and what there is instead.
 
-    `error` is what the whole of them raised. Groups are looked at first, since they decide which keys there are.
+    Empty where each of them does. `error` is what the whole of them raised. Groups are looked at first, since they
+    decide which keys there are.
     """
     if isinstance(error, OverrideParseException):
         return _unreadable(error)
@@ -70,7 +74,7 @@ def problem(
     try:
         config = loader.load_configuration(config_name, kept, mode)
     except REFUSED:
-        return one_line(error)
+        return ""
     for each in sorted(parsed, key=lambda override: not options[override.key_or_group]):
         line = each.input_line or ""
         try:
@@ -81,13 +85,19 @@ def problem(
             group = options[each.key_or_group]
             return _unknown_choice(each, group, config, own) if group else _unknown_key(each, config, own)
         kept.append(line)
-    return one_line(error)
+    return ""
 
 
 def one_line(error: BaseException) -> str:
     """What an exception says, or what it was made of, without Hydra's search path and OmegaConf's details."""
     text = str(error.__cause__).partition("\n")[0] if error.__cause__ else str(error).partition("Config search path")[0]
     return " ".join(text.split())[:300]
+
+
+def _launched(error: BaseException) -> bool:
+    """Whether an error came out of a job that a launcher had started, in a process of its own perhaps."""
+    places = (str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(place.startswith(("hydra._internal.core_plugins", "hydra_plugins")) for place in places)
 
 
 def _options(loader: ConfigLoader, override: Override) -> list[str]:

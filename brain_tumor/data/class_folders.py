@@ -5,10 +5,9 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -91,23 +90,27 @@ def list_images(root: Path) -> pd.DataFrame:
     Raises:
         InputError: a folder cannot be read or its layout is unknown, or a part lacks a class or its images.
     """
-    table, remarks = _listed(root)
-    for level, *remark in remarks:
-        logger.log(level, *remark)
-    return table
+    return _listed(root, logger.log)
 
 
-def check_layout(root: Path, *, readable: bool) -> None:
-    """Find out, without reading all of it, whether `root` holds what `list_images` lists.
+def check_layout(roots: Iterable[Path], *, readable: bool) -> None:
+    """Find out, without reading all of it, whether the `roots` of a data set hold what `list_images` lists.
 
     Raises:
         InputError: as `list_images`; with `readable` also where no image of a class, in a part, can be decoded.
     """
-    table, _ = _listed(root)
-    for (part, label), paths in table.groupby(["part", "label"])["path"] if readable else ():
-        if not any(_is_readable(root / path) for path in paths):
+    found: dict[tuple[str, str], list[Path]] = {}
+    for root in roots:
+        for image in _listed(root, lambda level, text, *values: None).itertuples():
+            found.setdefault((str(image.part), str(image.label)), []).append(root / str(image.path))
+    for (part, label), files in found.items() if readable else ():
+        reasons = map(_unreadable, files)
+        first = next(reasons)
+        if first and all(reasons):
             which = f"{label}, {part} part" if part else label
-            raise InputError(f"{root}: none of the images of {which} can be decoded: repair or replace them")
+            raise InputError(
+                f"none of the images of {which} can be decoded ({files[0]}: {first}): repair or replace them"
+            )
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -122,37 +125,36 @@ def image_files(folder: Path) -> list[Path]:
         raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
 
 
-Remark = tuple[Any, ...]  # a level of logging, a message, and what goes into it
-
-
-def _listed(root: Path) -> tuple[pd.DataFrame, list[Remark]]:
-    """The table of `list_images`, and what is to be said of what it leaves out."""
-    remarks: list[Remark] = []
+def _listed(root: Path, remark: Callable[..., None]) -> pd.DataFrame:
+    """The table of `list_images`; `remark` is told, as a logger is, of what is left out."""
     try:
         folders = _subfolders(root)
         parts = _named(folders, PART_SPELLINGS, root, "part")
         others = ", ".join(name for name in folders if name not in parts.values()) if parts else ""
         if others:
-            remarks.append((logging.WARNING, "%s: folders that are no part are left out: %s", root, others))
+            remark(logging.WARNING, "%s: folders that are no part are left out: %s", root, others)
         rows: list[tuple[str, str, str]] = []
         for part, name in (parts or {"": "."}).items():
             found, ignored = _rows(root, root / name, part)
             rows += found
             if ignored:
-                remark = "%s: %d file(s) that are no images are ignored (%s)"
-                remarks.append((logging.INFO, remark, root / name, ignored.total(), ", ".join(sorted(ignored)[:3])))
+                names = ", ".join(sorted(ignored)[:3])
+                text = "%s: %d file(s) that are no images are ignored (%s)"
+                remark(logging.INFO, text, root / name, ignored.total(), names)
     except OSError as error:
         raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
-    table = pd.DataFrame(rows, columns=["path", "label", "part"]).sort_values("path", ignore_index=True)
-    return table, remarks
+    return pd.DataFrame(rows, columns=["path", "label", "part"]).sort_values("path", ignore_index=True)
 
 
-def _is_readable(path: Path) -> bool:
+def _unreadable(path: Path) -> str:
+    """Why a file gives no picture; empty where it gives one."""
     try:
         open_picture(path.read_bytes())
-    except (OSError, CorruptImageError):
-        return False
-    return True
+    except OSError as error:
+        return error.strerror or str(error)
+    except CorruptImageError as error:
+        return str(error)
+    return ""
 
 
 def _rows(root: Path, folder: Path, part: str) -> tuple[list[tuple[str, str, str]], "Counter[str]"]:

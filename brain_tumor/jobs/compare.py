@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from brain_tumor.config.commands import RUNS, CompareConfig
+from brain_tumor.command_line import RUNS
+from brain_tumor.config.commands import CompareConfig
 from brain_tumor.data.logged_split import load_pictures
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation import comparison

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from brain_tumor.config.composition import Composition
-from brain_tumor.config.train import DataConfig, Source, TrainConfig
+from brain_tumor.config.train import DataConfig, Source, TrackingConfig, TrainConfig
 from brain_tumor.data.class_folders import check_layout, site_folders
 from brain_tumor.data.grouping import patients_table
 from brain_tumor.errors import InputError
-from brain_tumor.jobs.member_runs import refuse
-from brain_tumor.lazy import lazy
+from brain_tumor.jobs.member_runs import members, refuse
+from brain_tumor.lazy import lazy, uncollected
 from brain_tumor.models.backbones import get_backbone
 from brain_tumor.models.hardware import piece_size
 from brain_tumor.models.weights import resolve_weights
@@ -50,14 +50,22 @@ KEYS_BESIDE_RESUME = (
 
 
 def check_training(config: TrainConfig) -> Path | None:
-    """Check the schedule, the images, the model and its weights; returns the weights' file, or None for random weights.
+    """Check the images and the model; returns the weights' file, or None for random weights.
 
-    Raises InputError for a folder that is not there, an unknown model, weights that cannot be had, a frozen backbone
-    without trained weights, or batches that `hardware.micro_batch` does not divide.
+    Raises InputError as `check_source` and `check_model`.
+    """
+    check_source(config.data)
+    return check_model(config)
+
+
+def check_model(config: TrainConfig) -> Path | None:
+    """Check the schedule, the model and its weights; returns the weights' file, or None for random weights.
+
+    Raises InputError for an unknown model, weights that cannot be had, a frozen backbone without trained weights, or
+    batches that `hardware.micro_batch` does not divide.
     """
     for name, phase in config.schedule.items():
         piece_size(name, phase, config.hardware.micro_batch)
-    check_source(config.data)
     get_backbone(config.model.name)
     weights = resolve_weights(config.model.name, config.model.weights)
     name, phase = next(iter(config.schedule.items()))
@@ -78,8 +86,9 @@ def check_run(composed: Composition, *, multirun: bool) -> Composition:
     if multirun:
         refuse(config)
         composed = replace(composed, config=replace(config, test=False))
+    members(config)  # which refuses sites without folders
     check_training(config)
-    store.open_store(config.tracking)
+    check_store(config.tracking)
     return composed
 
 
@@ -89,7 +98,7 @@ def _check_resume(composed: Composition, multirun: bool) -> None:
         raise InputError(
             f"resume goes on with the run's own configuration: leave out {'-m' if multirun else ' '.join(others)}"
         )
-    store.open_store(composed.config.tracking)
+    check_store(composed.config.tracking)
     runs.interrupted(str(composed.config.resume))
 
 
@@ -99,6 +108,11 @@ def check_evaluation(config: "EvaluateConfig") -> None:
         runtimes.require(config.runtime)
     if isinstance(config.data, DataConfig):
         check_source(config.data)
+    _check_trained_root(config)
+    check_store(config.tracking)
+
+
+def _check_trained_root(config: "EvaluateConfig") -> None:
     given = config.trained_root
     if given is None:
         return
@@ -118,7 +132,9 @@ def check_prediction(config: "PredictConfig") -> "tuple[Files, Path | None]":
     if config.explain and config.out is None:
         raise InputError("explain=true writes a folder beside out: give out=FILE.csv or out=FILE.jsonl")
     out = journal.check_out(config.out, overwrite=config.overwrite) if config.out else None
-    return inputs.find_files(config.input), out
+    files = inputs.find_files(config.input)
+    check_store(config.tracking)
+    return files, out
 
 
 def check_export(config: "ExportConfig") -> Path:
@@ -135,6 +151,7 @@ def check_export(config: "ExportConfig") -> Path:
         probe.unlink()
     except OSError as error:
         raise InputError(f"out={config.out} cannot be written: {error.strerror or error}") from error
+    check_store(config.tracking)
     return folder
 
 
@@ -154,14 +171,19 @@ def check_app(config: "AppConfig") -> tuple[tuple[str, str] | None, socket.socke
     return login, address.listen(config.host, config.port)
 
 
+def check_store(tracking: TrackingConfig) -> None:
+    """Open the store for the first time; InputError where it cannot be."""
+    with uncollected(freeze=False):  # MLflow is imported for it
+        store.open_store(tracking)
+
+
 def check_source(data: DataConfig, *, readable: bool = True) -> None:
     """Refuse folders that the source would not read or that lack a class, and patients that cannot be read.
 
     With `readable` also a class of which no image can be decoded.
     """
     if data.source is Source.folder:
-        for root in site_folders(data.root).values():
-            _look_at(root, readable=readable)
+        _look_at(tuple(site_folders(data.root).values()), readable=readable)
     elif data.root is not None:
         raise InputError(f"data.root={data.root} is not read with data={data.source}: add data=folder")
     if data.patients is not None and data.source is not Source.phantom:

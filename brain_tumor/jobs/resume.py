@@ -6,7 +6,7 @@ from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
 from brain_tumor.data.logged_split import load_logged
 from brain_tumor.errors import InputError
-from brain_tumor.jobs.preflight import check_training
+from brain_tumor.jobs.preflight import check_model
 from brain_tumor.jobs.single_run import finish, resumable
 from brain_tumor.models.backbones import image_size
 from brain_tumor.models.backend import start
@@ -43,7 +43,7 @@ def resume_one(config: TrainConfig, overrides: list[str]) -> float:
         if not history and runs.logged_epochs(run_id):
             raise InputError(f"resume={run_id}: {folder.absolute()} holds no checkpoint any more: train anew")
         # Finished epochs hold all weights; the file that they began with may be gone by now.
-        weights = None if history else check_training(logged)
+        weights = None if history else check_model(logged)
         cache = config.data.cache or logged.data.cache
         data = replace(logged.data, cache=cache)
         split = runs.load_split(run_id)

@@ -25,7 +25,7 @@ def build_classifier(
     """Build a classifier whose input scaling is inside.
 
     Args:
-        name: key of the registry.
+        name: key of the table of backbones.
         image_size: pixels a side, at least 32; any size goes with any weights.
         classes: number of classes.
         weights: file with the backbone's weights, from `resolve_weights`; None leaves it untrained.

@@ -35,7 +35,7 @@ def resolve_weights(name: str, weights: str) -> Path | None:
     """Turn `model.weights` into a file on this machine.
 
     Args:
-        name: key of the registry.
+        name: key of the table of backbones.
         weights: "imagenet", "none", or the path of a file. A path is taken literally first; where there is
             nothing, `~` is expanded.
 

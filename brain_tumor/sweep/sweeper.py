@@ -20,7 +20,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
 from brain_tumor.command_line import as_typed
-from brain_tumor.config.refusals import problem
+from brain_tumor.config.refusals import one_line, problem
 from brain_tumor.config.sweep import SweepConfig
 from brain_tumor.config.validation import plain, typed
 from brain_tumor.errors import InputError
@@ -224,7 +224,7 @@ def _check(request: requests.Request, config: DictConfig, loader: Any, hooks: Ho
             composed = loader.load_sweep_config(config, [*request.shared, *overrides(point)])
         except Exception as error:  # Hydra's and OmegaConf's: an unknown key, group or choice
             given = [*config.hydra.overrides.hydra, *request.shared, *overrides(point)]
-            said = problem(loader, config.hydra.job.config_name, given, error)
+            said = problem(loader, config.hydra.job.config_name, given, error) or one_line(error)
             file = config.hydra.runtime.choices.get("sweep")
             named = not request.label and said.startswith(
                 tuple(f"{key}{end}" for key in config.sweep.space for end in ":=")

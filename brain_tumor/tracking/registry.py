@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
-from importlib.metadata import version
+from importlib.metadata import version as installed
 from typing import Any
 
 import mlflow
@@ -35,7 +35,7 @@ def log_model(
     if known is not None:
         return f"models:/{register}/{known}", known
     # Requirements are given because inferring them takes seconds; an input example crashes keras models (mlflow 16183).
-    requirements = [f"{name}=={_version(name)}" for name in ("tensorflow", "keras", "numpy")]
+    requirements = [f"{name}=={installed(name)}" for name in ("tensorflow", "keras", "numpy")]
     info = Model.log(
         None,
         served,
@@ -187,7 +187,3 @@ def _champion(name: str) -> ModelVersion | None:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # no such model, no such alias
             return None
         raise
-
-
-def _version(distribution: str) -> str:
-    return version(distribution)

@@ -16,11 +16,13 @@ from optuna.trial import FrozenTrial
 
 from brain_tumor import NOTICE
 from brain_tumor.errors import InputError
-from brain_tumor.sweep.figures import write_figures
+from brain_tumor.lazy import lazy
 from brain_tumor.sweep.summary import Summary, chosen_trial, is_scored, summarize, table
 from brain_tumor.tracking import registry
 from brain_tumor.tracking.runs import load_config, own_tags
 from brain_tumor.tracking.store import Store
+
+drawing = lazy("brain_tumor.sweep.figures")  # plotting libraries, whose failure to import ends no sweep either
 
 PARENT, FIGURES_AT = "parent_run", "figures_at"  # attributes of the study
 FIGURES_EVERY = 600  # seconds between two drawings, whichever workers make them
@@ -196,7 +198,7 @@ def _log_figures(client: mlflow.MlflowClient, run_id: str, study: Study) -> None
     try:
         study.set_user_attr(FIGURES_AT, time.time())
         with tempfile.TemporaryDirectory() as folder:
-            if write_figures(study, Path(folder)):
+            if drawing.write_figures(study, Path(folder)):
                 client.log_artifacts(run_id, folder, FOLDER)
     except Exception as error:  # neither a plotting library nor an artifact store may end a sweep
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]

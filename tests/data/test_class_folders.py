@@ -214,16 +214,18 @@ def test_a_class_of_which_nothing_can_be_decoded_is_known_before_all_of_it_is_re
     bars: MakeFolders, spoilt: str
 ) -> None:
     root = bars(train=3, test=2)
-    check_layout(root, readable=True)
+    check_layout([root], readable=True)
     first, *others = sorted((root / spoilt).iterdir())
     for path in others:
         path.write_bytes(b"no picture")
-    check_layout(root, readable=True)  # one is enough
+    check_layout([root], readable=True)  # one is enough
     first.write_bytes(b"")
-    check_layout(root, readable=False)
+    check_layout([root], readable=False)
     part, label = spoilt.lower().replace("ing", "").split("/")
-    with pytest.raises(InputError, match=f"none of the images of {label}, {part} part can be decoded"):
-        check_layout(root, readable=True)
+    with pytest.raises(
+        InputError, match=f"none of the images of {label}, {part} part can be decoded .*: the file is empty"
+    ):
+        check_layout([root], readable=True)
 
 
 def test_what_is_left_out_is_said_once_however_often_the_layout_is_looked_at(
@@ -231,7 +233,16 @@ def test_what_is_left_out_is_said_once_however_often_the_layout_is_looked_at(
 ) -> None:
     root = bars(train=1, test=1)
     (root / "Drafts").mkdir()
-    check_layout(root, readable=True)
+    check_layout([root], readable=True)
     assert not caplog.records
     list_images(root)
     assert [record.message for record in caplog.records] == [f"{root}: folders that are no part are left out: Drafts"]
+
+
+def test_a_class_that_one_site_has_sound_is_there(tmp_path: Path, make_folders: MakeFolders) -> None:
+    sound, broken = (make_folders(tmp_path / name, ("",)) for name in ("sound", "broken"))
+    for path in broken.rglob("*.png"):
+        path.write_bytes(b"no picture")
+    check_layout([sound, broken], readable=True)
+    with pytest.raises(InputError, match="none of the images of"):
+        check_layout([broken], readable=True)

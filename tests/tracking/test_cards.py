@@ -134,7 +134,7 @@ def test_what_is_not_there_is_open(store: Store, dataset: Dataset) -> None:
         cards.write_card(run_id)
         text.append(str(cards.load_card(run_id)))
     assert "Open: the test part of this run was not opened." in section(text[0], "Scores")
-    assert "Open: the run holds no fitted uncertainty" in section(text[0], "Calibration and certainty")
+    assert "Open: nothing is fitted in this run" in section(text[0], "Calibration and certainty")
     assert "Open: accuracy under corruption was not measured" in section(text[0], "Robustness")
     assert "Open: no map was scored" in section(text[0], "Explanations")
     claim = section(text[0], "CLAIM, 2024 update")

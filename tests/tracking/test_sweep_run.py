@@ -165,7 +165,7 @@ def test_figures_are_drawn_every_ten_minutes_over_all_workers(store: Store, monk
     drawn: list[float] = []
     clock = [1000.0]
     monkeypatch.setattr(sweep_run.time, "time", lambda: clock[0])
-    monkeypatch.setattr(sweep_run, "write_figures", lambda study, folder: drawn.append(clock[0]) or [])
+    monkeypatch.setattr("brain_tumor.sweep.figures.write_figures", lambda study, folder: drawn.append(clock[0]) or [])
     study = mixed()
     run_id = opened(store, study)
     for now, choice in [
@@ -192,7 +192,7 @@ def test_figures_that_fail_do_not_end_a_sweep(
     def full(*arguments: object) -> list[str]:
         raise OSError("No space left\non device")
 
-    monkeypatch.setattr("brain_tumor.tracking.sweep_run.write_figures", full)
+    monkeypatch.setattr("brain_tumor.sweep.figures.write_figures", full)
     study = mixed()
     log_progress(store, opened(store, study), study, figures=True)
     assert capsys.readouterr().err == "could not draw study demo: OSError: No space left on device\n"
