@@ -136,9 +136,13 @@ def test_what_cannot_be_leaves_no_run_to_go_on_with(run: Run, tmp_path: Path) ->
     done = run("train", "protocol.folds=10", *TINY, *EPOCH, *few)
     assert (done.returncode, "use fewer folds" in done.stderr, "resume=" in done.stderr) == (2, True, False)
     assert runs_in(tmp_path / "work") == []
-    done = run("train", "protocol=leave_one_site_out", *TINY, *EPOCH, *few)
+
+
+def test_sites_without_folders_are_refused_before_there_is_a_store(run: Run, tmp_path: Path) -> None:
+    done = run("train", "protocol=leave_one_site_out", *TINY)
     assert done.returncode == 2
     assert "leave_one_site_out needs folders, one a site, and not data=phantom" in done.stderr
+    assert not (tmp_path / "work" / "mlruns").exists()
 
 
 @pytest.mark.parametrize("key", ["seeds=[0,1]", "protocol.folds=3"])
