@@ -12,7 +12,6 @@ from brain_tumor.config.validation import typed
 from brain_tumor.data.dataset import load_shared
 from brain_tumor.jobs import single_run
 from brain_tumor.jobs.member_runs import Member, members
-from brain_tumor.jobs.preflight import check_training
 from brain_tumor.jobs.resume import resume_one
 from brain_tumor.models.backbones import image_size
 from brain_tumor.paths import existing_path
@@ -21,17 +20,15 @@ from brain_tumor.tracking.store import Store, open_store
 
 
 def run(composed: Composition) -> float:
-    """Train all members, one after the other; returns the mean of their best `monitor` on the val part.
+    """Train all members of a checked composition in turn; returns the mean of their best `monitor` on the val part.
 
     Each opens its test part once it has finished; the parent run holds the mean and the spread, and of folds the
     pooled predictions.
     """
-    check_training(composed.config)
     store = open_store(composed.config.tracking)
     first = _composition_of(members(composed.config)[0], composed).config
-    load_shared(
-        first.data, image_size=image_size(first), protocol=first.protocol
-    )  # before there is a run to go on with
+    # Before there is a run to go on with.
+    load_shared(first.data, image_size=image_size(first), protocol=first.protocol)
     with parent_run.opened(store, composed) as parent:
         return _train(composed, parent, store, [], composed.config)
 

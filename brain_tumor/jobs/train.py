@@ -7,14 +7,12 @@ from brain_tumor.jobs import multi_run, single_run, trial
 from brain_tumor.jobs.member_runs import members
 from brain_tumor.jobs.resume import resume_one
 from brain_tumor.tracking import runs
-from brain_tumor.tracking.store import open_store
 
 
 def run(composed: Composition) -> float:
     """Train what a checked composition asks for; returns the best epoch's `monitor` on val, or the mean of several."""
     config = composed.config
-    if config.resume:
-        open_store(config.tracking)
+    if config.resume:  # in the store that the check has opened
         several = runs.interrupted(str(config.resume)).data.tags["job"] == "several"
         go_on = multi_run.resume if several else resume_one
         return go_on(config, composed.overrides)
