@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from brain_tumor.card.blocks import Grid, Paragraph, Section
 from brain_tumor.card.data import PROTOCOLS, ROLES, augmentation, findings, selection
 from brain_tumor.card.facts import NOTHING, Facts, interval, listed, scored, shown
 from brain_tumor.card.opening import external, leaks, nameless
+from brain_tumor.layout.blocks import Grid, Paragraph, Section
 
 NO_PEOPLE = "The images are generated: they are of nobody, and nobody read them."
 

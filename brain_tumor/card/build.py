@@ -1,8 +1,6 @@
 """A card from its facts, and the few lines of it that a registry takes."""
 
 from brain_tumor import NOTICE
-from brain_tumor.card import markdown
-from brain_tumor.card.blocks import Card
 from brain_tumor.card.claim import claim
 from brain_tumor.card.data import data, protocol
 from brain_tumor.card.facts import NOTHING, Facts
@@ -11,6 +9,8 @@ from brain_tumor.card.machine import cost, environment, source
 from brain_tumor.card.opening import SYNTHETIC, headline, leaks, model, opening, use
 from brain_tumor.card.scores import certainty, performance
 from brain_tumor.card.tripod import tripod
+from brain_tumor.layout import markdown
+from brain_tumor.layout.blocks import Card
 
 MAKERS = (use, model, data, protocol, performance, certainty, explanations, robustness, elsewhere, environment, cost)
 

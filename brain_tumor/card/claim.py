@@ -29,9 +29,9 @@ from brain_tumor.card.answers import (
     uncertainty,
     weights,
 )
-from brain_tumor.card.blocks import Section
 from brain_tumor.card.facts import Facts, listed
 from brain_tumor.card.opening import limits
+from brain_tumor.layout.blocks import Section
 
 SOURCE = "Tejani et al. 2024, Radiology: Artificial Intelligence 6(4)."
 LEFT_OUT = (

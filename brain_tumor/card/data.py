@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from brain_tumor.card.blocks import Block, Grid, Paragraph, Points, Section, pairs
 from brain_tumor.card.facts import NOTHING, Facts, listed, number, shown
 from brain_tumor.card.opening import leaks, nameless
 from brain_tumor.data.split import PARTS, Split
+from brain_tumor.layout.blocks import Block, Grid, Paragraph, Points, Section, pairs
 
 ALL = "all"
 ROLES = {

@@ -1,10 +1,10 @@
 """What was measured beside the scores: explanations, corruptions, and other images."""
 
-from brain_tumor.card.blocks import Block, Grid, Paragraph, Points, Section
 from brain_tumor.card.facts import NOTHING, Facts, Logged, bounded, interval, number, shown
 from brain_tumor.card.scores import whose
 from brain_tumor.evaluation.explanation.localisation import SCORES
 from brain_tumor.evaluation.explanation.map_scores import CENTRE, CLASS_MEAN, MODEL, VERDICTS
+from brain_tumor.layout.blocks import Block, Grid, Paragraph, Points, Section
 
 MAPS = {MODEL: "the model's maps", CENTRE: "a Gaussian in the centre", CLASS_MEAN: "the class's mean map"}
 REMOVED = {

@@ -1,7 +1,7 @@
 """What the run ran on, and what it cost."""
 
-from brain_tumor.card.blocks import Block, Code, Paragraph, Section, pairs
 from brain_tumor.card.facts import NOTHING, Facts, number
+from brain_tumor.layout.blocks import Block, Code, Paragraph, Section, pairs
 
 PACKAGES = (
     "brain-tumor",

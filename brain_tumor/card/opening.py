@@ -1,10 +1,10 @@
 """What stands first: warnings, the headline, what the model is and what it is for."""
 
 from brain_tumor import NOTICE
-from brain_tumor.card.blocks import Alert, Block, Paragraph, Points, Section, pairs
 from brain_tumor.card.facts import NOTHING, Facts, Logged, listed, scored, shown
 from brain_tumor.data.protocol import leak
 from brain_tumor.evaluation.uncertainty.fitting import warnings
+from brain_tumor.layout.blocks import Alert, Block, Paragraph, Points, Section, pairs
 
 SYNTHETIC = (
     "SYNTHETIC: it was trained and measured on generated images, so none of its scores says anything of a patient."

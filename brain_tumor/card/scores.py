@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from brain_tumor.card.blocks import Block, Grid, Paragraph, Section, pairs
 from brain_tumor.card.facts import NOTHING, Facts, Logged, bounded, interval, number
 from brain_tumor.evaluation.metrics import HEADLINE, PER_CLASS
+from brain_tumor.layout.blocks import Block, Grid, Paragraph, Section, pairs
 
 PART_NAMES = {"test": "test", "val": "validation", "unseen": "unseen"}
 UNCALIBRATED = {"ece": "calibration error (ECE)", "log_loss": "log loss (nats)", "brier": "Brier score (0..2)"}

@@ -24,9 +24,9 @@ from brain_tumor.card.answers import (
     tested,
     training,
 )
-from brain_tumor.card.blocks import Section
 from brain_tumor.card.facts import NOTHING, Facts, listed
 from brain_tumor.card.opening import external, limits
+from brain_tumor.layout.blocks import Section
 
 SOURCE = "Collins et al. 2024, BMJ 385:e078378."
 LEFT_OUT = (

@@ -17,11 +17,11 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from brain_tumor import CLASSES, NOTICE
-from brain_tumor.card import html, markdown
 from brain_tumor.card.build import build, card_summary
 from brain_tumor.card.facts import Facts, Logged
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.external_site import UNKNOWN
+from brain_tumor.layout import html, markdown
 from brain_tumor.tracking.logged_uncertainty import load_uncertainty
 from brain_tumor.tracking.predictions import FLATTERING
 from brain_tumor.tracking.runs import download, load_config, load_split

@@ -10,8 +10,8 @@ import pytest
 from brain_tumor import CLASSES
 from brain_tumor.card import claim, tripod
 from brain_tumor.card.answers import NO_PEOPLE
-from brain_tumor.card.blocks import Grid, Section
 from brain_tumor.card.facts import Facts, Logged
+from brain_tumor.layout.blocks import Grid, Section
 
 BARE = Facts(
     run=Logged("0", "bare", "2026-01-01", {"data_kind": "real", "data": "folder"}, {}, {}, {}),

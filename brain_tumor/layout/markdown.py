@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from brain_tumor.card.blocks import Alert, Block, Card, Code, Grid, Paragraph, Points, Section
+from brain_tumor.layout.blocks import Alert, Block, Card, Code, Grid, Paragraph, Points, Section
 
 # As entities, which every reader of Markdown knows, where not all take a backslash; a pipe would end a table's cell.
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "~": "&#126;", "$": "&#36;", "@": "&#64;"}

@@ -1,4 +1,4 @@
-"""What a card is made of. All of it is plain text: whoever renders it escapes it."""
+"""What a text is made of. All of it is plain text: whoever renders it escapes it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -4,8 +4,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from brain_tumor.card import html, markdown
-from brain_tumor.card.blocks import Alert, Card, Code, Grid, Paragraph, Points, Section, pairs
+from brain_tumor.layout import html, markdown
+from brain_tumor.layout.blocks import Alert, Card, Code, Grid, Paragraph, Points, Section, pairs
 
 HOSTILE = "a|b <script>alert('x')</script> *c* _d_ [e](http://evil.example) `f` ![g](h) \\ & \"i\" ~j~ $k$\n# l\x00"
 SHOWN = "a|b <script>alert('x')</script> *c* _d_ [e](http://evil.example) `f` ![g](h) \\ & \"i\" ~j~ $k$"

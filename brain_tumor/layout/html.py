@@ -3,8 +3,8 @@
 import re
 from html import escape
 
-from brain_tumor.card.blocks import Alert, Block, Card, Code, Grid, Paragraph, Points
-from brain_tumor.html_page import document, grid, section
+from brain_tumor.layout.blocks import Alert, Block, Card, Code, Grid, Paragraph, Points
+from brain_tumor.layout.html_page import document, grid, section
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
