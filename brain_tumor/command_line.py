@@ -81,9 +81,21 @@ def _quote(value: str) -> str:
 
 
 def command(name: str, *arguments: str) -> str:
-    """How this Python runs an entry, ready to paste."""
-    python = "python" if shutil.which("python") == sys.executable else shlex.quote(sys.executable)
-    return " ".join([python, "-m", f"brain_tumor.{name}", *map(shlex.quote, arguments)])
+    """How this Python runs an entry, ready to paste in this folder."""
+    return " ".join([_program("python"), "-m", f"brain_tumor.{name}", *map(shlex.quote, arguments)])
+
+
+def mlflow_command(*arguments: str) -> str:
+    """How MLflow's own command is run, ready to paste in this folder."""
+    return " ".join([_program("mlflow"), *map(shlex.quote, arguments)])
+
+
+def _program(name: str) -> str:
+    """A program of this Python's environment as it is typed: by its name alone where the shell finds that one."""
+    path = Path(sys.executable) if name == "python" else Path(sys.executable).with_name(name)
+    if shutil.which(name) == str(path):
+        return name
+    return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
 
 
 def named_runs(arguments: Sequence[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """The commands as a user types them, on small images: train, evaluate, interrupt, resume, mistakes."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -28,7 +29,7 @@ def of_test(found: dict[str, float]) -> dict[str, float]:
 def test_a_run_is_tracked_and_evaluated_by_another_process(trained_copy: Trained) -> None:
     work, run, out = trained_copy.work, trained_copy.run, trained_copy.out
     assert "test part, folder, grouped: 24 images" in out
-    assert "brain-tumor version 1 (real) is now champion" in out
+    assert "models:/brain-tumor/1, now champion (real)" in out
     first = metrics_of(work, run)
     assert {"val/accuracy", "test/macro_f1", "train/loss", "cost/train_seconds", "test/ece"} <= first.keys()
 
@@ -44,8 +45,8 @@ def test_a_run_is_tracked_and_evaluated_by_another_process(trained_copy: Trained
     assert {"test/coverage_90", "test/set_size_95", "test/aurc", "test/answered", "test/not_brain_mri"} <= first.keys()
     assert {path.name for path in (artifacts / "decision").iterdir()} == {"decision.json", "outliers.npz"}
     assert set(pd.read_csv(artifacts / "tables" / "test_conformal.csv")["level"]) == {0.9, 0.95}
-    assert "test      90.0% sets: " in out
-    assert "glioma stands in every 90% set: it has" in out
+    assert "The 95% prediction sets hold the truth in " in out
+    assert "Warning: every 90% set holds glioma" in out
 
     tags = tags_of(work, run)
     assert (tags["data_kind"], tags["protocol"], tags["model"]) == ("real", "grouped", "cnn_baseline")
@@ -213,7 +214,14 @@ def test_the_default_run_in_small(run: Run, tmp_path: Path) -> None:
     done = run("train", *small, *short)
     assert done.returncode == 0, done.stderr
     assert "test part, SYNTHETIC phantom, official: 16 images" in done.stdout
-    assert "peak in the lesion (the centre" in done.stdout
+    assert "The maps peak in the lesion in " in done.stdout
+    assert "With the lesion painted over, " in done.stdout
+    # At most 25 lines of at most 100 columns but for what is to be pasted, and what is warned of in so small a run.
+    lines = re.sub(r"(?m)^  - Warning: .*\n(    .*\n)*", "", done.stdout).splitlines()
+    assert len(lines) <= 25
+    assert all(len(line) <= 100 for line in lines if sys.executable not in line)
+    assert "retracing" not in done.stderr
+    assert "Successfully registered" not in done.stderr
     work = tmp_path / "work"
     trained = run_id(done.stdout)
     assert client(work).get_run(trained).info.run_name == "effnet_lite0 finetune on SYNTHETIC phantom, seed 0"

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 from stores import Trained
-from toy import TINY, call, draw_folders, metrics_of, run_id, tags_of
+from toy import TINY, call, draw_folders, metrics_of, run_id, tags_of, words
 
 from brain_tumor import CLASSES
 
@@ -36,16 +36,17 @@ def site(trained_copy: Trained, tmp_path: Path) -> Path:
 def test_another_site_is_first_compared_with_the_training_images(trained_copy: Trained, site: Path) -> None:
     work, home = trained_copy.work, trained_copy.images
     there = ("data=folder", f"data.root={site}")
-    done = evaluate(trained_copy, *there)
+    done = evaluate(trained_copy, *there, "-v")
     assert done.returncode == 0, done.stderr
     assert "all images (CONTAMINATED: 3 of 23 have a twin in training): 23 images" in done.stdout
     assert "without those that have a twin in training: 20 images" in done.stdout
-    lines = done.stdout.splitlines()
-    for said in ("sets: ", "not sure", "not a brain MRI"):
-        assert [line.endswith(" (CONTAMINATED)") for line in lines if line.startswith("test ") and said in line]
-        assert all(line.endswith(" (CONTAMINATED)") for line in lines if line.startswith("test ") and said in line)
-        assert [line for line in lines if line.startswith("unseen ") and said in line and "CONTAM" not in line]
-    assert "patients  of 20 of 23 images were NOT compared with those trained on" in done.stdout
+    lines = [words(line) for line in done.stdout.split("\n  - ")]
+    for said in ("prediction sets hold", "right in", "not a brain MRI"):
+        of_test = [line for line in lines if line.startswith("test part: ") and said in line]
+        assert of_test
+        assert all(line.endswith(" (CONTAMINATED)") for line in of_test)
+        assert [line for line in lines if line.startswith("unseen part: ") and said in line and "CONTAM" not in line]
+    assert "The patients of 20 of 23 images were NOT compared with those trained on" in words(done.stdout)
     found = run_id(done.stdout)
     assert {"test/accuracy", "unseen/accuracy", "unseen/not_brain_mri"} <= metrics_of(work, found).keys()
     tags = tags_of(work, found)
@@ -95,16 +96,14 @@ def test_evaluate_under_corruption(trained_copy: Trained) -> None:
     assert table["accuracy"][1:].mean() == pytest.approx(found["test/robustness"])
     for name, rows in table[1:].groupby("corruption"):
         assert rows["accuracy"].mean() == pytest.approx(found[f"test/robustness_{name}"])
-    assert f"{found['test/robustness']:.3f} [" in done.stdout
+    assert f"Under 9 corruptions the accuracy is {found['test/robustness']:.3f} on average (" in words(done.stdout)
     for name in ("robustness", "robustness_examples"):
         with Image.open(artifacts / "figures" / "test" / f"{name}.png") as picture:
             assert min(picture.size) > 700
 
     done = evaluate(trained_copy, "data=folder", f"data.root={trained_copy.images}", "robustness=true")
     assert "(CONTAMINATED: 96 of 120 have a twin in training)" in done.stdout
-    assert re.search(
-        r"^test .* is the mean accuracy under 9 corruptions .* \(CONTAMINATED\)$", done.stdout, re.MULTILINE
-    )
+    assert re.search(r"- Under 9 corruptions the accuracy is .* \(CONTAMINATED\)\. ", words(done.stdout))
 
 
 @pytest.mark.slow
@@ -129,13 +128,16 @@ def test_maps_are_scored_by_masks(run: Run, bars: Callable[..., Path], tmp_path:
         done = run("train", *here, *more)
         assert (done.returncode, len(done.stderr.strip().splitlines()[-1:])) == (2, 1)
         assert said in done.stderr.strip().splitlines()[-1]
-    done = run("train", *here, f"data.masks={masks}", *auto, "explain.sanity=true", "schedule.scratch.epochs=4")
+    done = run("train", *here, f"data.masks={masks}", *auto, "explain.sanity=true", "schedule.scratch.epochs=4", "-v")
     assert done.returncode == 0, done.stderr
-    assert re.search(r"test +\S+ at \S.*, 2 views: .* peak in the lesion \(the centre .*class's mean map", done.stdout)
-    assert re.search(r"test +with the lesion painted over, [\d.]+% \[.*\] of these predictions stay", done.stdout)
-    assert re.search(r"sanity +(maps need|INSENSITIVE|undecided)", done.stdout)
-    assert re.search(r"^val +\S+ at .*\(chosen on these\)$", done.stdout, re.MULTILINE)
-    assert re.search(r"^scaling +(none|vector|temperature \d\.\d+) \(.*\)$", done.stdout, re.MULTILINE)
+    out = words(done.stdout)
+    assert re.search(
+        r"test part: The maps peak in the lesion in .*class's mean map: .* Maps: \S+ at \S.*, 2 views", out
+    )
+    assert re.search(r"test part: With the lesion painted over, [\d.]+% \[[^]]*\] of these answers stay", out)
+    assert re.search(r"Random weights: (maps need|INSENSITIVE|undecided)", out)
+    assert re.search(r"val part: The maps peak in", out)
+    assert re.search(r"Calibration: (none|vector|temperature \d\.\d+) \(", out)
     trained = run_id(done.stdout)
     first = metrics_of(work, trained)
     unscaled = first.get("val/log_loss_uncalibrated", first["val/log_loss"])

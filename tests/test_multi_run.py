@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from toy import TINY, client, draw_folders, runs_in, start
+from toy import TINY, client, draw_folders, runs_in, start, words
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 EPOCH = ("schedule.scratch.epochs=1", "schedule.scratch.warmup_epochs=0")
@@ -44,9 +44,11 @@ def test_seeds_are_child_runs_and_the_parent_has_mean_and_spread(run: Run, tmp_p
         values = [each.data.metrics[name] for each in children.values()]
         assert metrics[name] == pytest.approx(np.mean(values))
         assert metrics[f"{name}_sd"] == pytest.approx(np.std(values, ddof=1))
-    assert f"{metrics['test/accuracy']:.4f}" in done.stdout
-    assert f"(sd {metrics['test/accuracy_sd']:.4f})" in done.stdout
     table = pd.read_csv(artifact(work, parent, "tables/test_metrics.csv")).set_index("metric")
+    assert f"accuracy {metrics['test/accuracy']:.3f} " in words(done.stdout)
+    assert f" to {table.loc['accuracy', 'high']:.3f} {metrics['test/accuracy_sd']:.3f} balanced" in words(done.stdout)
+    of_seed = children["seed 4"].data.metrics["test/accuracy"]
+    assert f"seed 4: test accuracy {of_seed:.3f} (" in done.stdout
     assert table.loc["accuracy", "low"] <= metrics["test/accuracy"] <= table.loc["accuracy", "high"]
     assert len(pd.read_csv(artifact(work, parent, "tables/test_runs.csv"))) == 2
 

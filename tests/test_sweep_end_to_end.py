@@ -57,10 +57,10 @@ def test_a_sweep_nests_its_trials_prunes_and_registers_the_best(
     assert (version["study"], version["trial"], version["score"]) == ("s", str(best.number), repr(best.value))
 
     # The printed lines work as they stand.
-    [evaluate] = re.findall(r"^evaluate it: .* -m brain_tumor\.evaluate (.*)$", done.stdout, re.M)
+    [evaluate] = re.findall(r"^  .* -m brain_tumor\.evaluate (.*)$", done.stdout, re.M)
     measured = run("evaluate", *shlex.split(evaluate))
     assert measured.returncode == 0, measured.stderr
-    [again] = re.findall(r"^train it again, .*: .* -m brain_tumor\.train (.*)$", done.stdout, re.M)
+    [again] = re.findall(r"^  .* -m brain_tumor\.train (.*)$", done.stdout, re.M)
     repeated = run("train", *shlex.split(again), "sweep.study=s")
     assert repeated.returncode == 0, repeated.stderr
     assert len(study(work).trials) == 3  # a plain run touches no study

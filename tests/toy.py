@@ -92,6 +92,11 @@ def _made(folder: Path) -> Path:
     return folder
 
 
+def words(text: str) -> str:
+    """What was printed, as one line: where it is broken depends on the width alone."""
+    return " ".join(text.split())
+
+
 def run_id(text: str) -> str:
     """The id of the run that a command says it has made."""
     found = re.search(r"/runs/([0-9a-f]{32})", text)

@@ -11,6 +11,7 @@ from brain_tumor.auditing.examine import Audit
 from brain_tumor.auditing.html import page
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.drawing import save
+from brain_tumor.layout.blocks import Block, Grid, Paragraph, Points
 
 PAGE = "audit.html"
 PRINTED = 20  # label conflicts in the terminal
@@ -59,10 +60,9 @@ def write_report(audit: Audit, place: Path) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def audit_summary(audit: Audit) -> str:
-    """What is printed: the verdict, then the counts, the twins and the floor as short tables."""
+def summarize_audit(audit: Audit) -> tuple[list[Block], list[Block]]:
+    """The verdict; and the counts, the twins and the floor as tables, for those who ask."""
     found = audit.found
-    text = [f"Audit of {audit.title}", "", *audit.verdict]
     conflicts = found.conflicts.drop(columns=["twin"])
     more = f" ({PRINTED} of {len(conflicts):,})" if len(conflicts) > PRINTED else ""
     shown = {
@@ -77,7 +77,19 @@ def audit_summary(audit: Audit) -> str:
         floor = audit.floor.pivot(index="title", columns="protocol", values="accuracy")
         order = list(dict.fromkeys(audit.floor["title"]))
         shown["Shortcut floor, accuracy"] = floor.loc[order].rename_axis(columns=None).reset_index(names="")
+    details: list[Block] = []
     for title, table in shown.items():
         if len(table):
-            text += ["", title, table.to_string(index=False, float_format="{:.3f}".format)]
-    return "\n".join(text)
+            details += [Paragraph(title), _grid(table)]
+    return [Paragraph(f"Audit of {audit.title}"), Points(tuple(audit.verdict))], details
+
+
+def _grid(table: pd.DataFrame) -> Grid:
+    """A table as texts, its words first."""
+    words = [not pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes]
+    leading = next((index for index, word in enumerate(words) if not word), len(words))
+    columns = [
+        table[name].map("{:.3f}".format if pd.api.types.is_float_dtype(table[name].dtype) else str)
+        for name in table.columns
+    ]
+    return Grid(tuple(map(str, table.columns)), tuple(zip(*columns, strict=True)), leading)

@@ -6,6 +6,7 @@ import numpy as np
 
 from brain_tumor.data.contamination import Contamination
 from brain_tumor.evaluation.metrics import Evaluation
+from brain_tumor.layout.blocks import Finding, plainly
 
 UNKNOWN = "contamination UNKNOWN"
 
@@ -35,18 +36,17 @@ def by_contamination(evaluation: Evaluation, known: Contamination | None) -> dic
     return parts
 
 
-def remarks(known: Contamination | None) -> list[str]:
-    """What else is to be said of the comparison with the training images, in lines."""
+def remarks(known: Contamination | None) -> list[Finding]:
+    """What else is to be said of the comparison with the training images."""
     if known is None:
         return []
     if known.seen.all():
-        return [
-            "unseen    none: every image has a twin or its patient in training: nothing is measured of another site"
-        ]
+        return [plainly("Every image has a twin or its patient in training: nothing is measured of another site.")]
     strangers, every = int(known.strangers.sum()), len(known.strangers)
     if not strangers:
         return []
-    return [
-        f"patients  of {strangers} of {every} images were NOT compared with those trained on: name images of both "
-        "in data.patients=CSV (path, patient)"
-    ]
+    said = (
+        f"The patients of {strangers} of {every} images were NOT compared with those trained on: name images of both "
+        "in data.patients=CSV (path, patient)."
+    )
+    return [plainly(said)]

@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from brain_tumor.auditing.examine import examine
-from brain_tumor.auditing.report import PAGE, audit_summary, write_report
+from brain_tumor.auditing.report import PAGE, summarize_audit, write_report
 from brain_tumor.config.commands import AuditConfig
+from brain_tumor.layout.blocks import Code, Summary, pairs
 from brain_tumor.tracking import audit_run, runs
 from brain_tumor.tracking.store import open_store
+from brain_tumor.tracking.summary import publish
 
 
 def run(config: AuditConfig, composed: dict[str, Any], place: Path | None) -> None:
@@ -21,5 +23,6 @@ def run(config: AuditConfig, composed: dict[str, Any], place: Path | None) -> No
         if place is not None:
             write_report(found, place)
             page = str(place / PAGE)
-    print(audit_summary(found))
-    print(f"\nreport    {page}\nrun       {store.run_address(run_id)}\nMLflow    {store.ui_command}")
+    blocks, details = summarize_audit(found)
+    facts = pairs([("report", page), ("run", store.run_address(run_id))])
+    publish(run_id, Summary((*blocks, facts, Code(store.ui_command)), tuple(details)))

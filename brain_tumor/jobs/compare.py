@@ -11,7 +11,8 @@ from brain_tumor.data.logged_split import load_pictures
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation import comparison
 from brain_tumor.evaluation.comparison_figures import first_changes
-from brain_tumor.tracking import comparison_run, results, runs
+from brain_tumor.layout.blocks import Code, Summary, pairs
+from brain_tumor.tracking import comparison_run, runs, summary
 from brain_tumor.tracking.runs import load_split
 from brain_tumor.tracking.store import open_store
 
@@ -28,10 +29,13 @@ def run(config: CompareConfig) -> None:
     name, tags = comparison_run.name(a, b), comparison_run.tags(a, b, config.part)
     with runs.started(store, name=name, tags=tags, system_metrics=False) as run_id:
         comparison_run.log(found, (a.info.run_name, b.info.run_name), images)
-    print("\n".join([*comparison_run.comparison_summary(found, a, b), *said, *results.places(store, run_id)]))
+    blocks, details = comparison_run.summarize_comparison(found, a, b)
+    facts = pairs([*said, ("run", store.run_address(run_id)), ("pictures", summary.figures_of(run_id))])
+    said_of_both = Summary((*blocks, facts, Code(store.ui_command)), tuple(details))
+    summary.publish(run_id, said_of_both, lead=comparison_run.links(a, b))
 
 
-def _pictures(changed: pd.DataFrame, run_ids: Sequence[str]) -> tuple[dict[str, Any] | None, list[str]]:
+def _pictures(changed: pd.DataFrame, run_ids: Sequence[str]) -> tuple[dict[str, Any] | None, list[tuple[str, str]]]:
     """The images for the sheet, from the split of the first run that has one; None, and why, if they are gone."""
     shas = set(first_changes(changed)["sha256"])
     reason = ""
@@ -40,4 +44,4 @@ def _pictures(changed: pd.DataFrame, run_ids: Sequence[str]) -> tuple[dict[str, 
             return load_pictures(load_split(run_id), shas, image_size=SIDE), []
         except InputError as error:
             reason = reason or str(error)
-    return None, [f"no sheet  of the changed images: {reason}"]
+    return None, [("no sheet", f"of the changed images: {reason}")]

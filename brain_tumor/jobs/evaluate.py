@@ -16,11 +16,12 @@ from brain_tumor.evaluation import external_site
 from brain_tumor.evaluation.explanation.kinds import check
 from brain_tumor.evaluation.measuring import measure, measure_all
 from brain_tumor.evaluation.metrics import Evaluation
+from brain_tumor.layout.blocks import Finding
 from brain_tumor.models.backend import start_tensorflow
 from brain_tumor.paths import existing_path
 from brain_tumor.serving.registered_model import RegisteredModel
 from brain_tumor.serving.runtime_choice import choose_for
-from brain_tumor.tracking import cards, logged_uncertainty, registry, results, runs, setup
+from brain_tumor.tracking import cards, logged_uncertainty, registry, results, runs, setup, summary
 from brain_tumor.tracking.explanations import log_explanations
 from brain_tumor.tracking.store import open_store
 
@@ -54,17 +55,17 @@ def run(config: EvaluateConfig) -> None:
         store, name=name, tags=tags, parent=registered.run_id, system_metrics=config.tracking.system_metrics
     ) as run_id:
         runs.log_split(dataset.split, "evaluation")
-        measured, tables, lines = _measure(asked, answering)
-        lines += _explain(asked, answering, measured["test"])
+        measured, tables, found = _measure(asked, answering)
+        found = _explain(asked, answering, measured["test"]) + found
         if config.robustness:
             sizes = {"batch_size": config.batch_size, "resamples": config.bootstrap}
-            lines += [f"test      {results.log_robustness(answering, dataset, 'test', measured['test'], **sizes)}"]
-    said = [] if config.runtime == "keras" else [f"runtime   {runtime}"]
-    card = cards.card_line(registered.run_id)  # now that this evaluation has finished, the card has it, too
-    lines = [f"model     {registered.uri}", *said, *lines, *external_site.remarks(known), card]
-    print(
-        results.run_summary([(measured[part], tables[part]) for part in measured], dataset.split, store, run_id, lines)
-    )
+            found.append(results.log_robustness(answering, dataset, "test", measured["test"], **sizes))
+    found += [*external_site.remarks(known), cards.publish_card(registered.run_id)]  # the card now has this, too
+    facts = [("model", registered.uri)] + ([] if config.runtime == "keras" else [("runtime", runtime)])
+    parts = [(measured[part], tables[part]) for part in measured]
+    compared = summary.with_store(config.tracking, "compare", registered.run_id, run_id)
+    said = summary.summarize_run(store, run_id, parts, dataset.split, found, facts=facts, commands=[compared])
+    summary.publish(run_id, said)
 
 
 def _ask(config: EvaluateConfig) -> Asked:
@@ -82,23 +83,23 @@ def _ask(config: EvaluateConfig) -> Asked:
     return Asked(config, registered, trained, dataset, "all images", known)
 
 
-def _measure(asked: Asked, answering: Any) -> tuple[dict[str, Evaluation], Mapping[str, pd.DataFrame], list[str]]:
-    """Score the test part, and again without what the model has met; also what its uncertainty is worth, in lines."""
+def _measure(asked: Asked, answering: Any) -> tuple[dict[str, Evaluation], Mapping[str, pd.DataFrame], list[Finding]]:
+    """Score the test part, and again without what the model has met; also what its uncertainty is worth."""
     config, uncertainty = asked.config, asked.registered.uncertainty
     evaluation, outputs = measure_all(
         answering, asked.dataset, "test", asked.protocol, uncertainty, batch_size=config.batch_size
     )
     measured = external_site.by_contamination(evaluation, asked.known)
     tables = {part: results.log_evaluation(each, part, resamples=config.bootstrap) for part, each in measured.items()}
-    lines = logged_uncertainty.describe(uncertainty)
+    found: list[Finding] = []
     for part, each in measured.items():
         places = evaluation.rows.index.get_indexer(each.rows.index)
-        lines += logged_uncertainty.log_worth(uncertainty, each, outputs.take(places), part)
-    return measured, tables, lines
+        found += logged_uncertainty.log_worth(uncertainty, each, outputs.take(places), part)
+    return measured, tables, [*found, *logged_uncertainty.describe(uncertainty)]
 
 
-def _explain(asked: Asked, answering: Any, test: Evaluation) -> list[str]:
-    """Draw the maps of the test part, scored where masks are known; returns what was found, in lines."""
+def _explain(asked: Asked, answering: Any, test: Evaluation) -> list[Finding]:
+    """Draw the maps of the test part, scored where masks are known; returns what was found."""
     config, model, dataset = asked.config, asked.registered.model, asked.dataset
     explained = {"test": test}
     if dataset.mask_paths is not None and len(dataset.rows("val")):  # what scoring maps needs is chosen there

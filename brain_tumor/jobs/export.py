@@ -1,6 +1,7 @@
 """Writing a registered model in the formats of other runtimes, and saying how far each agrees with Keras."""
 
 import json
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.logged_split import load_logged
 from brain_tumor.data.split import write_text
 from brain_tumor.evaluation.prediction import predict
+from brain_tumor.layout.blocks import Paragraph, pairs
+from brain_tumor.layout.terminal import show_blocks
 from brain_tumor.models.backend import start_tensorflow
 from brain_tumor.serving.exports import COMPARED_IMAGES, INT8_IMAGES, spread, write_export
 from brain_tumor.serving.registered_model import RegisteredModel
@@ -28,18 +31,19 @@ def run(config: ExportConfig, folder: Path) -> None:
     registered, dataset = _load(config)
     compared = dataset.images(spread(dataset.rows("val"), COMPARED_IMAGES))
     calibration = dataset.images(spread(dataset.rows("train"), INT8_IMAGES))
-    print(f"model       {registered.uri} ({dataset.split.name})")
     facts: dict[str, Any] = {}
+    rows = []
     for name in config.formats:
+        print(f"writing {name} …", file=sys.stderr)
         path, agreement = write_export(name, registered.model, folder, compared, calibration)
         size = path.stat().st_size
         facts[name] = {"file": path.name, "bytes": size, **asdict(agreement)}
-        print(f"{name:<11} {path}, {size / 2**20:.1f} MiB: {agreement}")
+        accuracies = ""
         if not FORMATS[name].exact:
             scores = _accuracies({name: FORMATS[name].open(path), "keras": registered.model}, dataset)
             facts[name]["val_accuracy"] = scores
-            of = ", ".join(f"{kind} {score:.4f}" for kind, score in scores.items())
-            print(f"{'':<11} accuracy on all {len(dataset.rows('val'))} val images: {of}")
+            accuracies = f"; right in {scores[name]:.1%} of the val images, Keras in {scores['keras']:.1%}"
+        rows.append((path.name, f"{size / 2**20:.1f} MiB: {agreement}{accuracies}"))
     about = {
         "notice": NOTICE,
         "model": registered.uri,
@@ -50,6 +54,8 @@ def run(config: ExportConfig, folder: Path) -> None:
         "exports": facts,
     }
     write_text(folder / ABOUT, json.dumps(about, indent=2) + "\n")
+    said = f"{registered.uri} ({dataset.split.name}), checked against Keras on {len(compared)} val images:"
+    show_blocks(Paragraph(said), pairs(rows), pairs([("folder", str(folder))]))
 
 
 def _load(config: ExportConfig) -> tuple[RegisteredModel, Dataset]:

@@ -1,8 +1,8 @@
 """Several runs as one command: seeds, folds of a cross-validation, or sites left out, below one parent run."""
 
 import copy
-import logging
 import sys
+import time
 from dataclasses import fields, replace
 
 from brain_tumor.command_line import command
@@ -15,7 +15,8 @@ from brain_tumor.jobs.member_runs import Member, members
 from brain_tumor.jobs.resume import resume_one
 from brain_tumor.models.backbones import image_size
 from brain_tumor.paths import existing_path
-from brain_tumor.tracking import parent_run
+from brain_tumor.progress import duration
+from brain_tumor.tracking import parent_run, summary
 from brain_tumor.tracking.store import Store, open_store
 
 
@@ -48,13 +49,13 @@ def resume(config: TrainConfig, overrides: list[str]) -> float:
 
 def _train(composed: Composition, parent: str, store: Store, given: list[str], places: TrainConfig) -> float:
     """Train what has not finished below `parent`. `given` and `places`: what stood beside `resume`."""
-    # Model after model in one process: TensorFlow would advise against tracing each one's functions.
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     found = members(composed.config)
-    scores = []
+    scores, began, trained = [], time.perf_counter(), 0
     try:
         for number, member in enumerate(found, start=1):
-            print(f"{member.label} ({number} of {len(found)})", file=sys.stderr)
+            each = (time.perf_counter() - began) / trained if trained else 0
+            left = f", about {duration(each * (len(found) - number + 1))} left for all" if each else ""
+            print(f"{member.label} ({number} of {len(found)}){left}", file=sys.stderr)
             siblings = parent_run.children(parent)
             known = parent_run.child(parent, member.label)
             if known is not None and known.info.status == "FINISHED":
@@ -65,6 +66,7 @@ def _train(composed: Composition, parent: str, store: Store, given: list[str], p
                 listed = siblings[-1].data.tags.get("listed_digest", "") if siblings else ""
                 own = _composition_of(member, composed)
                 scores.append(single_run.run(own, parent=parent, member=member.label, listed=listed))
+            trained += 1
             single_run.forget()
     except BaseException:
         kept = [
@@ -72,7 +74,7 @@ def _train(composed: Composition, parent: str, store: Store, given: list[str], p
         ]
         print(f"stopped; to go on with all of them: {command('train', f'resume={parent}', *kept)}", file=sys.stderr)
         raise
-    print(parent_run.conclude(store, parent, [member.label for member in found], composed.config))
+    summary.publish(parent, parent_run.conclude(store, parent, [member.label for member in found], composed.config))
     return sum(scores) / len(scores)
 
 

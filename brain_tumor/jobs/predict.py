@@ -15,9 +15,12 @@ from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.prediction import answering
+from brain_tumor.layout.blocks import pairs
+from brain_tumor.layout.terminal import show_blocks
 from brain_tumor.models.backend import start_tensorflow
 from brain_tumor.progress import progress
-from brain_tumor.serving import terminal
+from brain_tumor.serving import answer_lines
+from brain_tumor.serving.answer_lines import Tally
 from brain_tumor.serving.files import Read, answer_files, read_files
 from brain_tumor.serving.inputs import Files
 from brain_tumor.serving.journal import Journal, journal_of
@@ -25,7 +28,6 @@ from brain_tumor.serving.overlays import kind_of, overlay_writer
 from brain_tumor.serving.predictor import Predictor, ScanPrediction, keras_predictor
 from brain_tumor.serving.registered_model import RegisteredModel
 from brain_tumor.serving.runtime_choice import choose
-from brain_tumor.serving.terminal import Tally
 from brain_tumor.tracking import registry
 from brain_tumor.tracking.store import open_store
 
@@ -48,7 +50,7 @@ class Answering:
         if self.journal:
             self.journal.append(file, found)
         else:
-            print(terminal.row(file, found), flush=True)
+            print(answer_lines.row(file, found), flush=True)
         self.tally.add(file, found)
 
 
@@ -71,12 +73,12 @@ def run(config: PredictConfig, files: Files, out: Path | None) -> None:
         journal = stack.enter_context(journal_of(out, begun_with)) if out else None
         answers = Answering(journal, draw)
         asked = _answer(config, registered, files, answers)
-    print("\n".join(answers.tally.lines()))
-    if out:
-        print(f"answers   {out}")
+    made = [("answers", str(out))] if out else []
     if folder:
-        volumes = ", of a volume the slices that speak for it" if answers.tally.volumes else ""
-        print(f"maps      {folder}{volumes}")
+        made.append(
+            ("maps", f"{folder}{', of a volume the slices that speak for it' if answers.tally.volumes else ''}")
+        )
+    show_blocks(*answers.tally.blocks(), *([pairs(made)] if made else []))
     if files.names and not answers.tally.classes and asked == len(files.names):
         raise InputError(f"input={config.input}: none of its files could be read")
 
@@ -91,9 +93,10 @@ def _answer(config: PredictConfig, registered: RegisteredModel, files: Files, an
         stack.callback(read.close)
         predictor, runtime, first = _predictor(config, registered, read, len(names))
         trained_on = registered.split.name
-        print("\n".join(terminal.opening(predictor, trained_on, runtime, files, len(files.names) - len(names))))
+        before = len(files.names) - len(names)
+        show_blocks(*answer_lines.opening(predictor, trained_on, runtime, files, before))
         if journal is None:
-            print(terminal.header(registered.uncertainty))
+            print(f"\n{answer_lines.header(registered.uncertainty)}")
         bar = stack.enter_context(progress(len(names), "answering", "file", disable=journal is None))
         if journal:
             stack.enter_context(_kept(journal.path, tally, len(names)))

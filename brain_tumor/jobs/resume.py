@@ -8,9 +8,11 @@ from brain_tumor.data.logged_split import load_logged
 from brain_tumor.errors import InputError
 from brain_tumor.jobs.preflight import check_model
 from brain_tumor.jobs.single_run import finish, resumable
+from brain_tumor.jobs.steps import titles
 from brain_tumor.models.backbones import image_size
 from brain_tumor.models.backend import start
 from brain_tumor.paths import existing_path
+from brain_tumor.progress import course
 from brain_tumor.tracking import runs
 from brain_tumor.tracking.store import open_store
 from brain_tumor.training import checkpoint
@@ -53,6 +55,7 @@ def resume_one(config: TrainConfig, overrides: list[str]) -> float:
         with (
             runs.started(store, run_id=run_id, system_metrics=logged.tracking.system_metrics),
             resumable(run_id, folder, overrides),
+            course(titles(logged)),
         ):
             return finish(prepared, store, runs.own_tags(run), run_id, folder)
 

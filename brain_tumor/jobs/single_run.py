@@ -10,8 +10,9 @@ from pathlib import Path
 import keras
 import pandas as pd
 
-from brain_tumor.command_line import command
+from brain_tumor.command_line import as_typed, command
 from brain_tumor.config.composition import Composition
+from brain_tumor.config.train import TrainConfig
 from brain_tumor.data.dataset import Dataset, load, load_shared
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.figures import curves
@@ -20,10 +21,13 @@ from brain_tumor.evaluation.metrics import Evaluation
 from brain_tumor.evaluation.prediction import observing
 from brain_tumor.evaluation.uncertainty.fitting import Uncertainty, fit_uncertainty
 from brain_tumor.jobs.preflight import check_training
+from brain_tumor.jobs.steps import IMAGES, MAPS, SCORES, UNCERTAINTY, expect_work, titles
+from brain_tumor.layout.blocks import Finding
 from brain_tumor.models.backbones import image_size
 from brain_tumor.models.backend import start
 from brain_tumor.paths import existing_path
-from brain_tumor.tracking import cards, logged_uncertainty, registry, results, runs, setup
+from brain_tumor.progress import begin, course
+from brain_tumor.tracking import cards, logged_uncertainty, registry, results, runs, setup, summary
 from brain_tumor.tracking.explanations import log_explanations
 from brain_tumor.tracking.store import Store, open_store
 from brain_tumor.training import checkpoint
@@ -50,6 +54,12 @@ def run(composed: Composition, *, parent: str | None = None, member: str | None 
     Returns the best epoch's `monitor` on the val part. Raises InputError if `listed`, the digest of all images that its
     siblings have seen, is given and not that of the images as they are now.
     """
+    with course(titles(composed.config)):
+        return _run(composed, parent, member, listed)
+
+
+def _run(composed: Composition, parent: str | None, member: str | None, listed: str) -> float:
+    begin(IMAGES)
     job = open_job(composed, load if parent is None else load_shared)
     if listed and job.prepared.dataset.split.listed != listed:
         raise InputError(
@@ -67,9 +77,11 @@ def run(composed: Composition, *, parent: str | None = None, member: str | None 
 def finish(prepared: Prepared, store: Store, tags: dict[str, str], run_id: str, folder: Path) -> float:
     """Train the current run from what `folder` holds, register, then measure and draw; returns the best `monitor`."""
 
-    config = prepared.config
+    config, member = prepared.config, tags.get("member")
+    expect_work(prepared)
     on_epoch = results.epoch_reporter(config, prepared.dataset.split)
     trained = train_model(prepared, folder, on_epoch=on_epoch, logged=runs.logged_epochs(run_id))
+    begin(UNCERTAINTY)
     score = float(trained.history[trained.best_step - 1][config.monitor])
     results.log_cost(trained.history)
     runs.tag(monitor=config.monitor, score=repr(score))  # of the kept epoch, before it is calibrated
@@ -84,36 +96,54 @@ def finish(prepared: Prepared, store: Store, tags: dict[str, str], run_id: str, 
     # Registered before any figure is drawn: what goes wrong from here on loses no weights.
     model_tags = {**tags, "monitor": config.monitor, "score": repr(score)}
     uri, version = registry.log_model(trained.model, uncertainty, register=config.tracking.register, tags=model_tags)
-    lines = [f"model     {uri}"]
+    model, crowned = uri, []
     if config.tracking.register and version:
-        lines.append(registry.crown(config.tracking.register, version))
+        crowned = [registry.crown(config.tracking.register, version)]
+        model = f"{uri}, {crowned[0].verdict}"
     # The test part is opened once, by a single run that has finished; nothing is decided by it.
-    measured, more = measure(prepared, trained, ("val", "test") if config.test else ("val",), uncertainty)
+    measured, found = measure(prepared, trained, ("val", "test") if config.test else ("val",), uncertainty)
     checkpoint.discard(folder)
-    card = cards.card_line(run_id)
-    print(results.run_summary(measured, prepared.dataset.split, store, run_id, [*lines, *more, card]))
+    card = cards.publish_card(run_id)
+    said = summary.summarize_run(
+        store,
+        run_id,
+        measured,
+        prepared.dataset.split,
+        [*found, card],
+        facts=[("model", model)],
+        details=crowned,
+        commands=_next(config, uri),
+    )
+    summary.publish(run_id, said, printed=member is None)
+    if member is not None:
+        print(f"{member}: {summary.in_a_line(*measured[-1])}")
     return score
 
 
 def measure(
     prepared: Prepared, trained: TrainedRun, parts: tuple[str, ...], uncertainty: Uncertainty | None
-) -> tuple[list[tuple[Evaluation, pd.DataFrame]], list[str]]:
-    """Measure and draw the parts; returns each one's evaluation with its table, and in lines what else was found.
+) -> tuple[list[tuple[Evaluation, pd.DataFrame]], list[Finding]]:
+    """Measure and draw the parts; returns each one's evaluation with its table, and what else was found.
 
     The uncertainty was fitted on val, so it is weighed on test alone.
     """
 
     config, dataset = prepared.config, prepared.dataset
-    measured, lines, observed = {}, logged_uncertainty.describe(uncertainty), observing(trained.model)
+    begin(SCORES)
+    measured, observed = {}, observing(trained.model)
+    worth: list[Finding] = []
     for part in parts:
         evaluation, outputs = measure_all(observed, dataset, part, config.protocol.name, uncertainty)
         table = results.log_evaluation(evaluation, part, resamples=config.bootstrap, history=trained.history)
         measured[part] = (evaluation, table)
         if part == "test":
-            lines += logged_uncertainty.log_worth(uncertainty, evaluation, outputs, part)
+            worth = summary.no_leak(
+                dataset.split, patients=config.data.patients is not None
+            ) + logged_uncertainty.log_worth(uncertainty, evaluation, outputs, part)
     title = f"{config.model.name}, {dataset.split.name}, {config.protocol.name}"
     results.log_figure(curves(trained.history, best_step=trained.best_step, title=title), "curves")
-    lines += log_explanations(
+    begin(MAPS)
+    maps = log_explanations(
         trained.model,
         config.model.name,
         dataset,
@@ -122,7 +152,14 @@ def measure(
         parts=parts,
         resamples=config.bootstrap,
     )
-    return list(measured.values()), lines
+    return list(measured.values()), [*maps, *worth, *logged_uncertainty.describe(uncertainty)]
+
+
+def _next(config: TrainConfig, uri: str) -> list[str]:
+    """What to type next: measure the model in a fresh process, and search for a better one."""
+    again = summary.with_store(config.tracking, "evaluate", f"model_uri={uri}", "robustness=true")
+    alone = not config.resume and not any(text.startswith(("resume=", "seeds=")) for text in as_typed)
+    return [again, command("train", *as_typed, "-m")] if alone and config.test else [again]
 
 
 def open_job(composed: Composition, read: Callable[..., Dataset]) -> Opened:

@@ -1,7 +1,6 @@
 """The state of a sweep as text."""
 
 import difflib
-import shutil
 from pathlib import Path
 
 import optuna
@@ -9,7 +8,8 @@ import optuna
 from brain_tumor.command_line import command
 from brain_tumor.config.commands import StudyConfig
 from brain_tumor.errors import InputError
-from brain_tumor.sweep import terminal
+from brain_tumor.layout.terminal import show_blocks
+from brain_tumor.sweep import description
 from brain_tumor.sweep.storage import address, open_existing, shown
 
 
@@ -29,10 +29,9 @@ def run(config: StudyConfig, cwd: Path) -> None:
     chosen = names if config.name is None else [config.name]
     sampler = optuna.samplers.RandomSampler()  # none is needed; the default one takes time to make
     studies = [optuna.load_study(study_name=name, storage=storage, sampler=sampler) for name in chosen]
-    width = shutil.get_terminal_size().columns
     if len(studies) == 1:
-        for paragraph in terminal.describe(studies[0], width=width, train=command("train")):
-            print(f"{paragraph}\n", flush=True)
+        for block in description.describe(studies[0], train=command("train")):
+            show_blocks(block)
     else:
-        print(f"{terminal.listing(studies, show=command('study'))}\n")
-    print(terminal.place(shown(where)))
+        show_blocks(*description.listing(studies, show=command("study")))
+    show_blocks(*description.place(shown(where)))

@@ -1,18 +1,20 @@
 """A study's own run in MLflow, from the first trial to the best one's model, and what is printed at the sweep's end."""
 
-import shlex
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
 import yaml
+from optuna.trial import FrozenTrial
 
 from brain_tumor.command_line import command
 from brain_tumor.config.train import TrainConfig
+from brain_tumor.layout.blocks import Block, Code, Grid, Paragraph, Summary, pairs, plainly, verdicts
 from brain_tumor.sweep.summary import best_trials, chosen_trial, train_overrides
-from brain_tumor.tracking.cards import card_line
+from brain_tumor.tracking.cards import publish_card
 from brain_tumor.tracking.runs import git_tags
 from brain_tumor.tracking.store import Store, open_store
+from brain_tumor.tracking.summary import publish, with_store
 from brain_tumor.tracking.sweep_run import close_parent, log_progress, open_parent, register_best
 
 
@@ -51,24 +53,26 @@ class StudyRun:
         if status != "FINISHED" or best is None:
             return
         names = study.user_attrs["metrics"]
-        for trial in best_trials(study.get_trials(deepcopy=False), study.directions):
-            values = ", ".join(f"{name} {value:.4f}" for name, value in zip(names, trial.values, strict=True))
-            print(f"best      trial {trial.number}: {values}{' (SYNTHETIC images)' if self.synthetic else ''}")
+        rows = [
+            (f"trial {trial.number}", *(f"{value:.4f}" for value in trial.values))
+            for trial in best_trials(study.get_trials(deepcopy=False), study.directions)
+        ]
+        found = Grid(("best", *names), tuple(rows))
+        title = f"Study {study.study_name}{' (SYNTHETIC images)' if self.synthetic else ''}, of the val part:"
+        publish(self.run_id, Summary((Paragraph(title), found, *self._afterwards(study, best))))
+
+    def _afterwards(self, study: optuna.Study, best: FrozenTrial) -> list[Block]:
+        """The best trial's model, registered, and what to type next."""
         again = [text for text in train_overrides(study, best) if not text.startswith("data.subset=")]
         if self.config.data.subset is not None:  # typed, or of an experiment's file, which still stands in the line
             again.append("data.subset=null")
-        lines = [f"train it again, on all training data: {command('train')} {shlex.join(again)}"]
-        tracking = self.config.tracking
+        tracking, findings = self.config.tracking, []
+        facts, commands = [("run", self.store.run_address(self.run_id))], [self.store.ui_command]
         if tracking.register:
             uri, _, crowned = register_best(study, tracking.register)
-            card = card_line(str(best.user_attrs["run_id"]))
-            evaluated = [f"model_uri={uri}", *([f"tracking.uri={tracking.uri}"] if tracking.uri else [])]
-            lines = [
-                f"model     {uri}",
-                crowned,
-                card,
-                *lines,
-                f"evaluate it: {command('evaluate')} {shlex.join(evaluated)}",
-            ]
-        run = self.store.run_address(self.run_id)
-        print("\n".join([*lines, f"study     {run}", f"MLflow    {self.store.ui_command}"]))
+            findings = [publish_card(str(best.user_attrs["run_id"]))]
+            facts = [("model", f"{uri}, {crowned.verdict}"), *facts]
+            commands.append(with_store(tracking, "evaluate", f"model_uri={uri}"))
+        last = "The last command trains the best trial again, on all training data, and opens the test part."
+        commands.append(command("train", *again))
+        return [verdicts([*findings, plainly(last)]), pairs(facts), Code("\n".join(commands))]

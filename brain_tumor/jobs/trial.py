@@ -1,6 +1,5 @@
 """One trial of a sweep: trained like a run of its own, told of every epoch, pruned, and never shown the test part."""
 
-import logging
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -40,8 +39,6 @@ def train_trial(composed: Composition, trial: JobTrial) -> list[float]:
     Raises Pruned after the tracked run has ended, which is no failure of it.
     """
 
-    # Model after model in one process: TensorFlow would advise against tracing each one's functions.
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     composed = replace(composed, config=replace(composed.config, test=False))
     job = open_job(composed, load_shared)
     tags = {**job.tags, "study": trial.study.study_name, "trial": str(trial.number)}

@@ -58,6 +58,37 @@ class Card:
     sections: tuple[Section, ...]
 
 
+@dataclass(frozen=True)
+class Finding:
+    """What was found out: a plain sentence for everybody ("" where few want to know), and all its figures."""
+
+    verdict: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a command says when it has finished: `blocks` to everybody, `details` to who asks for more (-v)."""
+
+    blocks: tuple[Block, ...]
+    details: tuple[Block, ...] = ()
+
+
+def plainly(said: str) -> Finding:
+    """A finding that has no further figures."""
+    return Finding(said, said)
+
+
+def verdicts(findings: Sequence[Finding]) -> Points:
+    """The sentences for everybody."""
+    return Points(tuple(found.verdict for found in findings if found.verdict))
+
+
+def figures(findings: Sequence[Finding]) -> Points:
+    """The same with all that is known."""
+    return Points(tuple(found.detail for found in findings))
+
+
 def pairs(rows: Sequence[tuple[str, str]]) -> Grid:
     """Facts, each beside its name."""
     return Grid(("", ""), tuple(rows), leading=2)

@@ -13,8 +13,13 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 def render(card: Card) -> str:
     """The whole card."""
-    parts = [f"# {escape(card.title)}", *map(_block, card.opening), *map(_section, card.sections)]
+    parts = [f"# {escape(card.title)}", render_blocks(card.opening), *map(_section, card.sections)]
     return "\n\n".join(parts) + "\n"
+
+
+def render_blocks(blocks: Sequence[Block]) -> str:
+    """What stands in a text without a title of its own."""
+    return "\n\n".join(map(_block, blocks))
 
 
 def escape(text: str) -> str:

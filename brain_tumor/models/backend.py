@@ -27,8 +27,8 @@ def import_tensorflow() -> None:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     with quiet():
         import_module("tensorflow")
-    logger = logging.getLogger("tensorflow")
-    logger.setLevel(max(logger.level, logging.WARNING))  # it reports every exchange among devices
+    # It reports every exchange among devices, and advises against tracing a model's functions for each new model.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 def start(hardware: HardwareConfig) -> str:

@@ -19,10 +19,10 @@ from brain_tumor.evaluation.explanation.gradcam import Kind
 from brain_tumor.evaluation.explanation.maps import check_layer, mapper
 from brain_tumor.evaluation.explanation.overlay import overlay
 from brain_tumor.models.backbones import get_backbone
+from brain_tumor.serving.answer_lines import printable
 from brain_tumor.serving.files import Read
 from brain_tumor.serving.inputs import MAPS_MARK
 from brain_tumor.serving.predictor import ScanPrediction
-from brain_tumor.serving.terminal import printable
 
 BATCH = 16
 _UNUSABLE = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)

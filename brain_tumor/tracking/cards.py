@@ -22,6 +22,7 @@ from brain_tumor.card.facts import Facts, Logged
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.external_site import UNKNOWN
 from brain_tumor.layout import html, markdown
+from brain_tumor.layout.blocks import Finding, plainly
 from brain_tumor.tracking.logged_uncertainty import load_uncertainty
 from brain_tumor.tracking.predictions import FLATTERING
 from brain_tumor.tracking.runs import download, load_config, load_split
@@ -56,22 +57,22 @@ def write_card(run_id: str) -> str:
     return url2pathname(urlparse(page).path) if page.startswith("file:") else page
 
 
-def card_line(run_id: str) -> str:
-    """Write the card of a finished training, and say in a line where it is.
+def publish_card(run_id: str) -> Finding:
+    """Write the card of a finished training, and say where it is.
 
-    What goes wrong is that line, a line on stderr and the tag `card_failed`: no card is worth a trained model.
+    What goes wrong is that finding, a line on stderr and the tag `card_failed`: no card is worth a trained model.
     """
     try:
-        line = f"card      {write_card(run_id)}"
+        found = Finding("", f"Model card: {write_card(run_id)}")
         if "card_failed" in mlflow.get_run(run_id).data.tags:
             mlflow.MlflowClient().delete_tag(run_id, "card_failed")
     except Exception as error:  # each store raises its own, and a run may hold what no card has met yet
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         print(f"the model card of run {run_id} could not be written: {reason}", file=sys.stderr)
-        line = f"card      NOT written ({reason}); the run is whole, and evaluate tries again"
+        found = plainly(f"The model card was NOT written ({reason}); the run is whole, and evaluate tries again.")
         with suppress(Exception):  # a store that is gone has been said already
             mlflow.MlflowClient().set_tag(run_id, "card_failed", reason)
-    return line
+    return found
 
 
 def load_card(run_id: str) -> str | None:

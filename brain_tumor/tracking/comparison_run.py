@@ -13,10 +13,13 @@ from brain_tumor.errors import InputError
 from brain_tumor.evaluation.comparison import BETTER, WORSE, Comparison, McNemar
 from brain_tumor.evaluation.comparison_figures import changed_sheet, forest
 from brain_tumor.evaluation.metrics import HEADLINE, Evaluation
+from brain_tumor.layout import markdown
+from brain_tumor.layout.blocks import Alert, Block, Grid, Paragraph, Points, pairs
 from brain_tumor.tracking import registry
 from brain_tumor.tracking.predictions import FLATTERING, read_predictions
 from brain_tumor.tracking.results import log_figure
 from brain_tumor.tracking.runs import git_tags, log_table
+from brain_tumor.tracking.summary import NAMES
 
 
 def find(meant: str, key: str) -> Run:
@@ -98,24 +101,28 @@ def name(a: Run, b: Run) -> str:
 
 
 def tags(a: Run, b: Run, part: str) -> dict[str, str]:
-    """Tags of the comparison's run; its description links to both runs."""
+    """Tags of the comparison's run."""
     both = (a.data.tags, b.data.tags)
     shared = {key: both[0][key] for key in ("data", "data_kind", "protocol") if both[0].get(key, "") != ""}
     shared = {key: ", ".join(dict.fromkeys([value, both[1].get(key, value)])) for key, value in shared.items()}
-    links = [
-        f"{letter}: [{run.info.run_name}](#/experiments/{run.info.experiment_id}/runs/{run.info.run_id})"
-        for letter, run in (("A", a), ("B", b))
-    ]
-    note = {"mlflow.note.content": "\n\n".join([f"B less A, {part} part.", *links])}
     return {
         "job": "compare",
         "run_a": a.info.run_id,
         "run_b": b.info.run_id,
         "part": part,
         **shared,
-        **note,
         **git_tags(),
     }
+
+
+def links(a: Run, b: Run) -> str:
+    """Markdown that leads from the comparison's run to both."""
+    named = (
+        f"{letter}: [{markdown.escape(str(run.info.run_name))}]"
+        f"(#/experiments/{run.info.experiment_id}/runs/{run.info.run_id})"
+        for letter, run in (("A", a), ("B", b))
+    )
+    return "\n\n".join(named)
 
 
 def log(found: Comparison, names: tuple[str, str], images: Mapping[str, NDArray[np.uint8]] | None) -> None:
@@ -142,34 +149,59 @@ def log(found: Comparison, names: tuple[str, str], images: Mapping[str, NDArray[
         log_figure(changed_sheet(found.changed, images, found.title), "changed")
 
 
-def comparison_summary(found: Comparison, a: Run, b: Run) -> list[str]:
-    """The lines that say what came of it."""
+def summarize_comparison(found: Comparison, a: Run, b: Run) -> tuple[list[Block], list[Block]]:
+    """What came of it, and more of it for those who ask."""
     rows = found.pair.a.rows
     runs = {"A": a, "B": b}
-    text = [f"\n{found.title}: {len(rows)} images that both runs predicted, in {rows['group'].nunique()} groups"]
-    text += [f"  {letter}  {run.info.run_name} ({run.info.run_id})" for letter, run in runs.items()]
-    if found.pair.only_a or found.pair.only_b:
-        text.append(f"  left out: {found.pair.only_a} images that A alone predicted, {found.pair.only_b} of B alone")
+    groups = rows["group"].nunique()
+    named = [(letter, f"{run.info.run_name} ({run.info.run_id})") for letter, run in runs.items()]
+    said = f"{found.title}: {len(rows):,} images that both runs predicted, in {groups:,} groups"
+    blocks: list[Block] = [Paragraph(said), pairs(named)]
     part = str(rows["part"].iloc[0])
     for tag, word in FLATTERING[part].items():
         flattered = [letter for letter, run in runs.items() if run.data.tags.get(tag) == "true"]
         if flattered:
             who = " and ".join(flattered)
-            text.append(f"  {word}: {who} had twins of {part} images in training, which flatters the scores")
-    text += ["", f"  {'':<18} {'A':>8} {'B':>8} {'B - A':>9}  95 % interval by group"]
-    text += [
-        f"  {row.metric!s:<18} {row.a:8.4f} {row.b:8.4f} {row.difference:+9.4f}  [{row.low:+.4f}, {row.high:+.4f}]"
-        for row in found.differences.itertuples()
-        if row.metric in HEADLINE
+            blocks.append(Alert(f"{word}: {who} had twins of {part} images in training, which flatters the scores"))
+    shown = found.differences[found.differences["metric"].isin(NAMES)]
+    blocks += [_differences(shown), Points(tuple(_verdicts(found)))]
+    return blocks, [_differences(found.differences), _answers(found.test)]
+
+
+def _differences(table: pd.DataFrame) -> Grid:
+    rows = [
+        (
+            NAMES.get(str(row.metric), str(row.metric).replace("_", " ")),
+            f"{row.a:.3f}",
+            f"{row.b:.3f}",
+            f"{row.difference:+.3f}",
+            f"{row.low:+.3f} to {row.high:+.3f}",
+        )
+        for row in table.itertuples()
     ]
-    test = found.test
-    text += ["", *(f"  {line}" for line in _two_by_two(test).rename_axis(None).to_string().splitlines())]
-    return [
-        *text,
-        f"  exact McNemar test: p = {test.p_value:.2g}; it ignores the groups, the accuracy's interval does not",
-        "",
-        f"changed   {test.only_a_right} {WORSE}, {test.only_b_right} {BETTER}: tables/changed.csv of the run",
-    ]
+    return Grid(("metric", "A", "B", "B - A", "95 % interval"), tuple(rows))
+
+
+def _verdicts(found: Comparison) -> list[str]:
+    """Which is more often right, as far as the interval tells; what changed; what was left out."""
+    row = found.differences.set_index("metric").loc["accuracy"]
+    test, pair = found.test, found.pair
+    if row["low"] <= 0 <= row["high"] or np.isnan(row["low"]):
+        verdict = "These images do not show that one of the two is more often right."
+    else:
+        verdict = f"{'B' if row['difference'] > 0 else 'A'} is more often right, by more than chance explains."
+    changed = (
+        f"{test.only_a_right} images {WORSE}, {test.only_b_right} {BETTER} (exact McNemar test: p = "
+        f"{test.p_value:.2g}; it takes images as independent, which the interval does not)."
+    )
+    left = f"Left out: {pair.only_a} images that A alone predicted, {pair.only_b} of B alone."
+    return [verdict, changed, *([left] if pair.only_a or pair.only_b else [])]
+
+
+def _answers(test: McNemar) -> Grid:
+    table = _two_by_two(test)
+    rows = [(str(name), *map(str, row)) for name, row in zip(table.index, table.to_numpy(), strict=True)]
+    return Grid(("images", *table.columns), tuple(rows))
 
 
 def _two_by_two(test: McNemar) -> pd.DataFrame:

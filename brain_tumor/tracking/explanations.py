@@ -31,10 +31,18 @@ from brain_tumor.evaluation.explanation.map_scores import (
 )
 from brain_tumor.evaluation.explanation.maps import Explainer, explain, mapper
 from brain_tumor.evaluation.metrics import Evaluation
+from brain_tumor.layout.blocks import Finding, plainly
 from brain_tumor.tracking.results import log_figure, log_pictures
 from brain_tumor.tracking.runs import log_table, tag
 
 logger = logging.getLogger(__name__)
+
+# What it means that at most such a share of the answers stays where the lesion is painted over.
+LOOKS = (
+    (0.1, "it does look at the lesion"),
+    (0.5, "it looks at the lesion, but not only there"),
+    (1.0, "it does NOT need the lesion"),
+)
 
 
 def log_explanations(
@@ -46,8 +54,8 @@ def log_explanations(
     *,
     parts: Sequence[str],
     resamples: int,
-) -> list[str]:
-    """Draw the parts, and score their maps where lesions are known; returns what was found, a line a part.
+) -> list[Finding]:
+    """Draw the parts, and score their maps where lesions are known; returns what was found, of val as a detail.
 
     What is chosen (method and layer by `auto`, the quantile of the IoU, the mean map of each class) is chosen on the
     part "val" of `evaluations`, if it is there.
@@ -55,22 +63,29 @@ def log_explanations(
     known = {part: known_lesions(dataset, part, each) for part, each in evaluations.items()}
     lesions = {part: found for part, found in known.items() if found is not None}
     explainer, reference, surveyed = _validated(model, backbone, config, lesions.get("val"), evaluations)
-    lines = []
+    found = []
     for part in parts:
         log_pictures(dataset, part, evaluations[part], explainer)
         if part in lesions:
-            found = surveyed if part == "val" else None
-            line = _log_scores(lesions[part], part, evaluations[part], explainer, reference, found, resamples)
-            line += " (chosen on these)" if part == "val" else ""
-            lines += [f"{part:<9} {line}", f"{part:<9} {_log_removal(model, lesions[part], part, resamples)}"]
+            own = surveyed if part == "val" else None
+            found += [
+                _log_scores(lesions[part], part, evaluations[part], explainer, reference, own, resamples),
+                _log_removal(model, lesions[part], part, resamples),
+            ]
         elif dataset.mask_paths is not None:
-            lines.append(f"{part:<9} no map is scored: {why_none(dataset, part, evaluations[part])}")
+            why = why_none(dataset, part, evaluations[part])
+            found.append(_of_part(part, plainly(f"No map of the {part} part is scored: {why}.")))
     scored = [part for part in parts if part in lesions]
     if config.sanity and scored:
-        lines.append(_log_sanity(explainer, backbone, lesions[scored[-1]], evaluations[scored[-1]], resamples))
+        found.append(_log_sanity(explainer, backbone, lesions[scored[-1]], evaluations[scored[-1]], resamples))
     elif config.sanity:
-        lines.append("sanity    not looked at: no map is scored")
-    return lines
+        found.append(plainly("Whether maps need the model was not looked at: no map is scored."))
+    return found
+
+
+def _of_part(part: str, finding: Finding) -> Finding:
+    """With its part; what is found on val, on which the maps are chosen, is a detail."""
+    return Finding("" if part == "val" else finding.verdict, f"{part} part: {finding.detail}")
 
 
 def _validated(
@@ -104,7 +119,7 @@ def _log_scores(
     reference: Reference | None,
     found: Survey | None,
     resamples: int,
-) -> str:
+) -> Finding:
     if found is None:
         make = mapper(explainer.model, [(explainer.method, explainer.layer)], explainer.views)
         found = survey(lesions, make, title=f"scoring maps of {part}")[0]
@@ -117,20 +132,23 @@ def _log_scores(
             suffix = "" if kind == MODEL else f"_{kind}"
             mlflow.log_metric(f"{part}/map_{metric}{suffix}", row["value"], step=0)
     _log_cases(lesions, part, evaluation, explainer, scores[MODEL])
-    return f"{explainer.name}: {_line(overall, len(lesions))}"
+    return _of_part(part, _pointing(overall, len(lesions), explainer.name))
 
 
-def _log_removal(model: Any, lesions: Lesions, part: str, resamples: int) -> str:
+def _log_removal(model: Any, lesions: Lesions, part: str, resamples: int) -> Finding:
     table = removal.remove(model, lesions, CLASSES.index("notumor"), resamples=resamples)
     log_table(table, f"tables/{part}_removal.csv")
     overall = {row["metric"]: row for row in table[table["class"] == "all"].to_dict("records")}
     mlflow.log_metrics({f"{part}/removal_{name}": row["value"] for name, row in overall.items()}, step=0)
     kept, control = overall["kept"], overall.get(removal.CONTROL)
-    text = (
-        f"with the lesion painted over, {kept['value']:.1%}{_interval(kept)} of these predictions stay, "
-        f"and {overall['to_notumor']['value']:.1%} become notumor"
+    judged = next(words for limit, words in LOOKS if kept["value"] <= limit)
+    verdict = f"With the lesion painted over, {kept['value']:.1%} of these answers stay: {judged}."
+    detail = (
+        f"With the lesion painted over, {kept['value']:.1%}{_interval(kept)} of these answers stay, and "
+        f"{overall['to_notumor']['value']:.1%} become notumor"
     )
-    return text + (f" (its mirror image painted over: {control['value']:.1%} stay)" if control else "")
+    detail += f"; with its mirror image painted over, {control['value']:.1%} stay." if control else "."
+    return _of_part(part, Finding(verdict, detail))
 
 
 def _log_cases(lesions: Lesions, part: str, evaluation: Evaluation, explainer: Explainer, scores: Any) -> None:
@@ -150,7 +168,9 @@ def _log_cases(lesions: Lesions, part: str, evaluation: Evaluation, explainer: E
     log_figure(figure, f"{part}/maps")
 
 
-def _log_sanity(explainer: Explainer, backbone: str, lesions: Lesions, evaluation: Evaluation, resamples: int) -> str:
+def _log_sanity(
+    explainer: Explainer, backbone: str, lesions: Lesions, evaluation: Evaluation, resamples: int
+) -> Finding:
     table = sanity.randomise(explainer, backbone, lesions, resamples=resamples)
     part, found = evaluation.rows["part"].iloc[0], sanity.verdict(table)
     log_table(table, f"tables/{part}_map_sanity.csv")
@@ -158,24 +178,25 @@ def _log_sanity(explainer: Explainer, backbone: str, lesions: Lesions, evaluatio
     tag(explanations=found)
     states = zip(("trained", "logits random", "all random"), table.iloc[[0, 1, -1]].itertuples(), strict=True)
     shares = [f"{state} {row.pointing:.1%} [{row.pointing_low:.1%}, {row.pointing_high:.1%}]" for state, row in states]
-    return f"sanity    {VERDICTS[found]} (peaks in the lesion: {', '.join(shares)})"
+    said = f"Random weights: {VERDICTS[found]}"
+    return Finding(f"{said}.", f"{said} (maps that peak in the lesion: {', '.join(shares)}).")
 
 
-def _line(overall: Mapping[tuple[str, str], Mapping[Any, Any]], images: int) -> str:
-    """One line of the scores of all classes, by (map, metric), the baselines in brackets."""
-    named = {CENTRE: "the centre", CLASS_MEAN: "the class's mean map"}
+def _pointing(overall: Mapping[tuple[str, str], Mapping[Any, Any]], images: int, kind: str) -> Finding:
+    """The scores of all classes, by (map, metric), beside those of the baselines."""
+    named = {CENTRE: "the image's centre", CLASS_MEAN: "the class's mean map"}
     kinds = [kind for kind in named if (kind, "pointing") in overall]
     peak = overall[MODEL, "pointing"]
-    others = ", ".join(f"{named[kind]} {overall[kind, 'pointing']['value']:.1%}" for kind in kinds)
-    text = (
-        f"{peak['value']:.1%}{_interval(peak)} of the {images} maps of correctly classified lesions peak "
-        f"in the lesion ({others})"
-    )
+    said = f"The maps peak in the lesion in {peak['value']:.1%}"
+    of = f"of {images:,} correctly classified lesions"
+    others = [f"{named[kind]}: {overall[kind, 'pointing']['value']:.1%}" for kind in kinds]
+    more = []
     for score in SCORES[1:]:
         own, *rest = [overall[kind, score]["value"] for kind in (MODEL, *kinds)]
         if np.isfinite(own):
-            text += f", {score} {own:.3f} ({', '.join(f'{value:.3f}' for value in rest)})"
-    return text
+            more.append(f"{score} {own:.3f} ({', '.join(f'{value:.3f}' for value in rest)})")
+    detail = f"{said}{_interval(peak)} {of} ({', '.join(others)}); {'; '.join(more)}. Maps: {kind}."
+    return Finding(f"{said} {of} ({others[0]}).", detail)
 
 
 def _interval(row: Mapping[Any, Any]) -> str:

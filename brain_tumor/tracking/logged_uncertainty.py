@@ -13,6 +13,7 @@ from brain_tumor.evaluation.prediction import Outputs
 from brain_tumor.evaluation.uncertainty import abstention, conformal
 from brain_tumor.evaluation.uncertainty.files import FILES, read_uncertainty, write_uncertainty
 from brain_tumor.evaluation.uncertainty.fitting import Uncertainty, warnings
+from brain_tumor.layout.blocks import Finding, plainly
 from brain_tumor.tracking.results import log_figure
 from brain_tumor.tracking.runs import download, log_table
 
@@ -48,8 +49,8 @@ def load_uncertainty(run_id: str) -> Uncertainty | None:
             raise InputError(f"the uncertainty of run {run_id} cannot be read: {error}") from error
 
 
-def log_worth(uncertainty: Uncertainty | None, evaluation: Evaluation, outputs: Outputs, part: str) -> list[str]:
-    """Log what the fitted thresholds, as they are, come to on a part, and return it in lines that bear its mark.
+def log_worth(uncertainty: Uncertainty | None, evaluation: Evaluation, outputs: Outputs, part: str) -> list[Finding]:
+    """Log what the fitted thresholds, as they are, come to on a part, and return it, with the part's mark.
 
     Metrics: `coverage_90`, `set_size_90`, `single_90` for each level, `aurc`, `answered` (share), `answered_accuracy`,
     `not_brain_mri` (share). The table `tables/<part>_conformal.csv` has the sets by class, with the range that finite
@@ -62,51 +63,73 @@ def log_worth(uncertainty: Uncertainty | None, evaluation: Evaluation, outputs: 
     answered, accuracy = abstention.selective(confidences, correct, uncertainty.confidence)
     far = float((uncertainty.gaussians.distance(outputs.features) > uncertainty.distance).mean())
     values = {"aurc": curve.area, "answered": answered, "not_brain_mri": far}
-    lines = [_change(evaluation.before, evaluation)] if evaluation.before is not None else []
+    found = [Finding("", _change(evaluation.before, evaluation))] if evaluation.before is not None else []
     if uncertainty.sets.levels:
         more, told = _sets(uncertainty, evaluation, part)
         values |= more
-        lines += told
-    said = (
-        f"{answered:.1%} of the images are answered, {accuracy:.1%} of them rightly" if answered else "none is answered"
-    )
-    limit = "" if np.isinf(uncertainty.confidence) else f" below a confidence of {uncertainty.confidence:.3f}"
-    lines += [
-        f"not sure{limit} ({uncertainty.accuracy:.1%} wanted): {said}",
-        f"not a brain MRI: said of {far:.1%} of the images",
+        found += told
+    found += [
+        _answered(uncertainty, answered, accuracy),
+        Finding("", f'It says "not a brain MRI" of {far:.1%} of the images, all of which are taken to be some.'),
     ]
     if answered:
         values["answered_accuracy"] = accuracy
     mlflow.log_metrics({f"{part}/{name}": value for name, value in values.items()})
     log_figure(risk_coverage(evaluation, uncertainty.confidence), f"{part}/risk_coverage")
-    return [f"{part:<9} {evaluation.marked(line)}" for line in lines]
+    where = "" if part == "test" else f"{part}: "
+    return [
+        Finding(
+            each.verdict and where + evaluation.marked(each.verdict), f"{part} part: {evaluation.marked(each.detail)}"
+        )
+        for each in found
+    ]
 
 
-def describe(uncertainty: Uncertainty | None) -> list[str]:
-    """How the model is calibrated and why so, and what could not be fitted, in lines; none where nothing is fitted."""
+def describe(uncertainty: Uncertainty | None) -> list[Finding]:
+    """How the model is calibrated and why so, and what could not be fitted; nothing where nothing is fitted."""
     if uncertainty is None:
         return []
     scaling = uncertainty.scaling
     how = f"{scaling.kind} {scaling.temperature:.3f}" if scaling.kind == "temperature" else scaling.kind
-    lines = [f"scaling   {how} ({scaling.why})"]
-    return lines + [f"warning   {line}" for line in warnings(uncertainty)]
+    found = [Finding("", f"Calibration: {how} ({scaling.why}).")]
+    return found + [plainly(f"Warning: {line}.") for line in warnings(uncertainty)]
 
 
 def _change(before: Evaluation, after: Evaluation) -> str:
     old, new = score(before), score(after)
-    return "by scaling, " + ", ".join(f"{text} {old[name]:.4f} to {new[name]:.4f}" for name, text in CHANGED.items())
+    changes = ", ".join(f"{text} from {old[name]:.4f} to {new[name]:.4f}" for name, text in CHANGED.items())
+    return f"Calibration changes {changes}."
 
 
-def _sets(uncertainty: Uncertainty, evaluation: Evaluation, part: str) -> tuple[dict[str, float], list[str]]:
+def _answered(uncertainty: Uncertainty, answered: float, accuracy: float) -> Finding:
+    limit = "" if np.isinf(uncertainty.confidence) else f" below a confidence of {uncertainty.confidence:.3f}"
+    if not answered:
+        said = 'It says "not sure" of every image.'
+    elif answered == 1:
+        said = f'It never says "not sure", and is right in {accuracy:.1%} of its answers.'
+    else:
+        said = f'It says "not sure" of {1 - answered:.1%} of the images, and is right in {accuracy:.1%} of the others.'
+    return Finding(
+        said, f"{said} It does so{limit or ' always'}, where an accuracy of {uncertainty.accuracy:.1%} is kept."
+    )
+
+
+def _sets(uncertainty: Uncertainty, evaluation: Evaluation, part: str) -> tuple[dict[str, float], list[Finding]]:
     table = conformal.coverage(uncertainty.sets, evaluation)
     log_table(table, f"tables/{part}_conformal.csv")
     values: dict[str, float] = {}
-    lines = []
+    found = []
+    last = max(uncertainty.sets.levels)
     for row in table[table["class"] == "all"].to_dict("records"):
         values |= {f"{name}_{row['level'] * 100:g}": row[name] for name in ("coverage", "set_size", "single", "empty")}
-        lines.append(
-            f"{row['level']:.1%} sets: {row['coverage']:.1%} hold the truth (95 % of draws of images: {row['low']:.1%} "
-            f"to {row['high']:.1%}, of groups: {row['low_groups']:.1%} to {row['high_groups']:.1%}), "
-            f"{row['set_size']:.2f} classes, {row['single']:.1%} of one class, {row['empty']:.1%} empty"
+        said = (
+            f"The {row['level'] * 100:g}% prediction sets hold the truth in {row['coverage']:.1%} of the images, "
+            f"with {row['set_size']:.2f} classes on average."
         )
-    return values, lines
+        expected = (
+            f"{row['single']:.1%} name one class, {row['empty']:.1%} none. Expected for a part of this size: "
+            f"{row['low']:.1%} to {row['high']:.1%} if its images are independent, {row['low_groups']:.1%} to "
+            f"{row['high_groups']:.1%} if only its groups are (95 % of such parts)."
+        )
+        found.append(Finding(said if row["level"] == last else "", f"{said} {expected}"))
+    return values, found

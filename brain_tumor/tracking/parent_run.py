@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 
 import mlflow
 import pandas as pd
@@ -13,10 +14,12 @@ from brain_tumor.config.validation import typed
 from brain_tumor.evaluation.bootstrap import run_intervals
 from brain_tumor.evaluation.figures import confusion, reliability, roc
 from brain_tumor.evaluation.metrics import HEADLINE, Evaluation, pooled
+from brain_tumor.layout.blocks import Block, Code, Paragraph, Summary, pairs
 from brain_tumor.tracking import runs
 from brain_tumor.tracking.predictions import read_predictions
-from brain_tumor.tracking.results import log_figure, score_lines
+from brain_tumor.tracking.results import log_figure
 from brain_tumor.tracking.store import Store
+from brain_tumor.tracking.summary import figures_of, score_table
 
 
 @contextmanager
@@ -53,8 +56,8 @@ def children(parent: str) -> list[Run]:
     return list(mlflow.MlflowClient().search_runs([experiment], query, order_by=["attributes.start_time DESC"]))
 
 
-def conclude(store: Store, parent: str, members: Sequence[str], config: TrainConfig) -> str:
-    """Log to the current run what its members come to, and return it in lines.
+def conclude(store: Store, parent: str, members: Sequence[str], config: TrainConfig) -> Summary:
+    """Log to the current run what its members come to, and return it.
 
     Of each part: mean and standard deviation over the members as metrics (`test/accuracy`, `test/accuracy_sd`), of all
     that every member has measured there, and a row a member in `tables/test_runs.csv`. Folds are one evaluation, of
@@ -64,16 +67,17 @@ def conclude(store: Store, parent: str, members: Sequence[str], config: TrainCon
     found = [run for run in (child(parent, member) for member in members) if run is not None]
     first = found[0].data.tags
     mlflow.set_tags({name: first[name] for name in ("data", "data_kind", "leaking", "leaking_val") if name in first})
-    lines = [""]
+    parts: dict[str, list[Block]] = {}
     for part in ("val", "test") if config.test else ("val",):
         evaluations = [read_predictions(run.info.run_id, part) for run in found]
         of_members = _measured(found, part)
         runs.log_table(of_members.assign(member=list(members)), f"tables/{part}_runs.csv")
         if part == "test" and (config.protocol.folds or config.protocol.name == "leave_one_site_out"):
             evaluations = _pooled_by_seed(evaluations, len(config.seeds or (0,)))
-        lines += _log_part(evaluations, of_members, part, config)
-    lines += ["", f"run       {store.run_address(parent)}", f"MLflow    {store.ui_command}"]
-    return "\n".join(lines)
+        parts[part] = _log_part(evaluations, of_members, part, config)
+    *more, shown = parts.values()
+    where = pairs([("run", store.run_address(parent)), ("pictures", figures_of(parent))])
+    return Summary((*shown, where, Code(store.ui_command)), tuple(chain(*more)))
 
 
 def _measured(found: Sequence[Run], part: str) -> pd.DataFrame:
@@ -88,7 +92,7 @@ def _pooled_by_seed(evaluations: list[Evaluation], seeds: int) -> list[Evaluatio
     return [pooled(evaluations[start : start + folds]) for start in range(0, len(evaluations), folds)]
 
 
-def _log_part(evaluations: list[Evaluation], of_members: pd.DataFrame, part: str, config: TrainConfig) -> list[str]:
+def _log_part(evaluations: list[Evaluation], of_members: pd.DataFrame, part: str, config: TrainConfig) -> list[Block]:
     table = run_intervals(evaluations, resamples=config.bootstrap).set_index("metric")
     names = [*HEADLINE, *(name for name in table.index if name.startswith("recall_"))]
     values = dict(of_members.mean())
@@ -109,4 +113,4 @@ def _log_part(evaluations: list[Evaluation], of_members: pd.DataFrame, part: str
     intervals = ", 95 % intervals by group" if table["low"].notna().any() else ""  # of the same images alone
     title = f"{evaluations[0].title}: {mean}{len(of_members)} runs, {images} images{intervals}"
     shown = table.reset_index()
-    return [title, *score_lines(shown if len(evaluations) > 1 else shown.drop(columns="sd"))]
+    return [Paragraph(title), score_table(shown if len(evaluations) > 1 else shown.drop(columns="sd"))]

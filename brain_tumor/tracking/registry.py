@@ -2,7 +2,9 @@
 
 import shlex
 from collections.abc import Mapping
+from contextlib import redirect_stderr
 from importlib.metadata import version as installed
+from io import StringIO
 from typing import Any
 
 import mlflow
@@ -14,6 +16,7 @@ from brain_tumor import NOTICE
 from brain_tumor.config.train import LOWER_IS_BETTER
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.uncertainty.fitting import Uncertainty
+from brain_tumor.layout.blocks import Finding
 from brain_tumor.serving.registered_model import RegisteredModel
 from brain_tumor.tracking import served
 from brain_tumor.tracking.logged_uncertainty import load_uncertainty
@@ -54,7 +57,8 @@ def log_model(
 def register_model(uri: str, name: str, tags: Mapping[str, str]) -> str:
     """Make a logged model (`models:/m-…`) the next version under `name`, with these tags; returns that version."""
     client = mlflow.MlflowClient()
-    version = str(mlflow.register_model(uri, name, tags=dict(tags)).version)
+    with redirect_stderr(StringIO()):  # it would say so in lines of its own; what goes wrong is raised
+        version = str(mlflow.register_model(uri, name, tags=dict(tags)).version)
     client.update_model_version(name, version, description=NOTICE)
     return version
 
@@ -66,8 +70,8 @@ def registered_from(run_id: str, name: str) -> str | None:
     return None
 
 
-def crown(name: str, version: str) -> str:
-    """Move the alias `champion` to `version` if it is better, and say in one line what was done and why.
+def crown(name: str, version: str) -> Finding:
+    """Move the alias `champion` to `version` if it is better, and say what was done and why.
 
     Better is: a better validation score on the same data and protocol, any real model against a synthetic one, or one
     whose split does not leak against one whose split does.
@@ -75,20 +79,19 @@ def crown(name: str, version: str) -> str:
     client = mlflow.MlflowClient()
     champion = _champion(name)
     challenger = client.get_model_version(name, version)
+    kind = _kind(challenger.tags)
     if champion is not None and str(champion.version) == version:
-        return f"{name} version {version} ({_kind(challenger.tags)}) is {CHAMPION} already"
+        return Finding(f"{CHAMPION} already", f"{name} version {version} ({kind}) is {CHAMPION} already.")
     reason = refusal(dict(champion.tags), dict(challenger.tags)) if champion is not None else None
     if champion is not None and reason is not None:
         code = (
             f"import mlflow; mlflow.set_tracking_uri({mlflow.get_tracking_uri()!r}); "
             f"mlflow.MlflowClient().set_registered_model_alias({name!r}, {CHAMPION!r}, {version!r})"
         )
-        return (
-            f"{name} version {champion.version} ({_kind(champion.tags)}) stays {CHAMPION}: {reason}. "
-            f"To move it all the same: python -c {shlex.quote(code)}"
-        )
+        said = f"version {champion.version} ({_kind(champion.tags)}) stays {CHAMPION}: {reason}"
+        return Finding(said, f"{name} {said}. To move it all the same: python -c {shlex.quote(code)}")
     client.set_registered_model_alias(name, CHAMPION, version)
-    return f"{name} version {version} ({_kind(challenger.tags)}) is now {CHAMPION}"
+    return Finding(f"now {CHAMPION} ({kind})", f"{name} version {version} ({kind}) is now {CHAMPION}.")
 
 
 def refusal(champion: Mapping[str, str], challenger: Mapping[str, str]) -> str | None:

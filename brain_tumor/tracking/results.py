@@ -6,17 +6,13 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 import mlflow
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from brain_tumor.config.train import TrainConfig
 from brain_tumor.data.dataset import Dataset
-from brain_tumor.data.protocol import leak
 from brain_tumor.data.split import Split
 from brain_tumor.evaluation import robustness_figures
 from brain_tumor.evaluation.bootstrap import intervals
@@ -26,23 +22,23 @@ from brain_tumor.evaluation.metrics import HEADLINE, Evaluation, score
 from brain_tumor.evaluation.pictures import pictures
 from brain_tumor.evaluation.robustness import ALL, measure_robustness, seeds_of
 from brain_tumor.evaluation.sheets import select_cases
+from brain_tumor.layout.blocks import Finding, plainly
+from brain_tumor.progress import time_left
 from brain_tumor.tracking.runs import log_epoch, log_table
-from brain_tumor.tracking.store import Store
-
-PRINTED = ("accuracy", "balanced_accuracy", "macro_f1", "roc_auc", "log_loss", "ece")
 
 
 def epoch_reporter(config: TrainConfig, split: Split, *, prefix: str = "") -> Callable[[Mapping[str, Any]], None]:
     """What tells the run and the terminal of a finished epoch; `prefix` opens the line."""
     opening = f"{prefix}, " if prefix else ""
-    phases = list(config.schedule)
+    phases, epochs = list(config.schedule), sum(phase.epochs for phase in config.schedule.values())
 
     def report(row: Mapping[str, Any]) -> None:
         log_epoch(row, phases)
         cost = "reused" if row.get("reused") else f"{row['images_per_second']:.0f} images/s, {row['seconds']:.0f} s"
         print(
-            f"{opening}epoch {row['step']} ({split.name}, phase {row['phase']}): train/loss {row['train/loss']:.4f}, "
-            f"val/loss {row['val/loss']:.4f}, {config.monitor} {row[config.monitor]:.4f}, {cost}",
+            f"{opening}epoch {row['step']} of {epochs} ({split.name}, phase {row['phase']}): "
+            f"train/loss {row['train/loss']:.4f}, val/loss {row['val/loss']:.4f}, "
+            f"{config.monitor} {row[config.monitor]:.4f}, {cost}{time_left(', ')}",
             file=sys.stderr,
         )
 
@@ -100,8 +96,8 @@ def log_pictures(dataset: Dataset, part: str, evaluation: Evaluation, explainer:
 
 def log_robustness(
     model: Any, dataset: Dataset, part: str, evaluation: Evaluation, *, batch_size: int, resamples: int
-) -> str:
-    """Measure a part under corruption (see `measure_robustness`) and log it; returns the finding in one line.
+) -> Finding:
+    """Measure a part under corruption (see `measure_robustness`) and log it; returns the finding.
 
     Metrics `part/robustness` (the mean) and `part/robustness_<corruption>`, `tables/part_robustness.csv`, of the means
     `tables/part_robustness_means.csv`, and the figures `part/robustness` and `part/robustness_examples`, of the first
@@ -119,11 +115,12 @@ def log_robustness(
     image, [seed] = dataset.images(dataset.rows(part)[shown])[0], seeds_of(evaluation.take(shown).rows)
     sheet = robustness_figures.examples(image, seed, f"Corruptions: {evaluation.title}")
     log_figure(sheet, f"{part}/robustness_examples")
-    return evaluation.marked(
-        f"{overall['accuracy']:.3f} [{overall['low']:.3f}, {overall['high']:.3f}] is the mean accuracy under "
-        f"{len(each)} corruptions ({dataset.split.name}), clean {found.clean:.3f}; "
-        f"lowest: {each.idxmin()} {each.min():.3f}"
+    said = (
+        f"Under {len(each)} corruptions the accuracy is {overall['accuracy']:.3f} on average "
+        f"({overall['low']:.3f} to {overall['high']:.3f}), clean {found.clean:.3f}; lowest: {each.idxmin()}, "
+        f"{each.min():.3f}"
     )
+    return plainly(f"{evaluation.marked(said)}.")
 
 
 def log_figure(figure: Figure, name: str) -> None:
@@ -133,38 +130,3 @@ def log_figure(figure: Figure, name: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         save(figure, path)
         mlflow.log_artifacts(folder, "figures")
-
-
-def score_lines(table: pd.DataFrame) -> list[str]:
-    """The PRINTED metrics of a table of intervals, where there are any, and their spread where it has a column `sd`."""
-    lines = []
-    for name, row in table.set_index("metric").loc[list(PRINTED)].iterrows():
-        interval = "" if np.isnan(row["low"]) else f"  [{row['low']:.4f}, {row['high']:.4f}]"
-        spread = f"  (sd {row['sd']:.4f})" if "sd" in row else ""
-        lines.append(f"  {name:<18} {row['value']:.4f}{interval}{spread}")
-    return lines
-
-
-def run_summary(
-    measured: Sequence[tuple[Evaluation, pd.DataFrame]], split: Split, store: Store, run_id: str, lines: Sequence[str]
-) -> str:
-    """What a run prints at the end: each part's table with its intervals, the leak beside it, and where all is."""
-    text = []
-    for evaluation, table in measured:
-        text.append(f"\n{evaluation.title}: {len(evaluation.rows)} images, 95 % intervals by group")
-        if found := leak(split, evaluation.rows["part"].iloc[0]):
-            text.append(f"  {found}: these scores flatter the model")
-        text += score_lines(table)
-    return "\n".join([*text, "", *lines, *places(store, run_id)])
-
-
-def places(store: Store, run_id: str) -> list[str]:
-    """The last lines of every command that makes a run: where its pictures are, and how to look at it."""
-    figures = mlflow.get_run(run_id).info.artifact_uri + "/figures"
-    if figures.startswith("file:"):
-        figures = url2pathname(urlparse(figures).path)
-    return [
-        f"pictures  {figures}",
-        f"run       {store.run_address(run_id)}",
-        f"MLflow    {store.ui_command}",
-    ]

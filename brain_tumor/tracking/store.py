@@ -1,7 +1,6 @@
 """Opens the MLflow store before any work starts, so that an unreachable one is known then and not after."""
 
 import os
-import shlex
 import urllib.error
 import urllib.request
 from contextlib import nullcontext
@@ -11,6 +10,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from brain_tumor.command_line import mlflow_command
 from brain_tumor.config.train import TrackingConfig
 from brain_tumor.errors import InputError
 from brain_tumor.lazy import lazy
@@ -35,7 +35,7 @@ class Store:
         """What to type to look at it."""
         if self.uri.startswith("http"):
             return f"open {self.uri}"
-        return f"mlflow ui --backend-store-uri {shlex.quote(self.uri)}"
+        return mlflow_command("ui", "--backend-store-uri", self.uri)
 
     def run_address(self, run_id: str) -> str:
         base = self.uri.rstrip("/") if self.uri.startswith("http") else "http://127.0.0.1:5000"

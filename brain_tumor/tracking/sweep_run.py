@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial
 
 from brain_tumor import NOTICE
 from brain_tumor.errors import InputError
+from brain_tumor.layout.blocks import Finding
 from brain_tumor.lazy import lazy
 from brain_tumor.sweep.summary import Summary, chosen_trial, is_scored, summarize, table
 from brain_tumor.tracking import registry
@@ -84,7 +85,7 @@ def close_parent(run_id: str, status: str) -> None:
     mlflow.MlflowClient().set_terminated(run_id, status)
 
 
-def register_best(study: Study, name: str) -> tuple[str, str, str]:
+def register_best(study: Study, name: str) -> tuple[str, str, Finding]:
     """Register the best trial's model under `name`, crown it if it is better than the champion.
 
     Of several objectives it is the front's best in the first one. A model that has been registered already keeps its

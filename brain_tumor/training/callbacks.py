@@ -33,9 +33,8 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]
         self._bar = progress(self._images, f"{self._title} {epoch + 1}/{self._epochs}")
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self._bar.update(min(self._batch, self._images - batch * self._batch))
-        if logs and batch % 5 == 0:
-            self._bar.set_postfix(loss=f"{logs['loss']:.3f}", refresh=False)
+        loss = f"loss {logs['loss']:.3f}" if logs else ""
+        self._bar.update(min(self._batch, self._images - batch * self._batch), loss)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._bar.close()

@@ -11,6 +11,7 @@ import keras
 from brain_tumor.config.train import PhaseConfig
 from brain_tumor.data.batches import steps_per_epoch
 from brain_tumor.models.hardware import Execution, Precision, piece_size
+from brain_tumor.progress import begin
 from brain_tumor.training import checkpoint
 from brain_tumor.training.callbacks import Checkpoint, Progress, Record, Replay, WarmUp, best_step
 from brain_tumor.training.checkpoint import History
@@ -69,6 +70,7 @@ def fit(
         later = [row for row in history if row["phase"] in list(schedule)[index + 1 :]]
         if later or len(past) == phase.epochs or (past and _stopped_early(phase, past)):
             continue
+        begin(phase_step(name))
         apply_phase(model, phase, name, built)
         if history:  # also for the features of a phase that goes on: its backbone is as it was
             checkpoint.load_best(folder, model, best_step(history, monitor))
@@ -84,6 +86,11 @@ def fit(
     restore(model, built)
     compute_in(model, "float32")
     return TrainedRun(finished(model), history, best_step(history, monitor))
+
+
+def phase_step(name: str) -> str:
+    """What the step of a run is called that trains a phase."""
+    return f"training, phase {name}"
 
 
 def compile_phase(

@@ -10,14 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image, ImageFilter, ImageOps
-from toy import metrics_of, runs_in, tags_of
+from toy import metrics_of, runs_in, tags_of, words
 
 from brain_tumor import CLASSES
 from brain_tumor.auditing.examine import examine
 from brain_tumor.auditing.place import check_place
-from brain_tumor.auditing.report import PAGE, audit_summary, write_report
+from brain_tumor.auditing.report import PAGE, summarize_audit, write_report
 from brain_tumor.config.train import DataConfig, OnCorrupt, Source
 from brain_tumor.errors import InputError
+from brain_tumor.layout.terminal import show_blocks
 
 ODD = "<b>bold & 'quoted'.png"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -97,7 +98,9 @@ def test_what_was_planted_is_found(planted: Path, tmp_path: Path) -> None:
     assert audit.floor is None
 
 
-def test_the_report_opens_offline_and_shows_names_to_the_letter(planted: Path, tmp_path: Path) -> None:
+def test_the_report_opens_offline_and_shows_names_to_the_letter(
+    planted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     audit = examine(config(planted, tmp_path / "cache"), floor=False)
     write_report(audit, tmp_path / "report")
     page = Seen()
@@ -110,7 +113,9 @@ def test_the_report_opens_offline_and_shows_names_to_the_letter(planted: Path, t
     listed = pd.read_csv(tmp_path / "report" / "tables" / "images.csv", keep_default_na=False)
     assert len(listed) == 64 + 6
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
-    assert f"Testing/notumor/{ODD}" in audit_summary(audit)
+    _, details = summarize_audit(audit)
+    show_blocks(*details)
+    assert f"Testing/notumor/{ODD}" in capsys.readouterr().out
 
 
 def test_sites_are_compared(planted: Path, tmp_path: Path) -> None:
@@ -152,8 +157,10 @@ def test_the_command_prints_logs_and_writes(run: Run, planted: Path, tmp_path: P
     typed = ("audit", "data=folder", f"data.root={planted}", "report=audit of mine", "tracking.system_metrics=false")
     done = run(*typed, cwd=work)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("Audit of scans, (1)\n\n3 of 19 test images (16%) have a twin in the training part")
-    assert f"report    {work}/audit of mine/{PAGE}" in done.stdout
+    assert words(done.stdout).startswith(
+        "Audit of scans, (1) - 3 of 19 test images (16%) have a twin in the training p"
+    )
+    assert words(f"report {work}/audit of mine/{PAGE}") in words(done.stdout)
     logged = re.search(r"/runs/([0-9a-f]{32})", done.stdout)
     assert logged
     tags, metrics = tags_of(work, logged[1]), metrics_of(work, logged[1])

@@ -22,6 +22,7 @@ from brain_tumor.evaluation.prediction import Outputs, observe, observing, predi
 from brain_tumor.evaluation.uncertainty import out_of_distribution
 from brain_tumor.evaluation.uncertainty.calibration import Scaling, identity
 from brain_tumor.evaluation.uncertainty.fitting import answers_of, fit_uncertainty, warnings
+from brain_tumor.layout.blocks import Finding
 from brain_tumor.tracking.logged_uncertainty import describe
 
 SIZES = {"train": 240, "val": 80, "calibration": 160, "test": 160}
@@ -152,9 +153,10 @@ def test_what_could_not_be_fitted_is_said(toy, settled):
     assert all(answer.sets == {} for answer in answers_of(without, observe(settled[0], toy.pixels, np.arange(2))))
     few = replace(uncertainty.sets, limits=np.full((2, 4), np.inf), images=(8, 8, 8, 8))
     said = warnings(replace(uncertainty, sets=few, confidence=np.inf))
-    assert len(said) == 9
-    assert "8 calibration images, and 9 are needed" in said[0]
-    assert "and 19 are needed" in said[4]
+    assert len(said) == 3
+    assert "glioma (8 calibration images), meningioma (8 " in said[0]
+    assert "since 9 of a class are needed" in said[0]
+    assert "since 19 of a class are needed" in said[1]
     assert "selective_accuracy" in said[-1]
     # 49 right answers in a row are had at an accuracy of 98 % every third time, 50 are the least that could show it.
     for answered, told in ((49, 1), (50, 0)):
@@ -165,11 +167,11 @@ def test_what_could_not_be_fitted_is_said(toy, settled):
 
 def test_the_scaling_and_what_could_not_be_fitted_are_described(settled):
     uncertainty = replace(settled[2], scaling=Scaling("temperature", np.full(4, 0.5), np.zeros(4), "as asked"))
-    assert describe(uncertainty) == ["scaling   temperature 2.000 (as asked)"]
+    assert describe(uncertainty) == [Finding("", "Calibration: temperature 2.000 (as asked).")]
     unscaled = replace(uncertainty, scaling=identity(4, "no mistake"), confidence=np.inf)
     first, second = describe(unscaled)
-    assert first == "scaling   none (no mistake)"
-    assert second.startswith("warning   every image is answered with not sure")
+    assert first == Finding("", "Calibration: none (no mistake).")
+    assert second.verdict.startswith("Warning: every image is answered with not sure")
     assert describe(None) == []
 
 

@@ -1,6 +1,5 @@
 """TensorFlow's threads, in processes of their own: they are settled once for a process."""
 
-import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -81,20 +80,6 @@ def test_another_number_in_the_same_process_is_one_line(started: list[str]) -> N
 def test_the_choice_is_said_once_in_a_process(started: list[str]) -> None:
     line = "hardware: CPU with 3 threads, float32, no XLA"
     assert started[4:] == [line, f"{line}, in pieces of 8"]
-
-
-@pytest.mark.parametrize(("before", "after"), [("NOTSET", "WARNING"), ("ERROR", "ERROR")])
-def test_a_quieter_logger_stays_so(before: str, after: str) -> None:
-    from brain_tumor.models.backend import start_tensorflow
-
-    logger = logging.getLogger("tensorflow")
-    kept = logger.level
-    try:
-        logger.setLevel(before)
-        start_tensorflow()
-        assert logging.getLevelName(logger.level) == after
-    finally:
-        logger.setLevel(kept)
 
 
 STEPS = """

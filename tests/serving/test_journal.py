@@ -10,7 +10,8 @@ import pytest
 
 from brain_tumor import CLASSES
 from brain_tumor.errors import InputError
-from brain_tumor.serving import terminal
+from brain_tumor.layout.blocks import Grid, Paragraph, pairs
+from brain_tumor.serving import answer_lines
 from brain_tumor.serving.files import Read
 from brain_tumor.serving.journal import check_out, journal_of
 from brain_tumor.serving.predictor import Prediction, ScanPrediction
@@ -149,18 +150,21 @@ def test_out_has_to_be_a_new_file_of_a_known_kind(tmp_path: Path) -> None:
 
 
 def test_the_terminal_shows_an_answer_a_line() -> None:
-    line = terminal.row(*ANSWERS[0])
+    line = answer_lines.row(*ANSWERS[0])
     assert line.split() == ["a,", '"1"\\n.png', "glioma", "0.7000", "glioma", "not", "sure"]
-    assert terminal.row(*ANSWERS[1]).endswith("3 slices, axial")
-    assert terminal.row(*ANSWERS[2]).endswith("refused: the file is empty")
-    assert terminal.printable("a\x1b[31m\rb") == "a\\x1b[31m\\rb"
+    assert answer_lines.row(*ANSWERS[1]).endswith("3 slices, axial")
+    assert answer_lines.row(*ANSWERS[2]).endswith("refused: the file is empty")
+    assert answer_lines.printable("a\x1b[31m\rb") == "a\\x1b[31m\\rb"
 
 
 def test_the_end_counts_and_names_what_was_refused() -> None:
-    tally = terminal.Tally()
+    tally = answer_lines.Tally()
     for file, found in ANSWERS:
         tally.add(file, found)
-    lines = list(tally.lines())
-    assert lines[0] == "answered  2 files: glioma 2; not sure 1"
-    assert lines[1].startswith("volumes   a volume's probabilities are the mean")
-    assert lines[2:] == ["refused   1 file", "          c.png: the file is empty"]
+    counts, rule, _, refused = tally.blocks()
+    assert counts == Grid(
+        ("answer", "files"), (("glioma", "2"), ("not sure", "1"), ("refused", "1"), ("answered", "2"))
+    )
+    assert isinstance(rule, Paragraph)
+    assert rule.text.startswith("Volumes: a volume's probabilities are the mean")
+    assert refused == pairs([("c.png", "the file is empty")])

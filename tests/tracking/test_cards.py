@@ -246,11 +246,12 @@ def test_a_card_that_fails_loses_no_run(
 
     with monkeypatch.context() as patched:
         patched.setattr(cards, "build", fail)
-        line = cards.card_line(run_id)
-    assert line.startswith("card      NOT written (KeyError: 'what nobody thought of')")
+        found = cards.publish_card(run_id)
+    assert found.verdict.startswith("The model card was NOT written (KeyError: 'what nobody thought of')")
     assert f"the model card of run {run_id} could not be written: KeyError" in capsys.readouterr().err
     assert "KeyError" in mlflow.get_run(run_id).data.tags["card_failed"]
-    assert cards.card_line(run_id).endswith("card/model_card.html")
+    found = cards.publish_card(run_id)
+    assert (found.verdict, found.detail.endswith("card/model_card.html")) == ("", True)
     assert "card_failed" not in mlflow.get_run(run_id).data.tags
     monkeypatch.setattr(cards, "download", lambda *_: (_ for _ in ()).throw(InputError("gone")))
     with pytest.raises(InputError, match="gone"):

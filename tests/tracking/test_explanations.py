@@ -1,4 +1,4 @@
-"""What a run says of its maps in one line, and what it does where validation has nothing to choose by."""
+"""What a run says of its maps, and what it does where validation has nothing to choose by."""
 
 import logging
 
@@ -6,7 +6,7 @@ import pytest
 
 from brain_tumor.config.train import ExplainConfig
 from brain_tumor.models.classifier import build_classifier
-from brain_tumor.tracking.explanations import _line, _validated
+from brain_tumor.tracking.explanations import _pointing, _validated
 
 
 def row(value: float, low: float = float("nan"), high: float = float("nan")) -> dict[str, float]:
@@ -25,18 +25,22 @@ def test_scores_stand_beside_their_baselines() -> None:
         ("class_mean", "energy"): row(0.041),
         ("class_mean", "iou"): row(0.098),
     }
-    assert _line(scores, 884) == (
-        "71.5% [62.9%, 80.3%] of the 884 maps of correctly classified lesions peak in the lesion (the centre 16.5%, "
-        "the class's mean map 16.6%), energy 0.119 (0.036, 0.041), iou 0.344 (0.115, 0.098)"
+    found = _pointing(scores, 884, "layercam")
+    assert found.verdict == (
+        "The maps peak in the lesion in 71.5% of 884 correctly classified lesions (the image's centre: 16.5%)."
+    )
+    assert found.detail == (
+        "The maps peak in the lesion in 71.5% [62.9%, 80.3%] of 884 correctly classified lesions (the image's centre: "
+        "16.5%, the class's mean map: 16.6%); energy 0.119 (0.036, 0.041); iou 0.344 (0.115, 0.098). Maps: layercam."
     )
 
 
 def test_without_validation_what_it_settles_is_left_out() -> None:
     scores = {(kind, score): row(0.5) for kind in ("model", "centre") for score in ("pointing", "energy")}
     scores |= {(kind, "iou"): row(float("nan")) for kind in ("model", "centre")}
-    assert _line(scores, 2) == (
-        "50.0% of the 2 maps of correctly classified lesions peak in the lesion (the centre 50.0%), "
-        "energy 0.500 (0.500)"
+    assert _pointing(scores, 2, "layercam").detail == (
+        "The maps peak in the lesion in 50.0% of 2 correctly classified lesions (the image's centre: 50.0%); "
+        "energy 0.500 (0.500). Maps: layercam."
     )
 
 

@@ -19,7 +19,8 @@ from brain_tumor.evaluation.uncertainty.calibration import identity
 from brain_tumor.evaluation.uncertainty.conformal import Sets
 from brain_tumor.evaluation.uncertainty.fitting import Uncertainty
 from brain_tumor.evaluation.uncertainty.out_of_distribution import Gaussians
-from brain_tumor.tracking import logged_uncertainty, results, runs, setup
+from brain_tumor.layout.blocks import Alert, Paragraph
+from brain_tumor.tracking import logged_uncertainty, results, runs, setup, summary
 from brain_tumor.tracking.predictions import read_predictions
 from brain_tumor.tracking.store import Store, open_store
 
@@ -60,12 +61,13 @@ def test_a_validation_part_that_leaks_says_so_wherever_it_is_scored(copied: Data
     assert read_predictions(run_id, "val").title == val.title
     assert read_predictions(run_id, "val").mark == "LEAKS"
     assert read_predictions(run_id, "test").title == test.title
-    lines = results.run_summary(
-        list(zip((val, test), tables, strict=True)), copied.split, store, run_id, []
-    ).splitlines()
-    where = lines.index("val part, folder, official (LEAKS): 4 images, 95 % intervals by group")
-    assert lines[where + 1] == f"  {LEAK}: these scores flatter the model"
-    assert sum("LEAKS" in line for line in lines) == 2
+    measured = list(zip((val, test), tables, strict=True))
+    found = summary.summarize_run(store, run_id, measured, copied.split, [], facts=[], commands=[])
+    assert found.details[:2] == (
+        Paragraph("val part, folder, official (LEAKS): 4 images"),
+        Alert(f"{LEAK}: these scores flatter the model."),
+    )
+    assert not any(isinstance(block, Alert) for block in found.blocks)
 
 
 def test_what_a_decision_is_worth_bears_the_mark(copied: Dataset, store: Store) -> None:
@@ -78,12 +80,13 @@ def test_what_a_decision_is_worth_bears_the_mark(copied: Dataset, store: Store) 
         val.rows, val.probabilities, CLASSES, val.title, uncalibrated=0.2 * np.eye(4) + 0.2, mark=val.mark
     )
     with runs.started(store, system_metrics=False):
-        lines = logged_uncertainty.log_worth(uncertainty, scaled, outputs, "val")
-    openings = ("by scaling, ECE", "90.0% sets: ", "not sure below", "not a brain MRI: ")
-    assert [line.startswith(f"val       {opening}") for line, opening in zip(lines, openings, strict=True)] == [
+        found = logged_uncertainty.log_worth(uncertainty, scaled, outputs, "val")
+    openings = ("Calibration changes ECE", "The 90% prediction sets", "It ", 'It says "not a brain MRI"')
+    assert [each.detail.startswith(f"val part: {text}") for each, text in zip(found, openings, strict=True)] == [
         True
     ] * 4
-    assert all(line.endswith(" (LEAKS)") for line in lines)
+    assert all(each.detail.endswith(" (LEAKS)") for each in found)
+    assert [each.verdict.endswith(" (LEAKS)") for each in found] == [False, True, True, False]
 
 
 def test_what_is_taken_of_the_outputs_stays_in_order() -> None:

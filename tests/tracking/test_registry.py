@@ -66,21 +66,21 @@ def test_log_crown_and_load(tmp_path: Path) -> None:
             runs.log_split(split, "training")
             _, version = registry.log_model(model, register="m", tags={**REAL, "score": score})
             assert version is not None
-            verdicts.append(registry.crown("m", version))
-    assert verdicts[0] == "m version 1 (real) is now champion"
+            verdicts.append(registry.crown("m", version).detail)
+    assert verdicts[0] == "m version 1 (real) is now champion."
     assert verdicts[1].startswith(
         "m version 1 (real) stays champion: its val/macro_f1 is 0.9000, this one's 0.8000. To move"
     )
-    assert verdicts[2] == "m version 3 (real) is now champion"
+    assert verdicts[2] == "m version 3 (real) is now champion."
     client = mlflow.MlflowClient()
     for version in ("1", "2"):
         client.set_model_version_tag("m", version, "leaking", "true")
     client.set_registered_model_alias("m", "champion", "1")
     client.set_model_version_tag("m", "2", "score", "0.93")
-    assert registry.crown("m", "2") == "m version 2 (real, LEAKS) is now champion"
+    assert registry.crown("m", "2").detail == "m version 2 (real, LEAKS) is now champion."
     client.set_model_version_tag("m", "3", "leaking", "false")
-    assert registry.crown("m", "3") == "m version 3 (real) is now champion"
-    assert registry.crown("m", "1").startswith("m version 3 (real) stays champion: its split does not leak")
+    assert registry.crown("m", "3").detail == "m version 3 (real) is now champion."
+    assert registry.crown("m", "1").detail.startswith("m version 3 (real) stays champion: its split does not leak")
 
     assert "not a medical device" in mlflow.MlflowClient().get_model_version("m", "1").description
     loaded = registry.load_model("models:/m@champion")

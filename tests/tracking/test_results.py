@@ -22,7 +22,7 @@ def test_a_run_pays_for_its_own_epochs_alone(tmp_path: Path, capsys: pytest.Capt
 
     store = open_store(TrackingConfig(f"sqlite:///{tmp_path}/mlflow.db", "e", None, "c", False))
     history = [row(1, 1000, 1, reused=True), row(2, 3, 10), row(3, 4, 30)]
-    config: Any = SimpleNamespace(schedule={"head": None}, monitor="val/macro_f1")
+    config: Any = SimpleNamespace(schedule={"head": SimpleNamespace(epochs=3)}, monitor="val/macro_f1")
     split: Any = SimpleNamespace(name="folder")
     with runs.started(store, system_metrics=False) as run_id:
         on_epoch = results.epoch_reporter(config, split)

@@ -239,7 +239,7 @@ def test_the_best_model_is_registered_once(store: Store) -> None:
     children = [trained(store, study, score) for score in scores]
     study.add_trials([trial(i, values=[score], run_id=children[i]) for i, score in enumerate(scores)])
     uri, version, verdict = register_best(study, "m")
-    assert (uri, version, verdict) == ("models:/m/1", "1", "m version 1 (real) is now champion")
+    assert (uri, version, verdict.detail) == ("models:/m/1", "1", "m version 1 (real) is now champion.")
     found = mlflow.MlflowClient(store.uri).get_model_version("m", "1")
     assert found.run_id == children[1]
     assert found.tags == {
@@ -248,11 +248,12 @@ def test_the_best_model_is_registered_once(store: Store) -> None:
     }
     assert "not a medical device" in found.description
     assert mlflow.keras.load_model(uri).input_shape == (None, 4, 4, 3)
-    assert register_best(study, "m") == ("models:/m/1", "1", "m version 1 (real) is champion already")
+    assert register_best(study, "m")[2].verdict == "champion already"
 
     better = trained(store, study, 0.95)
     study.add_trial(trial(3, values=[0.95], run_id=better))
-    assert register_best(study, "m")[1:] == ("2", "m version 2 (real) is now champion")
+    _, version, verdict = register_best(study, "m")
+    assert (version, verdict.verdict) == ("2", "now champion (real)")
 
 
 def test_of_several_objectives_the_first_decides(store: Store) -> None:

@@ -106,12 +106,15 @@ def warnings(uncertainty: Uncertainty) -> list[str]:
     if not uncertainty.sets.levels:
         found.append("no prediction sets: there is no calibration part (data.calibration_fraction=0.1 sets one apart)")
     for level, limits in zip(uncertainty.sets.levels, uncertainty.sets.limits, strict=True):
-        for index in np.flatnonzero(np.isinf(limits)):
+        unfitted = [
+            f"{uncertainty.classes[index]} ({uncertainty.sets.images[index]} calibration images)"
+            for index in np.flatnonzero(np.isinf(limits))
+        ]
+        if unfitted:
             needed = next(n for n in itertools.count(1) if conformal.rank(n, level) <= n)
             found.append(
-                f"{uncertainty.classes[index]} stands in every {level:.0%} set: it has "
-                f"{uncertainty.sets.images[index]} calibration images, and {needed} are "
-                "needed (raise data.calibration_fraction)"
+                f"every {level:.0%} set holds {', '.join(unfitted)}, since {needed} of a class are needed "
+                "(raise data.calibration_fraction)"
             )
     return found + unsure(uncertainty)
 

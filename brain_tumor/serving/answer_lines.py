@@ -5,11 +5,12 @@ from collections.abc import Iterator
 
 from brain_tumor import NOTICE
 from brain_tumor.evaluation.uncertainty.fitting import Uncertainty, warnings
+from brain_tumor.layout.blocks import Block, Grid, Paragraph, Points, pairs
 from brain_tumor.serving.files import Read
 from brain_tumor.serving.inputs import Files
 from brain_tumor.serving.predictor import VOLUME_RULE, Predictor, ScanPrediction
 
-WIDTH = 44  # of the column of names
+WIDTH = 36  # of the column of names
 LISTED = 20  # refused files that are named at the end
 _UNANSWERED = "not a brain MRI"
 
@@ -38,31 +39,34 @@ class Tally:
         self.remarks.update(_remarks(found))
         self.volumes += found.volume is not None
 
-    def lines(self) -> Iterator[str]:
+    def blocks(self) -> Iterator[Block]:
         """The counts, the rule for volumes where there were any, and the files without an answer."""
         answered = sum(self.classes.values())
-        classes = ", ".join(f"{name} {count}" for name, count in sorted(self.classes.items()))
-        remarks = "".join(f"; {name} {count}" for name, count in sorted(self.remarks.items()))
-        yield f"answered  {answered} file{'s' * (answered != 1)}{f': {classes}' if classes else ''}{remarks}"
-        if self.volumes:
-            yield f"volumes   {VOLUME_RULE}"
+        counts = [
+            (name, f"{count:,}") for name, count in (*sorted(self.classes.items()), *sorted(self.remarks.items()))
+        ]
         if self.refusals:
-            yield f"refused   {self.refusals} file{'s' * (self.refusals != 1)}"
-            yield from (f"          {printable(name)}: {error}" for name, error in self.refused)
+            counts.append(("refused", f"{self.refusals:,}"))
+        yield Grid(("answer", "files"), (*counts, ("answered", f"{answered:,}")))
+        if self.volumes:
+            yield Paragraph(f"Volumes: {VOLUME_RULE}.")
+        if self.refusals:
+            yield Paragraph("Refused:")
+            yield pairs([(printable(name), error) for name, error in self.refused])
             if self.refusals > len(self.refused):
-                yield f"          and {self.refusals - len(self.refused)} more"
+                yield Paragraph(f"And {self.refusals - len(self.refused)} more.")
 
 
-def opening(predictor: Predictor, trained_on: str, runtime: str, files: Files, before: int) -> Iterator[str]:
+def opening(predictor: Predictor, trained_on: str, runtime: str, files: Files, before: int) -> Iterator[Block]:
     """Who answers, what it cannot say, and which files; `before` of them have been answered earlier."""
-    yield f"model     {predictor.uri}, trained on {trained_on}; {runtime}"
-    yield f"          {NOTICE}"
-    if predictor.uncertainty is not None:
-        yield from (f"warning   {line}" for line in warnings(predictor.uncertainty))
-    yield f"files     {len(files.names)} in {files.base}" + (f", {before} of them answered before" if before else "")
+    counted = f"{len(files.names)} in {files.base}" + (f", {before} of them answered before" if before else "")
     if files.skipped:
         kinds = ", ".join(f"{count} {kind}" for kind, count in files.skipped.most_common())
-        yield f"          {files.skipped.total()} left out: {kinds}"
+        counted += f"; {files.skipped.total()} left out: {kinds}"
+    yield Paragraph(NOTICE)
+    yield pairs([("model", f"{predictor.uri}, trained on {trained_on}; {runtime}"), ("files", counted)])
+    if predictor.uncertainty is not None and (found := warnings(predictor.uncertainty)):
+        yield Points(tuple(f"Warning: {line}." for line in found))
 
 
 def header(uncertainty: Uncertainty | None) -> str:

@@ -1,0 +1,104 @@
+"""Blocks on a terminal: at most 100 columns, coloured only where a person looks; the same words in a file."""
+
+import sys
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from brain_tumor.layout.blocks import Alert, Block, Code, Grid, Paragraph, Points, Summary
+from brain_tumor.lazy import lazy
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.padding import Padding
+
+rich = lazy("rich")
+
+WIDTH = 100  # columns at most: wider lines are hard to read
+INDENT = 2
+VERBOSE = ("-v", "--verbose")  # what asks for the details on a command line
+_asked: list[bool] = [False]
+
+
+def ask_for_details(asked: bool) -> None:
+    """Whether `show` shall print the details, too, from now on in this process."""
+    _asked[0] = asked
+
+
+def details_asked_for() -> bool:
+    return _asked[0]
+
+
+def show(summary: Summary) -> None:
+    """Print a summary to stdout, with its details where they were asked for."""
+    show_blocks(*summary.blocks, *(summary.details if details_asked_for() else ()))
+
+
+def show_blocks(*blocks: Block) -> None:
+    """Print blocks to stdout, an empty line before each."""
+    console = _console()
+    looked_at = console.is_terminal
+    with console.capture() as captured:
+        for block in blocks:
+            console.print()
+            _print(console, block)
+    lines = captured.get().split("\n")
+    # Rich fills lines up with blanks, which no file should have; on a terminal they may have a colour.
+    print("\n".join(lines if looked_at else [line.rstrip() for line in lines]), end="", flush=True)
+
+
+def width() -> int:
+    """Columns that a line of a table may have."""
+    return int(_console().width)
+
+
+def _console() -> "Console":
+    console: Console = rich.console.Console(file=sys.stdout, markup=False, emoji=False, highlight=False)
+    console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
+    return console
+
+
+def _print(console: "Console", block: Block) -> None:
+    match block:
+        case Paragraph(text):
+            console.print(rich.text.Text(text))
+        case Alert(text):
+            console.print(rich.text.Text(text, style="bold red"))
+        case Points(items):
+            _print_named(console, [("-", item) for item in items])
+        case Grid(columns, rows, leading) if any(columns):
+            console.print(_table(columns, rows, leading))
+        case Grid(_, rows, _):
+            widest = max(len(name) for name, _ in rows)
+            _print_named(console, [(f"{name:<{widest}} ", text) for name, text in rows])
+        case Code(text):  # as it is: what is to be pasted has no break in it
+            for line in text.splitlines():
+                console.print(" " * INDENT + line, soft_wrap=True)
+
+
+def _print_named(console: "Console", rows: Sequence[tuple[str, str]]) -> None:
+    """Texts, each behind its name and broken at spaces alone: a path or an address is there to be copied."""
+    for name, text in rows:
+        start = f"{' ' * INDENT}{name} "
+        following = " " * len(start)
+        for line in textwrap.wrap(
+            text,
+            console.width,
+            initial_indent=start,
+            subsequent_indent=following,
+            break_long_words=False,
+            break_on_hyphens=False,
+        ) or [start]:
+            console.print(rich.text.Text(line), soft_wrap=True)
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], leading: int) -> "Padding":
+    """Words in `leading` columns from the left, and broken where there is no room; numbers from the right."""
+    table = rich.table.Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for index, name in enumerate(columns):
+        words = index < leading
+        table.add_column(rich.text.Text(name), justify="left" if words else "right", no_wrap=not words, overflow="fold")
+    for row in rows:
+        table.add_row(*map(rich.text.Text, row))
+    padded: Padding = rich.padding.Padding(table, (0, 0, 0, INDENT))
+    return padded

@@ -1,0 +1,133 @@
+"""What a command says at its end of a run: on the terminal, and as the run's description in MLflow."""
+
+from collections.abc import Sequence
+from itertools import chain
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+import mlflow
+import numpy as np
+import pandas as pd
+
+from brain_tumor.command_line import command
+from brain_tumor.config.train import TrackingConfig
+from brain_tumor.data.protocol import leak
+from brain_tumor.data.split import Split
+from brain_tumor.evaluation.metrics import Evaluation
+from brain_tumor.layout import markdown, terminal
+from brain_tumor.layout.blocks import (
+    Alert,
+    Block,
+    Code,
+    Finding,
+    Grid,
+    Paragraph,
+    Summary,
+    figures,
+    pairs,
+    plainly,
+    verdicts,
+)
+from brain_tumor.tracking.store import Store
+
+NOTE = "mlflow.note.content"  # the tag that MLflow shows as a run's description
+NAMES = {  # of the metrics that are printed, as a reader knows them
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "roc_auc": "ROC AUC",
+    "log_loss": "log loss",
+    "ece": "calibration error (ECE)",
+}
+
+
+def score_table(table: pd.DataFrame) -> Grid:
+    """The metrics of NAMES with their intervals, where there are any, and their spread where there is a column `sd`."""
+    rows = table.set_index("metric").loc[list(NAMES)]
+    columns: dict[str, list[str]] = {"metric": list(NAMES.values()), "value": [f"{each:.3f}" for each in rows["value"]]}
+    if rows["low"].notna().any():
+        bounds = zip(rows["low"], rows["high"], strict=True)
+        columns["95 % interval"] = ["" if np.isnan(low) else f"{low:.3f} to {high:.3f}" for low, high in bounds]
+    if "sd" in rows:
+        columns["standard deviation"] = [f"{each:.3f}" for each in rows["sd"]]
+    return Grid(tuple(columns), tuple(zip(*columns.values(), strict=True)))
+
+
+def in_a_line(evaluation: Evaluation, table: pd.DataFrame) -> str:
+    """A part's accuracy with its interval, and what flatters it."""
+    row = table.set_index("metric").loc["accuracy"]
+    interval = "" if np.isnan(row["low"]) else f" ({row['low']:.3f} to {row['high']:.3f})"
+    return evaluation.marked(f"{evaluation.rows['part'].iloc[0]} accuracy {row['value']:.3f}{interval}")
+
+
+def scores(evaluation: Evaluation, table: pd.DataFrame, split: Split) -> list[Block]:
+    """A part's scores under its title, and beside them what flatters them."""
+    blocks: list[Block] = [Paragraph(f"{evaluation.title}: {len(evaluation.rows):,} images")]
+    if found := leak(split, str(evaluation.rows["part"].iloc[0])):
+        blocks.append(Alert(f"{found}: these scores flatter the model."))
+    return [*blocks, score_table(table)]
+
+
+def summarize_run(
+    store: Store,
+    run_id: str,
+    measured: Sequence[tuple[Evaluation, pd.DataFrame]],
+    split: Split,
+    findings: Sequence[Finding],
+    *,
+    facts: Sequence[tuple[str, str]],
+    commands: Sequence[str],
+    details: Sequence[Finding] = (),
+) -> Summary:
+    """The summary of a run that has measured some parts; val is a detail where the test part has been measured.
+
+    `facts`: what else there is, each with its name; `commands`: what to type next, after the one that opens MLflow;
+    `details`: findings of which the facts have the verdict.
+    """
+    val: list[list[Block]] = []
+    others: list[list[Block]] = []
+    for evaluation, table in measured:
+        (val if evaluation.rows["part"].iloc[0] == "val" else others).append(scores(evaluation, table, split))
+    shown, more = (others, val) if others else (val, [])
+    there = [*facts, ("run", store.run_address(run_id))]
+    return Summary(
+        (*chain(*shown), verdicts(findings), pairs(there), Code("\n".join([store.ui_command, *commands]))),
+        (*chain(*more), figures([*findings, *details]), pairs([("pictures", figures_of(run_id))])),
+    )
+
+
+def publish(run_id: str, summary: Summary, *, lead: str = "", printed: bool = True) -> None:
+    """Make a summary the run's description in MLflow, keep it whole as the artifact `summary.md`, and print it.
+
+    `lead`: Markdown that opens the description. Of a run that is one of several, which are summed up together, nothing
+    is `printed`.
+    """
+    client = mlflow.MlflowClient()
+    client.log_text(run_id, markdown.render_blocks([*summary.blocks, *summary.details]) + "\n", "summary.md")
+    client.set_tag(run_id, NOTE, "\n\n".join(filter(None, [lead, markdown.render_blocks(summary.blocks)])))
+    if printed:
+        terminal.show(summary)
+
+
+def no_leak(split: Split, *, patients: bool) -> list[Finding]:
+    """That the test part has nothing of what the model has trained on, where that is so and as far as it is known.
+
+    `patients`: whether the images' patients are named; those of synthetic ones are.
+    """
+    if leak(split) is not None:
+        return []
+    if patients or split.synthetic:
+        return [plainly("No twin (a copy of the same slice) and no patient of the test part is in training.")]
+    said = "No twin (a copy of the same slice) of a test image is in training; its patient may be (data.patients=CSV)."
+    return [plainly(said)]
+
+
+def figures_of(run_id: str) -> str:
+    """Where a run's pictures are: a folder, or an address where the artifacts are on a server."""
+    address = mlflow.get_run(run_id).info.artifact_uri + "/figures"
+    return url2pathname(urlparse(address).path) if address.startswith("file:") else str(address)
+
+
+def with_store(config: TrackingConfig, name: str, *arguments: str) -> str:
+    """A command, ready to paste, that looks into the store that this one has used."""
+    return command(name, *arguments, *([f"tracking.uri={config.uri}"] if config.uri else []))
