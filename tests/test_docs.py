@@ -273,6 +273,20 @@ def test_the_readme_is_short_and_its_two_commands_are_one_line_each() -> None:
         assert f"<!-- command: {name} -->\n```bash\n{line}\n```\n" in text
 
 
+def test_code_stands_on_one_line_where_it_is_looked_for() -> None:
+    for page in GUIDE:
+        text = FENCE.sub("", COMMENT.sub("", page.read_text(encoding="utf-8")))
+        odd = [line for line in text.splitlines() if not line.startswith("    ") and line.count("`") % 2]
+        assert not odd, page
+
+
+def test_every_question_is_answered_by_a_link_to_the_place() -> None:
+    text = (ROOT / "docs" / "questions.md").read_text(encoding="utf-8")
+    answers = re.split(r"^## .+\?$", text, flags=re.MULTILINE)[1:]
+    assert len(answers) >= 10
+    assert all(re.search(r"\]\([\w./-]+\.(?:md|cff)(?:#[\w-]+)?\)", answer) for answer in answers)
+
+
 def test_every_page_is_found_from_the_first_page_and_from_the_readme() -> None:
     for start in (ROOT / "README.md", ROOT / "docs" / "index.md"):
         text = start.read_text(encoding="utf-8")
