@@ -51,6 +51,7 @@ LONGEST = (
     "data/test_twins.py",
     "data/test_dataset.py",
     "test_config.py",
+    "test_docs.py",
     "test_evaluate.py",
     "serving/test_export_end_to_end.py",
     "auditing/test_audit.py",

@@ -107,11 +107,11 @@ def agrees(answer: dict[str, Any], row: dict[str, Any]) -> bool:
     return answer["probabilities"] == pytest.approx(wanted, abs=1e-5)
 
 
-def test_the_line_of_the_readme_answers(server: Served, rows: list[dict[str, Any]]) -> None:
+def test_the_line_of_the_documentation_answers(server: Served, rows: list[dict[str, Any]]) -> None:
     if not shutil.which("curl"):
         pytest.skip("needs curl")
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    [line] = [each for each in readme.splitlines() if "| curl" in each and "/invocations" in each]
+    page = (Path(__file__).parents[2] / "docs" / "inference.md").read_text(encoding="utf-8")
+    [line] = [each for each in page.splitlines() if "| curl" in each and "/invocations" in each]
     line = line.replace("http://127.0.0.1:5001", server.url).replace("slice.png", f"'{rows[0]['path']}'")
     done = subprocess.run(line, shell=True, cwd=server.trained.images, capture_output=True, text=True, check=True)
     [answer] = json.loads(done.stdout)["predictions"]
@@ -206,7 +206,7 @@ def test_a_refusal_is_one_line(server: Served, contents: list[str], line: str) -
 def test_what_mlflow_refuses_itself_is_a_4xx_too(server: Served, body: bytes, kind: str, trace: bool) -> None:
     status, found = server.post(body, kind)
     assert 400 <= status < 500
-    assert ("Traceback" in found) == trace  # the README says of which
+    assert ("Traceback" in found) == trace  # docs/inference.md says of which
 
 
 def test_nothing_of_a_request_is_logged(server: Served) -> None:
