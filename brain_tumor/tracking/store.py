@@ -4,7 +4,7 @@ import os
 import shlex
 import urllib.error
 import urllib.request
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from brain_tumor.config.train import TrackingConfig
 from brain_tumor.errors import InputError
 from brain_tumor.lazy import lazy
 from brain_tumor.paths import existing_path
+from brain_tumor.tracking.view import TAG, view_tag, with_view
 
 mlflow = lazy("mlflow")
 
@@ -38,8 +39,17 @@ class Store:
         return f"mlflow ui --backend-store-uri {shlex.quote(self.uri)}"
 
     def run_address(self, run_id: str) -> str:
+        return f"{self._experiment_address}/runs/{run_id}"
+
+    @property
+    def runs_address(self) -> str:
+        """All runs of the experiment, with the columns and charts that matter."""
+        return with_view(f"{self._experiment_address}/runs")
+
+    @property
+    def _experiment_address(self) -> str:
         base = self.uri.rstrip("/") if self.uri.startswith("http") else "http://127.0.0.1:5000"
-        return f"{base}/#/experiments/{self.experiment_id}/runs/{run_id}"
+        return f"{base}/#/experiments/{self.experiment_id}"
 
 
 def open_store(config: TrackingConfig) -> Store:
@@ -76,6 +86,9 @@ def open_store(config: TrackingConfig) -> Store:
             f"tracking.experiment={config.experiment} was deleted in {uri}: "
             f"restore it (mlflow experiments restore -x {experiment.experiment_id}) or name another"
         )
+    if TAG not in experiment.tags:  # a user may have made it over
+        with suppress(mlflow.exceptions.MlflowException):  # a server may let one log runs and no more
+            mlflow.MlflowClient().set_experiment_tag(experiment.experiment_id, *view_tag())
     return Store(uri, experiment.experiment_id)
 
 
