@@ -15,17 +15,17 @@ NAME = "What matters"
 TAG = f"mlflow.sharedViewState.{KEY}"
 QUERY = f"viewStateShareKey={KEY}"
 
-# Column of the page: width in pixels, in order. Name, date and duration are always there; all fit 1280 pixels.
+# Column of the page: width in pixels, in order. Name, date and duration are always there.
 COLUMNS: Mapping[str, int] = {
-    "attributes.`Run Name`": 210,
-    "tags.`test accuracy`": 165,
-    "metrics.`val/macro_f1`": 95,
-    "tags.`model`": 105,
-    "tags.`schedule`": 85,
-    "tags.`protocol`": 85,
-    "tags.`leak`": 110,
-    "duration": 80,
+    "attributes.`Run Name`": 160,
     "runDateAndNestInfo": 130,
+    "tags.`test accuracy`": 180,
+    "metrics.`val/macro_f1`": 92,
+    "tags.`model`": 100,
+    "tags.`schedule`": 78,
+    "tags.`protocol`": 78,
+    "duration": 75,
+    "tags.`leak`": 200,
 }
 FIRST = "What matters"
 # Sections that the page makes of the metrics' names, in the order in which they stand closed below the first.
