@@ -71,4 +71,5 @@ class StudyRun:
                 f"evaluate it: {command('evaluate')} {shlex.join(evaluated)}",
             ]
         run = self.store.run_address(self.run_id)
-        print("\n".join([*lines, f"study     {run}", f"MLflow    {self.store.ui_command}"]))
+        places = [f"study     {run}", f"all runs  {self.store.runs_address}", f"MLflow    {self.store.ui_command}"]
+        print("\n".join([*lines, *places]))

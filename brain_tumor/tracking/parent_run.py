@@ -14,6 +14,7 @@ from brain_tumor.evaluation.bootstrap import run_intervals
 from brain_tumor.evaluation.figures import confusion, reliability, roc
 from brain_tumor.evaluation.metrics import HEADLINE, Evaluation, pooled
 from brain_tumor.tracking import runs
+from brain_tumor.tracking.headline import LEAK, accuracy_tag
 from brain_tumor.tracking.predictions import read_predictions
 from brain_tumor.tracking.results import log_figure, score_lines
 from brain_tumor.tracking.store import Store
@@ -24,7 +25,8 @@ def opened(store: Store, composed: Composition, *, run_id: str | None = None) ->
     """The parent run, made with the configuration in it, or with `run_id` the same one again; yields its id."""
     config = composed.config
     name = f"{config.model.name} {composed.choices['schedule']}, {config.protocol.name}, several runs"
-    tags = {"job": "several", "model": config.model.name, "protocol": config.protocol.name, **runs.git_tags()}
+    tags = {"job": "several", "model": config.model.name, "protocol": config.protocol.name}
+    tags |= {"schedule": composed.choices["schedule"], **runs.git_tags()}
     with runs.started(store, name=name, tags=tags, run_id=run_id, system_metrics=False) as parent:
         if run_id is None:
             runs.log_config(composed.values, composed.overrides)
@@ -63,7 +65,9 @@ def conclude(store: Store, parent: str, members: Sequence[str], config: TrainCon
     """
     found = [run for run in (child(parent, member) for member in members) if run is not None]
     first = found[0].data.tags
-    mlflow.set_tags({name: first[name] for name in ("data", "data_kind", "leaking", "leaking_val") if name in first})
+    mlflow.set_tags(
+        {name: first[name] for name in ("data", "data_kind", "leaking", "leaking_val", LEAK) if name in first}
+    )
     lines = [""]
     for part in ("val", "test") if config.test else ("val",):
         evaluations = [read_predictions(run.info.run_id, part) for run in found]
@@ -72,7 +76,8 @@ def conclude(store: Store, parent: str, members: Sequence[str], config: TrainCon
         if part == "test" and (config.protocol.folds or config.protocol.name == "leave_one_site_out"):
             evaluations = _pooled_by_seed(evaluations, len(config.seeds or (0,)))
         lines += _log_part(evaluations, of_members, part, config)
-    lines += ["", f"run       {store.run_address(parent)}", f"MLflow    {store.ui_command}"]
+    lines += ["", f"run       {store.run_address(parent)}", f"all runs  {store.runs_address}"]
+    lines.append(f"MLflow    {store.ui_command}")
     return "\n".join(lines)
 
 
@@ -99,6 +104,8 @@ def _log_part(evaluations: list[Evaluation], of_members: pd.DataFrame, part: str
         values |= {f"{name}_sd": table.loc[name, "sd"] for name in names}
     mlflow.log_metrics({f"{part}/{name}": float(value) for name, value in values.items()})
     runs.log_table(table.reset_index(), f"tables/{part}_metrics.csv")
+    if part == "test":
+        mlflow.set_tags(accuracy_tag(table.reset_index()))
     if len(evaluations) == 1:
         runs.log_table(evaluations[0].table(), f"tables/{part}_predictions.csv")
         for name, draw in (("confusion", confusion), ("reliability", reliability), ("roc", roc)):

@@ -26,6 +26,7 @@ from brain_tumor.evaluation.metrics import HEADLINE, Evaluation, score
 from brain_tumor.evaluation.pictures import pictures
 from brain_tumor.evaluation.robustness import ALL, measure_robustness, seeds_of
 from brain_tumor.evaluation.sheets import select_cases
+from brain_tumor.tracking.headline import accuracy_tag
 from brain_tumor.tracking.runs import log_epoch, log_table
 from brain_tumor.tracking.store import Store
 
@@ -88,6 +89,8 @@ def log_evaluation(
     mlflow.log_metrics({name: value for name, value in final.items() if name not in {*curves, f"{part}/loss"}}, step=0)
     table = intervals(evaluation, resamples=resamples)
     log_table(table, f"tables/{part}_metrics.csv")
+    if part == "test":
+        mlflow.set_tags(accuracy_tag(table))
     log_table(evaluation.table(), f"tables/{part}_predictions.csv")
     return table
 
@@ -166,5 +169,6 @@ def places(store: Store, run_id: str) -> list[str]:
     return [
         f"pictures  {figures}",
         f"run       {store.run_address(run_id)}",
+        f"all runs  {store.runs_address}",
         f"MLflow    {store.ui_command}",
     ]
