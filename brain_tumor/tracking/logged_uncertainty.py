@@ -21,17 +21,13 @@ FOLDER = "decision"  # as the first release named it: models of then still load
 
 
 def log_uncertainty(uncertainty: Uncertainty) -> None:
-    """Log it to the current run: the folder `decision/`, the fitted numbers as metrics, and the scaling as a tag."""
+    """Log it to the current run: the folder `decision/`, whose numbers are no metrics, and the scaling as a tag."""
     with tempfile.TemporaryDirectory() as folder:
         write_uncertainty(uncertainty, Path(folder))
         for name in FILES:
             mlflow.log_artifact(str(Path(folder) / name), FOLDER)
     scaling = uncertainty.scaling
     mlflow.set_tags({"calibration": scaling.kind, "calibration_reason": scaling.why})
-    values = {"calibration/temperature": scaling.temperature, "decision/distance": uncertainty.distance}
-    mlflow.log_metrics(
-        values if np.isinf(uncertainty.confidence) else {**values, "decision/confidence": uncertainty.confidence}
-    )
 
 
 def load_uncertainty(run_id: str) -> Uncertainty | None:
@@ -51,9 +47,9 @@ def load_uncertainty(run_id: str) -> Uncertainty | None:
 def log_worth(uncertainty: Uncertainty | None, evaluation: Evaluation, outputs: Outputs, part: str) -> list[str]:
     """Log what the fitted thresholds, as they are, come to on a part, and return it in lines that bear its mark.
 
-    Metrics: `coverage_90`, `set_size_90`, `single_90` for each level, `aurc`, `answered` (share), `answered_accuracy`,
-    `not_brain_mri` (share). The table `tables/<part>_conformal.csv` has the sets by class, with the range that finite
-    parts allow. A model without one has nothing to log.
+    Metrics: `aurc`, `answered` (share), `answered_accuracy`, `not_brain_mri` (share). The table
+    `tables/<part>_conformal.csv` has the sets of each level, of all and by class (coverage, size, share of one class
+    and of empty ones), with the range that finite parts allow. A model without one has nothing to log.
     """
     if uncertainty is None:
         return []
@@ -64,9 +60,7 @@ def log_worth(uncertainty: Uncertainty | None, evaluation: Evaluation, outputs: 
     values = {"aurc": curve.area, "answered": answered, "not_brain_mri": far}
     lines = [_change(evaluation.before, evaluation)] if evaluation.before is not None else []
     if uncertainty.sets.levels:
-        more, told = _sets(uncertainty, evaluation, part)
-        values |= more
-        lines += told
+        lines += _sets(uncertainty, evaluation, part)
     said = (
         f"{answered:.1%} of the images are answered, {accuracy:.1%} of them rightly" if answered else "none is answered"
     )
@@ -97,16 +91,12 @@ def _change(before: Evaluation, after: Evaluation) -> str:
     return "by scaling, " + ", ".join(f"{text} {old[name]:.4f} to {new[name]:.4f}" for name, text in CHANGED.items())
 
 
-def _sets(uncertainty: Uncertainty, evaluation: Evaluation, part: str) -> tuple[dict[str, float], list[str]]:
+def _sets(uncertainty: Uncertainty, evaluation: Evaluation, part: str) -> list[str]:
     table = conformal.coverage(uncertainty.sets, evaluation)
     log_table(table, f"tables/{part}_conformal.csv")
-    values: dict[str, float] = {}
-    lines = []
-    for row in table[table["class"] == "all"].to_dict("records"):
-        values |= {f"{name}_{row['level'] * 100:g}": row[name] for name in ("coverage", "set_size", "single", "empty")}
-        lines.append(
-            f"{row['level']:.1%} sets: {row['coverage']:.1%} hold the truth (95 % of draws of images: {row['low']:.1%} "
-            f"to {row['high']:.1%}, of groups: {row['low_groups']:.1%} to {row['high_groups']:.1%}), "
-            f"{row['set_size']:.2f} classes, {row['single']:.1%} of one class, {row['empty']:.1%} empty"
-        )
-    return values, lines
+    return [
+        f"{row['level']:.1%} sets: {row['coverage']:.1%} hold the truth (95 % of draws of images: {row['low']:.1%} "
+        f"to {row['high']:.1%}, of groups: {row['low_groups']:.1%} to {row['high_groups']:.1%}), "
+        f"{row['set_size']:.2f} classes, {row['single']:.1%} of one class, {row['empty']:.1%} empty"
+        for row in table[table["class"] == "all"].to_dict("records")
+    ]

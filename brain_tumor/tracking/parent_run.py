@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import mlflow
 import pandas as pd
@@ -12,12 +13,14 @@ from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
 from brain_tumor.evaluation.bootstrap import run_intervals
 from brain_tumor.evaluation.figures import confusion, reliability, roc
-from brain_tumor.evaluation.metrics import HEADLINE, Evaluation, pooled
+from brain_tumor.evaluation.metrics import Evaluation, pooled
 from brain_tumor.tracking import runs
 from brain_tumor.tracking.headline import LEAK, accuracy_tag
 from brain_tumor.tracking.predictions import read_predictions
-from brain_tumor.tracking.results import log_figure, score_lines
+from brain_tumor.tracking.results import PRINTED, log_figure, score_lines
 from brain_tumor.tracking.store import Store
+
+SPREAD = ("accuracy", "macro_f1")  # whose deviation over the members is a metric too
 
 
 @contextmanager
@@ -58,8 +61,9 @@ def children(parent: str) -> list[Run]:
 def conclude(store: Store, parent: str, members: Sequence[str], config: TrainConfig) -> str:
     """Log to the current run what its members come to, and return it in lines.
 
-    Of each part: mean and standard deviation over the members as metrics (`test/accuracy`, `test/accuracy_sd`), of all
-    that every member has measured there, and a row a member in `tables/test_runs.csv`. Folds are one evaluation, of
+    Of each part: the mean over the members of what each has as a metric, and of SPREAD the standard deviation
+    (`test/accuracy`, `test/accuracy_sd`), with all others in `tables/test_metrics.csv`; a row a member in
+    `tables/test_runs.csv`. Folds are one evaluation, of
     their pooled predictions: the mean and deviation of scores are then over the seeds, if there are several, and the
     deviation otherwise over the folds.
     """
@@ -95,13 +99,11 @@ def _pooled_by_seed(evaluations: list[Evaluation], seeds: int) -> list[Evaluatio
 
 def _log_part(evaluations: list[Evaluation], of_members: pd.DataFrame, part: str, config: TrainConfig) -> list[str]:
     table = run_intervals(evaluations, resamples=config.bootstrap).set_index("metric")
-    names = [*HEADLINE, *(name for name in table.index if name.startswith("recall_"))]
-    values = dict(of_members.mean())
+    values: dict[Any, Any] = {name: table.loc[name, "value"] for name in PRINTED}
     if len(of_members) > 1:
-        values |= {f"{name}_sd": value for name, value in of_members.std().items()}
-    values |= {name: table.loc[name, "value"] for name in names}
-    if len(evaluations) > 1:
-        values |= {f"{name}_sd": table.loc[name, "sd"] for name in names}
+        over = table["sd"] if len(evaluations) > 1 else of_members.std()
+        values |= {f"{name}_sd": over[name] for name in SPREAD}
+    values = {**values, **{name: mean for name, mean in of_members.mean().items() if name not in values}}
     mlflow.log_metrics({f"{part}/{name}": float(value) for name, value in values.items()})
     runs.log_table(table.reset_index(), f"tables/{part}_metrics.csv")
     if part == "test":
