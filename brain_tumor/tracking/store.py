@@ -15,7 +15,7 @@ from brain_tumor.config.train import TrackingConfig
 from brain_tumor.errors import InputError
 from brain_tumor.lazy import lazy
 from brain_tumor.paths import existing_path
-from brain_tumor.tracking.view import TAG, view_tag, with_view
+from brain_tumor.tracking.view import TAG, view_tags, with_view
 
 mlflow = lazy("mlflow")
 
@@ -88,7 +88,9 @@ def open_store(config: TrackingConfig) -> Store:
         )
     if TAG not in experiment.tags:  # a user may have made it over
         with suppress(mlflow.exceptions.MlflowException):  # a server may let one log runs and no more
-            mlflow.MlflowClient().set_experiment_tag(experiment.experiment_id, *view_tag())
+            for key, value in view_tags(experiment.experiment_id).items():
+                if key not in experiment.tags:
+                    mlflow.MlflowClient().set_experiment_tag(experiment.experiment_id, key, value)
     return Store(uri, experiment.experiment_id)
 
 

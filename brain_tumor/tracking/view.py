@@ -10,9 +10,12 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from brain_tumor import NOTICE
+
 KEY = "brain-tumor"
 NAME = "What matters"
 TAG = f"mlflow.sharedViewState.{KEY}"
+NOTE = "mlflow.note.content"
 QUERY = f"viewStateShareKey={KEY}"
 
 # Column of the page: width in pixels, in order. Name, date and duration are always there.
@@ -37,11 +40,17 @@ def with_view(address: str) -> str:
     return f"{address}?{QUERY}&workflowType=machine_learning"
 
 
-def view_tag(now_ms: int | None = None) -> tuple[str, str]:
-    """The tag that holds the view, as key and value; `now_ms` is when it was made, in milliseconds since 1970."""
+def view_tags(experiment_id: str, now_ms: int | None = None) -> dict[str, str]:
+    """Tags of an experiment: the view, made `now_ms` (milliseconds since 1970), and a description that leads to it."""
     made = int(time.time() * 1000) if now_ms is None else now_ms
     # The page wants the state as text within the text, and refuses a view without these keys.
-    return TAG, json.dumps({"name": NAME, "createdAt": made, "updatedAt": made, "state": json.dumps(_state())})
+    text = json.dumps({"name": NAME, "createdAt": made, "updatedAt": made, "state": json.dumps(_state())})
+    # Whoever comes by MLflow's list of experiments sees the page without the view.
+    there = with_view(f"#/experiments/{experiment_id}/runs")
+    note = (
+        f"[Show what matters of each run]({there}): its score with interval, model, schedule, protocol, leak. {NOTICE}"
+    )
+    return {TAG: text, NOTE: note}
 
 
 def _state() -> dict[str, Any]:

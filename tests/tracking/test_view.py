@@ -25,8 +25,9 @@ def tags_of(store: Store) -> dict[str, str]:
 
 
 def test_the_tag_is_a_named_view_as_mlflow_writes_them() -> None:
-    key, text = view.view_tag(now_ms=5)
-    assert key == "mlflow.sharedViewState.brain-tumor"
+    tags = view.view_tags("7", now_ms=5)
+    text = tags["mlflow.sharedViewState.brain-tumor"]
+    assert "(#/experiments/7/runs?viewStateShareKey=brain-tumor" in tags["mlflow.note.content"]
     assert len(text) < 5000  # what any MLflow server takes
     said = json.loads(text)
     assert said.keys() == {"name", "createdAt", "updatedAt", "state"}
@@ -61,6 +62,10 @@ def test_an_experiment_from_before_gets_it_and_a_users_stays(tmp_path: Path) -> 
     client.set_experiment_tag(store.experiment_id, view.TAG, "a user's")
     open_store(tracking(tmp_path))
     assert tags_of(store)[view.TAG] == "a user's"
+    client.delete_experiment_tag(store.experiment_id, view.TAG)
+    client.set_experiment_tag(store.experiment_id, view.NOTE, "a user's")
+    open_store(tracking(tmp_path))
+    assert (view.TAG in tags_of(store), tags_of(store)[view.NOTE]) == (True, "a user's")
 
 
 def test_a_server_that_refuses_the_tag_still_takes_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
