@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 from stores import Trained
-from toy import TINY, client, metrics_of, run_id, words
+from toy import TINY, client, run_id, scores_of, words
 
 from brain_tumor import CLASSES
 from brain_tumor.command_line import named_runs
@@ -258,7 +258,7 @@ def test_two_trainings_are_compared(trained: Trained, run: Run, tmp_path: Path) 
         done = run("compare", "models:/brain-tumor/1", "models:/brain-tumor/2", f"part={part}", "bootstrap=100")
         assert done.returncode == 0, done.stderr
         found = client(tmp_path / "work").get_run(run_id(done.stdout)).data
-        a, b = (metrics_of(tmp_path / "work", found.tags[key]) for key in ("run_a", "run_b"))
+        a, b = (scores_of(tmp_path / "work", found.tags[key], part) for key in ("run_a", "run_b"))
         for name in ("accuracy", "macro_f1", "roc_auc", "log_loss", "brier", "ece"):
-            expected = b[f"{part}/{name}"] - a[f"{part}/{name}"]
+            expected = b[name] - a[name]
             assert found.metrics[f"difference/{name}"] == pytest.approx(expected, abs=1e-9)

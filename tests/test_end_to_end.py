@@ -16,14 +16,9 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 from stores import Trained
-from toy import TINY, call, client, metrics_of, run_id, runs_in, start, tags_of
+from toy import TINY, call, client, metrics_of, run_id, runs_in, scores_of, start, tags_of
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-def of_test(found: dict[str, float]) -> dict[str, float]:
-    """The test part's; a run of more than seconds has the machine's, too."""
-    return {name: value for name, value in found.items() if name.startswith("test/")}
 
 
 def test_a_run_is_tracked_and_evaluated_by_another_process(trained_copy: Trained) -> None:
@@ -42,7 +37,8 @@ def test_a_run_is_tracked_and_evaluated_by_another_process(trained_copy: Trained
     assert (artifacts / "environment" / "requirements.txt").read_text().count("==") > 50
     assert not list(work.glob("mlruns/checkpoints/*"))
     # What is said with a prediction, fitted once; below, `evaluate` measures the very same with what it restores.
-    assert {"test/coverage_90", "test/set_size_95", "test/aurc", "test/answered", "test/not_brain_mri"} <= first.keys()
+    assert {"test/aurc", "test/answered", "test/not_brain_mri"} <= first.keys()
+    assert {"coverage_90", "set_size_95"} <= scores_of(work, run).keys()
     assert {path.name for path in (artifacts / "decision").iterdir()} == {"decision.json", "outliers.npz"}
     assert set(pd.read_csv(artifacts / "tables" / "test_conformal.csv")["level"]) == {0.9, 0.95}
     assert "The 95% prediction sets hold the truth in " in out
@@ -50,6 +46,9 @@ def test_a_run_is_tracked_and_evaluated_by_another_process(trained_copy: Trained
 
     tags = tags_of(work, run)
     assert (tags["data_kind"], tags["protocol"], tags["model"]) == ("real", "grouped", "cnn_baseline")
+    assert (tags["schedule"], tags["leak"]) == ("scratch", "none")
+    bounds = pd.read_csv(artifacts / "tables" / "test_metrics.csv").set_index("metric").loc["accuracy"]
+    assert tags["test accuracy"] == f"{bounds['value']:.3f} [{bounds['low']:.3f}, {bounds['high']:.3f}]"
     assert f"hardware: {tags['hardware']}\n" in trained_copy.err
     [logged] = client(work).get_run(run).inputs.dataset_inputs
     assert logged.dataset.digest == tags["data_digest"][:12]
@@ -62,7 +61,7 @@ def test_a_run_is_tracked_and_evaluated_by_another_process(trained_copy: Trained
     done = call(trained_copy.place, "evaluate", champion, f"data.root={moved}", "bootstrap=100")
     assert done.returncode == 0, done.stderr
     second = run_id(done.stdout)
-    assert of_test(metrics_of(work, second)) == of_test(first)
+    assert scores_of(work, second) == scores_of(work, run)
     tags = tags_of(work, second)
     assert (tags["trained_by"], tags["mlflow.parentRunId"], tags["job"]) == (run, run, "evaluate")
 
@@ -78,7 +77,7 @@ def test_names_are_taken_as_they_are_typed(spawn: Run, bars: Callable[..., Path]
     moved = data.rename(data.with_name("moved, (2) = é"))
     done = spawn("evaluate", "model_uri=models:/brain-tumor@champion", f"data.root={moved}", "bootstrap=100", cwd=work)
     assert done.returncode == 0, done.stderr
-    assert of_test(metrics_of(work, run_id(done.stdout))) == of_test(metrics_of(work, trained))
+    assert scores_of(work, run_id(done.stdout)) == scores_of(work, trained)
 
 
 def first_checkpoint(folder: Path, process: "subprocess.Popen[str]", seconds: float = 240) -> Path:
@@ -231,4 +230,4 @@ def test_the_default_run_in_small(run: Run, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "xdg")  # the cache is gone: the phantom is generated anew, with the same bytes
     done = run("evaluate", "model_uri=models:/brain-tumor@champion", "bootstrap=100")
     assert done.returncode == 0, done.stderr
-    assert of_test(metrics_of(work, run_id(done.stdout))) == of_test(found)
+    assert scores_of(work, run_id(done.stdout)) == scores_of(work, trained)

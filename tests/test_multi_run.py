@@ -40,10 +40,22 @@ def test_seeds_are_child_runs_and_the_parent_has_mean_and_spread(run: Run, tmp_p
     parent, children = family(work)
     metrics = parent.data.metrics
     assert sorted(children) == ["seed 3", "seed 4"]
-    for name in ("test/accuracy", "val/macro_f1", "test/log_loss", "test/coverage_90", "test/aurc"):
+    tables = [pd.read_csv(artifact(work, parent, f"tables/{part}_metrics.csv")) for part in ("test", "val")]
+    test, val = (each.set_index("metric")["sd"] for each in tables)
+    spread = {
+        "test/accuracy": metrics["test/accuracy_sd"],
+        "val/macro_f1": metrics["val/macro_f1_sd"],
+        "test/log_loss": test["log_loss"],
+        "val/ece": val["ece"],
+        "test/aurc": pd.read_csv(artifact(work, parent, "tables/test_runs.csv"))["aurc"].std(),
+    }
+    for name, sd in spread.items():
         values = [each.data.metrics[name] for each in children.values()]
         assert metrics[name] == pytest.approx(np.mean(values))
-        assert metrics[f"{name}_sd"] == pytest.approx(np.std(values, ddof=1))
+        assert sd == pytest.approx(np.std(values, ddof=1))
+    tags = parent.data.tags
+    assert (tags["schedule"], tags["leak"]) == ("scratch", "none")
+    assert tags["test accuracy"].endswith(f" sd {metrics['test/accuracy_sd']:.3f}")
     table = pd.read_csv(artifact(work, parent, "tables/test_metrics.csv")).set_index("metric")
     assert f"accuracy {metrics['test/accuracy']:.3f} " in words(done.stdout)
     assert f" to {table.loc['accuracy', 'high']:.3f} {metrics['test/accuracy_sd']:.3f} balanced" in words(done.stdout)

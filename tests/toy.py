@@ -1,6 +1,7 @@
 """What tests share: images that a network tells apart in seconds, settings to match, commands, a look into a store."""
 
 import importlib
+import io
 import os
 import re
 import signal
@@ -122,6 +123,31 @@ def runs_in(folder: Path) -> "list[Run]":
 def metrics_of(folder: Path, run: str) -> dict[str, float]:
     found: dict[str, float] = client(folder).get_run(run).data.metrics
     return found
+
+
+def scores_of(folder: Path, run: str, part: str = "test") -> dict[str, float]:
+    """What a run of the store in `folder/mlruns` has measured on a part, as metrics or in its tables, by name."""
+    import mlflow
+    import pandas as pd
+
+    found = client(folder).get_run(run)
+    values: dict[str, float] = {
+        name.removeprefix(f"{part}/"): value
+        for name, value in found.data.metrics.items()
+        if name.startswith(f"{part}/")
+    }
+
+    def table(name: str) -> pd.DataFrame:
+        text = mlflow.artifacts.load_text(f"{found.info.artifact_uri}/tables/{part}_{name}.csv")
+        return pd.read_csv(io.StringIO(text))
+
+    values |= table("metrics").set_index("metric")["value"].dropna().to_dict()
+    if part == "test":
+        sets = table("conformal")
+        for row in sets[sets["class"] == "all"].to_dict("records"):
+            kinds = ("coverage", "set_size", "single", "empty")
+            values |= {f"{name}_{row['level'] * 100:g}": row[name] for name in kinds}
+    return values
 
 
 def tags_of(folder: Path, run: str) -> dict[str, str]:

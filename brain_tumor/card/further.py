@@ -110,9 +110,10 @@ def _corruptions(run: Logged) -> Grid:
         cells = [kinds[0].replace("_", " "), number(clean["accuracy"]), interval(clean)]
         rows.append(tuple(cells + [NOTHING] * len(strengths)))
     for kind in [*kinds[1:], "all"]:
+        # Of runs from before there was a table of means, the metrics.
         logged = run.metrics.get("test/robustness" if kind == "all" else f"test/robustness_{kind}", float("nan"))
-        bounds = interval(means[kind]) if kind in means else NOTHING
-        cells = [kind.replace("_", " "), number(logged), bounds]
+        mean, bounds = (means[kind]["accuracy"], interval(means[kind])) if kind in means else (logged, NOTHING)
+        cells = [kind.replace("_", " "), number(mean), bounds]
         found = [by.get((kind, strength)) for strength in strengths]
         rows.append(tuple(cells + [NOTHING if each is None else number(each["accuracy"]) for each in found]))
     columns = ("corruption", "mean", "95 % interval", *(f"strength {strength}" for strength in strengths))

@@ -86,7 +86,10 @@ def certainty(facts: Facts) -> Section:
     rows = []
     for name, title in UNCALIBRATED.items():
         for part in ("test", "val"):
-            before, after = metrics.get(f"{part}/{name}_uncalibrated"), facts.run.score(part, name)
+            scaled = {row["metric"]: row["before"] for row in facts.run.rows(f"{part}_calibration")}
+            # Runs from before there was such a table have it as metrics.
+            before = scaled.get(name, metrics.get(f"{part}/{name}_uncalibrated"))
+            after = facts.run.score(part, name)
             if before is not None and after is not None:
                 rows.append((title, PART_NAMES[part], number(before), number(after["value"]), interval(after)))
     if rows:

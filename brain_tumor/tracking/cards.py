@@ -32,7 +32,10 @@ T = TypeVar("T")
 FOLDER = "card"  # of the artifacts
 MARKDOWN, PAGE = "model_card.md", "model_card.html"
 DESCRIPTION_LIMIT = 5000  # characters of a model version's description that any MLflow server takes
-TABLES = ("metrics", "predictions", "conformal", "maps", "removal", "map_sanity", "robustness", "robustness_means")
+TABLES = (
+    *("metrics", "predictions", "calibration", "conformal", "maps", "removal", "map_sanity"),
+    *("robustness", "robustness_means"),
+)
 PARTS = ("val", "test", "unseen")
 EVALUATIONS = 50  # that a card is made of at most, the newest
 

@@ -127,10 +127,8 @@ def _log_scores(
     table = tabulate(lesions, scores, resamples=resamples)
     log_table(table, f"tables/{part}_maps.csv")
     overall = {(row["map"], row["metric"]): row for row in table[table["class"] == "all"].to_dict("records")}
-    for (kind, metric), row in overall.items():
-        if np.isfinite(row["value"]):
-            suffix = "" if kind == MODEL else f"_{kind}"
-            mlflow.log_metric(f"{part}/map_{metric}{suffix}", row["value"], step=0)
+    if np.isfinite(pointing := overall[MODEL, "pointing"]["value"]):
+        mlflow.log_metric(f"{part}/map_pointing", pointing, step=0)
     _log_cases(lesions, part, evaluation, explainer, scores[MODEL])
     return _of_part(part, _pointing(overall, len(lesions), explainer.name))
 
@@ -139,7 +137,6 @@ def _log_removal(model: Any, lesions: Lesions, part: str, resamples: int) -> Fin
     table = removal.remove(model, lesions, CLASSES.index("notumor"), resamples=resamples)
     log_table(table, f"tables/{part}_removal.csv")
     overall = {row["metric"]: row for row in table[table["class"] == "all"].to_dict("records")}
-    mlflow.log_metrics({f"{part}/removal_{name}": row["value"] for name, row in overall.items()}, step=0)
     kept, control = overall["kept"], overall.get(removal.CONTROL)
     judged = next(words for limit, words in LOOKS if kept["value"] <= limit)
     verdict = f"With the lesion painted over, {kept['value']:.1%} of these answers stay: {judged}."

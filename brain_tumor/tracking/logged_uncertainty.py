@@ -22,17 +22,13 @@ FOLDER = "decision"  # as the first release named it: models of then still load
 
 
 def log_uncertainty(uncertainty: Uncertainty) -> None:
-    """Log it to the current run: the folder `decision/`, the fitted numbers as metrics, and the scaling as a tag."""
+    """Log it to the current run: the folder `decision/`, whose numbers are no metrics, and the scaling as a tag."""
     with tempfile.TemporaryDirectory() as folder:
         write_uncertainty(uncertainty, Path(folder))
         for name in FILES:
             mlflow.log_artifact(str(Path(folder) / name), FOLDER)
     scaling = uncertainty.scaling
     mlflow.set_tags({"calibration": scaling.kind, "calibration_reason": scaling.why})
-    values = {"calibration/temperature": scaling.temperature, "decision/distance": uncertainty.distance}
-    mlflow.log_metrics(
-        values if np.isinf(uncertainty.confidence) else {**values, "decision/confidence": uncertainty.confidence}
-    )
 
 
 def load_uncertainty(run_id: str) -> Uncertainty | None:
@@ -52,9 +48,9 @@ def load_uncertainty(run_id: str) -> Uncertainty | None:
 def log_worth(uncertainty: Uncertainty | None, evaluation: Evaluation, outputs: Outputs, part: str) -> list[Finding]:
     """Log what the fitted thresholds, as they are, come to on a part, and return it, with the part's mark.
 
-    Metrics: `coverage_90`, `set_size_90`, `single_90` for each level, `aurc`, `answered` (share), `answered_accuracy`,
-    `not_brain_mri` (share). The table `tables/<part>_conformal.csv` has the sets by class, with the range that finite
-    parts allow. A model without one has nothing to log.
+    Metrics: `aurc`, `answered` (share), `answered_accuracy`, `not_brain_mri` (share). The table
+    `tables/<part>_conformal.csv` has the sets of each level, of all and by class (coverage, size, share of one class
+    and of empty ones), with the range that finite parts allow. A model without one has nothing to log.
     """
     if uncertainty is None:
         return []
@@ -65,9 +61,7 @@ def log_worth(uncertainty: Uncertainty | None, evaluation: Evaluation, outputs: 
     values = {"aurc": curve.area, "answered": answered, "not_brain_mri": far}
     found = [Finding("", _change(evaluation.before, evaluation))] if evaluation.before is not None else []
     if uncertainty.sets.levels:
-        more, told = _sets(uncertainty, evaluation, part)
-        values |= more
-        found += told
+        found += _sets(uncertainty, evaluation, part)
     found += [
         _answered(uncertainty, answered, accuracy),
         Finding("", f'It says "not a brain MRI" of {far:.1%} of the images, all of which are taken to be some.'),
@@ -114,14 +108,12 @@ def _answered(uncertainty: Uncertainty, answered: float, accuracy: float) -> Fin
     )
 
 
-def _sets(uncertainty: Uncertainty, evaluation: Evaluation, part: str) -> tuple[dict[str, float], list[Finding]]:
+def _sets(uncertainty: Uncertainty, evaluation: Evaluation, part: str) -> list[Finding]:
     table = conformal.coverage(uncertainty.sets, evaluation)
     log_table(table, f"tables/{part}_conformal.csv")
-    values: dict[str, float] = {}
     found = []
     last = max(uncertainty.sets.levels)
     for row in table[table["class"] == "all"].to_dict("records"):
-        values |= {f"{name}_{row['level'] * 100:g}": row[name] for name in ("coverage", "set_size", "single", "empty")}
         said = (
             f"The {row['level'] * 100:g}% prediction sets hold the truth in {row['coverage']:.1%} of the images, "
             f"with {row['set_size']:.2f} classes on average."
@@ -132,4 +124,4 @@ def _sets(uncertainty: Uncertainty, evaluation: Evaluation, part: str) -> tuple[
             f"{row['high_groups']:.1%} if only its groups are (95 % of such parts)."
         )
         found.append(Finding(said if row["level"] == last else "", f"{said} {expected}"))
-    return values, found
+    return found

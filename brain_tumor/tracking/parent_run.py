@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
+from typing import Any
 
 import mlflow
 import pandas as pd
@@ -13,13 +14,16 @@ from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
 from brain_tumor.evaluation.bootstrap import run_intervals
 from brain_tumor.evaluation.figures import confusion, reliability, roc
-from brain_tumor.evaluation.metrics import HEADLINE, Evaluation, pooled
+from brain_tumor.evaluation.metrics import Evaluation, pooled
 from brain_tumor.layout.blocks import Block, Code, Paragraph, Summary, pairs
 from brain_tumor.tracking import runs
+from brain_tumor.tracking.headline import LEAK, accuracy_tag
 from brain_tumor.tracking.predictions import read_predictions
 from brain_tumor.tracking.results import log_figure
 from brain_tumor.tracking.store import Store
-from brain_tumor.tracking.summary import figures_of, score_table
+from brain_tumor.tracking.summary import NAMES, figures_of, score_table
+
+SPREAD = ("accuracy", "macro_f1")  # whose deviation over the members is a metric too
 
 
 @contextmanager
@@ -27,7 +31,8 @@ def opened(store: Store, composed: Composition, *, run_id: str | None = None) ->
     """The parent run, made with the configuration in it, or with `run_id` the same one again; yields its id."""
     config = composed.config
     name = f"{config.model.name} {composed.choices['schedule']}, {config.protocol.name}, several runs"
-    tags = {"job": "several", "model": config.model.name, "protocol": config.protocol.name, **runs.git_tags()}
+    tags = {"job": "several", "model": config.model.name, "protocol": config.protocol.name}
+    tags |= {"schedule": composed.choices["schedule"], **runs.git_tags()}
     with runs.started(store, name=name, tags=tags, run_id=run_id, system_metrics=False) as parent:
         if run_id is None:
             runs.log_config(composed.values, composed.overrides)
@@ -59,14 +64,17 @@ def children(parent: str) -> list[Run]:
 def conclude(store: Store, parent: str, members: Sequence[str], config: TrainConfig) -> Summary:
     """Log to the current run what its members come to, and return it.
 
-    Of each part: mean and standard deviation over the members as metrics (`test/accuracy`, `test/accuracy_sd`), of all
-    that every member has measured there, and a row a member in `tables/test_runs.csv`. Folds are one evaluation, of
+    Of each part: the mean over the members of what each has as a metric, and of SPREAD the standard deviation
+    (`test/accuracy`, `test/accuracy_sd`), with all others in `tables/test_metrics.csv`; a row a member in
+    `tables/test_runs.csv`. Folds are one evaluation, of
     their pooled predictions: the mean and deviation of scores are then over the seeds, if there are several, and the
     deviation otherwise over the folds.
     """
     found = [run for run in (child(parent, member) for member in members) if run is not None]
     first = found[0].data.tags
-    mlflow.set_tags({name: first[name] for name in ("data", "data_kind", "leaking", "leaking_val") if name in first})
+    mlflow.set_tags(
+        {name: first[name] for name in ("data", "data_kind", "leaking", "leaking_val", LEAK) if name in first}
+    )
     parts: dict[str, list[Block]] = {}
     for part in ("val", "test") if config.test else ("val",):
         evaluations = [read_predictions(run.info.run_id, part) for run in found]
@@ -76,8 +84,8 @@ def conclude(store: Store, parent: str, members: Sequence[str], config: TrainCon
             evaluations = _pooled_by_seed(evaluations, len(config.seeds or (0,)))
         parts[part] = _log_part(evaluations, of_members, part, config)
     *more, shown = parts.values()
-    where = pairs([("run", store.run_address(parent)), ("pictures", figures_of(parent))])
-    return Summary((*shown, where, Code(store.ui_command)), tuple(chain(*more)))
+    where = pairs([("run", store.run_address(parent)), ("all runs", store.runs_address)])
+    return Summary((*shown, where, Code(store.ui_command)), (*chain(*more), pairs([("pictures", figures_of(parent))])))
 
 
 def _measured(found: Sequence[Run], part: str) -> pd.DataFrame:
@@ -94,15 +102,15 @@ def _pooled_by_seed(evaluations: list[Evaluation], seeds: int) -> list[Evaluatio
 
 def _log_part(evaluations: list[Evaluation], of_members: pd.DataFrame, part: str, config: TrainConfig) -> list[Block]:
     table = run_intervals(evaluations, resamples=config.bootstrap).set_index("metric")
-    names = [*HEADLINE, *(name for name in table.index if name.startswith("recall_"))]
-    values = dict(of_members.mean())
+    values: dict[Any, Any] = {name: table.loc[name, "value"] for name in NAMES}
     if len(of_members) > 1:
-        values |= {f"{name}_sd": value for name, value in of_members.std().items()}
-    values |= {name: table.loc[name, "value"] for name in names}
-    if len(evaluations) > 1:
-        values |= {f"{name}_sd": table.loc[name, "sd"] for name in names}
+        over = table["sd"] if len(evaluations) > 1 else of_members.std()
+        values |= {f"{name}_sd": over[name] for name in SPREAD}
+    values = {**values, **{name: mean for name, mean in of_members.mean().items() if name not in values}}
     mlflow.log_metrics({f"{part}/{name}": float(value) for name, value in values.items()})
     runs.log_table(table.reset_index(), f"tables/{part}_metrics.csv")
+    if part == "test":
+        mlflow.set_tags(accuracy_tag(table.reset_index()))
     if len(evaluations) == 1:
         runs.log_table(evaluations[0].table(), f"tables/{part}_predictions.csv")
         for name, draw in (("confusion", confusion), ("reliability", reliability), ("roc", roc)):

@@ -18,13 +18,17 @@ from brain_tumor.evaluation import robustness_figures
 from brain_tumor.evaluation.bootstrap import intervals
 from brain_tumor.evaluation.drawing import save
 from brain_tumor.evaluation.explanation.maps import Explainer
-from brain_tumor.evaluation.metrics import HEADLINE, Evaluation, score
+from brain_tumor.evaluation.metrics import Evaluation, score
 from brain_tumor.evaluation.pictures import pictures
 from brain_tumor.evaluation.robustness import ALL, measure_robustness, seeds_of
 from brain_tumor.evaluation.sheets import select_cases
 from brain_tumor.layout.blocks import Finding, plainly
 from brain_tumor.progress import time_left
+from brain_tumor.tracking.headline import accuracy_tag
 from brain_tumor.tracking.runs import log_epoch, log_table
+from brain_tumor.tracking.summary import NAMES
+
+SCALED = ("ece", "log_loss", "brier")  # what scaling may change
 
 
 def epoch_reporter(config: TrainConfig, split: Split, *, prefix: str = "") -> Callable[[Mapping[str, Any]], None]:
@@ -66,7 +70,10 @@ def log_cost(history: Sequence[Mapping[str, Any]]) -> None:
 def log_evaluation(
     evaluation: Evaluation, part: str, *, resamples: int, history: Sequence[Mapping[str, Any]] = ()
 ) -> pd.DataFrame:
-    """Log headline metrics as `part/name`, and every metric with its interval and every prediction as tables.
+    """Log the printed metrics as `part/name`, and every metric with its interval and every prediction as tables.
+
+    What scaling changed is `tables/part_calibration.csv` (metric, before, after). Only what people compare runs by is
+    a metric: each one more is a column and a chart in MLflow's pages.
 
     A metric that has a curve in `history` ends it, one step after the last epoch, so that the run's table shows the
     kept epoch's value: `part/loss` as it was before calibration, like its curve. The others stand at step 0: the UI
@@ -74,16 +81,22 @@ def log_evaluation(
     Returns the table of intervals: metric, value, low, high.
     """
     values = score(evaluation)
-    names = [*HEADLINE, *(name for name in values if name.startswith("recall_"))]
     before = score(evaluation.before) if evaluation.before is not None else values
-    final = {f"{part}/{name}": values[name] for name in names} | {f"{part}/loss": before["log_loss"]}
+    final = {f"{part}/{name}": values[name] for name in NAMES} | {f"{part}/loss": before["log_loss"]}
     if evaluation.before is not None:
-        final |= {f"{part}/{name}_uncalibrated": before[name] for name in ("ece", "log_loss", "brier")}
+        changed = {
+            "metric": SCALED,
+            "before": [before[name] for name in SCALED],
+            "after": [values[name] for name in SCALED],
+        }
+        log_table(pd.DataFrame(changed), f"tables/{part}_calibration.csv")
     curves = {name for row in history for name in row} & final.keys()
     mlflow.log_metrics({name: final[name] for name in curves}, step=len(history) + 1)
     mlflow.log_metrics({name: value for name, value in final.items() if name not in {*curves, f"{part}/loss"}}, step=0)
     table = intervals(evaluation, resamples=resamples)
     log_table(table, f"tables/{part}_metrics.csv")
+    if part == "test":
+        mlflow.set_tags(accuracy_tag(table))
     log_table(evaluation.table(), f"tables/{part}_predictions.csv")
     return table
 
@@ -99,7 +112,7 @@ def log_robustness(
 ) -> Finding:
     """Measure a part under corruption (see `measure_robustness`) and log it; returns the finding.
 
-    Metrics `part/robustness` (the mean) and `part/robustness_<corruption>`, `tables/part_robustness.csv`, of the means
+    Metric `part/robustness` (the mean), tables `tables/part_robustness.csv` and, of each corruption's mean,
     `tables/part_robustness_means.csv`, and the figures `part/robustness` and `part/robustness_examples`, of the first
     usual case.
     """
@@ -108,8 +121,7 @@ def log_robustness(
     log_table(found.means, f"tables/{part}_robustness_means.csv")
     means = found.means.set_index("corruption")
     each, overall = means["accuracy"].drop(ALL), means.loc[ALL]
-    scores = {f"robustness_{name}": value for name, value in each.items()} | {"robustness": overall["accuracy"]}
-    mlflow.log_metrics({f"{part}/{name}": float(value) for name, value in scores.items()})
+    mlflow.log_metric(f"{part}/robustness", means["accuracy"].to_dict()[ALL])
     log_figure(robustness_figures.robustness(found), f"{part}/robustness")
     shown = select_cases(evaluation)[:1]
     image, [seed] = dataset.images(dataset.rows(part)[shown])[0], seeds_of(evaluation.take(shown).rows)

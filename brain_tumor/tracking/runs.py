@@ -61,7 +61,10 @@ def started(
 
 def log_epoch(row: Mapping[str, Any], phases: list[str]) -> None:
     """One epoch's metrics at its continuous step; `phase` is the 1-based place of its phase in the schedule."""
-    metrics = {name: value for name, value in row.items() if name in EPOCH_METRICS or name.startswith("val/")}
+    val = {name: row[name] for name in row if name.startswith("val/")}
+    # MLflow's pages of a run and of several list metrics as they first came, and open on the first.
+    val = {name: val[name] for name in sorted(val, key=lambda name: name != "val/macro_f1")}
+    metrics = val | {name: value for name, value in row.items() if name in EPOCH_METRICS}
     mlflow.log_metrics({**metrics, "phase": phases.index(row["phase"]) + 1}, step=row["step"])
 
 

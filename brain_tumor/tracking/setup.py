@@ -10,6 +10,7 @@ from brain_tumor.data.protocol import leak
 from brain_tumor.data.split import Split
 from brain_tumor.models.backbones import image_size
 from brain_tumor.serving.registered_model import RegisteredModel
+from brain_tumor.tracking.headline import LEAK, leak_tag
 from brain_tumor.tracking.runs import git_tags, log_config, log_environment, log_split, log_table
 
 GROUPS = ("data", "model", "augment", "schedule", "hardware")
@@ -25,6 +26,7 @@ def tags(composed: Composition, split: Split) -> dict[str, str]:
     return {
         "job": "train",
         "model": composed.config.model.name,
+        "schedule": composed.choices["schedule"],
         "data": split.source,
         "data_kind": "synthetic" if split.synthetic else "real",
         "data_digest": split.digest,
@@ -32,6 +34,7 @@ def tags(composed: Composition, split: Split) -> dict[str, str]:
         "protocol": composed.config.protocol.name,
         "leaking": str(leak(split) is not None).lower(),  # the test part
         "leaking_val": str(leak(split, "val") is not None).lower(),
+        **leak_tag(split),
         **git_tags(),
     }
 
@@ -41,6 +44,7 @@ def evaluation_tags(registered: RegisteredModel, split: Split, protocol: str, co
 
     `contaminated`: true, false or unknown, whether the model has met the images or their twins as another source's.
     """
+    met = {"true": "the model has met some of these images in training", "unknown": "unknown"}
     return {
         "job": "evaluate",
         "model_uri": registered.uri,
@@ -53,6 +57,7 @@ def evaluation_tags(registered: RegisteredModel, split: Split, protocol: str, co
         "site": ", ".join(sorted(set(split.table["site"]))),
         "contaminated": contaminated,
         "leaking": str(leak(split) is not None).lower(),
+        **({LEAK: met[contaminated]} if contaminated in met else leak_tag(split)),
         **git_tags(),
     }
 

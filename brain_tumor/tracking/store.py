@@ -3,7 +3,7 @@
 import os
 import urllib.error
 import urllib.request
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from brain_tumor.config.train import TrackingConfig
 from brain_tumor.errors import InputError
 from brain_tumor.lazy import lazy
 from brain_tumor.paths import existing_path
+from brain_tumor.tracking.view import TAG, view_tags, with_view
 
 mlflow = lazy("mlflow")
 
@@ -32,14 +33,24 @@ class Store:
 
     @property
     def ui_command(self) -> str:
-        """What to type to look at it."""
+        """What to type, in this folder, to look at it."""
         if self.uri.startswith("http"):
             return f"open {self.uri}"
-        return mlflow_command("ui", "--backend-store-uri", self.uri)
+        here = f"sqlite:///{Path.cwd()}/"
+        return mlflow_command("ui", "--backend-store-uri", self.uri.replace(here, "sqlite:///", 1))
 
     def run_address(self, run_id: str) -> str:
+        return f"{self._experiment_address}/runs/{run_id}"
+
+    @property
+    def runs_address(self) -> str:
+        """All runs of the experiment, with the columns and charts that matter."""
+        return with_view(f"{self._experiment_address}/runs")
+
+    @property
+    def _experiment_address(self) -> str:
         base = self.uri.rstrip("/") if self.uri.startswith("http") else "http://127.0.0.1:5000"
-        return f"{base}/#/experiments/{self.experiment_id}/runs/{run_id}"
+        return f"{base}/#/experiments/{self.experiment_id}"
 
 
 def open_store(config: TrackingConfig) -> Store:
@@ -76,6 +87,11 @@ def open_store(config: TrackingConfig) -> Store:
             f"tracking.experiment={config.experiment} was deleted in {uri}: "
             f"restore it (mlflow experiments restore -x {experiment.experiment_id}) or name another"
         )
+    if TAG not in experiment.tags:  # a user may have made it over
+        with suppress(mlflow.exceptions.MlflowException):  # a server may let one log runs and no more
+            for key, value in view_tags(experiment.experiment_id).items():
+                if key not in experiment.tags:
+                    mlflow.MlflowClient().set_experiment_tag(experiment.experiment_id, key, value)
     return Store(uri, experiment.experiment_id)
 
 

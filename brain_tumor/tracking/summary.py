@@ -89,7 +89,7 @@ def summarize_run(
     for evaluation, table in measured:
         (val if evaluation.rows["part"].iloc[0] == "val" else others).append(scores(evaluation, table, split))
     shown, more = (others, val) if others else (val, [])
-    there = [*facts, ("run", store.run_address(run_id))]
+    there = [*facts, ("run", store.run_address(run_id)), ("all runs", store.runs_address)]
     return Summary(
         (*chain(*shown), verdicts(findings), pairs(there), Code("\n".join([store.ui_command, *commands]))),
         (*chain(*more), figures([*findings, *details]), pairs([("pictures", figures_of(run_id))])),

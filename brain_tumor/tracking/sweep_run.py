@@ -20,6 +20,7 @@ from brain_tumor.layout.blocks import Finding
 from brain_tumor.lazy import lazy
 from brain_tumor.sweep.summary import Summary, chosen_trial, is_scored, summarize, table
 from brain_tumor.tracking import registry
+from brain_tumor.tracking.headline import WHAT
 from brain_tumor.tracking.runs import load_config, own_tags
 from brain_tumor.tracking.store import Store
 
@@ -61,15 +62,16 @@ def open_parent(
 def log_progress(store: Store, run_id: str, study: Study, *, figures: bool | None = None) -> None:
     """Bring the study's run up to date: `study/trials.csv`, metrics at the number of finished trials, the best as tags.
 
-    Metrics: `best/METRIC`, `trials/STATE` and `cost/trials_seconds`. Tags, of one objective: `best.trial`,
-    `best.run_id`, `best.value` and `best.KEY` for each parameter; of several `front.trials` and `front.run_ids`.
+    Metrics: `best/METRIC`, `trials/STATE` and `cost/trials_seconds`, and METRIC of the best trial. Tags: what that
+    trial is (`model`, `schedule` …); of one objective `best.trial`, `best.run_id`, `best.value` and `best.KEY` for each
+    parameter; of several `front.trials` and `front.run_ids`.
     Figures (True: draw them, False: do not) are drawn every ten minutes over all workers if None; whatever goes wrong
     with them is one line on stderr.
     """
     client = mlflow.MlflowClient(store.uri)
     found = summarize(study)
     client.log_text(run_id, table(study).to_csv(index=False, lineterminator="\n"), f"{FOLDER}/trials.csv")
-    tags = _tags(found)
+    tags = _tags(found) | _what(client, study)
     client.log_batch(run_id, metrics=_metrics(found, study), tags=[RunTag(key, value) for key, value in tags.items()])
     for stale in client.get_run(run_id).data.tags:
         if stale.startswith(("best.", "front.")) and stale not in tags:
@@ -170,7 +172,11 @@ def _metrics(found: Summary, study: Study) -> list[Metric]:
     for name, direction, column in zip(found.metrics, found.directions, zip(*scored, strict=True), strict=False):
         values[f"best/{name}"] = max(column) if direction == "maximize" else min(column)
     now = int(time.time() * 1000)
-    return [Metric(name, float(value), now, counts.finished) for name, value in values.items()]
+    logged = [Metric(name, float(value), now, counts.finished) for name, value in values.items()]
+    # Under the objective's own name, too, for the page that lists runs; at one step, since it is no curve of epochs.
+    best = chosen_trial(study)
+    own = zip(found.metrics, [] if best is None else best.values, strict=False)
+    return [*(Metric(name, float(value), now, 0) for name, value in own), *logged]
 
 
 def _tags(found: Summary) -> dict[str, str]:
@@ -184,6 +190,16 @@ def _tags(found: Summary) -> dict[str, str]:
     named = {"trial": best.number, "run_id": runs[0], "value": best.values[0], **best.params}
     # A key as Hydra takes it (group@package) may hold what MLflow does not.
     return {f"best.{re.sub(r'[^-_./: a-zA-Z0-9]', '_', key)}": str(value)[:TAG_LIMIT] for key, value in named.items()}
+
+
+def _what(client: mlflow.MlflowClient, study: Study) -> dict[str, str]:
+    """The model, schedule, protocol and data of the trial that is best so far, which a sweep may search."""
+    best = chosen_trial(study)
+    try:
+        known = {} if best is None else client.get_run(str(best.user_attrs.get("run_id"))).data.tags
+    except MlflowException:  # a user has deleted the run for good
+        known = {}
+    return {name: known[name] for name in WHAT if name in known}
 
 
 def _figures_due(study: Study) -> bool:

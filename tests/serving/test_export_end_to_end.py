@@ -7,7 +7,7 @@ import onnxruntime
 import pandas as pd
 import pytest
 from stores import Trained
-from toy import call, metrics_of, run_id, words
+from toy import call, run_id, scores_of, words
 
 from brain_tumor.data.decode import decode
 
@@ -43,13 +43,13 @@ def test_a_model_is_exported_and_answers_without_keras(trained_copy: Trained) ->
 
 @pytest.mark.parametrize("runtime", ["onnx", "tflite", "auto"])
 def test_evaluate_measures_the_same_in_every_runtime(trained_copy: Trained, runtime: str) -> None:
-    kept = metrics_of(trained_copy.work, trained_copy.run)
+    kept = scores_of(trained_copy.work, trained_copy.run)
     done = command(trained_copy, "evaluate", f"runtime={runtime}", "bootstrap=100")
     assert done.returncode == 0, done.stderr
     assert f"runtime {'keras' if runtime == 'auto' else runtime} (" in words(done.stdout)
-    found = metrics_of(trained_copy.work, run_id(done.stdout))
+    found = scores_of(trained_copy.work, run_id(done.stdout))
     for name in ("accuracy", "log_loss", "ece", "not_brain_mri", "coverage_90"):
-        assert found[f"test/{name}"] == pytest.approx(kept[f"test/{name}"], abs=1e-4)
+        assert found[name] == pytest.approx(kept[name], abs=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -52,10 +52,12 @@ def test_a_validation_part_that_leaks_says_so_wherever_it_is_scored(copied: Data
     assert val.title == "val part, folder, official (LEAKS)"
     assert test.title == "test part, folder, official"
     request: Any = SimpleNamespace(
-        config=SimpleNamespace(model=SimpleNamespace(name="m"), protocol=SimpleNamespace(name="official"))
+        config=SimpleNamespace(model=SimpleNamespace(name="m"), protocol=SimpleNamespace(name="official")),
+        choices={"schedule": "scratch"},
     )
     tags = setup.tags(request, copied.split)
     assert (tags["leaking"], tags["leaking_val"]) == ("false", "true")
+    assert tags["leak"].endswith("val images have a twin in training")
     with runs.started(store, tags=tags, system_metrics=False) as run_id:
         tables = [results.log_evaluation(each, part, resamples=100) for each, part in ((val, "val"), (test, "test"))]
     assert read_predictions(run_id, "val").title == val.title

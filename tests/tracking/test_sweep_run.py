@@ -117,7 +117,7 @@ def test_progress_is_a_table_metrics_and_tags(store: Store, tmp_path: Path) -> N
     assert run.data.metrics == {
         **{"trials/complete": 3, "trials/pruned": 1, "trials/failed": 1, "trials/running": 1, "trials/waiting": 1},
         **{"trials/lost": 2, "trials/surplus": 1, "trials/finished": 5},
-        **{"cost/trials_seconds": 400, "best/val/macro_f1": 0.9},
+        **{"cost/trials_seconds": 400, "best/val/macro_f1": 0.9, "val/macro_f1": 0.9},
     }
     best = {key: value for key, value in run.data.tags.items() if key.startswith("best.")}
     assert best == {
@@ -138,6 +138,7 @@ def test_progress_is_a_table_metrics_and_tags(store: Store, tmp_path: Path) -> N
     assert run.info.status == "RUNNING"
     history = mlflow.MlflowClient(store.uri).get_metric_history(run_id, "best/val/macro_f1")
     assert [(each.step, each.value) for each in history] == [(5, 0.9), (6, 0.95)]
+    assert run.data.metrics["val/macro_f1"] == 0.95
 
 
 def test_progress_of_several_objectives_and_of_none_yet(store: Store) -> None:
