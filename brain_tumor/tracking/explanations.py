@@ -138,6 +138,7 @@ def _log_removal(model: Any, lesions: Lesions, part: str, resamples: int) -> Fin
     log_table(table, f"tables/{part}_removal.csv")
     overall = {row["metric"]: row for row in table[table["class"] == "all"].to_dict("records")}
     kept, control = overall["kept"], overall.get(removal.CONTROL)
+    mlflow.log_metric(f"{part}/removal_kept", kept["value"], step=0)
     judged = next(words for limit, words in LOOKS if kept["value"] <= limit)
     verdict = f"With the lesion painted over, {kept['value']:.1%} of these answers stay: {judged}."
     detail = (

@@ -15,7 +15,7 @@ from brain_tumor.config.validation import typed
 from brain_tumor.evaluation.bootstrap import run_intervals
 from brain_tumor.evaluation.figures import confusion, reliability, roc
 from brain_tumor.evaluation.metrics import Evaluation, pooled
-from brain_tumor.layout.blocks import Block, Code, Paragraph, Summary, pairs
+from brain_tumor.layout.blocks import Block, Code, Finding, Paragraph, Summary, pairs, plainly, verdicts
 from brain_tumor.tracking import runs
 from brain_tumor.tracking.headline import LEAK, accuracy_tag
 from brain_tumor.tracking.predictions import read_predictions
@@ -84,8 +84,20 @@ def conclude(store: Store, parent: str, members: Sequence[str], config: TrainCon
             evaluations = _pooled_by_seed(evaluations, len(config.seeds or (0,)))
         parts[part] = _log_part(evaluations, of_members, part, config)
     *more, shown = parts.values()
+    said = verdicts(_means(of_members))
     where = pairs([("run", store.run_address(parent)), ("all runs", store.runs_address)])
-    return Summary((*shown, where, Code(store.ui_command)), (*chain(*more), pairs([("pictures", figures_of(parent))])))
+    blocks = [*shown, *([said] if said.items else []), where, Code(store.ui_command)]
+    return Summary(tuple(blocks), (*chain(*more), pairs([("pictures", figures_of(parent))])))
+
+
+def _means(of_members: pd.DataFrame) -> list[Finding]:
+    """What the members' maps come to on average, where lesions are known; `of_members` as `_measured` gives it."""
+    sentences = {
+        "map_pointing": "The maps peak in the lesion in {:.1%} of the correctly classified lesions, on average.",
+        "removal_kept": "With the lesion painted over, {:.1%} of these answers stay, on average.",
+    }
+    means = of_members.mean()
+    return [plainly(text.format(means[name])) for name, text in sentences.items() if name in means]
 
 
 def _measured(found: Sequence[Run], part: str) -> pd.DataFrame:
