@@ -111,7 +111,8 @@ def test_lesions_lie_where_their_class_grows() -> None:
     voxels = np.round(points - image.affine[:3, 3]).astype(int)
     inside = brain[tuple(np.moveaxis(np.clip(voxels, 0, np.array(brain.shape) - 1), -1, 0))]
     head = anatomy.draw_head(np.random.default_rng(0))
-    values, depth = anatomy.tissue(head, points)
+    depth = anatomy.template().depth.at(points)
+    values = anatomy.tissue(head, points, depth)
     for seed in range(6):
         rng = np.random.default_rng(seed)
         found = {kind: lesions.apply(draw(rng), points, values, depth)[1] for kind, draw in lesions.DRAW.items()}

@@ -20,10 +20,11 @@ from brain_tumor import CLASSES
 from brain_tumor.config.train import PhantomConfig
 from brain_tumor.data.cache import remove_stale
 from brain_tumor.data.phantom import acquisition, anatomy, lesions
+from brain_tumor.data.phantom.rendering import render
 from brain_tumor.errors import InputError
 from brain_tumor.progress import progress
 
-VERSION = 1  # raise it whenever the pixels of any configuration change
+VERSION = 2  # raise it whenever the pixels of any configuration change
 TUMOURS = tuple(lesions.DRAW)
 MIN_AREA = 60.0  # mm² of a lesion that a slice of it must show
 Slice = tuple[str, NDArray[np.uint8], NDArray[np.bool_] | None]  # plane, picture (S, S), mask (S, S)
@@ -93,7 +94,7 @@ def _write_subject(task: tuple[PhantomConfig, int, Path]) -> list[dict[str, str]
     rows = []
     for index, (plane, picture, mask) in enumerate(draw_subject(config, subject)):
         name = f"{label}/s{subject:04d}_{plane}_{index:02d}.png"
-        Image.fromarray(picture).save(folder / "images" / name)
+        Image.fromarray(picture).save(folder / "images" / name, compress_level=1)  # quick to write
         if mask is not None:
             Image.fromarray(mask.astype(np.uint8) * 255).save(folder / "masks" / name)
         rows.append(
@@ -147,10 +148,8 @@ def _draw_slice(
         person = 2 * lesion.centre - anatomy.to_template(head, lesion.centre[None])[0]
         through = person + normal * np.float32(rng.uniform(-0.5, 0.5) * lesion.radius)
         pose = acquisition.draw_pose(rng, plane, through)
-        points = anatomy.to_template(head, acquisition.points_of(pose, size))
-        values, depth = anatomy.tissue(head, points)
-        with_lesion, mask = lesions.apply(lesion, points, values, depth)
+        healthy, diseased, mask = render(head, lesion, pose, size)
         pixel = (acquisition.FIELD / pose.scale / size) ** 2
         if mask.sum() * pixel >= MIN_AREA:
-            picture = acquisition.acquire(rng, with_lesion if drawn else values)
+            picture = acquisition.acquire(rng, diseased if drawn else healthy)
             return plane, picture, mask if drawn else None
