@@ -1,6 +1,7 @@
 """The phantom: the same bytes every time, lesions where they grow, and no shortcut that solves it."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from brain_tumor.config.train import PhantomConfig
 from brain_tumor.data.cache import hash_files
 from brain_tumor.data.masks import find_masks
 from brain_tumor.data.phantom import ensure_phantom
+from brain_tumor.data.phantom.generate import draw_subject
 from brain_tumor.errors import InputError
 
 SMALL = PhantomConfig(subjects=48, slices_per_subject=3, test_fraction=0.25, size=64, seed=3)
@@ -76,6 +78,17 @@ def test_masks_belong_to_tumours_and_show_enough(folder: Path, table: pd.DataFra
             # 60 mm² of a field of 225 mm, magnified by at most 1.12
             assert mask.sum() >= 60 / (225 / 0.9 / 64) ** 2
             assert mask.sum() < 0.15 * mask.size
+
+
+def test_a_cut_that_shows_little_of_the_head_is_made_in_another_plane(monkeypatch: pytest.MonkeyPatch) -> None:
+    from brain_tumor.data.phantom import lesions
+
+    drawn_there = lesions.DRAW["meningioma"](np.random.default_rng(0))
+    frontal = replace(drawn_there, centre=np.array([8, 66, 0], np.float32), radius=15.0, side=0.0)
+    monkeypatch.setattr(lesions, "DRAW", {**lesions.DRAW, "meningioma": lambda rng: frontal})
+    slices = list(draw_subject(PhantomConfig(slices_per_subject=6, size=64), CLASSES.index("meningioma")))
+    assert {plane for plane, _, _ in slices} == {"axial", "sagittal"}
+    assert all(mask is not None and mask.any() for _, _, mask in slices)
 
 
 def test_the_masks_are_masks(folder: Path, table: pd.DataFrame, caplog: pytest.LogCaptureFixture) -> None:

@@ -71,8 +71,8 @@ def acquire(rng: np.random.Generator, values: Array) -> NDArray[np.uint8]:
     sigma = np.float32(rng.uniform(0.015, 0.06))
     noise = sigma * rng.standard_normal((2, size, size), np.float32)
     noisy = np.hypot(values + noise[0], noise[1])
-    top = rng.uniform(1.25, 1.8)
-    shown = np.clip(noisy / np.float32(top), 0, 1) ** np.float32(rng.uniform(0.75, 1.25))
+    top = rng.uniform(1.35, 1.8)
+    shown = np.clip(noisy / np.float32(top), 0, 1) ** np.float32(rng.uniform(0.85, 1.2))
     picture: NDArray[np.uint8] = np.round(255 * shown).astype(np.uint8)
     return picture
 

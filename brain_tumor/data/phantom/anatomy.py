@@ -118,7 +118,7 @@ LOW, HIGH = np.array([-98, -134, -72], np.float32), np.array([98, 98, 116], np.f
 def draw_head(rng: np.random.Generator) -> Head:
     """Draw a person: a smooth displacement of some millimetres, and the tissues around the brain."""
     grid = (5, 6, 5)
-    warp = tuple(scipy.ndimage.spline_filter(rng.normal(0, 4.5, grid)).astype(np.float32) for _ in range(3))
+    warp = tuple(scipy.ndimage.spline_filter(rng.normal(0, 3.2, grid)).astype(np.float32) for _ in range(3))
     count = int(rng.integers(6, 14))
     places = rng.uniform([-60, -90, -30], [60, 60, 70], (count, 3))
     return Head(
@@ -127,7 +127,7 @@ def draw_head(rng: np.random.Generator) -> Head:
         scalp=float(rng.uniform(4, 8)),
         fat=float(FAT * rng.uniform(0.7, 1.25)),
         grey=float(rng.uniform(0.8, 1.25)),
-        sinus=float(rng.uniform(0.9, 1.45)),
+        sinus=float(rng.uniform(0.85, 1.1)),
         vessels=np.column_stack([places, rng.uniform(0.9, 2.0, count)]).astype(np.float32),
     )
 

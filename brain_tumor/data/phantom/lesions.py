@@ -38,7 +38,7 @@ def _shape(rng: np.random.Generator, spread: float) -> tuple[Points, Array]:
 def draw_glioma(rng: np.random.Generator) -> Lesion:
     """Inside the white matter of a hemisphere."""
     atlas = template()
-    radius = float(rng.uniform(10, 20))
+    radius = float(rng.uniform(13, 22))
     while True:
         centre = rng.uniform([-55, -85, -15], [55, 55, 55]).astype(np.float32)
         deep = float(atlas.depth.at(centre)) > 0.75 * radius + 3
@@ -53,7 +53,7 @@ def draw_glioma(rng: np.random.Generator) -> Lesion:
 def draw_meningioma(rng: np.random.Generator) -> Lesion:
     """On the dura: three in four at the brain's surface, the others at the falx."""
     atlas = template()
-    radius = float(rng.uniform(10, 20))
+    radius = float(rng.uniform(14, 23))
     stretch, bumps = _shape(rng, 0.1)
     side = float(rng.choice([-1, 1])) if rng.random() < 0.25 else 0.0
     while True:
@@ -77,7 +77,7 @@ def draw_meningioma(rng: np.random.Generator) -> Lesion:
 
 def draw_pituitary(rng: np.random.Generator) -> Lesion:
     """In the sella, midline, below the optic chiasm; larger ones reach up."""
-    radius = float(rng.uniform(7.5, 13))
+    radius = float(rng.uniform(8.5, 14))
     centre = np.array([rng.normal(0, 1.2), rng.normal(4, 1.5), -33 + 0.5 * radius + rng.normal(0, 1)], np.float32)
     stretch, bumps = _shape(rng, 0.12)
     cyst = float(rng.uniform(0.3, 0.5)) if rng.random() < 0.3 else 0.0
