@@ -42,10 +42,10 @@ class OnCorrupt(StrEnum):
 class PhantomConfig:
     """What determines the synthetic set's pixels; any change makes another set."""
 
-    subjects: PositiveInt = 400  # synthetic people, each of one class, each a group
-    slices_per_subject: PositiveInt = 5
+    subjects: PositiveInt = 640  # synthetic people, each of one class, each a group
+    slices_per_subject: PositiveInt = 2
     test_fraction: Fraction = 0.25  # of subjects
-    size: Annotated[int, Field(ge=32, le=1024)] = 160  # rendered pixels a side
+    size: Annotated[int, Field(ge=32, le=1024)] = 128  # rendered pixels a side
     seed: SplitSeed = 0
 
 

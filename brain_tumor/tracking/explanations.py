@@ -101,14 +101,16 @@ def _validated(
                 *kinds[0],
             )
         return Explainer(model, *kinds[0], config.views), None, None
-    found = survey(lesions, mapper(model, kinds, config.views), title="scoring maps of val")
+    explainers = [Explainer(model, *kind, config.views) for kind in kinds]
+    make = explainers[0].make if len(kinds) == 1 else mapper(model, kinds, config.views)
+    found = survey(lesions, make, title="scoring maps of val")
     table = compare_kinds(kinds, found)
     best = int(table.index[0])
     if len(kinds) > 1:
         log_table(table, "tables/val_map_kinds.csv")
         log_figure(figures.kinds(table, evaluations["val"].title), "val/map_kinds")
         tag(explain_method=kinds[best][0], explain_layer=kinds[best][1])
-    return Explainer(model, *kinds[best], config.views), fit_reference(lesions, found[best]), found[best]
+    return explainers[best], fit_reference(lesions, found[best]), found[best]
 
 
 def _log_scores(
@@ -121,8 +123,7 @@ def _log_scores(
     resamples: int,
 ) -> Finding:
     if found is None:
-        make = mapper(explainer.model, [(explainer.method, explainer.layer)], explainer.views)
-        found = survey(lesions, make, title=f"scoring maps of {part}")[0]
+        found = survey(lesions, explainer.make, title=f"scoring maps of {part}")[0]
     scores = score_lesions(lesions, found, reference)
     table = tabulate(lesions, scores, resamples=resamples)
     log_table(table, f"tables/{part}_maps.csv")

@@ -1,6 +1,7 @@
 """The phantom: the same bytes every time, lesions where they grow, and no shortcut that solves it."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from brain_tumor.config.train import PhantomConfig
 from brain_tumor.data.cache import hash_files
 from brain_tumor.data.masks import find_masks
 from brain_tumor.data.phantom import ensure_phantom
+from brain_tumor.data.phantom.generate import draw_subject
 from brain_tumor.errors import InputError
 
 SMALL = PhantomConfig(subjects=48, slices_per_subject=3, test_fraction=0.25, size=64, seed=3)
@@ -78,6 +80,17 @@ def test_masks_belong_to_tumours_and_show_enough(folder: Path, table: pd.DataFra
             assert mask.sum() < 0.15 * mask.size
 
 
+def test_a_cut_that_shows_little_of_the_head_is_made_in_another_plane(monkeypatch: pytest.MonkeyPatch) -> None:
+    from brain_tumor.data.phantom import lesions
+
+    drawn_there = lesions.DRAW["meningioma"](np.random.default_rng(0))
+    frontal = replace(drawn_there, centre=np.array([8, 66, 0], np.float32), radius=15.0, side=0.0)
+    monkeypatch.setattr(lesions, "DRAW", {**lesions.DRAW, "meningioma": lambda rng: frontal})
+    slices = list(draw_subject(PhantomConfig(slices_per_subject=6, size=64), CLASSES.index("meningioma")))
+    assert {plane for plane, _, _ in slices} == {"axial", "sagittal"}
+    assert all(mask is not None and mask.any() for _, _, mask in slices)
+
+
 def test_the_masks_are_masks(folder: Path, table: pd.DataFrame, caplog: pytest.LogCaptureFixture) -> None:
     shas, _ = hash_files([folder / path for path in table["path"]], 2)
     paths = table["path"].str.removeprefix("images/").tolist()
@@ -111,7 +124,8 @@ def test_lesions_lie_where_their_class_grows() -> None:
     voxels = np.round(points - image.affine[:3, 3]).astype(int)
     inside = brain[tuple(np.moveaxis(np.clip(voxels, 0, np.array(brain.shape) - 1), -1, 0))]
     head = anatomy.draw_head(np.random.default_rng(0))
-    values, depth = anatomy.tissue(head, points)
+    depth = anatomy.template().depth.at(points)
+    values = anatomy.tissue(head, points, depth)
     for seed in range(6):
         rng = np.random.default_rng(seed)
         found = {kind: lesions.apply(draw(rng), points, values, depth)[1] for kind, draw in lesions.DRAW.items()}

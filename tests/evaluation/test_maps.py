@@ -6,6 +6,8 @@ import pytest
 
 from brain_tumor.config.train import ExplainConfig
 from brain_tumor.errors import InputError
+from brain_tumor.evaluation.explanation import maps as maps_module
+from brain_tumor.evaluation.explanation.gradcam import layer_maps
 from brain_tumor.evaluation.explanation.kinds import candidates, check, fallback
 from brain_tumor.evaluation.explanation.maps import (
     REACH,
@@ -104,6 +106,15 @@ def test_batch_size_changes_nothing(model, images, batch_size):
     explainer = Explainer(model, "gradcam", "coarse", views=2)
     whole = explain(explainer, images, CLASSES)
     assert explain(explainer, images, CLASSES, batch_size=batch_size) == pytest.approx(whole, abs=1e-6)
+
+
+def test_an_explainer_traces_its_graph_once(model, images, monkeypatch):
+    traced = []
+    monkeypatch.setattr(maps_module, "layer_maps", lambda *args: traced.append(args) or layer_maps(*args))
+    explainer = Explainer(model, "gradcam", "coarse", views=1)
+    for _ in range(3):
+        explain(explainer, images, CLASSES)
+    assert len(traced) == 1
 
 
 def test_no_images_no_maps(model):

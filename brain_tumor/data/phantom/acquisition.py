@@ -1,6 +1,7 @@
 """How a slice is taken: plane and pose, coil sensitivity, noise, window."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,9 +48,13 @@ def draw_pose(rng: np.random.Generator, plane: str, through: Points) -> Pose:
     return Pose(origin.astype(np.float32), right.astype(np.float32), down.astype(np.float32), scale)
 
 
-def points_of(pose: Pose, size: int) -> Points:
-    """(size, size, 3): where in the head, in mm, each pixel's centre lies."""
-    along = ((np.arange(size) + 0.5) / size - 0.5).astype(np.float32) * np.float32(FIELD / pose.scale)
+def points_of(pose: Pose, size: int, count: int | None = None) -> Points:
+    """(size, size, 3): where in the head, in mm, each pixel's centre lies.
+
+    With `count` only so many of them (count, count, 3), evenly from the first pixel's centre to the last one's.
+    """
+    edge = 0.5 - 0.5 / size
+    along = np.linspace(-edge, edge, count or size, dtype=np.float32) * np.float32(FIELD / pose.scale)
     points: Points = pose.origin + along[None, :, None] * pose.right + along[:, None, None] * pose.down
     return points.astype(np.float32)
 
@@ -60,11 +65,20 @@ def acquire(rng: np.random.Generator, values: Array) -> NDArray[np.uint8]:
     Smooth coil sensitivity, a little blur, Rician noise (Gudbjartsson & Patz 1995), window and gamma.
     """
     size = len(values)
-    field = scipy.ndimage.zoom(rng.normal(0, 0.13, (4, 4)), size / 4, order=3)[:size, :size]
+    spread = _spread(size)
+    field = spread @ rng.normal(0, 0.13, (4, 4)).astype(np.float32) @ spread.T
     values = scipy.ndimage.gaussian_filter(values, rng.uniform(0.35, 0.9) * size / 160) * np.exp(field)
-    sigma = rng.uniform(0.015, 0.06)
-    noisy = np.hypot(values + rng.normal(0, sigma, values.shape), rng.normal(0, sigma, values.shape))
-    top = rng.uniform(1.25, 1.8)
-    shown = np.clip(noisy / top, 0, 1) ** rng.uniform(0.75, 1.25)
+    sigma = np.float32(rng.uniform(0.015, 0.06))
+    noise = sigma * rng.standard_normal((2, size, size), np.float32)
+    noisy = np.hypot(values + noise[0], noise[1])
+    top = rng.uniform(1.35, 1.8)
+    shown = np.clip(noisy / np.float32(top), 0, 1) ** np.float32(rng.uniform(0.85, 1.2))
     picture: NDArray[np.uint8] = np.round(255 * shown).astype(np.uint8)
     return picture
+
+
+@lru_cache(maxsize=4)
+def _spread(size: int) -> Array:
+    """(size, 4): what the cubic spline through each of four values, the others 0, is at a side's pixels."""
+    spline: Array = scipy.ndimage.zoom(np.eye(4), (size / 4, 1), order=3)[:size].astype(np.float32)
+    return spline

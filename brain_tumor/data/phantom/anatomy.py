@@ -22,29 +22,54 @@ CSF, BONE, MARROW, FAT, MUSCLE = 0.22, 0.06, 0.30, 0.95, 0.42
 
 
 @dataclass(frozen=True, eq=False)
-class Template:
-    """Volumes on one grid; `origin` and `step` (mm) turn a point into a voxel."""
+class Volume:
+    """Values on a grid; `origin` and `step` (mm) turn a point into a voxel."""
 
-    t1: Array  # (X, Y, Z), white matter 1, 0 outside the brain
-    white: Array  # probability of white matter, 0..1
-    depth: Array  # mm inside the brain's smooth hull; negative outside
-    origin: NDArray[np.float32]
+    values: Array  # (X, Y, Z)
+    origin: NDArray[np.float32]  # (3,)
     step: float
 
-    def sample(self, volume: Array, points: Points) -> Array:
-        """Linear interpolation of a volume at points (..., 3); the nearest edge outside."""
-        voxels = (points - self.origin) / self.step
-        flat = voxels.reshape(-1, 3).T
-        values: Array = scipy.ndimage.map_coordinates(volume, flat, order=1, mode="nearest", output=np.float32)
-        return values.reshape(points.shape[:-1])
+    def at(self, points: Points) -> Array:
+        """Linear interpolation at points (..., 3); the nearest edge outside."""
+        top = np.array(self.values.shape, np.float32) - 1
+        voxels = np.clip((points - self.origin) / np.float32(self.step), 0, top)
+        corner = np.minimum(np.floor(voxels), top - 1)
+        x, y, z = np.moveaxis(voxels - corner, -1, 0)
+        # How far apart neighbours along each axis lie in memory, whatever the order in which NIfTI files hold them.
+        right, ahead, up = (stride // self.values.itemsize for stride in self.values.strides)
+        flat = self.values.ravel(order="K")
+        first = corner.astype(np.intp) @ np.array([right, ahead, up])
+
+        def on_edge(place: NDArray[np.intp]) -> Array:
+            low = flat[place]
+            return np.asarray(low + z * (flat[place + up] - low))
+
+        def on_face(place: NDArray[np.intp]) -> Array:
+            low = on_edge(place)
+            return np.asarray(low + y * (on_edge(place + ahead) - low))
+
+        low = on_face(first)
+        return np.asarray(low + x * (on_face(first + right) - low))
+
+
+@dataclass(frozen=True, eq=False)
+class Template:
+    """What is known of every point of the head."""
+
+    t1: Volume  # white matter 1, 0 outside the brain
+    white: Volume  # probability of white matter, 0..1
+    depth: Volume  # mm inside the brain's smooth hull; negative outside, and from 20 mm on no longer exact
 
     def normal(self, point: Points) -> Points:
         """Unit vector (3,) out of the head at a point near the hull."""
         steps = np.eye(3, dtype=np.float32) * 3
-        ahead, behind = self.sample(self.depth, point + steps), self.sample(self.depth, point - steps)
-        outward = behind - ahead
+        outward = self.depth.at(point - steps) - self.depth.at(point + steps)
         unit: Points = (outward / max(float(np.linalg.norm(outward)), 1e-6)).astype(np.float32)
         return unit
+
+
+COARSE = 3  # voxels of the template, and mm: the hull is smooth, so a third of the resolution does
+BRIDGED = 24.0  # mm, the radius of the ball that the hull is closed by
 
 
 @lru_cache(maxsize=1)
@@ -54,17 +79,24 @@ def template() -> Template:
     t1 = np.asarray(image.dataobj, dtype=np.float32)
     white = np.asarray(nilearn.datasets.load_mni152_wm_template(resolution=1).dataobj, dtype=np.float32)
     brain = np.asarray(nilearn.datasets.load_mni152_brain_mask(resolution=1).dataobj) > 0
-    t1 = np.where(brain, t1 / np.median(t1[white > 0.9]), 0).astype(np.float32)
-    # The hull bridges sulci, fissures and the base of the brain: a closing by a ball of 24 mm, by way of distances.
-    # It is smooth, so half the resolution does, in an eighth of the time.
-    coarse = np.pad(brain[::2, ::2, ::2], 16)
-    grown = scipy.ndimage.distance_transform_edt(~coarse) < 12
-    hull = scipy.ndimage.gaussian_filter((scipy.ndimage.distance_transform_edt(grown) > 12).astype(np.float32), 2) > 0.5
-    depth = 2 * (scipy.ndimage.distance_transform_edt(hull) - scipy.ndimage.distance_transform_edt(~hull))
-    depth = scipy.ndimage.gaussian_filter(depth.astype(np.float32), 1)[16:-16, 16:-16, 16:-16]
-    fine = scipy.ndimage.zoom(depth, np.array(t1.shape) / np.array(depth.shape), order=1)
+    t1 *= brain / np.median(t1[::2, ::2, ::2][white[::2, ::2, ::2] > 0.9])
     affine = np.asarray(image.affine, dtype=np.float32)
-    return Template(t1, white, fine.astype(np.float32), affine[:3, 3], float(affine[0, 0]))
+    origin, step = affine[:3, 3], float(affine[0, 0])
+    depth = Volume(_depth(brain[::COARSE, ::COARSE, ::COARSE], COARSE * step), origin, COARSE * step)
+    return Template(Volume(t1, origin, step), Volume(white, origin, step), depth)
+
+
+def _depth(brain: NDArray[np.bool_], step: float) -> Array:
+    """Depth (X, Y, Z), mm, in the hull of a brain on a grid of `step` mm.
+
+    The hull bridges sulci, fissures and the base of the brain: it is the brain closed by a ball. What is grown by the
+    ball has its edge a radius outside the hull, so that the distance to it, less the radius, is the depth.
+    """
+    margin = int(BRIDGED / step) + 2
+    grown = scipy.ndimage.distance_transform_edt(~np.pad(brain, margin)) < BRIDGED / step
+    depth = scipy.ndimage.distance_transform_edt(grown).astype(np.float32) - np.float32(BRIDGED / step)
+    inner = slice(margin, -margin)
+    return np.asarray(scipy.ndimage.gaussian_filter(depth, 1)[inner, inner, inner] * np.float32(step))
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +118,7 @@ LOW, HIGH = np.array([-98, -134, -72], np.float32), np.array([98, 98, 116], np.f
 def draw_head(rng: np.random.Generator) -> Head:
     """Draw a person: a smooth displacement of some millimetres, and the tissues around the brain."""
     grid = (5, 6, 5)
-    warp = tuple(scipy.ndimage.spline_filter(rng.normal(0, 4.5, grid)).astype(np.float32) for _ in range(3))
+    warp = tuple(scipy.ndimage.spline_filter(rng.normal(0, 3.2, grid)).astype(np.float32) for _ in range(3))
     count = int(rng.integers(6, 14))
     places = rng.uniform([-60, -90, -30], [60, 60, 70], (count, 3))
     return Head(
@@ -95,7 +127,7 @@ def draw_head(rng: np.random.Generator) -> Head:
         scalp=float(rng.uniform(4, 8)),
         fat=float(FAT * rng.uniform(0.7, 1.25)),
         grey=float(rng.uniform(0.8, 1.25)),
-        sinus=float(rng.uniform(0.9, 1.45)),
+        sinus=float(rng.uniform(0.85, 1.1)),
         vessels=np.column_stack([places, rng.uniform(0.9, 2.0, count)]).astype(np.float32),
     )
 
@@ -112,11 +144,14 @@ def to_template(head: Head, points: Points) -> Points:
     return displaced
 
 
-def tissue(head: Head, points: Points) -> tuple[Array, Array]:
-    """Intensity (white matter 1) and depth inside the hull (mm) at template points (..., 3)."""
-    atlas = template()
-    depth = atlas.sample(atlas.depth, points)
-    brain = atlas.sample(atlas.t1, points)
+def in_head(head: Head, points: Points, depth: Array) -> NDArray[np.bool_]:
+    """Which template points (..., 3) of known depth (...) are not air."""
+    return (depth > -(2 + head.skull + head.scalp)) | (_below(points) & (_from_neck(points) < NECK + head.scalp))
+
+
+def tissue(head: Head, points: Points, depth: Array) -> Array:
+    """Intensity (white matter 1) at template points (..., 3) of known depth (...)."""
+    brain = template().t1.at(points)
     outside = -depth
     bone_end = 2 + head.skull
     shells = [
@@ -126,16 +161,29 @@ def tissue(head: Head, points: Points) -> tuple[Array, Array]:
         (outside > 2, BONE),
     ]
     around = np.select([where for where, _ in shells], [value for _, value in shells], CSF).astype(np.float32)
-    x, y, z = points[..., 0], points[..., 1], points[..., 2]
     # The template ends below the brain: a neck of muscle and fat takes the place of skull and scalp there.
-    neck = np.hypot(x, y + 38)
-    below = np.select([neck < 46, neck < 46 + head.scalp], [MUSCLE, head.fat], 0.0)
-    around = np.where((z < -52) & (outside > 2), below, around)
-    values = np.where(brain > 0.15, np.maximum(brain, 0.05) ** head.grey, around)
+    neck = _from_neck(points)
+    fleshy = np.select([neck < NECK, neck < NECK + head.scalp], [MUSCLE, head.fat], 0.0)
+    around = np.where(_below(points) & (outside > 2), fleshy, around)
+    values = np.where(brain > 0.15, np.maximum(brain, 0.05) ** head.grey, around).astype(np.float32)
     # Superior sagittal sinus: along the midline, between the hull and the bone.
-    in_sinus = (np.abs(x) < 4.5) & (outside > -2.5) & (outside < 2.5) & (z > 5)
-    values = np.where(in_sinus, head.sinus, values)
+    x, z = points[..., 0], points[..., 2]
+    values[(np.abs(x) < 4.5) & (np.abs(outside) < 2.5) & (z > 5)] = head.sinus
     for *centre, radius in head.vessels:
-        near = np.linalg.norm(points - np.array(centre, np.float32), axis=-1) < radius
-        values = np.where(near & (depth > 0), head.sinus, values)
-    return values.astype(np.float32), depth
+        # Few points are near in x, and only of those it is asked whether they are near at all.
+        close = np.nonzero(np.abs(x - centre[0]) < radius)
+        near = np.linalg.norm(points[close] - np.array(centre, np.float32), axis=-1) < radius
+        values[close] = np.where(near & (depth[close] > 0), head.sinus, values[close])
+    return values
+
+
+NECK = 46.0  # mm, its radius
+
+
+def _below(points: Points) -> NDArray[np.bool_]:
+    return np.asarray(points[..., 2] < -52)
+
+
+def _from_neck(points: Points) -> Array:
+    """mm from the neck's axis."""
+    return np.asarray(np.hypot(points[..., 0], points[..., 1] + 38))

@@ -5,9 +5,10 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from itertools import cycle
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -20,12 +21,14 @@ from brain_tumor import CLASSES
 from brain_tumor.config.train import PhantomConfig
 from brain_tumor.data.cache import remove_stale
 from brain_tumor.data.phantom import acquisition, anatomy, lesions
+from brain_tumor.data.phantom.rendering import render
 from brain_tumor.errors import InputError
 from brain_tumor.progress import progress
 
-VERSION = 1  # raise it whenever the pixels of any configuration change
+VERSION = 3  # raise it whenever the pixels of any configuration change
 TUMOURS = tuple(lesions.DRAW)
-MIN_AREA = 60.0  # mm² of a lesion that a slice of it must show
+MIN_AREA = 100.0  # mm² of a lesion that a slice of it must show
+MIN_HEAD = 0.25  # share of the picture that the head must fill: a cut near its pole shows little of it
 Slice = tuple[str, NDArray[np.uint8], NDArray[np.bool_] | None]  # plane, picture (S, S), mask (S, S)
 
 
@@ -93,7 +96,7 @@ def _write_subject(task: tuple[PhantomConfig, int, Path]) -> list[dict[str, str]
     rows = []
     for index, (plane, picture, mask) in enumerate(draw_subject(config, subject)):
         name = f"{label}/s{subject:04d}_{plane}_{index:02d}.png"
-        Image.fromarray(picture).save(folder / "images" / name)
+        Image.fromarray(picture).save(folder / "images" / name, compress_level=1)  # quick to write
         if mask is not None:
             Image.fromarray(mask.astype(np.uint8) * 255).save(folder / "masks" / name)
         rows.append(
@@ -134,23 +137,29 @@ def draw_subject(config: PhantomConfig, subject: int) -> Iterator[Slice]:
     planes = list(acquisition.PLANES)
     first = int(rng.integers(len(planes)))
     for index in range(config.slices_per_subject):
-        plane = planes[(first + index) % len(planes)]
-        yield _draw_slice(rng, config.size, head, lesion, plane, drawn=label in TUMOURS)
+        turn = planes[(first + index) % len(planes) :] + planes[: (first + index) % len(planes)]
+        yield _draw_slice(rng, config.size, head, lesion, turn, drawn=label in TUMOURS)
 
 
 def _draw_slice(
-    rng: np.random.Generator, size: int, head: anatomy.Head, lesion: lesions.Lesion, plane: str, *, drawn: bool
+    rng: np.random.Generator,
+    size: int,
+    head: anatomy.Head,
+    lesion: lesions.Lesion,
+    planes: Sequence[str],
+    *,
+    drawn: bool,
 ) -> Slice:
-    normal = np.array(acquisition.PLANES[plane][2], np.float32)
-    while True:
-        # The head's displacement is smooth, so one step back leads from the template to this person.
-        person = 2 * lesion.centre - anatomy.to_template(head, lesion.centre[None])[0]
-        through = person + normal * np.float32(rng.uniform(-0.5, 0.5) * lesion.radius)
+    """A slice in the first of `planes`, or where it shows too little in the next, and so on."""
+    # The head's displacement is smooth, so one step back leads from the template to this person.
+    person = 2 * lesion.centre - anatomy.to_template(head, lesion.centre[None])[0]
+    for plane in cycle(planes):
+        normal = np.array(acquisition.PLANES[plane][2], np.float32)
+        through = person + normal * np.float32(rng.uniform(-0.4, 0.4) * lesion.radius)
         pose = acquisition.draw_pose(rng, plane, through)
-        points = anatomy.to_template(head, acquisition.points_of(pose, size))
-        values, depth = anatomy.tissue(head, points)
-        with_lesion, mask = lesions.apply(lesion, points, values, depth)
+        healthy, diseased, mask = render(head, lesion, pose, size)
         pixel = (acquisition.FIELD / pose.scale / size) ** 2
-        if mask.sum() * pixel >= MIN_AREA:
-            picture = acquisition.acquire(rng, with_lesion if drawn else values)
+        if mask.sum() * pixel >= MIN_AREA and (healthy > 0).mean() >= MIN_HEAD:
+            picture = acquisition.acquire(rng, diseased if drawn else healthy)
             return plane, picture, mask if drawn else None
+    raise AssertionError  # `cycle` does not end

@@ -1,6 +1,6 @@
 """The maps of the lesions that a model has classified correctly, scored; and what validation settles first."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from brain_tumor.evaluation.explanation.localisation import (
     settled,
     summarise,
 )
+from brain_tumor.evaluation.explanation.maps import Mapper
 from brain_tumor.evaluation.metrics import Evaluation
 from brain_tumor.progress import progress
 
@@ -31,8 +32,6 @@ VERDICTS = {
     "undecided": "undecided: too few lesions, or groups of them, to tell whether maps of random weights point worse",
 }
 BATCH = 16
-
-Mapper = Callable[[NDArray[np.uint8], NDArray[np.int64]], list[Maps]]
 
 
 @dataclass(frozen=True, eq=False)

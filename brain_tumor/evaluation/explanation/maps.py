@@ -8,6 +8,7 @@ bear). A layer further up knows what, one further down where: their product keep
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ scipy = lazy("scipy")
 
 Maps = NDArray[np.float32]
 Pixels = NDArray[Any]
+Mapper = Callable[[NDArray[np.uint8], NDArray[np.int64]], list[Maps]]  # of images (N, H, W, 3) and classes (N,)
 
 REACH = 8  # pixels that a view is moved by at most: half a cell of a layer at a 16th of the image's side
 PRODUCT = "*"  # between the names of layers whose maps are multiplied
@@ -69,6 +71,11 @@ class Explainer:
         layers = " x ".join(self.layer.split(PRODUCT))
         return f"{self.method} at {layers}" + (f", {self.views} views" if self.views > 1 else "")
 
+    @cached_property
+    def make(self) -> "Mapper":
+        """The `mapper` of this kind alone, made once: tracing its graph takes as long as hundreds of maps."""
+        return mapper(self.model, [(self.method, self.layer)], self.views)
+
 
 def explain(
     explainer: Explainer,
@@ -93,19 +100,16 @@ def explain(
     Raises:
         InputError: the layer or the method is unknown, or the layer's output is no map that feeds the logits.
     """
-    make = mapper(explainer.model, [(explainer.method, explainer.layer)], explainer.views)
     maps = np.empty(images.shape[:3], dtype=np.float32)
     with progress(len(images), title or "", disable=title is None) as bar:
         for start in range(0, len(images), batch_size):
             part = slice(start, start + batch_size)
-            maps[part] = make(np.asarray(images[part]), classes[part])[0]
+            maps[part] = explainer.make(np.asarray(images[part]), classes[part])[0]
             bar.update(len(maps[part]))
     return maps
 
 
-def mapper(
-    model: Any, kinds: Sequence[Kind], count: int
-) -> Callable[[NDArray[np.uint8], NDArray[np.int64]], list[Maps]]:
+def mapper(model: Any, kinds: Sequence[Kind], count: int) -> Mapper:
     """Function of one batch of images and classes that gives the map of each kind, as `explain` does for one.
 
     Layers that several kinds share, and all methods at them, come from the same pass through the model. Weights that

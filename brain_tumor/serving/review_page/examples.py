@@ -13,6 +13,7 @@ from brain_tumor.config.train import PhantomConfig
 from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.phantom import acquisition, anatomy, lesions
 from brain_tumor.data.phantom.generate import draw_subject
+from brain_tumor.data.phantom.rendering import render
 from brain_tumor.data.scans.opening import open_scan
 from brain_tumor.lazy import lazy
 
@@ -56,9 +57,7 @@ def draw_volume() -> bytes:
     for index in range(VOLUME_SLICES):
         height = (index - VOLUME_SLICES // 2) * VOLUME_STEP
         origin = pose.origin + np.array([0, 0, height], np.float32)
-        points = anatomy.to_template(head, acquisition.points_of(dataclasses.replace(pose, origin=origin), VOLUME_SIDE))
-        values, depth = anatomy.tissue(head, points)
-        drawn, _ = lesions.apply(lesion, points, values, depth)
+        _, drawn, _ = render(head, lesion, dataclasses.replace(pose, origin=origin), VOLUME_SIDE)
         slices.append(acquisition.acquire(np.random.default_rng(SEED), drawn))  # one coil, one window
     # From rows and columns of pictures to right, anterior, superior.
     volume = np.stack(slices, axis=-1)[::-1].transpose(1, 0, 2)
