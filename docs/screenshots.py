@@ -27,7 +27,6 @@ from brain_tumor.tracking.store import Store
 CHROMIUM = "/usr/bin/chromium"
 SIZE = {"width": 1280, "height": 800}
 GREETED = "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1"  # the first visit ever opens a chat over the page
-GREETED = "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1"  # the first visit ever opens a chat over the page
 FOLDED = ".ag-pinned-left-cols-container button, .ag-center-cols-container button"  # before a parent's name
 SETTLE = 4000  # milliseconds that charts have to be drawn
 

@@ -190,13 +190,14 @@ def started(job: Opened, parent: str | None = None) -> Iterator[tuple[str, Path]
 
 @contextmanager
 def resumable(run_id: str, folder: Path, overrides: list[str]) -> Iterator[None]:
-    """Say how to go on, whatever stops the run."""
+    """Say how to go on, in its description and, whatever stops the run, on stderr."""
+    kept = [text for text in overrides if text.startswith(("tracking.uri=", "tracking.checkpoints="))]
+    again = command("train", f"resume={run_id}", *kept)
+    summary.describe_unfinished(run_id, again)
     try:
         yield
     except BaseException:
         if folder.is_dir():
-            kept = [text for text in overrides if text.startswith(("tracking.uri=", "tracking.checkpoints="))]
-            again = command("train", f"resume={run_id}", *kept)
             print(f"stopped; to go on from the last finished epoch: {again}", file=sys.stderr)
         raise
 

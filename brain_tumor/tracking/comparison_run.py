@@ -115,14 +115,13 @@ def tags(a: Run, b: Run, part: str) -> dict[str, str]:
     }
 
 
-def links(a: Run, b: Run) -> str:
+def links(a: Run, b: Run) -> list[str]:
     """Markdown that leads from the comparison's run to both."""
-    named = (
+    return [
         f"{letter}: [{markdown.escape(str(run.info.run_name))}]"
         f"(#/experiments/{run.info.experiment_id}/runs/{run.info.run_id})"
         for letter, run in (("A", a), ("B", b))
-    )
-    return "\n\n".join(named)
+    ]
 
 
 def log(found: Comparison, names: tuple[str, str], images: Mapping[str, NDArray[np.uint8]] | None) -> None:

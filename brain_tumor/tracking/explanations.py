@@ -183,7 +183,7 @@ def _log_sanity(
 
 def _pointing(overall: Mapping[tuple[str, str], Mapping[Any, Any]], images: int, kind: str) -> Finding:
     """The scores of all classes, by (map, metric), beside those of the baselines."""
-    named = {CENTRE: "the image's centre", CLASS_MEAN: "the class's mean map"}
+    named = {CENTRE: "image centre", CLASS_MEAN: "the class's mean map"}
     kinds = [kind for kind in named if (kind, "pointing") in overall]
     peak = overall[MODEL, "pointing"]
     said = f"The maps peak in the lesion in {peak['value']:.1%}"

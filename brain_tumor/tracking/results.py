@@ -10,6 +10,7 @@ from typing import Any
 import mlflow
 import pandas as pd
 from matplotlib.figure import Figure
+from PIL import Image
 
 from brain_tumor.config.train import TrainConfig
 from brain_tumor.data.dataset import Dataset
@@ -26,7 +27,7 @@ from brain_tumor.layout.blocks import Finding, plainly
 from brain_tumor.progress import time_left
 from brain_tumor.tracking.headline import accuracy_tag
 from brain_tumor.tracking.runs import log_epoch, log_table
-from brain_tumor.tracking.summary import NAMES
+from brain_tumor.tracking.summary import DESCRIBED, DESCRIBED_WIDTH, NAMES, SMALL
 
 SCALED = ("ece", "log_loss", "brier")  # what scaling may change
 
@@ -142,3 +143,8 @@ def log_figure(figure: Figure, name: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         save(figure, path)
         mlflow.log_artifacts(folder, "figures")
+        if name in DESCRIBED:  # MLflow shows a description's pictures as large as they are
+            with Image.open(path) as picture:
+                picture.thumbnail((DESCRIBED_WIDTH, 4 * DESCRIBED_WIDTH))
+                picture.save(path)
+            mlflow.log_artifact(str(path), SMALL)

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from itertools import chain
-from urllib.parse import urlparse
+from pathlib import Path
+from urllib.parse import quote, urlparse
 from urllib.request import url2pathname
 
 import mlflow
@@ -30,6 +31,9 @@ from brain_tumor.layout.blocks import (
 )
 from brain_tumor.tracking.store import Store
 
+DESCRIBED = ("test/confusion", "test/maps", "differences")  # figures that a run's description shows
+DESCRIBED_WIDTH = 540  # pixels: a wider one would push the page's other half away
+SMALL = "summary"  # the folder of artifacts where they are, this small
 NOTE = "mlflow.note.content"  # the tag that MLflow shows as a run's description
 NAMES = {  # of the metrics that are printed, as a reader knows them
     "accuracy": "accuracy",
@@ -96,17 +100,30 @@ def summarize_run(
     )
 
 
-def publish(run_id: str, summary: Summary, *, lead: str = "", printed: bool = True) -> None:
+def publish(run_id: str, summary: Summary, *, lead: Sequence[str] = (), printed: bool = True) -> None:
     """Make a summary the run's description in MLflow, keep it whole as the artifact `summary.md`, and print it.
 
-    `lead`: Markdown that opens the description. Of a run that is one of several, which are summed up together, nothing
-    is `printed`.
+    `lead`: paragraphs of Markdown that open the description. Of a run that is one of several nothing is `printed`:
+    these are summed up together.
     """
     client = mlflow.MlflowClient()
     client.log_text(run_id, markdown.render_blocks([*summary.blocks, *summary.details]) + "\n", "summary.md")
-    client.set_tag(run_id, NOTE, "\n\n".join(filter(None, [lead, markdown.render_blocks(summary.blocks)])))
+    pictures = [
+        f"![{Path(file.path).stem}](get-artifact?path={quote(file.path)}&run_uuid={run_id})"
+        for file in client.list_artifacts(run_id, SMALL)
+    ]
+    client.set_tag(run_id, NOTE, "\n\n".join([*lead, markdown.render_blocks(summary.blocks), *pictures]))
     if printed:
         terminal.show(summary)
+
+
+def describe_unfinished(run_id: str, resume: str) -> None:
+    """Say in a run's description, until it has another, how it is gone on with: by the command `resume`."""
+    blocks = [
+        Paragraph("Not finished yet. Should it be stopped, this goes on from its last finished epoch:"),
+        Code(resume),
+    ]
+    mlflow.MlflowClient().set_tag(run_id, NOTE, markdown.render_blocks(blocks))
 
 
 def no_leak(split: Split, *, patients: bool) -> list[Finding]:

@@ -36,8 +36,8 @@ CLOSED = ("test", "val", "unseen", "train", "best", "cost", "trials")
 
 
 def with_view(address: str) -> str:
-    """The address of an experiment's runs, opened in this view, and MLflow's menu on training."""
-    return f"{address}?{QUERY}&workflowType=machine_learning"
+    """The address of an experiment's runs, opened in this view."""
+    return f"{address}?{QUERY}"
 
 
 def view_tags(experiment_id: str, now_ms: int | None = None) -> dict[str, str]:

@@ -27,10 +27,10 @@ def test_scores_stand_beside_their_baselines() -> None:
     }
     found = _pointing(scores, 884, "layercam")
     assert found.verdict == (
-        "The maps peak in the lesion in 71.5% of 884 correctly classified lesions (the image's centre: 16.5%)."
+        "The maps peak in the lesion in 71.5% of 884 correctly classified lesions (image centre: 16.5%)."
     )
     assert found.detail == (
-        "The maps peak in the lesion in 71.5% [62.9%, 80.3%] of 884 correctly classified lesions (the image's centre: "
+        "The maps peak in the lesion in 71.5% [62.9%, 80.3%] of 884 correctly classified lesions (image centre: "
         "16.5%, the class's mean map: 16.6%); energy 0.119 (0.036, 0.041); iou 0.344 (0.115, 0.098). Maps: layercam."
     )
 
@@ -39,7 +39,7 @@ def test_without_validation_what_it_settles_is_left_out() -> None:
     scores = {(kind, score): row(0.5) for kind in ("model", "centre") for score in ("pointing", "energy")}
     scores |= {(kind, "iou"): row(float("nan")) for kind in ("model", "centre")}
     assert _pointing(scores, 2, "layercam").detail == (
-        "The maps peak in the lesion in 50.0% of 2 correctly classified lesions (the image's centre: 50.0%); "
+        "The maps peak in the lesion in 50.0% of 2 correctly classified lesions (image centre: 50.0%); "
         "energy 0.500 (0.500). Maps: layercam."
     )
 
