@@ -119,7 +119,7 @@ def publish(run_id: str, summary: Summary, *, lead: Sequence[str] = (), printed:
 
 def describe_unfinished(run_id: str, resume: str) -> None:
     """Say in a run's description, until it has another, how it is gone on with: by the command `resume`."""
-    blocks = [
+    blocks: list[Block] = [
         Paragraph("Not finished yet. Should it be stopped, this goes on from its last finished epoch:"),
         Code(resume),
     ]
