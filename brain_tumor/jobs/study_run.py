@@ -67,7 +67,7 @@ class StudyRun:
         if self.config.data.subset is not None:  # typed, or of an experiment's file, which still stands in the line
             again.append("data.subset=null")
         tracking, findings = self.config.tracking, []
-        facts, commands = [("run", self.store.run_address(self.run_id))], [self.store.ui_command]
+        facts, commands = [("run", self.store.run_address(self.run_id))], [self.store.look]
         if tracking.register:
             uri, _, crowned = register_best(study, tracking.register)
             findings = [publish_card(str(best.user_attrs["run_id"]))]

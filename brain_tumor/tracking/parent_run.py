@@ -85,8 +85,8 @@ def conclude(store: Store, parent: str, members: Sequence[str], config: TrainCon
         parts[part] = _log_part(evaluations, of_members, part, config)
     *more, shown = parts.values()
     said = verdicts(_means(of_members))
-    where = pairs([("run", store.run_address(parent)), ("all runs", store.runs_address)])
-    blocks = [*shown, *([said] if said.items else []), where, Code(store.ui_command)]
+    where = pairs([("run", store.run_address(parent))])
+    blocks = [*shown, *([said] if said.items else []), where, Code(store.look)]
     return Summary(tuple(blocks), (*chain(*more), pairs([("pictures", figures_of(parent))])))
 
 

@@ -33,11 +33,14 @@ class Store:
 
     @property
     def ui_command(self) -> str:
-        """What to type, in this folder, to look at it."""
-        if self.uri.startswith("http"):
-            return f"open {self.uri}"
+        """What to type, in this folder, to serve a database's pages."""
         here = f"sqlite:///{Path.cwd()}/"
         return mlflow_command("ui", "--backend-store-uri", self.uri.replace(here, "sqlite:///", 1))
+
+    @property
+    def look(self) -> str:
+        """How to look at its runs, in lines to be pasted: what to type, unless it is a server, and the address."""
+        return "\n".join([*([] if self.uri.startswith("http") else [self.ui_command]), f"# {self.runs_address}"])
 
     def run_address(self, run_id: str) -> str:
         return f"{self._experiment_address}/runs/{run_id}"

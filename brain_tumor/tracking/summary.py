@@ -93,9 +93,9 @@ def summarize_run(
     for evaluation, table in measured:
         (val if evaluation.rows["part"].iloc[0] == "val" else others).append(scores(evaluation, table, split))
     shown, more = (others, val) if others else (val, [])
-    there = [*facts, ("run", store.run_address(run_id)), ("all runs", store.runs_address)]
+    there = [*facts, ("run", store.run_address(run_id))]
     return Summary(
-        (*chain(*shown), verdicts(findings), pairs(there), Code("\n".join([store.ui_command, *commands]))),
+        (*chain(*shown), verdicts(findings), pairs(there), Code("\n".join([store.look, *commands]))),
         (*chain(*more), figures([*findings, *details]), pairs([("pictures", figures_of(run_id))])),
     )
 

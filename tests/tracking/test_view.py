@@ -26,8 +26,8 @@ def tags_of(store: Store) -> dict[str, str]:
 
 def test_the_tag_is_a_named_view_as_mlflow_writes_them() -> None:
     tags = view.view_tags("7", now_ms=5)
-    text = tags["mlflow.sharedViewState.brain-tumor"]
-    assert "(#/experiments/7/runs?viewStateShareKey=brain-tumor" in tags["mlflow.note.content"]
+    text = tags["mlflow.sharedViewState.bt"]
+    assert "(#/experiments/7/runs?viewStateShareKey=bt" in tags["mlflow.note.content"]
     assert len(text) < 5000  # what any MLflow server takes
     said = json.loads(text)
     assert said.keys() == {"name", "createdAt", "updatedAt", "state"}
@@ -49,7 +49,7 @@ def test_the_address_of_the_runs_opens_it(tmp_path: Path) -> None:
     store = open_store(tracking(tmp_path))
     assert view.TAG in tags_of(store)
     assert store.runs_address.startswith(f"http://127.0.0.1:5000/#/experiments/{store.experiment_id}/runs?")
-    assert "viewStateShareKey=brain-tumor" in store.runs_address
+    assert "viewStateShareKey=bt" in store.runs_address
     assert Store("http://h:1/", "7").runs_address.startswith("http://h:1/#/experiments/7/runs?")
 
 
