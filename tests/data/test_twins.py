@@ -180,8 +180,11 @@ def test_a_group_is_named_by_its_least_member() -> None:
 def test_what_was_found_is_kept_and_a_damaged_file_made_anew(
     slices: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paths = slices["path"].tolist()[:10]
+    paths = [*slices["path"].tolist()[:10], tmp_path / "twin.png"]
+    with Image.open(paths[0]) as opened:
+        windowed(opened, 0.1, 1.0).save(paths[-1])
     first, _ = find(paths, tmp_path)
+    assert len(first.candidates)
     with monkeypatch.context() as patch:
         patch.setattr(graph, "_find", None)
         assert find(paths, tmp_path)[0].candidates.equals(first.candidates)

@@ -25,9 +25,10 @@ from brain_tumor.data.phantom.rendering import render
 from brain_tumor.errors import InputError
 from brain_tumor.progress import progress
 
-VERSION = 3  # raise it whenever the pixels of any configuration change
+VERSION = 4  # raise it whenever the pixels of any configuration change
 TUMOURS = tuple(lesions.DRAW)
 MIN_AREA = 100.0  # mm² of a lesion that a slice of it must show
+APART = 4.0  # mm between two slices of a person in one plane, where these are cut again
 MIN_HEAD = 0.25  # share of the picture that the head must fill: a cut near its pole shows little of it
 Slice = tuple[str, NDArray[np.uint8], NDArray[np.bool_] | None]  # plane, picture (S, S), mask (S, S)
 
@@ -136,9 +137,11 @@ def draw_subject(config: PhantomConfig, subject: int) -> Iterator[Slice]:
     lesion = lesions.DRAW[kind](rng)
     planes = list(acquisition.PLANES)
     first = int(rng.integers(len(planes)))
+    taken: dict[str, list[float]] = {plane: [] for plane in planes}
     for index in range(config.slices_per_subject):
         turn = planes[(first + index) % len(planes) :] + planes[: (first + index) % len(planes)]
-        yield _draw_slice(rng, config.size, head, lesion, turn, drawn=label in TUMOURS)
+        again = index >= len(planes)
+        yield _draw_slice(rng, config.size, head, lesion, turn, taken, drawn=label in TUMOURS, again=again)
 
 
 def _draw_slice(
@@ -147,19 +150,29 @@ def _draw_slice(
     head: anatomy.Head,
     lesion: lesions.Lesion,
     planes: Sequence[str],
+    taken: dict[str, list[float]],
     *,
     drawn: bool,
+    again: bool,
 ) -> Slice:
-    """A slice in the first of `planes`, or where it shows too little in the next, and so on."""
+    """A slice in the first of `planes`, or where it shows too little in the next, and so on.
+
+    `taken` holds how far (mm) from the lesion's centre each plane was cut, and is told of this one. If it is cut
+    `again`, then not where it nearly was: that would be the same picture twice.
+    """
     # The head's displacement is smooth, so one step back leads from the template to this person.
     person = 2 * lesion.centre - anatomy.to_template(head, lesion.centre[None])[0]
     for plane in cycle(planes):
-        normal = np.array(acquisition.PLANES[plane][2], np.float32)
-        through = person + normal * np.float32(rng.uniform(-0.4, 0.4) * lesion.radius)
-        pose = acquisition.draw_pose(rng, plane, through)
+        normal, before = np.array(acquisition.PLANES[plane][2], np.float32), taken[plane]
+        offset = float(rng.uniform(-0.4, 0.4) * lesion.radius)
+        # Of many cuts each takes less room, so that one more always has some.
+        if again and any(abs(offset - other) < min(APART, 0.3 * lesion.radius / len(before)) for other in before):
+            continue
+        pose = acquisition.draw_pose(rng, plane, person + normal * np.float32(offset))
         healthy, diseased, mask = render(head, lesion, pose, size)
         pixel = (acquisition.FIELD / pose.scale / size) ** 2
         if mask.sum() * pixel >= MIN_AREA and (healthy > 0).mean() >= MIN_HEAD:
+            before.append(offset)
             picture = acquisition.acquire(rng, diseased if drawn else healthy)
             return plane, picture, mask if drawn else None
     raise AssertionError  # `cycle` does not end
