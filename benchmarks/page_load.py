@@ -38,7 +38,7 @@ def page(*overrides: str) -> Iterator[str]:
     try:
         assert process.stdout is not None
         for line in process.stdout:
-            found = re.match(r"page\s+(http\S+)", line)
+            found = re.match(r"\s+page\s+(http\S+)", line)
             if found:
                 yield found[1]
                 return

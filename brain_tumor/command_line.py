@@ -33,6 +33,7 @@ LITERAL_KEYS = (
     "name",
 )
 ADDRESS_KEYS = ("sweep.storage", "sweep.study", "tracking.uri", "storage", "name", "run_a", "run_b")  # never searched
+VERBOSE = ("-v", "--verbose")  # ours, not Hydra's: asks for the details of what is printed
 RUNS = ("run_a", "run_b")  # keys of `compare`, which it also takes by their place
 _LITERAL = re.compile(r"(\+{0,2}(?:" + "|".join(map(re.escape, LITERAL_KEYS)) + r"))=(.*)", re.DOTALL)
 _ITEM = re.compile(r"""\s*(?:'(?:\\.|[^'])*'|"(?:\\.|[^"])*")\s*(?=,|$)|[^,]*[^,\s][^,]*""")  # of a list
@@ -82,7 +83,12 @@ def _quote(value: str) -> str:
 
 def command(name: str, *arguments: str) -> str:
     """How this Python runs an entry, ready to paste in this folder."""
-    return " ".join([_program("python"), "-m", f"brain_tumor.{name}", *map(shlex.quote, arguments)])
+    return " ".join([python(), "-m", f"brain_tumor.{name}", *map(shlex.quote, arguments)])
+
+
+def python() -> str:
+    """This Python, ready to paste in this folder."""
+    return _program("python")
 
 
 def mlflow_command(*arguments: str) -> str:
@@ -103,7 +109,8 @@ def named_runs(arguments: Sequence[str]) -> list[str]:
     free = [key for key in RUNS if not any(argument.startswith(f"{key}=") for argument in arguments)]
     translated = []
     for before, argument in zip(["", *arguments], arguments, strict=False):
-        positional = not argument.startswith(("-", "~")) and "=" not in argument and not before.startswith("-")
+        value = before.startswith("-") and before not in VERBOSE
+        positional = not argument.startswith(("-", "~")) and "=" not in argument and not value
         if positional and not free:
             raise InputError(f"{argument}: only two runs can be compared: {command('compare')} RUN_A RUN_B")
         translated.append(f"{free.pop(0)}={argument}" if positional else argument)

@@ -13,7 +13,7 @@ import hydra
 from omegaconf import DictConfig
 
 from brain_tumor import interrupts
-from brain_tumor.command_line import as_typed, literal
+from brain_tumor.command_line import VERBOSE, as_typed, literal
 from brain_tumor.config.refusals import hand_back_errors, refusals
 from brain_tumor.errors import InputError
 from brain_tumor.layout import terminal
@@ -32,8 +32,8 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
     An InputError, and what cannot be composed, becomes one line on stderr and exit code 2; Ctrl-C and SIGTERM end with
     130 and 143 after `task` has had its chance to clean up. `-v`, which Hydra does not know, asks for the details.
     """
-    terminal.ask_for_details(any(argument in terminal.VERBOSE for argument in sys.argv[1:]))
-    sys.argv[1:] = [argument for argument in sys.argv[1:] if argument not in terminal.VERBOSE]
+    terminal.ask_for_details(any(argument in VERBOSE for argument in sys.argv[1:]))
+    sys.argv[1:] = [argument for argument in sys.argv[1:] if argument not in VERBOSE]
     as_typed[:] = sys.argv[1:]
     multirun = any(argument in ("-m", "--multirun") for argument in sys.argv[1:])
     sys.argv[1:] = [literal(argument, multirun) for argument in sys.argv[1:]]

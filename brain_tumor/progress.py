@@ -45,8 +45,7 @@ class Course:
         """Go on to a step; those before it are done, or not needed, and count no longer."""
         place = self._index(title)
         for step in self.steps[max(self._place, 0) : place]:
-            step.counted = step.units if step.counted else 0.0
-            step.passes = step.passes if step.counted else 0.0
+            step.passes, step.units = step.done, step.counted  # what has not been needed will not be
         self._place = place
         if self.steps[place].passes and not self._began:
             self._began = time.perf_counter()

@@ -46,6 +46,18 @@ def test_what_is_not_needed_counts_no_longer(clock: list[float]) -> None:
         assert progress.time_left() == "about 10 s left"
 
 
+def test_what_was_cut_short_counts_no_longer(clock: list[float]) -> None:
+    with progress.course(["training", "maps"]):
+        progress.expect("training", passes=600, units=600)
+        progress.expect("maps", passes=100, units=100)
+        progress.begin("training")
+        with progress.progress(100, "epoch 1 of 6, after which it stops early") as bar:
+            clock[0] += 10
+            bar.update(100)
+        progress.begin("maps")  # 100 passes took 10 s
+        assert progress.time_left() == "about 10 s left"
+
+
 def test_a_file_gets_a_line_every_half_minute(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
     with progress.progress(4000, "drawing") as bar, progress.progress(9, "unseen", disable=True) as silent:
         for _ in range(4):

@@ -5,6 +5,8 @@ from contextlib import ExitStack
 
 from brain_tumor import NOTICE
 from brain_tumor.config.commands import PASSWORD, AppConfig
+from brain_tumor.layout.blocks import Alert, Paragraph, pairs
+from brain_tumor.layout.terminal import show_blocks
 from brain_tumor.models.backbones import get_backbone
 from brain_tumor.models.backend import start_tensorflow
 from brain_tumor.serving.review_page import service
@@ -27,16 +29,17 @@ def run(config: AppConfig, login: tuple[str, str] | None, place: socket.socket) 
     with ExitStack() as stack:
         asked = {"model_uri": config.model_uri, "model_b": config.model_b}
         models = tuple(_load(stack, key, uri, config.views) for key, uri in asked.items() if uri)
-        for model in models:
-            print(f"model     {model.name}{' (SYNTHETIC)' if model.synthetic else ''}")
+        show_blocks(
+            Paragraph(NOTICE),
+            pairs([("model", f"{model.name}{' (SYNTHETIC)' if model.synthetic else ''}") for model in models]),
+        )
         uploads = stack.enter_context(service.temporary())
         allowed = limits(models, config.megabytes * 2**20)
         page = Page(models, examples(), uploads, Kept(), allowed, config.files)
         application = service.application(page, config.waiting, login, local(place))
         stack.enter_context(repeating(uploads.sweep, page.kept.sweep))
         if login is None and not local(place):
-            print(f"warning   whoever reaches {config.host} may use this page: give user=, and {PASSWORD}")
-        print(NOTICE)
+            show_blocks(Alert(f"Whoever reaches {config.host} may use this page: give user=, and {PASSWORD}."))
         service.serve(application, place)
 
 

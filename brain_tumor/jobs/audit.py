@@ -25,4 +25,4 @@ def run(config: AuditConfig, composed: dict[str, Any], place: Path | None) -> No
             page = str(place / PAGE)
     blocks, details = summarize_audit(found)
     facts = pairs([("report", page), ("run", store.run_address(run_id))])
-    publish(run_id, Summary((*blocks, facts, Code(store.look)), tuple(details)))
+    publish(run_id, Summary((*blocks, facts, *map(Code, store.serve)), tuple(details)))

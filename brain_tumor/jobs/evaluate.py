@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from brain_tumor.command_line import as_typed, command
 from brain_tumor.config.commands import EvaluateConfig, LoggedData
 from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
@@ -56,15 +57,19 @@ def run(config: EvaluateConfig) -> None:
     ) as run_id:
         runs.log_split(dataset.split, "evaluation")
         measured, tables, found = _measure(asked, answering)
-        found = _explain(asked, answering, measured["test"]) + found
+        maps = _explain(asked, answering, measured["test"])
+        apart = (
+            summary.no_leak(dataset.split, patients=asked.trained.data.patients is not None) if known is None else []
+        )
+        found = [*maps, *apart, *found]
         if config.robustness:
             sizes = {"batch_size": config.batch_size, "resamples": config.bootstrap}
             found.append(results.log_robustness(answering, dataset, "test", measured["test"], **sizes))
     found += [*external_site.remarks(known), cards.publish_card(registered.run_id)]  # the card now has this, too
     facts = [("model", registered.uri)] + ([] if config.runtime == "keras" else [("runtime", runtime)])
     parts = [(measured[part], tables[part]) for part in measured]
-    compared = summary.with_store(config.tracking, "compare", registered.run_id, run_id)
-    said = summary.summarize_run(store, run_id, parts, dataset.split, found, facts=facts, commands=[compared])
+    more = [] if config.robustness else [command("evaluate", *as_typed, "robustness=true")]
+    said = summary.summarize_run(store, run_id, parts, dataset.split, found, facts=facts, commands=more)
     summary.publish(run_id, said)
 
 

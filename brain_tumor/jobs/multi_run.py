@@ -50,23 +50,26 @@ def resume(config: TrainConfig, overrides: list[str]) -> float:
 def _train(composed: Composition, parent: str, store: Store, given: list[str], places: TrainConfig) -> float:
     """Train what has not finished below `parent`. `given` and `places`: what stood beside `resume`."""
     found = members(composed.config)
-    scores, began, trained = [], time.perf_counter(), 0
+    scores: list[float] = []
+    spent: list[float] = []  # seconds, of each member that was trained here
     try:
         for number, member in enumerate(found, start=1):
-            each = (time.perf_counter() - began) / trained if trained else 0
-            left = f", about {duration(each * (len(found) - number + 1))} left for all" if each else ""
+            expected = sum(spent) / len(spent) * (len(found) - number + 1) if spent else 0
+            left = f", about {duration(expected)} left for all" if spent else ""
+            began = time.perf_counter()
             print(f"{member.label} ({number} of {len(found)}){left}", file=sys.stderr)
             siblings = parent_run.children(parent)
             known = parent_run.child(parent, member.label)
             if known is not None and known.info.status == "FINISHED":
                 scores.append(float(known.data.tags["score"]))
-            elif known is not None and _has_checkpoint(known.info.run_id, composed.config, places, given):
+                continue
+            if known is not None and _has_checkpoint(known.info.run_id, composed.config, places, given):
                 scores.append(resume_one(replace(places, resume=known.info.run_id), given))
             else:
                 listed = siblings[-1].data.tags.get("listed_digest", "") if siblings else ""
                 own = _composition_of(member, composed)
                 scores.append(single_run.run(own, parent=parent, member=member.label, listed=listed))
-            trained += 1
+            spent.append(time.perf_counter() - began)
             single_run.forget()
     except BaseException:
         kept = [

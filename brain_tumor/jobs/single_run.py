@@ -78,7 +78,7 @@ def finish(prepared: Prepared, store: Store, tags: dict[str, str], run_id: str, 
     """Train the current run from what `folder` holds, register, then measure and draw; returns the best `monitor`."""
 
     config, member = prepared.config, tags.get("member")
-    expect_work(prepared)
+    expect_work(prepared, checkpoint.read_history(folder))
     on_epoch = results.epoch_reporter(config, prepared.dataset.split)
     trained = train_model(prepared, folder, on_epoch=on_epoch, logged=runs.logged_epochs(run_id))
     begin(UNCERTAINTY)
@@ -112,7 +112,7 @@ def finish(prepared: Prepared, store: Store, tags: dict[str, str], run_id: str, 
         [*found, card],
         facts=[("model", model)],
         details=crowned,
-        commands=_next(config, uri),
+        commands=_next(config, uri, member),
     )
     summary.publish(run_id, said, printed=member is None)
     if member is not None:
@@ -155,11 +155,14 @@ def measure(
     return list(measured.values()), [*maps, *worth, *logged_uncertainty.describe(uncertainty)]
 
 
-def _next(config: TrainConfig, uri: str) -> list[str]:
-    """What to type next: measure the model in a fresh process, and search for a better one."""
+def _next(config: TrainConfig, uri: str, member: str | None) -> list[str]:
+    """What to type next: measure the model in a fresh process, and search for a better one.
+
+    The default search is of the phase `all`; what is gone on with, and one of several, is not typed again as it was.
+    """
     again = summary.with_store(config.tracking, "evaluate", f"model_uri={uri}", "robustness=true")
-    alone = not config.resume and not any(text.startswith(("resume=", "seeds=")) for text in as_typed)
-    return [again, command("train", *as_typed, "-m")] if alone and config.test else [again]
+    searched = "all" in config.schedule and member is None and not any(text.startswith("resume=") for text in as_typed)
+    return [again, command("train", *as_typed, "-m")] if searched and config.test else [again]
 
 
 def open_job(composed: Composition, read: Callable[..., Dataset]) -> Opened:

@@ -5,7 +5,9 @@ passes back cost about twice the one forwards, and batch norm that learns the re
 """
 
 from brain_tumor.config.train import TrainConfig
+from brain_tumor.evaluation.uncertainty.out_of_distribution import FIT_IMAGES
 from brain_tumor.progress import expect
+from brain_tumor.training.checkpoint import History
 from brain_tumor.training.fit import phase_step
 from brain_tumor.training.preparation import Prepared
 
@@ -19,20 +21,20 @@ def titles(config: TrainConfig) -> list[str]:
     return [IMAGES, *map(phase_step, config.schedule), UNCERTAINTY, SCORES, MAPS]
 
 
-def expect_work(prepared: Prepared) -> None:
-    """Say how much work each step of the running course is, now that the images are known."""
+def expect_work(prepared: Prepared, history: History) -> None:
+    """Say how much work each step of the running course is, now that the images are known, after `history`'s epochs."""
     config, dataset = prepared.config, prepared.dataset
     counts = {part: len(dataset.rows(part)) for part in ("train", "val", "calibration", "test")}
     for name, phase in config.schedule.items():
-        seen = counts["train"] * phase.epochs
-        validated = counts["val"] * phase.epochs
+        epochs = phase.epochs - sum(row["phase"] == name for row in history)
+        seen, validated = counts["train"] * epochs, counts["val"] * epochs
         if phase.feature_views is not None:
             passes = counts["train"] * phase.feature_views + counts["val"]
-            expect(phase_step(name), passes, passes + seen)
+            expect(phase_step(name), passes, passes)  # its epochs, on what is stored, are nearly nothing
             continue
         backwards = 1 if phase.unfreeze == "head" else BACKPROPAGATION
         expect(phase_step(name), seen * backwards + validated, seen)
-    fitted = counts["train"] + counts["val"] + counts["calibration"]
+    fitted = min(counts["train"], FIT_IMAGES) + counts["val"] + counts["calibration"]
     expect(UNCERTAINTY, fitted, fitted)
     measured = counts["val"] + (counts["test"] if config.test else 0)
     expect(SCORES, measured, measured)

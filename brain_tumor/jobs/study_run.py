@@ -58,7 +58,7 @@ class StudyRun:
             for trial in best_trials(study.get_trials(deepcopy=False), study.directions)
         ]
         found = Grid(("best", *names), tuple(rows))
-        title = f"Study {study.study_name}{' (SYNTHETIC images)' if self.synthetic else ''}, of the val part:"
+        title = f"Study {study.study_name}{' (SYNTHETIC images)' if self.synthetic else ''}, the best by the val part:"
         publish(self.run_id, Summary((Paragraph(title), found, *self._afterwards(study, best))))
 
     def _afterwards(self, study: optuna.Study, best: FrozenTrial) -> list[Block]:
@@ -67,7 +67,8 @@ class StudyRun:
         if self.config.data.subset is not None:  # typed, or of an experiment's file, which still stands in the line
             again.append("data.subset=null")
         tracking, findings = self.config.tracking, []
-        facts, commands = [("run", self.store.run_address(self.run_id))], [self.store.look]
+        facts = [("run", self.store.run_address(self.run_id)), ("all runs", self.store.runs_address)]
+        commands = self.store.serve
         if tracking.register:
             uri, _, crowned = register_best(study, tracking.register)
             findings = [publish_card(str(best.user_attrs["run_id"]))]

@@ -64,6 +64,7 @@ class Finding:
 
     verdict: str
     detail: str
+    command: str = ""  # what may be typed about it
 
 
 @dataclass(frozen=True)

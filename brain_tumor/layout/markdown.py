@@ -19,7 +19,7 @@ def render(card: Card) -> str:
 
 def render_blocks(blocks: Sequence[Block]) -> str:
     """What stands in a text without a title of its own."""
-    return "\n\n".join(map(_block, blocks))
+    return "\n\n".join(_block(block) for block in blocks if block != Points(()))
 
 
 def escape(text: str) -> str:

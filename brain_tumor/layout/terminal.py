@@ -16,7 +16,6 @@ rich = lazy("rich")
 
 WIDTH = 100  # columns at most: wider lines are hard to read
 INDENT = 2
-VERBOSE = ("-v", "--verbose")  # what asks for the details on a command line
 _asked: list[bool] = [False]
 
 
@@ -40,6 +39,8 @@ def show_blocks(*blocks: Block) -> None:
     looked_at = console.is_terminal
     with console.capture() as captured:
         for block in blocks:
+            if block == Points(()):
+                continue
             console.print()
             _print(console, block)
     lines = captured.get().split("\n")
@@ -61,9 +62,9 @@ def _console() -> "Console":
 def _print(console: "Console", block: Block) -> None:
     match block:
         case Paragraph(text):
-            console.print(rich.text.Text(text))
+            _print_broken(console, text)
         case Alert(text):
-            console.print(rich.text.Text(text, style="bold red"))
+            _print_broken(console, text, style="bold red")
         case Points(items):
             _print_named(console, [("-", item) for item in items])
         case Grid(columns, rows, leading) if any(columns):
@@ -77,19 +78,27 @@ def _print(console: "Console", block: Block) -> None:
 
 
 def _print_named(console: "Console", rows: Sequence[tuple[str, str]]) -> None:
-    """Texts, each behind its name and broken at spaces alone: a path or an address is there to be copied."""
+    """Texts, each behind its name; a path or an address is there to be copied, and stays whole."""
     for name, text in rows:
         start = f"{' ' * INDENT}{name} "
-        following = " " * len(start)
-        for line in textwrap.wrap(
-            text,
-            console.width,
-            initial_indent=start,
-            subsequent_indent=following,
-            break_long_words=False,
-            break_on_hyphens=False,
-        ) or [start]:
-            console.print(rich.text.Text(line), soft_wrap=True)
+        if text.startswith("/") or "://" in text:
+            console.print(rich.text.Text(start + text), soft_wrap=True)
+        else:
+            _print_broken(console, text, start)
+
+
+def _print_broken(console: "Console", text: str, start: str = "", *, style: str = "") -> None:
+    """A text behind its `start`, broken at spaces alone."""
+    indent = " " * len(start)
+    for line in textwrap.wrap(
+        text,
+        console.width,
+        initial_indent=start,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [start]:
+        console.print(rich.text.Text(line, style=style), soft_wrap=True)
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], leading: int) -> "Padding":

@@ -24,11 +24,10 @@ def tags(data: DataConfig) -> dict[str, str]:
 
 
 def log(audit: Audit, composed: dict[str, Any], run_id: str) -> str:
-    """Log an audit to the current run: metrics, the verdict as its note, the configuration, and the report.
+    """Log an audit to the current run: metrics, the configuration, and the report.
 
     Returns where the page is: its path, or its address where the artifacts are on a server.
     """
-    mlflow.set_tag("mlflow.note.content", "\n\n".join(audit.verdict))
     mlflow.log_metrics(metrics(audit))
     mlflow.log_text(yaml.safe_dump(composed, sort_keys=False, allow_unicode=True), "config/config.yaml")
     log_environment()

@@ -10,7 +10,7 @@ from mlflow.entities import Run
 from numpy.typing import NDArray
 
 from brain_tumor.errors import InputError
-from brain_tumor.evaluation.comparison import BETTER, WORSE, Comparison, McNemar
+from brain_tumor.evaluation.comparison import Comparison, McNemar
 from brain_tumor.evaluation.comparison_figures import changed_sheet, forest
 from brain_tumor.evaluation.metrics import HEADLINE, Evaluation
 from brain_tumor.layout import markdown
@@ -168,16 +168,11 @@ def summarize_comparison(found: Comparison, a: Run, b: Run) -> tuple[list[Block]
 
 
 def _differences(table: pd.DataFrame) -> Grid:
-    rows = [
-        (
-            NAMES.get(str(row.metric), str(row.metric).replace("_", " ")),
-            f"{row.a:.3f}",
-            f"{row.b:.3f}",
-            f"{row.difference:+.3f}",
-            f"{row.low:+.3f} to {row.high:+.3f}",
-        )
-        for row in table.itertuples()
-    ]
+    rows = []
+    for row in table.to_dict("records"):
+        interval = f"{row['low']:+.3f} to {row['high']:+.3f}" if np.isfinite(row["low"]) else ""
+        name = NAMES.get(row["metric"], row["metric"].replace("_", " "))
+        rows.append((name, f"{row['a']:.3f}", f"{row['b']:.3f}", f"{row['difference']:+.3f}", interval))
     return Grid(("metric", "A", "B", "B - A", "95 % interval"), tuple(rows))
 
 
@@ -190,7 +185,8 @@ def _verdicts(found: Comparison) -> list[str]:
     else:
         verdict = f"{'B' if row['difference'] > 0 else 'A'} is more often right, by more than chance explains."
     changed = (
-        f"{test.only_a_right} images {WORSE}, {test.only_b_right} {BETTER} (exact McNemar test: p = "
+        f"{test.only_a_right} images that A got right B gets wrong, {test.only_b_right} the other way round (exact "
+        f"McNemar test: p = "
         f"{test.p_value:.2g}; it takes images as independent, which the interval does not)."
     )
     left = f"Left out: {pair.only_a} images that A alone predicted, {pair.only_b} of B alone."

@@ -37,12 +37,9 @@ from brain_tumor.tracking.runs import log_table, tag
 
 logger = logging.getLogger(__name__)
 
-# What it means that at most such a share of the answers stays where the lesion is painted over.
-LOOKS = (
-    (0.1, "it does look at the lesion"),
-    (0.5, "it looks at the lesion, but not only there"),
-    (1.0, "it does NOT need the lesion"),
-)
+# Shares of answers that stay with the lesion painted over: at most LOOKS where it looks at the lesion, more than
+# LOOKS_ELSEWHERE where it does not. With its mirror image painted over UNTOUCHED must stay, or the paint does it.
+LOOKS, LOOKS_ELSEWHERE, UNTOUCHED = 0.1, 0.5, 0.9
 
 
 def log_explanations(
@@ -140,14 +137,23 @@ def _log_removal(model: Any, lesions: Lesions, part: str, resamples: int) -> Fin
     overall = {row["metric"]: row for row in table[table["class"] == "all"].to_dict("records")}
     kept, control = overall["kept"], overall.get(removal.CONTROL)
     mlflow.log_metric(f"{part}/removal_kept", kept["value"], step=0)
-    judged = next(words for limit, words in LOOKS if kept["value"] <= limit)
-    verdict = f"With the lesion painted over, {kept['value']:.1%} of these answers stay: {judged}."
+    verdict = f"With the lesion painted over, {kept['value']:.1%} of these answers stay: {_judged(kept, control)}."
     detail = (
         f"With the lesion painted over, {kept['value']:.1%}{_interval(kept)} of these answers stay, and "
         f"{overall['to_notumor']['value']:.1%} become notumor"
     )
     detail += f"; with its mirror image painted over, {control['value']:.1%} stay." if control else "."
     return _of_part(part, Finding(verdict, detail))
+
+
+def _judged(kept: Mapping[Any, Any], control: Mapping[Any, Any] | None) -> str:
+    """What the share that stays says, by its interval where there is one, beside that of the control."""
+    low, high = (kept[name] if np.isfinite(kept[name]) else kept["value"] for name in ("low", "high"))
+    if control is not None and control["value"] < UNTOUCHED:
+        return f"nothing follows, since painting elsewhere leaves {control['value']:.1%} as well"
+    if high <= LOOKS:
+        return "it does look at the lesion"
+    return "most do NOT need the lesion" if low > LOOKS_ELSEWHERE else "some need the lesion, some do not"
 
 
 def _log_cases(lesions: Lesions, part: str, evaluation: Evaluation, explainer: Explainer, scores: Any) -> None:
@@ -177,7 +183,7 @@ def _log_sanity(
     tag(explanations=found)
     states = zip(("trained", "logits random", "all random"), table.iloc[[0, 1, -1]].itertuples(), strict=True)
     shares = [f"{state} {row.pointing:.1%} [{row.pointing_low:.1%}, {row.pointing_high:.1%}]" for state, row in states]
-    said = f"Random weights: {VERDICTS[found]}"
+    said = f"With random weights in the network: {VERDICTS[found]}"
     return Finding(f"{said}.", f"{said} (maps that peak in the lesion: {', '.join(shares)}).")
 
 

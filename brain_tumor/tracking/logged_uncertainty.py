@@ -96,16 +96,18 @@ def _change(before: Evaluation, after: Evaluation) -> str:
 
 
 def _answered(uncertainty: Uncertainty, answered: float, accuracy: float) -> Finding:
-    limit = "" if np.isinf(uncertainty.confidence) else f" below a confidence of {uncertainty.confidence:.3f}"
+    wanted = f"{uncertainty.accuracy:.1%}"
+    if np.isinf(uncertainty.confidence):
+        limit = f"On the val part no limit of the confidence gave the wanted accuracy of {wanted}."
+    else:
+        limit = f"It does so below a confidence of {uncertainty.confidence:.3f}, which gave {wanted} on the val part."
     if not answered:
         said = 'It says "not sure" of every image.'
     elif answered == 1:
         said = f'It never says "not sure", and is right in {accuracy:.1%} of its answers.'
     else:
         said = f'It says "not sure" of {1 - answered:.1%} of the images, and is right in {accuracy:.1%} of the others.'
-    return Finding(
-        said, f"{said} It does so{limit or ' always'}, where an accuracy of {uncertainty.accuracy:.1%} is kept."
-    )
+    return Finding(said, f"{said} {limit}")
 
 
 def _sets(uncertainty: Uncertainty, evaluation: Evaluation, part: str) -> list[Finding]:

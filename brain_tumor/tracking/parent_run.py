@@ -16,7 +16,7 @@ from brain_tumor.evaluation.bootstrap import run_intervals
 from brain_tumor.evaluation.figures import confusion, reliability, roc
 from brain_tumor.evaluation.metrics import Evaluation, pooled
 from brain_tumor.layout.blocks import Block, Code, Finding, Paragraph, Summary, pairs, plainly, verdicts
-from brain_tumor.tracking import runs
+from brain_tumor.tracking import registry, runs
 from brain_tumor.tracking.headline import LEAK, accuracy_tag
 from brain_tumor.tracking.predictions import read_predictions
 from brain_tumor.tracking.results import log_figure
@@ -85,9 +85,24 @@ def conclude(store: Store, parent: str, members: Sequence[str], config: TrainCon
         parts[part] = _log_part(evaluations, of_members, part, config)
     *more, shown = parts.values()
     said = verdicts(_means(of_members))
-    where = pairs([("run", store.run_address(parent))])
-    blocks = [*shown, *([said] if said.items else []), where, Code(store.look)]
-    return Summary(tuple(blocks), (*chain(*more), pairs([("pictures", figures_of(parent))])))
+    where = pairs(
+        [
+            *_registered(found, config.tracking.register),
+            ("run", store.run_address(parent)),
+            ("all runs", store.runs_address),
+        ]
+    )
+    blocks = (*shown, said, where, *map(Code, store.serve))
+    return Summary(blocks, (*chain(*more), pairs([("pictures", figures_of(parent))])))
+
+
+def _registered(found: Sequence[Run], name: str | None) -> list[tuple[str, str]]:
+    """The versions that the members' models have, and the champion among all."""
+    versions = [registry.registered_from(run.info.run_id, name) for run in found] if name else []
+    known = [version for version in versions if version is not None]
+    if name is None or not known:
+        return []
+    return [("models", f"versions {', '.join(known)} of {name}; {registry.champion_line(name)}")]
 
 
 def _means(of_members: pd.DataFrame) -> list[Finding]:

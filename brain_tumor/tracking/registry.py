@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
 from brain_tumor import NOTICE
+from brain_tumor.command_line import python
 from brain_tumor.config.train import LOWER_IS_BETTER
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.uncertainty.fitting import Uncertainty
@@ -89,9 +90,15 @@ def crown(name: str, version: str) -> Finding:
             f"mlflow.MlflowClient().set_registered_model_alias({name!r}, {CHAMPION!r}, {version!r})"
         )
         said = f"version {champion.version} ({_kind(champion.tags)}) stays {CHAMPION}: {reason}"
-        return Finding(said, f"{name} {said}. To move it all the same: python -c {shlex.quote(code)}")
+        return Finding(said, f"{name} {said}. This moves it all the same:", f"{python()} -c {shlex.quote(code)}")
     client.set_registered_model_alias(name, CHAMPION, version)
     return Finding(f"now {CHAMPION} ({kind})", f"{name} version {version} ({kind}) is now {CHAMPION}.")
+
+
+def champion_line(name: str) -> str:
+    """Which version is champion, in a few words."""
+    champion = _champion(name)
+    return "none is champion" if champion is None else f"version {champion.version} is champion"
 
 
 def refusal(champion: Mapping[str, str], challenger: Mapping[str, str]) -> str | None:

@@ -15,6 +15,7 @@ from brain_tumor.config.train import TrackingConfig
 from brain_tumor.errors import InputError
 from brain_tumor.lazy import lazy
 from brain_tumor.paths import existing_path
+from brain_tumor.sweep.storage import shown
 from brain_tumor.tracking.view import TAG, view_tags, with_view
 
 mlflow = lazy("mlflow")
@@ -32,15 +33,12 @@ class Store:
     experiment_id: str
 
     @property
-    def ui_command(self) -> str:
-        """What to type, in this folder, to serve a database's pages."""
+    def serve(self) -> list[str]:
+        """What to type, in this folder, so that its addresses answer; nothing where a server does already."""
+        if self.uri.startswith("http"):
+            return []
         here = f"sqlite:///{Path.cwd()}/"
-        return mlflow_command("ui", "--backend-store-uri", self.uri.replace(here, "sqlite:///", 1))
-
-    @property
-    def look(self) -> str:
-        """How to look at its runs, in lines to be pasted: what to type, unless it is a server, and the address."""
-        return "\n".join([*([] if self.uri.startswith("http") else [self.ui_command]), f"# {self.runs_address}"])
+        return [mlflow_command("ui", "--backend-store-uri", shown(self.uri).replace(here, "sqlite:///", 1))]
 
     def run_address(self, run_id: str) -> str:
         return f"{self._experiment_address}/runs/{run_id}"
@@ -52,7 +50,7 @@ class Store:
 
     @property
     def _experiment_address(self) -> str:
-        base = self.uri.rstrip("/") if self.uri.startswith("http") else "http://127.0.0.1:5000"
+        base = shown(self.uri).rstrip("/") if self.uri.startswith("http") else "http://127.0.0.1:5000"
         return f"{base}/#/experiments/{self.experiment_id}"
 
 

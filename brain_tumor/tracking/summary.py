@@ -1,5 +1,6 @@
 """What a command says at its end of a run: on the terminal, and as the run's description in MLflow."""
 
+import sys
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -29,19 +30,21 @@ from brain_tumor.layout.blocks import (
     plainly,
     verdicts,
 )
+from brain_tumor.sweep.storage import shown
 from brain_tumor.tracking.store import Store
+from brain_tumor.tracking.view import NOTE
 
 DESCRIBED = ("test/confusion", "test/maps", "differences")  # figures that a run's description shows
 DESCRIBED_WIDTH = 540  # pixels: a wider one would push the page's other half away
 SMALL = "summary"  # the folder of artifacts where they are, this small
-NOTE = "mlflow.note.content"  # the tag that MLflow shows as a run's description
+EXPERIMENT = "brain-tumor"  # as conf/tracking/local.yaml has it
 NAMES = {  # of the metrics that are printed, as a reader knows them
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
     "macro_f1": "macro F1",
     "roc_auc": "ROC AUC",
-    "log_loss": "log loss",
-    "ece": "calibration error (ECE)",
+    "log_loss": "log loss (lower is better)",
+    "ece": "calibration error, ECE (lower is better)",
 }
 
 
@@ -55,6 +58,11 @@ def score_table(table: pd.DataFrame) -> Grid:
     if "sd" in rows:
         columns["standard deviation"] = [f"{each:.3f}" for each in rows["sd"]]
     return Grid(tuple(columns), tuple(zip(*columns.values(), strict=True)))
+
+
+def typed_about(findings: Sequence[Finding]) -> list[Block]:
+    """What may be typed about them."""
+    return [Code(found.command) for found in findings if found.command]
 
 
 def in_a_line(evaluation: Evaluation, table: pd.DataFrame) -> str:
@@ -93,10 +101,16 @@ def summarize_run(
     for evaluation, table in measured:
         (val if evaluation.rows["part"].iloc[0] == "val" else others).append(scores(evaluation, table, split))
     shown, more = (others, val) if others else (val, [])
-    there = [*facts, ("run", store.run_address(run_id))]
+    there = [*facts, ("run", store.run_address(run_id)), ("all runs", store.runs_address)]
+    pictures = pairs([("pictures", figures_of(run_id))])
     return Summary(
-        (*chain(*shown), verdicts(findings), pairs(there), Code("\n".join([store.look, *commands]))),
-        (*chain(*more), figures([*findings, *details]), pairs([("pictures", figures_of(run_id))])),
+        (*chain(*shown), verdicts(findings), pairs(there), Code("\n".join([*store.serve, *commands]))),
+        (
+            *chain(*more),
+            figures([*findings, *details]),
+            *typed_about(details),
+            pictures,
+        ),
     )
 
 
@@ -106,6 +120,16 @@ def publish(run_id: str, summary: Summary, *, lead: Sequence[str] = (), printed:
     `lead`: paragraphs of Markdown that open the description. Of a run that is one of several nothing is `printed`:
     these are summed up together.
     """
+    try:
+        _describe(run_id, summary, lead)
+    except Exception as error:  # each store raises its own, and no description is worth a trained model
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        print(f"run {run_id} could not be described: {reason}", file=sys.stderr)
+    if printed:
+        terminal.show(summary)
+
+
+def _describe(run_id: str, summary: Summary, lead: Sequence[str]) -> None:
     client = mlflow.MlflowClient()
     client.log_text(run_id, markdown.render_blocks([*summary.blocks, *summary.details]) + "\n", "summary.md")
     pictures = [
@@ -113,8 +137,6 @@ def publish(run_id: str, summary: Summary, *, lead: Sequence[str] = (), printed:
         for file in client.list_artifacts(run_id, SMALL)
     ]
     client.set_tag(run_id, NOTE, "\n\n".join([*lead, markdown.render_blocks(summary.blocks), *pictures]))
-    if printed:
-        terminal.show(summary)
 
 
 def describe_unfinished(run_id: str, resume: str) -> None:
@@ -134,8 +156,9 @@ def no_leak(split: Split, *, patients: bool) -> list[Finding]:
     if leak(split) is not None:
         return []
     if patients or split.synthetic:
-        return [plainly("No twin (a copy of the same slice) and no patient of the test part is in training.")]
-    said = "No twin (a copy of the same slice) of a test image is in training; its patient may be (data.patients=CSV)."
+        who = "subject" if split.synthetic else "patient that data.patients names"
+        return [plainly(f"No twin (a copy of the same slice) and no {who} of the test part is in training.")]
+    said = "No twin (a copy of the same slice) of a test image was found in training; its patient may be there."
     return [plainly(said)]
 
 
@@ -147,4 +170,6 @@ def figures_of(run_id: str) -> str:
 
 def with_store(config: TrackingConfig, name: str, *arguments: str) -> str:
     """A command, ready to paste, that looks into the store that this one has used."""
-    return command(name, *arguments, *([f"tracking.uri={config.uri}"] if config.uri else []))
+    there = [f"tracking.uri={shown(config.uri)}"] if config.uri else []
+    there += [f"tracking.experiment={config.experiment}"] if config.experiment != EXPERIMENT else []
+    return command(name, *arguments, *there)

@@ -23,6 +23,7 @@ from brain_tumor.tracking import registry
 from brain_tumor.tracking.headline import WHAT
 from brain_tumor.tracking.runs import load_config, own_tags
 from brain_tumor.tracking.store import Store
+from brain_tumor.tracking.view import NOTE
 
 drawing = lazy("brain_tumor.sweep.figures")  # plotting libraries, whose failure to import ends no sweep either
 
@@ -148,7 +149,7 @@ def _make_parent(
 ) -> str:
     """A new run in place of `gone`, unless another worker has made one meanwhile."""
     note = f"Study {study.study_name}: every trial is a run below this one. {NOTICE}"
-    own = {"job": "sweep", "study": study.study_name, "mlflow.note.content": note, **tags}
+    own = {"job": "sweep", "study": study.study_name, NOTE: note, **tags}
     run_id = str(client.create_run(store.experiment_id, run_name=name, tags=own).info.run_id)
     client.log_text(run_id, config_text, "config/config.yaml")
     if _parent(study) == gone:

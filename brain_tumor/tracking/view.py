@@ -15,7 +15,7 @@ from brain_tumor import NOTICE
 KEY = "bt"  # short, since it stands in an address that is printed
 NAME = "What matters"
 TAG = f"mlflow.sharedViewState.{KEY}"
-NOTE = "mlflow.note.content"
+NOTE = "mlflow.note.content"  # the tag that MLflow shows as a description, of a run or an experiment
 QUERY = f"viewStateShareKey={KEY}"
 
 # Column of the page: width in pixels, in order. Name, date and duration are always there.
@@ -36,8 +36,8 @@ CLOSED = ("test", "val", "unseen", "train", "best", "cost", "trials")
 
 
 def with_view(address: str) -> str:
-    """The address of an experiment's runs, opened in this view, and MLflow's menu on training."""
-    return f"{address}?{QUERY}&workflowType=machine_learning"
+    """The address of an experiment's runs, opened in this view."""
+    return f"{address}?{QUERY}"
 
 
 def view_tags(experiment_id: str, now_ms: int | None = None) -> dict[str, str]:

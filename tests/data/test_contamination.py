@@ -101,10 +101,11 @@ def test_a_test_image_whose_patient_was_trained_on_is_seen(tmp_path: Path) -> No
     assert found.twins.tolist() == [False, False, False]
     assert found.seen.tolist() == [True, False, False]
     assert found.strangers.tolist() == [False, False, True]  # c2 was compared by its twin, of new nothing is known
-    assert remarks(found) == [
-        "patients  of 1 of 3 images were NOT compared with those trained on: name images of both in data.patients=CSV "
-        "(path, patient)"
-    ]
+    [remark] = remarks(found)
+    assert remark.verdict == (
+        "The patients of 1 of 3 images were NOT compared with those trained on: name images of both in "
+        "data.patients=CSV (path, patient)."
+    )
     probabilities = np.full((3, 4), 0.25)
     parts = by_contamination(Evaluation(own.table, probabilities, CLASSES, "test part"), found)
     assert parts["test"].title == (

@@ -6,7 +6,7 @@ import pytest
 
 from brain_tumor.config.train import ExplainConfig
 from brain_tumor.models.classifier import build_classifier
-from brain_tumor.tracking.explanations import _pointing, _validated
+from brain_tumor.tracking.explanations import _judged, _pointing, _validated
 
 
 def row(value: float, low: float = float("nan"), high: float = float("nan")) -> dict[str, float]:
@@ -42,6 +42,23 @@ def test_without_validation_what_it_settles_is_left_out() -> None:
         "The maps peak in the lesion in 50.0% of 2 correctly classified lesions (image centre: 50.0%); "
         "energy 0.500 (0.500). Maps: layercam."
     )
+
+
+@pytest.mark.parametrize(
+    ("kept", "control", "said"),
+    [
+        (row(0.03, 0.01, 0.08), row(1.0), "it does look at the lesion"),
+        (row(0.03, 0.00, 0.30), row(1.0), "some need the lesion, some do not"),
+        (row(0.98, 0.96, 0.99), row(1.0), "most do NOT need the lesion"),
+        (row(0.51, 0.40, 0.60), None, "some need the lesion, some do not"),
+        (row(0.0), None, "it does look at the lesion"),
+        (row(0.03, 0.01, 0.08), row(0.2), "nothing follows, since painting elsewhere leaves 20.0% as well"),
+    ],
+)
+def test_what_stays_without_the_lesion_is_judged_by_its_interval_and_its_control(
+    kept: dict[str, float], control: dict[str, float] | None, said: str
+) -> None:
+    assert _judged(kept, control) == said
 
 
 @pytest.mark.parametrize(("method", "layer", "warned"), [("auto", "auto", True), ("gradcam", "block4_relu", False)])

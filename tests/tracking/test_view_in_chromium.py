@@ -47,7 +47,7 @@ def test_the_page_of_all_runs_opens_with_what_matters(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [*shlex.split(store.ui_command), "--port", str(port), "--workers", "1"]
+    command = [*shlex.split(store.serve[0]), "--port", str(port), "--workers", "1"]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(f"http://127.0.0.1:{port}/health")

@@ -10,6 +10,8 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from brain_tumor.layout.blocks import pairs
+from brain_tumor.layout.terminal import show_blocks
 from brain_tumor.lazy import lazy
 from brain_tumor.serving.review_page import actions, gateway, unfetched_answers
 from brain_tumor.serving.review_page import uploads as lying
@@ -80,7 +82,7 @@ def serve(app: Any, place: socket.socket) -> None:
     )
     place.listen(config.backlog)  # who comes before Gradio has started waits
     host, port = place.getsockname()[:2]
-    print(f"page      http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl-C ends it)", flush=True)
+    show_blocks(pairs([("page", f"http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl-C ends it)")]))
     server = uvicorn.Server(config)
     for name in ("uvicorn.error", *(each.__name__ for each in (gateway, actions, unfetched_answers, lying))):
         logging.getLogger(name).addFilter(textless)

@@ -93,7 +93,7 @@ def start(served: Trained, place: Path, *overrides: str, **variables: str) -> Ru
     )
     assert process.stdout is not None
     for line in process.stdout:
-        if found := re.match(r"page\s+(http\S+)", line):
+        if found := re.match(r"\s+page\s+(http\S+)", line):
             return Running(found[1], process, place)
     raise AssertionError((place / "errors").read_text())
 
