@@ -24,6 +24,8 @@ class Read:
     plane: str | None = None
     pixels: NDArray[np.uint8] | None = None  # (N, S, S, 3) RGB
     error: str = ""
+    remarks: tuple[str, ...] = ()  # see `Scan`
+    planes: tuple[str | None, ...] = ()  # of each slice; empty where there is none
 
 
 def read_files(
@@ -34,7 +36,8 @@ def read_files(
     def read(name: str) -> Read:
         try:
             scan = read_scan(base / name, plane)
-            return Read(name, scan.kind, scan.plane, scan.pixels(size))
+            planes = tuple(map(scan.plane_of, range(scan.count)))
+            return Read(name, scan.kind, scan.plane, scan.pixels(size), remarks=scan.remarks, planes=planes)
         except CorruptImageError as error:
             return Read(name, error=str(error))
 

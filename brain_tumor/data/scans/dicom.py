@@ -10,9 +10,11 @@ from brain_tumor.data.scans.dicom_elements import Budget, data_set
 from brain_tumor.data.scans.dicom_frames import Frames, frames
 from brain_tumor.data.scans.dicom_gray import gray_levels, value_range
 from brain_tumor.data.scans.dicom_header import GRAY, PALETTE, TAGS, Header, read_header
-from brain_tumor.data.scans.geometry import plane_of, square_pixels
+from brain_tumor.data.scans.geometry import plane_of, square_pixels, turned
 from brain_tumor.data.scans.levels import levels
 from brain_tumor.data.scans.scan import Limits, Scan
+
+UNTURNED = "the file does not say which side is which: shown as it is stored"
 
 
 def open_dicom(content: bytes, limits: Limits) -> Scan:
@@ -24,6 +26,9 @@ def open_dicom(content: bytes, limits: Limits) -> Scan:
     largest value of all frames, as in 16-bit pictures. Padding is black and has no part in that. MONOCHROME1 is
     inverted, palettes and YBR become RGB (C.7.6.3.1), and pixels are made square by Pixel Spacing, Imager Pixel Spacing
     or Pixel Aspect Ratio.
+
+    Each frame is turned to the radiological convention, as NIfTI volumes are, by its Image Orientation (Patient)
+    (C.7.6.2.1.1), or else the file's Patient Orientation (C.7.6.1.1.1); one without either is shown as it is stored.
 
     A single frame is decoded at once, several when they are asked for, by one thread at a time.
 
@@ -38,11 +43,14 @@ def open_dicom(content: bytes, limits: Limits) -> Scan:
     decode = frames(syntax, header.shape, elements[header.shape.keyword].value)
     scale = _scale(header, decode)
     picture = partial(_picture, header, decode, scale)
-    plane = plane_of(header.frames[0].orientation)
+    planes = tuple(plane_of(each.orientation) for each in header.frames)
+    plane, *others = dict.fromkeys(planes)
+    remarks = (UNTURNED,) if None in planes else ()
     if header.shape.frames > 1:
-        return Scan("dicom", header.shape.frames, plane, picture, header.held)
+        several = (None, planes) if others else (plane, ())
+        return Scan("dicom", header.shape.frames, several[0], picture, header.held, remarks, several[1])
     only = picture(0)
-    return Scan("dicom", 1, plane, lambda _: only)
+    return Scan("dicom", 1, plane, lambda _: only, remarks=remarks)
 
 
 def _scale(header: Header, decode: Frames) -> tuple[float, float] | None:
@@ -66,4 +74,4 @@ def _picture(header: Header, decode: Frames, scale: tuple[float, float] | None, 
         picture = Image.fromarray(levels(stored, lambda values: values * (255 / (2**shape.stored - 1))))
     else:
         raise CorruptImageError("a DICOM file with colours in a form that is not read")
-    return square_pixels(picture.convert("RGB"), *facts.spacing)
+    return turned(square_pixels(picture.convert("RGB"), *facts.spacing), facts.orientation)

@@ -28,9 +28,15 @@ class Scan:
 
     kind: Literal["image", "dicom", "nifti"]
     count: int  # slices
-    plane: str | None  # axial, coronal or sagittal, where the file says so
+    plane: str | None  # axial, coronal or sagittal, where the file says so of all its slices
     picture: Callable[[int], Image.Image]  # of each slice, mode RGB, pixels square, in its own size
     held: int = 0  # bytes of memory, about, besides the file's own and the pixels
+    remarks: tuple[str, ...] = ()  # what whoever reads the answer should know of the file; never the file's own text
+    planes: tuple[str | None, ...] = ()  # of each slice, where they differ
+
+    def plane_of(self, index: int) -> str | None:
+        """The plane of a slice, where the file says so: then the slice is shown as radiologists look at it."""
+        return self.planes[index] if self.planes else self.plane
 
     def pixels(self, size: int) -> NDArray[np.uint8]:
         """All slices (count, size, size, 3) RGB 0..255, each fitted into a square as in training.

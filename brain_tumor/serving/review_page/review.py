@@ -3,7 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from brain_tumor.evaluation.explanation.maps import Maps
 from brain_tumor.serving.predictor import ScanPrediction, predict_scan
 from brain_tumor.serving.review_page import pictures
 from brain_tumor.serving.review_page.models import Shown
+from brain_tumor.serving.side_marks import marked
 
 SLICES, SAMPLES, PIXEL_BYTES = 512, 2**26, 2**28  # of a file: slices, values decoded, bytes in a model's size
 VALUE_BYTES = 4  # that a value of a volume takes, about
@@ -63,8 +64,9 @@ class Review:
         return maps + sum(file.held for file in self.files)
 
     def picture(self, file: int, index: int, least: int) -> Image.Image:
-        """A slice as it is shown."""
-        return pictures.shown(self._picture(file, index), least)
+        """A slice as it is shown, with the patient's sides where the file says which they are."""
+        scan = self.files[file].scan
+        return marked(pictures.shown(self._picture(file, index), least), scan.plane_of(index) if scan else None)
 
     def map(self, file: int, index: int, models: Sequence[Shown], model: int, layer: str, method: str) -> Maps:
         """What speaks for the class that a model says of a slice."""
@@ -117,7 +119,7 @@ def _open(name: str, content: bytes, models: Sequence[Shown], allowed: Limits, p
             held = len(content) + VALUE_BYTES * scan.count * width * height + scan.held
             if scan.kind == "image":  # what is not shown of it is let go
                 small = pictures.shown(scan.picture(0), max(sizes))
-                scan = Scan(scan.kind, 1, scan.plane, lambda _: small)
+                scan = replace(scan, picture=lambda _: small)
                 held = 3 * small.width * small.height + sum(each.nbytes for each in pixels.values())
     except CorruptImageError as error:
         return Opened(name, None, {}, (), str(error))
