@@ -10,6 +10,7 @@ from brain_tumor.data.scans.dicom_elements import Budget, data_set
 from brain_tumor.data.scans.dicom_frames import Frames, frames
 from brain_tumor.data.scans.dicom_gray import gray_levels, value_range
 from brain_tumor.data.scans.dicom_header import GRAY, PALETTE, TAGS, Header, read_header
+from brain_tumor.data.scans.dicom_kind import KIND_TAGS, T1, TRAINED_ON, refuse_others, weighting
 from brain_tumor.data.scans.geometry import plane_of, square_pixels, turned
 from brain_tumor.data.scans.levels import levels
 from brain_tumor.data.scans.scan import Limits, Scan
@@ -35,22 +36,28 @@ def open_dicom(content: bytes, limits: Limits) -> Scan:
     Nothing of the file's elements reaches an error, a log record, a warning or the terminal.
 
     Raises:
-        CorruptImageError: pydicom or a decoder is missing, the file has no pixels, is damaged, or is over a limit.
+        CorruptImageError: it is no MR image of a head (see `refuse_others`), has no pixels, is damaged, or is over a
+            limit; or pydicom or a decoder is missing.
     """
     budget = Budget()
-    syntax, elements = data_set(content, limits, TAGS, budget)
+    syntax, elements = data_set(content, limits, [*TAGS, *KIND_TAGS], budget)
+    refuse_others(elements)
     header = read_header(elements, limits, budget)
     decode = frames(syntax, header.shape, elements[header.shape.keyword].value)
     scale = _scale(header, decode)
     picture = partial(_picture, header, decode, scale)
     planes = tuple(plane_of(each.orientation) for each in header.frames)
     plane, *others = dict.fromkeys(planes)
-    remarks = (UNTURNED,) if None in planes else ()
+    remarks = ((UNTURNED,) if None in planes else ()) + _weighted(weighting(elements))
     if header.shape.frames > 1:
         several = (None, planes) if others else (plane, ())
         return Scan("dicom", header.shape.frames, several[0], picture, header.held, remarks, several[1])
     only = picture(0)
     return Scan("dicom", 1, plane, lambda _: only, remarks=remarks)
+
+
+def _weighted(how: str | None) -> tuple[str, ...]:
+    return () if how in (None, T1) else (f"the file says {how}: {TRAINED_ON}",)
 
 
 def _scale(header: Header, decode: Frames) -> tuple[float, float] | None:

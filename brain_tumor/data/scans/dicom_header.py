@@ -168,10 +168,10 @@ def _frame(elements: "Dataset", groups: "list[Dataset]", table: "_Table", budget
         window=_window(windows),
         voi=table(windows, "VOILUTSequence", 255.0),
     )
-    spacing = _numbers(places("PixelMeasuresSequence"), ("PixelSpacing", "ImagerPixelSpacing"))
+    spacing = numbers(places("PixelMeasuresSequence"), ("PixelSpacing", "ImagerPixelSpacing"))
     if len(spacing) != 2 or min(spacing) <= 0:
-        spacing = _numbers([elements], ("PixelAspectRatio",))
-    orientation = tuple(_numbers(places("PlaneOrientationSequence"), ("ImageOrientationPatient",)))
+        spacing = numbers([elements], ("PixelAspectRatio",))
+    orientation = tuple(numbers(places("PlaneOrientationSequence"), ("ImageOrientationPatient",)))
     return FrameFacts(
         grays,
         (spacing[0], spacing[1]) if len(spacing) == 2 and min(spacing) > 0 else (1.0, 1.0),
@@ -187,7 +187,7 @@ def words(place: "Dataset", keyword: str) -> list[str]:
     return [str(each).strip().upper() for each in ([value] if isinstance(value, str) else value)]
 
 
-def _numbers(places: "list[Dataset]", keywords: tuple[str, ...]) -> list[float]:
+def numbers(places: "list[Dataset]", keywords: tuple[str, ...]) -> list[float]:
     """The finite numbers of the first of the elements that is there and not empty."""
     for keyword in keywords:
         for place in places:
@@ -200,13 +200,13 @@ def _numbers(places: "list[Dataset]", keywords: tuple[str, ...]) -> list[float]:
 
 
 def _first(places: "list[Dataset]", keyword: str, default: float) -> float:
-    return next(iter(_numbers(places, (keyword,))), default)
+    return next(iter(numbers(places, (keyword,))), default)
 
 
 def _window(places: "list[Dataset]") -> Window | None:
     """The first window, of those that a frame offers."""
     for place in places:
-        center, width = (_numbers([place], (keyword,)) for keyword in ("WindowCenter", "WindowWidth"))
+        center, width = (numbers([place], (keyword,)) for keyword in ("WindowCenter", "WindowWidth"))
         function = str(place.get("VOILUTFunction") or "LINEAR").strip().upper()
         # PS3.3, C.11.2.1.2: at least 1 for LINEAR, above 0 for the others; a window that says otherwise is none
         if center and width and (width[0] >= 1 if function == "LINEAR" else width[0] > 0):

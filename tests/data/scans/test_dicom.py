@@ -242,8 +242,11 @@ def test_a_data_set_without_a_preamble_is_found_and_rubbish_is_not() -> None:
             open_scan(rubbish)
 
 
-def test_every_file_that_comes_with_pydicom_opens_or_says_why() -> None:
+@pytest.mark.parametrize("others", [True, False], ids=["of all kinds", "MR alone"])
+def test_every_file_that_comes_with_pydicom_opens_or_says_why(others: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     pydicom = pytest.importorskip("pydicom")
+    if others:  # so that the decoders are tried on them
+        monkeypatch.setattr("brain_tumor.data.scans.dicom.refuse_others", lambda elements: None)
     opened, reasons = {}, []
     folder = Path(pydicom.__file__).parent / "data" / "test_files"
     for path in folder.rglob("*"):
@@ -255,12 +258,17 @@ def test_every_file_that_comes_with_pydicom_opens_or_says_why() -> None:
             except CorruptImageError as error:
                 reasons.append(str(error))
     assert all(each.isprintable() and len(each) < 200 for each in reasons)
+    assert not {"MR_truncated.dcm", "rtplan.dcm", "test-SR.dcm", "README.txt"} & set(opened)
+    if not others:
+        assert {"MR_small.dcm", "MR_small_RLE.dcm"} <= set(opened)
+        assert not {"CT_small.dcm", "examples_ybr_color.dcm", "ExplVR_BigEnd.dcm"} & set(opened)
+        assert "a DICOM file that is no MR image but CT Image Storage" in reasons
+        return
     assert {"CT_small.dcm", "MR_small_RLE.dcm", "image_dfl.dcm", "ExplVR_BigEnd.dcm", "examples_palette.dcm"} <= set(
         opened
     )
     assert opened["examples_ybr_color.dcm"] == 30
     assert opened["SC_rgb_rle_2frame.dcm"] == 2
-    assert not {"MR_truncated.dcm", "rtplan.dcm", "test-SR.dcm", "README.txt"} & set(opened)
 
 
 @pytest.mark.parametrize(
