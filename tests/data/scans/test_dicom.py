@@ -210,9 +210,10 @@ def test_functional_groups_come_before_the_file() -> None:
     scan = open_scan(content)
     assert (scan.count, scan.plane, scan.picture(0).size) == (2, "sagittal", (6, 2))
     rows = [np.asarray(scan.picture(index))[:, :, 0] for index in range(2)]
-    # Windows 0..500 of values 0..500, and 250..750 of 0..1000; the ends of a stretched row are its first and last pixel
-    assert rows[0][:, [0, -1]].tolist() == [[0, 102], [153, 255]]
-    assert rows[1][:, [0, -1]].tolist() == [[0, 76], [178, 255]]  # 400: 76.5; 600: 178.5
+    # Between the windows 0..500 and 250..750 lies 125..625, for values 0..500 and, twice as large, 0..1000; the ends of
+    # a stretched row are its first and last pixel
+    assert rows[0][:, [0, -1]].tolist() == [[0, 38], [89, 191]]  # 200: 38.25; 300: 89.25; 500: 191.25
+    assert rows[1][:, [0, -1]].tolist() == [[0, 140], [242, 255]]  # 400: 140.25; 600: 242.25
 
 
 def test_real_numbers_with_gaps() -> None:
