@@ -19,7 +19,9 @@ from brain_tumor.serving.predictor import Predictor
 def picture(path: Path, value: int = 9) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     file = io.BytesIO()
-    Image.new("L", (8, 8), value).save(file, "PNG")
+    pixels = np.full((8, 8), value, np.uint8)
+    pixels[4:] = np.linspace(0, 255, 8)  # something to see
+    Image.fromarray(pixels).save(file, "PNG")
     path.write_bytes(file.getvalue())
     return path
 
