@@ -89,7 +89,7 @@ def _answer(config: PredictConfig, registered: RegisteredModel, files: Files, an
     names = [name for name in files.names if journal is None or name not in journal.done]
     side = int(registered.model.input_shape[1])
     with ExitStack() as stack:
-        read = read_files(files.base, names, side, plane=config.plane, workers=config.workers)
+        read = read_files(files.base, names, side, plane=config.plane, workers=config.workers, among=files.names)
         stack.callback(read.close)
         predictor, runtime, first = _predictor(config, registered, read, len(names))
         trained_on = registered.split.name

@@ -60,8 +60,10 @@ class Budget:
     reads: int = READS
 
 
-def data_set(content: bytes, limits: Limits, tags: list[int], budget: Budget) -> "tuple[str, Dataset]":
-    """The transfer syntax of a DICOM file, and those of its elements that `tags` names.
+def data_set(
+    content: bytes, limits: Limits, tags: list[int], budget: Budget, until: int | None = None
+) -> "tuple[str, Dataset]":
+    """The transfer syntax of a DICOM file, and those of its elements that `tags` names, up to the tag `until`.
 
     Raises:
         CorruptImageError: pydicom is missing, the file is damaged, or it unpacks to more than the limit.
@@ -81,7 +83,11 @@ def data_set(content: bytes, limits: Limits, tags: list[int], budget: Budget) ->
     found = guarded(
         "a damaged DICOM file",
         lambda: _pydicom("filereader").read_dataset(
-            _Bounded(body, budget), syntax == IMPLICIT, syntax != BIG_ENDIAN, specific_tags=tags
+            _Bounded(body, budget),
+            syntax == IMPLICIT,
+            syntax != BIG_ENDIAN,
+            specific_tags=tags,
+            stop_when=until and (lambda tag, vr, length: tag > until),
         ),
     )
     return syntax, guarded("a damaged DICOM file", lambda: _bounded(found))

@@ -2,8 +2,9 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,10 @@ from PIL import Image
 
 from brain_tumor import CLASSES
 from brain_tumor.data.decode import CorruptImageError, letterbox
+from brain_tumor.data.scans.dicom_scale import GrayScale
 from brain_tumor.data.scans.opening import open_scan
 from brain_tumor.data.scans.scan import Limits, Plane, Scan
+from brain_tumor.data.scans.series import SeriesScales
 from brain_tumor.evaluation.explanation.maps import Maps
 from brain_tumor.serving.predictor import ScanPrediction, predict_scan
 from brain_tumor.serving.review_page import pictures
@@ -106,14 +109,32 @@ def review(
     files: Sequence[tuple[str, bytes]], models: Sequence[Shown], allowed: Limits, plane: Plane = "auto"
 ) -> Review:
     """Ask each model for each file; a file that cannot be read is said to be so, and the others are answered."""
-    return Review(tuple(_open(name, content, models, allowed, plane) for name, content in files))
+    # By their places: two files may be called alike
+    scales = SeriesScales({str(place): partial(_head, content) for place, (_, content) in enumerate(files)}, allowed)
+    return Review(
+        tuple(
+            _open(name, content, models, allowed, plane, partial(scales.of, str(place), content))
+            for place, (name, content) in enumerate(files)
+        )
+    )
 
 
-def _open(name: str, content: bytes, models: Sequence[Shown], allowed: Limits, plane: Plane) -> Opened:
+def _head(content: bytes, size: int) -> bytes:
+    return content[:size]
+
+
+def _open(
+    name: str,
+    content: bytes,
+    models: Sequence[Shown],
+    allowed: Limits,
+    plane: Plane,
+    scale: Callable[[], GrayScale | None],
+) -> Opened:
     sizes = {model.predictor.size for model in models}
     try:
         with DECODERS:
-            scan = open_scan(content, plane, allowed)
+            scan = open_scan(content, plane, allowed, scale())
             pixels = {size: scan.pixels(size) for size in sizes}
             width, height = scan.picture(0).size
             held = len(content) + VALUE_BYTES * scan.count * width * height + scan.held

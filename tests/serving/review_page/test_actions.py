@@ -41,7 +41,7 @@ def drop(page: Page, *files: tuple[str, bytes], layers: tuple[str, ...] = ("deep
 @pytest.fixture
 def volume(monkeypatch: pytest.MonkeyPatch) -> None:
     scan = Scan("nifti", 4, "axial", lambda index: flat((0, 90, 95, 60)[index]))
-    monkeypatch.setattr(module, "open_scan", lambda content, plane, limits: scan)
+    monkeypatch.setattr(module, "open_scan", lambda content, plane, limits, scale: scan)
 
 
 def test_a_picture_is_answered_with_all_that_the_model_says(page: Page, png: Png) -> None:
@@ -188,7 +188,7 @@ def test_an_answer_is_not_kept_for_who_has_left_meanwhile(page: Page, png: Png) 
 def test_a_volume_is_cut_in_the_plane_that_was_chosen(
     page: Page, monkeypatch: pytest.MonkeyPatch, plane: Any, text: str
 ) -> None:
-    def refuse(content: bytes, plane: str, limits: Any) -> Scan:
+    def refuse(content: bytes, plane: str, limits: Any, scale: Any) -> Scan:
         raise CorruptImageError(f"cut {plane}")
 
     monkeypatch.setattr(module, "open_scan", refuse)
