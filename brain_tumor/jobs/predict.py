@@ -78,7 +78,7 @@ def run(config: PredictConfig, files: Files, out: Path | None) -> None:
         made.append(
             ("maps", f"{folder}{', of a volume the slices that speak for it' if answers.tally.volumes else ''}")
         )
-    show_blocks(*answers.tally.blocks(), *([pairs(made)] if made else []))
+    show_blocks(*answers.tally.blocks(), *answer_lines.closing(files), *([pairs(made)] if made else []))
     if files.names and not answers.tally.classes and asked == len(files.names):
         raise InputError(f"input={config.input}: none of its files could be read")
 

@@ -65,12 +65,22 @@ def opening(predictor: Predictor, trained_on: str, runtime: str, files: Files, b
     """Who answers, what it cannot say, and which files; `before` of them have been answered earlier."""
     counted = f"{len(files.names)} in {files.base}" + (f", {before} of them answered before" if before else "")
     if files.skipped:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in files.skipped.most_common())
-        counted += f"; {files.skipped.total()} left out: {kinds}"
+        counted += f"; {_left_out(files)}"
     yield Paragraph(NOTICE)
     yield pairs([("model", f"{predictor.uri}, trained on {trained_on}; {runtime}"), ("files", counted)])
     if predictor.uncertainty is not None and (found := warnings(predictor.uncertainty)):
         yield Points(tuple(f"Warning: {line}." for line in found))
+
+
+def closing(files: Files) -> Iterator[Block]:
+    """What was left out, said again where it is not scrolled away."""
+    if files.skipped:
+        yield Paragraph(f"Warning: {_left_out(files)}.")
+
+
+def _left_out(files: Files) -> str:
+    kinds = ", ".join(f"{count} {kind}" for kind, count in files.skipped.most_common())
+    return f"{files.skipped.total()} left out: {kinds}"
 
 
 def header(uncertainty: Uncertainty | None) -> str:

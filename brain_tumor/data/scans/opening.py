@@ -6,12 +6,11 @@ from brain_tumor.data.decode import CorruptImageError, open_picture
 from brain_tumor.data.scans.dicom import open_dicom
 from brain_tumor.data.scans.dicom_elements import is_dicom
 from brain_tumor.data.scans.dicom_scale import GrayScale
+from brain_tumor.data.scans.first_bytes import PICTURES
 from brain_tumor.data.scans.nifti import is_gzip, is_nifti, open_nifti
 from brain_tumor.data.scans.scan import Limits, Plane, Scan
 
 ACCEPTED = "not a JPEG, PNG, BMP, TIFF or WebP picture, nor a DICOM or NIfTI file"
-# How they begin: JPEG, PNG, BMP, WebP (RIFF), TIFF and BigTIFF, little and big endian
-PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"RIFF", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def open_scan(
