@@ -27,6 +27,7 @@ SAMPLED = 2**24  # voxels: of a larger volume, the percentile is that of every t
 MEMBERS = 2**16  # of a gzip file; some tools write one for each 64 KiB
 PIECE = 2**16  # bytes of a gzip file that are unpacked at once
 ZEROS = re.compile(rb"\0*")  # which may follow a member
+UNPLACED = "the file does not say which side is which: shown as if its axes ran to the left, front and head"
 READ = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")
 
 
@@ -39,6 +40,7 @@ class _Layout:
     offset: int  # bytes before the first value
     negative: bool  # the scaling turns bright to dark
     zero: float  # the stored value that is scaled to 0
+    placed: bool  # it says where the patient's sides are
     affine: NDArray[np.float64]  # (4, 4) from voxels to mm, RAS+
 
 
@@ -103,7 +105,10 @@ def open_nifti(content: bytes, plane: Plane, limits: Limits) -> Scan:
         gray = Image.fromarray(levels(values, shown)).convert("RGB")
         return square_pixels(gray, spacing[up], spacing[across])
 
-    return Scan("nifti", volume.shape[axis], PLANES[axis], picture)
+    count = volume.shape[axis]
+    if layout.placed:
+        return Scan("nifti", count, PLANES[axis], picture)
+    return Scan("nifti", count, PLANES[axis], picture, remarks=(UNPLACED,), planes=(None,) * count)
 
 
 def _layout(head: bytes, limits: Limits) -> _Layout:
@@ -141,7 +146,8 @@ def _layout(head: bytes, limits: Limits) -> _Layout:
             raise CorruptImageError("its header has an impossible orientation (qform, sform)")
     scaled = math.isfinite(slope) and slope != 0  # nifti1.h: else the values are as they are stored
     zero = -inter / slope if scaled and math.isfinite(inter) else 0.0
-    return _Layout(shape, dtype, int(offset), scaled and slope < 0, zero, affine)
+    placed = int(header["qform_code"]) > 0 or int(header["sform_code"]) > 0  # nifti1.h, method 1: else nobody knows
+    return _Layout(shape, dtype, int(offset), scaled and slope < 0, zero, placed, affine)
 
 
 def _header(head: bytes) -> Any:

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from brain_tumor.data.decode import CorruptImageError
+from brain_tumor.data.scans.nifti import UNPLACED
 from brain_tumor.data.scans.opening import open_scan
 from brain_tumor.data.scans.scan import Limits
 
@@ -77,6 +78,15 @@ def test_each_side_is_where_radiologists_expect_it() -> None:
     assert (gray(nifti(front), "sagittal") == [255, 255, 0, 0]).all()
     assert (gray(nifti(head), "coronal").T == [255, 255, 0, 0]).all()
     assert (gray(nifti(head), "sagittal").T == [255, 255, 0, 0]).all()
+
+
+def test_a_file_that_does_not_say_how_it_lies_says_so_and_has_no_sides() -> None:
+    known, unknown = nifti(volume()), patched(nifti(volume()), 252, "<hh", 0, 0)  # qform_code and sform_code
+    assert open_scan(known).remarks == ()
+    scan = open_scan(unknown)
+    assert scan.remarks == (UNPLACED,)
+    assert (scan.plane, scan.plane_of(3)) == ("axial", None)
+    assert open_scan(known).plane_of(3) == "axial"
 
 
 @pytest.mark.parametrize(

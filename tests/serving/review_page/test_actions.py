@@ -53,6 +53,21 @@ def test_a_picture_is_answered_with_all_that_the_model_says(page: Page, png: Png
     assert list(page.uploads.folder.iterdir()) == []
 
 
+def test_what_is_known_of_a_file_stands_beside_its_answer_and_its_sides_on_the_picture(
+    page: Page, png: Png, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = drop(page, ("a.png", png(flat(90))))
+    shown = []
+    for planes in ((), (None,)):
+        scan = Scan("dicom", 1, "axial", lambda index: flat(90), remarks=("the file says <T2>",), planes=planes)
+        monkeypatch.setattr(module, "open_scan", lambda content, plane, limits, scale, scan=scan: scan)
+        shown.append(drop(page, ("a.dcm", b"dicom")).panels)
+    assert all('<p class="bt-warning">The file says &lt;T2&gt;.</p>' in each for each in shown)
+    assert "bt-warning" not in plain.panels
+    pictures = [re.search('data:image/png;base64,[^"]*', each)[0] for each in (plain.panels, *shown)]  # type: ignore[index]
+    assert pictures[0] == pictures[2] != pictures[1]
+
+
 @pytest.mark.parametrize(
     ("red", "green", "text"), [(60, 0, "Not sure"), (90, 200, "Not a brain MRI"), (60, 200, "Not a brain MRI")]
 )
