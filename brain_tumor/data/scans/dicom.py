@@ -47,12 +47,12 @@ def open_dicom(content: bytes, limits: Limits, scale: GrayScale | None = None) -
             limit; or pydicom or a decoder is missing.
     """
     header, decode, remarks = _opened(content, limits)
-    own = sampled(header, decode) if scale is None else None
-    scale = scale_of([own]) if own else scale
+    if scale is None and (sample := sampled(header, decode)):
+        scale = scale_of([sample])
     picture = partial(_picture, header, decode, scale)
     planes = tuple(plane_of(each.orientation) for each in header.frames)
     plane, *others = dict.fromkeys(planes)
-    remarks = (*((UNTURNED,) if None in planes else ()), *_missed(own, scale), *remarks)
+    remarks = (*((UNTURNED,) if None in planes else ()), *((MISSED,) if scale and scale.missed else ()), *remarks)
     if header.shape.frames > 1:
         several = (None, planes) if others else (plane, ())
         return Scan("dicom", header.shape.frames, several[0], picture, header.held, remarks, several[1])
@@ -78,10 +78,6 @@ def _opened(content: bytes, limits: Limits) -> tuple[Header, Frames, tuple[str, 
         return header, decode, remarks
     only = decode(0)
     return header, lambda _: only, remarks
-
-
-def _missed(sample: Sample | None, scale: GrayScale | None) -> tuple[str, ...]:
-    return (MISSED,) if sample and scale and sample.windows and not scale.window else ()
 
 
 def _picture(header: Header, decode: Frames, scale: GrayScale | None, index: int) -> Image.Image:

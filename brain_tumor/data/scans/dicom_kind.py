@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 pydicom = lazy("pydicom")
 
 # Image Type, SOP Class, Modality, Acquisition Contrast; Series Description, Protocol Name, whose words are looked up;
-# Body Part Examined, Scanning Sequence, Repetition, Echo and Inversion Time (PS3.3, C.8.3.1)
+# Contrast/Bolus Agent, Body Part Examined, Scanning Sequence, Repetition, Echo and Inversion Time (PS3.3, C.8.3.1)
 KIND_TAGS = (
     *(0x00080008, 0x00080016, 0x00080060, 0x00089209, 0x0008103E, 0x00181030),
-    *(0x00180015, 0x00180020, 0x00180080, 0x00180081, 0x00180082),
+    *(0x00180010, 0x00180015, 0x00180020, 0x00180080, 0x00180081, 0x00180082),
 )
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 # MR, Enhanced MR, Enhanced MR Color and Legacy Converted Enhanced MR Image Storage (PS3.4, B.5)
@@ -45,7 +45,8 @@ _OTHER_PARTS = {
     **{"KNEE": "a knee", "ANKLE": "an ankle", "FOOT": "a foot", "LEG": "a leg", "ARM": "an arm"},
 }
 TRAINED_ON = "the public set's tumours are in T1-weighted images with contrast"
-T1 = "T1-weighted"
+T1, PLAIN_T1 = "T1-weighted", "T1-weighted without contrast"
+_PLAIN = re.compile("PRE.?(?:CONTRAST|GAD|GD|KM)|T1.?PRE|NATIV|NON.?CONTRAST|UNENHANCED")
 # PS3.3, C.8.13.3.1.1
 _CONTRASTS = {
     "T1": T1, "T2": "T2-weighted", "T2_STAR": "T2*-weighted", "FLUID_ATTENUATED": "FLAIR", "DIFFUSION": "diffusion",
@@ -113,6 +114,8 @@ def _weighting(elements: "Dataset") -> str | None:
             # "T2 FLAIR" and "T2 DWI" are what the other word says; "T1 FLAIR" and "T1 and T2" are left open
             if len(named) == 2 and "T2-weighted" in named and not {T1, "proton density"} & set(named):
                 named.remove("T2-weighted")
+            if named == [T1] and _PLAIN.search(text) and not words(elements, "ContrastBolusAgent"):
+                return PLAIN_T1
             return named[0] if len(named) == 1 else None
     return _by_times(elements)
 

@@ -30,6 +30,7 @@ class GrayScale:
 
     window: Window | None  # None: no frame has one, or what it shows is nothing
     ends: tuple[float, float]  # where there is no window: smallest and largest value shown, outliers left out
+    missed: bool  # there is a window, which shows nothing
 
     def of(self, grays: Grays) -> Grays:
         """How a frame's values become gray levels in this scale; its own lookup table comes first, if it shows any."""
@@ -65,7 +66,8 @@ def scale_of(samples: Sequence[Sample]) -> GrayScale:
     black, white = robust_range(np.concatenate([each.values for each in samples]), samples[0].inverted)
     ends = (min(black, white), max(black, white))
     window = _common([window for each in samples for window in each.windows])
-    return GrayScale(window if window and _shows(window, ends) else None, ends)
+    missed = window is not None and not _shows(window, ends)
+    return GrayScale(None if missed else window, ends, missed)
 
 
 def _common(windows: list[Window]) -> Window | None:

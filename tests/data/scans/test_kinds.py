@@ -84,6 +84,7 @@ def said(how: str | None) -> tuple[str, ...]:
             for each in ("", "POST1", "TEST2 ax", "T1 FLAIR", "T1 and T2", "PD T2 dual", "a patient's name")
         ),
         *((each, "T2-weighted") for each in ("t2_tse_tra_p2", "AXT2 FRFSE", "T2w", "SAG T2")),
+        *((each, "T1-weighted without contrast") for each in ("T1 pre-contrast", "AX T1 PRE", "t1 nativ", "T1 pre GD")),
         *((each, "FLAIR") for each in ("AX FLAIR", "t2_tirm_tra_dark-fluid", "T2 FLAIR", "t2_flair_space")),
         *((each, "diffusion") for each in ("ep2d_diff_b1000", "DWI", "ADC map")[1:]),
         *((each, "T2*-weighted") for each in ("T2* GRE", "t2star", "SWI")),
@@ -106,6 +107,7 @@ def test_usual_words_say_how_an_image_is_weighted(text: str, how: str | None) ->
         ({"ScanningSequence": "SE", "RepetitionTime": 500, "EchoTime": 10}, None),  # T1-weighted
         ({"ScanningSequence": "GR", "RepetitionTime": 2000, "EchoTime": 100}, None),
         ({"ScanningSequence": "SE", "EchoTime": 100}, None),
+        ({"SeriesDescription": "T1 pre", "ContrastBolusAgent": "an agent"}, None),
         ({"ScanningSequence": ["SE", "IR"], "RepetitionTime": 9000, "EchoTime": 90, "InversionTime": 2500}, "FLAIR"),
     ],
 )

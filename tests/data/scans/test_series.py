@@ -12,6 +12,7 @@ from dicom_files import dicom
 from numpy.typing import NDArray
 from PIL import Image
 
+from brain_tumor.data.scans.dicom import MISSED
 from brain_tumor.data.scans.opening import open_scan
 from brain_tumor.data.scans.scan import Limits
 from brain_tumor.data.scans.series import SeriesScales
@@ -63,6 +64,14 @@ def test_series_folders_and_files_that_say_nothing_of_one_are_apart() -> None:
     found = scales({**files, **others})
     assert all(found.of(name, content) is None for name, content in others.items())
     assert found.of("4", files["4"]) is not None
+
+
+def test_a_window_of_a_series_that_misses_it_is_said_of_each_file() -> None:
+    window = {"WindowCenter": 90_000, "WindowWidth": 100}
+    files = {name: dicom(BRAIN, **LIES, **window) for name in "abc"}
+    scale = scales(files).of("b", files["b"])
+    assert scale is not None
+    assert open_scan(files["b"], scale=scale).remarks == (MISSED,)
 
 
 def test_damaged_files_of_a_series_stop_no_other() -> None:
