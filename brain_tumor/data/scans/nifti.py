@@ -78,13 +78,7 @@ def open_nifti(content: bytes, plane: Plane, limits: Limits) -> Scan:
     if packed and not is_nifti(head):
         raise CorruptImageError("gzip holds no NIfTI volume: unpack the file first")
     layout = _layout(head, limits)
-    size = layout.offset + math.prod(layout.shape) * layout.dtype.itemsize
-    if size > limits.file_bytes:
-        raise CorruptImageError(f"too large: {size:,} bytes unpacked are over the limit of {limits.file_bytes:,}")
-    data = _unpack(content, size) if packed else content
-    if len(data) < size:
-        raise CorruptImageError("truncated: it has fewer values than its header says")
-    stored = np.frombuffer(data, layout.dtype, math.prod(layout.shape), layout.offset)
+    stored = _stored(content, layout, limits)
     volume, spacing = _canonical(stored.reshape(layout.shape, order="F"), layout.affine)
     axis = _axis(plane, volume.shape, spacing)
     if volume.shape[axis] > limits.slices:
@@ -109,6 +103,18 @@ def open_nifti(content: bytes, plane: Plane, limits: Limits) -> Scan:
     if layout.placed:
         return Scan("nifti", count, PLANES[axis], picture)
     return Scan("nifti", count, PLANES[axis], picture, remarks=(UNPLACED,), planes=(None,) * count)
+
+
+def _stored(content: bytes, layout: _Layout, limits: Limits) -> NDArray[Any]:
+    """The values of a file, flat, as they are stored."""
+    count = math.prod(layout.shape)
+    size = layout.offset + count * layout.dtype.itemsize
+    if size > limits.file_bytes:
+        raise CorruptImageError(f"too large: {size:,} bytes unpacked are over the limit of {limits.file_bytes:,}")
+    data = _unpack(content, size) if is_gzip(content) else content
+    if len(data) < size:
+        raise CorruptImageError("truncated: it has fewer values than its header says")
+    return np.frombuffer(data, layout.dtype, count, layout.offset)
 
 
 def _layout(head: bytes, limits: Limits) -> _Layout:
