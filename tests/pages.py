@@ -31,5 +31,8 @@ def explain(pixels: NDArray[np.uint8], label: int, layer: str) -> Mapping[str, N
 
 
 def flat(red: int, green: int = 0, side: int = 20) -> Image.Image:
-    """A picture of one colour."""
-    return Image.new("RGB", (side, side), (red, green, 0))
+    """A picture of one red and one green, with a ramp in blue, so that there is something to see."""
+    pixels = np.empty((side, side, 3), np.uint8)
+    pixels[...] = red, green, 0
+    pixels[..., 2] = np.linspace(0, 255, side)
+    return Image.fromarray(pixels)

@@ -15,11 +15,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from brain_tumor import CLASSES
+from brain_tumor.data.blank import BLANK_CONTRAST
 from brain_tumor.data.split import PARTS
 
 KINDS = ("identical", "same", "mirrored", "turned")  # of twins, the closest first
 INDIRECT = "indirect"  # joined through other images alone
-BLANK_CONTRAST = 16  # gray levels of 255: an image whose 1st to 99th percentile span less shows next to nothing
 SEEN = (("test", "train"), ("test", "val"), ("val", "train"))  # a part, and one that is known when it is scored
 
 

@@ -8,8 +8,9 @@ import pandas as pd
 
 from brain_tumor import NOTICE
 from brain_tumor.auditing.examine import Audit
-from brain_tumor.auditing.findings import BLANK_CONTRAST, Findings
+from brain_tumor.auditing.findings import Findings
 from brain_tumor.auditing.floor import FOLDS
+from brain_tumor.data.blank import BLANK_CONTRAST
 from brain_tumor.layout.html_page import document, grid, section
 
 LISTED = 40  # rows of a table that the page shows

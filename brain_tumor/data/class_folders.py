@@ -6,6 +6,7 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import permutations
 from pathlib import Path
 
@@ -13,12 +14,15 @@ import pandas as pd
 
 from brain_tumor import CLASSES
 from brain_tumor.data.decode import CorruptImageError, open_picture
+from brain_tumor.data.scans.first_bytes import kind_of_file
 from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path
 
 logger = logging.getLogger(__name__)
 
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+SCANS = "DICOM files or volumes, which training does not read: convert their slices to PNG"
+_SCAN_EXTENSIONS = frozenset({".dcm", ".dicom", ".ima", ".nii"})
 LAYOUTS = "Training/ and Testing/, or train/, val/ and test/, or the class folders themselves"
 
 # Compared in lower case and without anything but letters: "No Tumor", "no_tumor" and "no-tumour" are one.
@@ -85,7 +89,9 @@ def image_folder(root: str | None) -> Path:
 def list_images(root: Path) -> pd.DataFrame:
     """Every image under `root`, sorted by path: columns `path` (posix, relative), `label`, `part`.
 
-    `part` is "" throughout where `root` holds class folders and no parts. Nothing is opened.
+    `part` is "" throughout where `root` holds class folders and no parts. An image is told by its extension; of files
+    without one, or with a number for it, the first bytes are read. What is left out is counted by its reason in the
+    log.
 
     Raises:
         InputError: a folder cannot be read or its layout is unknown, or a part lacks a class or its images.
@@ -114,13 +120,13 @@ def check_layout(roots: Iterable[Path], *, readable: bool) -> None:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Files under `folder`, at any depth and through links, whose extension is an image's; hidden ones not.
+    """Files under `folder`, at any depth and through links, that are images as for `list_images`.
 
     Raises:
         InputError: a folder cannot be read.
     """
     try:
-        return sorted(path for path in _files(folder) if _is_image(path))
+        return sorted(path for path in _files(folder) if not _no_image(path))
     except OSError as error:
         raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
 
@@ -138,9 +144,10 @@ def _listed(root: Path, remark: Callable[..., None]) -> pd.DataFrame:
             found, ignored = _rows(root, root / name, part)
             rows += found
             if ignored:
-                names = ", ".join(sorted(ignored)[:3])
+                reasons = ", ".join(f"{count} {reason}" for reason, count in ignored.most_common())
+                level = logging.WARNING if SCANS in ignored else logging.INFO
                 text = "%s: %d file(s) that are no images are ignored (%s)"
-                remark(logging.INFO, text, root / name, ignored.total(), names)
+                remark(level, text, root / name, ignored.total(), reasons)
     except OSError as error:
         raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
     return pd.DataFrame(rows, columns=["path", "label", "part"]).sort_values("path", ignore_index=True)
@@ -175,9 +182,12 @@ def _rows(root: Path, folder: Path, part: str) -> tuple[list[tuple[str, str, str
     rows: list[tuple[str, str, str]] = []
     ignored: Counter[str] = Counter()
     for label in CLASSES:
-        files = list(_files(folder / classes[label]))
-        images = [path for path in files if _is_image(path)]
-        ignored.update(path.name for path in files if not _is_image(path))
+        images = []
+        for path in _files(folder / classes[label]):
+            if reason := _no_image(path):
+                ignored[reason] += 1
+            else:
+                images.append(path)
         if not images:
             kinds = " ".join(sorted(EXTENSIONS))
             raise InputError(f"{folder / classes[label]} holds no image ({kinds}): add images of that class")
@@ -222,8 +232,21 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from (Path(here, name) for name in names)
 
 
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in EXTENSIONS and not _is_hidden(path.name)
+def _no_image(path: Path) -> str:
+    """Why a file is not listed; empty where it is: by its extension, or without one, or with a number, by its bytes."""
+    extension = path.suffix.lower()
+    if _is_hidden(path.name):
+        return "hidden"
+    if extension in EXTENSIONS:
+        return ""
+    kind = None
+    if not extension or extension[1:].isdigit():
+        with suppress(OSError):
+            kind = kind_of_file(path) if path.is_file() else None  # a pipe may never end
+    if kind == "picture":
+        return ""
+    scan = kind is not None or extension in _SCAN_EXTENSIONS or path.name.lower().endswith(".nii.gz")
+    return SCANS if scan else extension or "without an extension"
 
 
 def _relative(path: Path, root: Path) -> str:

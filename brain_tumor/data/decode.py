@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from brain_tumor.data.decompression_limits import MAX_EXIF, OVER_EXIF, SCAN, costly, scanned
+from brain_tumor.data.deep_colour import MAX_DEEP, deep_colours, depth_lost, in_planes
 
-DECODE_VERSION = 2  # part of the cache's key: raise it whenever other pixels come out of the same bytes
+DECODE_VERSION = 3  # part of the cache's key: raise it whenever other pixels come out of the same bytes
 MAX_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs (a quarter GiB of RGB)
 BAND = 2**22  # pixels that are converted at once, so that large pictures do not take many times their own memory
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # it is said in an error
@@ -36,7 +37,8 @@ def decode(content: bytes, size: int) -> Decoded:
     """Decode an image and fit it, undistorted, into a black square of `size` pixels a side.
 
     The first frame, turned as its EXIF orientation says; transparency is laid on black; images of more than
-    8 bits a sample (modes I;16, I and F) are scaled linearly from their own minimum..maximum to 0..255.
+    8 bits a sample (modes I;16, I and F; gray with alpha, RGB and RGBA of 16 bits) are scaled linearly from their own
+    minimum..maximum, of all colours together, to 0..255.
 
     Raises:
         CorruptImageError: empty, truncated, no image, more than MAX_PIXELS pixels, or far more costly than its pixels.
@@ -67,6 +69,10 @@ def open_picture(content: bytes) -> tuple[Image.Image, str]:
             if jpeg and (reason := scanned(content.count(SCAN), image.width * image.height)):
                 raise CorruptImageError(reason)
             mode = image.mode
+            if in_planes(image):
+                raise CorruptImageError("a TIFF file with colours of 16 bits in planes: save it pixel by pixel")
+            if depth_lost(image):
+                return _deep(content, image), mode
             image.load()
             if len(image.info.get("exif", b"")) > MAX_EXIF:
                 raise CorruptImageError(OVER_EXIF)
@@ -107,6 +113,19 @@ def fitted_size(width: int, height: int, size: int) -> tuple[int, int]:
     """Width and height, in pixels, that `letterbox` gives a picture inside its square."""
     scale = size / max(width, height)
     return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _deep(content: bytes, opened: Image.Image) -> Image.Image:
+    if opened.width * opened.height > MAX_DEEP:
+        size = f"{opened.width} x {opened.height}"
+        raise CorruptImageError(f"too large: {size} is over the limit of {MAX_DEEP:,} pixels for colours of 16 bits")
+    colours, image = deep_colours(content, FORMATS)
+    if len(image.info.get("exif", b"")) > MAX_EXIF:
+        raise CorruptImageError(OVER_EXIF)
+    rgb = Image.fromarray(_to_8_bit(colours)).convert("RGB")
+    rgb.getexif().update(image.getexif())  # how it is to be turned
+    ImageOps.exif_transpose(rgb, in_place=True)
+    return rgb
 
 
 def _on_black(image: Image.Image) -> Image.Image:

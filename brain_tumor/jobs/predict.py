@@ -78,7 +78,7 @@ def run(config: PredictConfig, files: Files, out: Path | None) -> None:
         made.append(
             ("maps", f"{folder}{', of a volume the slices that speak for it' if answers.tally.volumes else ''}")
         )
-    show_blocks(*answers.tally.blocks(), *([pairs(made)] if made else []))
+    show_blocks(*answers.tally.blocks(), *answer_lines.closing(files), *([pairs(made)] if made else []))
     if files.names and not answers.tally.classes and asked == len(files.names):
         raise InputError(f"input={config.input}: none of its files could be read")
 
@@ -89,7 +89,7 @@ def _answer(config: PredictConfig, registered: RegisteredModel, files: Files, an
     names = [name for name in files.names if journal is None or name not in journal.done]
     side = int(registered.model.input_shape[1])
     with ExitStack() as stack:
-        read = read_files(files.base, names, side, plane=config.plane, workers=config.workers)
+        read = read_files(files.base, names, side, plane=config.plane, workers=config.workers, among=files.names)
         stack.callback(read.close)
         predictor, runtime, first = _predictor(config, registered, read, len(names))
         trained_on = registered.split.name

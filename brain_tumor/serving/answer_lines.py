@@ -21,6 +21,7 @@ class Tally:
     def __init__(self) -> None:
         self.classes: Counter[str] = Counter()
         self.remarks: Counter[str] = Counter()
+        self.notes: Counter[str] = Counter()  # on files, see `Scan.remarks`
         self.refused: list[tuple[str, str]] = []
         self.refusals = self.volumes = 0
 
@@ -37,6 +38,7 @@ class Tally:
             return
         self.classes[found.overall.label] += 1
         self.remarks.update(_remarks(found))
+        self.notes.update(file.remarks)
         self.volumes += found.volume is not None
 
     def blocks(self) -> Iterator[Block]:
@@ -50,6 +52,8 @@ class Tally:
         yield Grid(("answer", "files"), (*counts, ("answered", f"{answered:,}")))
         if self.volumes:
             yield Paragraph(f"Volumes: {VOLUME_RULE}.")
+        if self.notes:
+            yield Points(tuple(f"{_files(count)}: {note}." for note, count in self.notes.most_common()))
         if self.refusals:
             yield Paragraph("Refused:")
             yield pairs([(printable(name), error) for name, error in self.refused])
@@ -61,12 +65,22 @@ def opening(predictor: Predictor, trained_on: str, runtime: str, files: Files, b
     """Who answers, what it cannot say, and which files; `before` of them have been answered earlier."""
     counted = f"{len(files.names)} in {files.base}" + (f", {before} of them answered before" if before else "")
     if files.skipped:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in files.skipped.most_common())
-        counted += f"; {files.skipped.total()} left out: {kinds}"
+        counted += f"; {_left_out(files)}"
     yield Paragraph(NOTICE)
     yield pairs([("model", f"{predictor.uri}, trained on {trained_on}; {runtime}"), ("files", counted)])
     if predictor.uncertainty is not None and (found := warnings(predictor.uncertainty)):
         yield Points(tuple(f"Warning: {line}." for line in found))
+
+
+def closing(files: Files) -> Iterator[Block]:
+    """What was left out, said again where it is not scrolled away."""
+    if files.skipped:
+        yield Paragraph(f"Warning: {_left_out(files)}.")
+
+
+def _left_out(files: Files) -> str:
+    kinds = ", ".join(f"{count} {kind}" for kind, count in files.skipped.most_common())
+    return f"{files.skipped.total()} left out: {kinds}"
 
 
 def header(uncertainty: Uncertainty | None) -> str:
@@ -83,7 +97,7 @@ def row(file: Read, found: ScanPrediction | None) -> str:
         return f"{name:<{WIDTH}} refused: {file.error}"
     answer = found.overall
     smallest = next((", ".join(names) or "none" for _, names in sorted(answer.sets.items())), "")
-    remarks = [*_remarks(found)]
+    remarks = [*_remarks(found), *file.remarks]
     if len(found.slices) > 1:
         remarks.append(f"{len(found.slices)} slices" + (f", {file.plane}" if file.plane else ""))
     probability = answer.probabilities[answer.label]
@@ -93,6 +107,10 @@ def row(file: Read, found: ScanPrediction | None) -> str:
 def printable(name: str) -> str:
     """A file's name without what would move the cursor, ring or colour."""
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in name)
+
+
+def _files(count: int) -> str:
+    return f"{count:,} file{'' if count == 1 else 's'}"
 
 
 def _remarks(found: ScanPrediction) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """Answers for many files: read ahead by threads, small ones in one batch, one that cannot be read stopping no other."""
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ from numpy.typing import NDArray
 
 from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.prefetch import worked_ahead
-from brain_tumor.data.scans.opening import read_scan
-from brain_tumor.data.scans.scan import Plane
+from brain_tumor.data.scans.opening import open_scan, read_content
+from brain_tumor.data.scans.scan import Limits, Plane
+from brain_tumor.data.scans.series import SeriesScales
 from brain_tumor.evaluation.prediction import EVALUATION_BATCH
 from brain_tumor.serving.predictor import Predictor, ScanPrediction, predict_scans
 
@@ -24,21 +26,35 @@ class Read:
     plane: str | None = None
     pixels: NDArray[np.uint8] | None = None  # (N, S, S, 3) RGB
     error: str = ""
+    remarks: tuple[str, ...] = ()  # see `Scan`
+    planes: tuple[str | None, ...] = ()  # of each slice; empty where there is none
 
 
 def read_files(
-    base: Path, names: Iterable[str], size: int, *, plane: Plane, workers: int
+    base: Path, names: Collection[str], size: int, *, plane: Plane, workers: int, among: Iterable[str] = ()
 ) -> Generator[Read, None, None]:
-    """Read files of a folder in the order of their names, each slice fitted to `size` pixels a side."""
+    """Read files of a folder in the order of their names, each slice fitted to `size` pixels a side.
+
+    The files of a DICOM series that are `among` them all, in one folder, have one gray scale.
+    """
+    limits = Limits()
+    scales = SeriesScales({name: partial(_head, base / name) for name in {*names, *among}}, limits)
 
     def read(name: str) -> Read:
         try:
-            scan = read_scan(base / name, plane)
-            return Read(name, scan.kind, scan.plane, scan.pixels(size))
+            content = read_content(base / name, limits)
+            scan = open_scan(content, plane, limits, scales.of(name, content))
+            planes = tuple(map(scan.plane_of, range(scan.count)))
+            return Read(name, scan.kind, scan.plane, scan.pixels(size), remarks=scan.remarks, planes=planes)
         except CorruptImageError as error:
             return Read(name, error=str(error))
 
     return worked_ahead(read, names, workers)
+
+
+def _head(path: Path, size: int) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(size)
 
 
 def answer_files(predictor: Predictor, files: Iterable[Read]) -> Iterator[tuple[Read, ScanPrediction | None]]:

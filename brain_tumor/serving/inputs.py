@@ -6,16 +6,17 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from brain_tumor.data.class_folders import EXTENSIONS
+from brain_tumor.data.scans.first_bytes import kind_of_file
 from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path
 
-# Taken in folders, beside files without a suffix, which DICOM files often are; what a file is, its content says.
-SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".dicom", ".ima", ".nii", ".gz"}
-)
+# Taken in folders whatever is in them, so that a broken one is named; of other files the first bytes say what they are.
+SUFFIXES = EXTENSIONS | {".dcm", ".dicom", ".ima", ".nii", ".gz"}
 
 MAPS_MARK = ".maps"  # a file in a folder of maps that a command has written; they are no input
-MAPS, SPECIAL = "maps of earlier answers", "special files"
+MAPS, SPECIAL, HIDDEN = "maps of earlier answers", "special files", "hidden"
+TWICE, NAMELESS = "folders that links lead to a second time", "without a suffix"
 
 
 @dataclass(frozen=True)
@@ -24,14 +25,14 @@ class Files:
 
     base: Path  # a folder
     names: tuple[str, ...]  # of the files below it, posix, sorted
-    skipped: Counter[str]  # suffix, MAPS or SPECIAL -> how many files of a folder were left out for it
+    skipped: Counter[str]  # why -> how many files of a folder were left out; of no known kind: their suffix
 
 
 def find_files(text: str) -> Files:
     """The files that `input` names: one, all of a folder and below it, or those that a glob (`**` too) matches.
 
-    Hidden files and folders, and maps that were written beside answers, are left out of folders. Raises InputError if
-    there are none.
+    Of a folder those are left out, and counted, that are hidden or no scan by their first bytes, and the maps that were
+    written beside answers. Links to folders are followed, to each folder once. Raises InputError if there are none.
     """
     path = existing_path(text)
     if path.is_dir():
@@ -49,29 +50,49 @@ def find_files(text: str) -> Files:
 
 def _in_folder(folder: Path, text: str) -> Files:
     names, skipped = [], Counter[str]()
+    seen: set[str] = set()
 
     def fail(error: OSError) -> None:
         raise InputError(f"input={text}: {error.filename} cannot be listed: {error.strerror}") from error
 
-    for place, folders, files in os.walk(folder, onerror=fail):
+    for place, folders, files in os.walk(folder, onerror=fail, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            skipped[TWICE] += 1
+            folders.clear()
+            continue
+        seen.add(real)
         if MAPS_MARK in files:
             skipped[MAPS] += len(files) - 1
             folders.clear()
             continue
-        folders[:] = [each for each in folders if not each.startswith(".")]
-        for name in files:
-            path = Path(place, name)
-            if name.startswith("."):
-                continue
-            if not path.is_file() and path.exists():
-                skipped[SPECIAL] += 1  # a pipe or a device, which may never end; a broken link is refused with its name
-            elif path.suffix and path.suffix.lower() not in SUFFIXES:
-                skipped[path.suffix.lower()] += 1
+        # Links last, so that what lies here is called by its own name
+        shown = [each for each in folders if not each.startswith(".")]
+        skipped.update([HIDDEN] * (len(folders) - len(shown)))
+        folders[:] = sorted(shown, key=lambda each: (os.path.islink(os.path.join(place, each)), each))
+        for path in (Path(place, name) for name in files):
+            if why := _left_out(path):
+                skipped[why] += 1
             else:
                 names.append(path.relative_to(folder).as_posix())
     if not names:
         raise InputError(f"input={text} holds no picture, DICOM file or NIfTI volume{_but(skipped)}")
     return Files(folder, tuple(sorted(names)), skipped)
+
+
+def _left_out(path: Path) -> str:
+    """Why a file of a folder is no input; empty where it is."""
+    suffix = path.suffix.lower()
+    if path.name.startswith("."):
+        return HIDDEN
+    if not path.is_file():
+        # A pipe or a device, which may never end; a broken link is refused with its name
+        return SPECIAL if path.exists() else ""
+    try:
+        known = suffix in SUFFIXES or kind_of_file(path) is not None
+    except OSError:  # refused with its name, too
+        known = True
+    return "" if known else suffix or NAMELESS
 
 
 def _but(skipped: Counter[str]) -> str:

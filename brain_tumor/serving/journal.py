@@ -118,7 +118,8 @@ def _record(file: Read, found: ScanPrediction | None) -> dict[str, Any]:
         return {"path": file.name, "error": file.error}
     volume = {} if found.volume is None else {"volume": {**said(found.volume), "decisive": found.decisive}}
     slices = [said(each) for each in found.slices]
-    return {"path": file.name, "kind": file.kind, "plane": file.plane, "slices": slices, **volume}
+    about = {"path": file.name, "kind": file.kind, "plane": file.plane, "remarks": file.remarks}
+    return {**about, "slices": slices, **volume}
 
 
 def _line(record: Mapping[str, Any]) -> bytes:
@@ -140,7 +141,8 @@ def _write_csv(file: IO[str], records: Iterator[dict[str, Any]]) -> None:
             levels = list(each["slices"][0]["sets"])
             break
     columns = ["path", "slice", "class", *(f"probability_{name}" for name in CLASSES)]
-    columns += [*(f"set_{float(level) * 100:g}" for level in levels), "not_sure", "not_brain_mri", "model", "error"]
+    columns += [*(f"set_{float(level) * 100:g}" for level in levels), "not_sure", "not_brain_mri"]
+    columns += ["remarks", "model", "error"]
     writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
     writer.writeheader()
     for each in (*held, *records):
@@ -158,8 +160,9 @@ def _rows(each: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     answers = [(str(index) if several else "", found) for index, found in enumerate(each["slices"])]
     if "volume" in each:
         answers.append(("volume", each["volume"]))
+    about = {"path": path, "remarks": "; ".join(each.get("remarks", ())), "model": each["model"]}
     for name, found in answers:
-        row = {"path": path, "slice": name, "class": found["class"], "model": each["model"]}
+        row = {**about, "slice": name, "class": found["class"]}
         row |= {f"probability_{label}": repr(value) for label, value in found["probabilities"].items()}
         row |= {f"set_{float(level) * 100:g}": " ".join(names) for level, names in found["sets"].items()}
         flags = {key: found[key] for key in ("not_sure", "not_brain_mri")}

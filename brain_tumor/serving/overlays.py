@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from brain_tumor import CLASSES
@@ -23,6 +22,7 @@ from brain_tumor.serving.answer_lines import printable
 from brain_tumor.serving.files import Read
 from brain_tumor.serving.inputs import MAPS_MARK
 from brain_tumor.serving.predictor import ScanPrediction
+from brain_tumor.serving.side_marks import marked
 
 BATCH = 16
 _UNUSABLE = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
@@ -41,7 +41,8 @@ def kind_of(config: MapsConfig, model: Any, backbone: str) -> Kind:
 def overlay_writer(model: Any, kind: Kind, views: int, folder: Path) -> Callable[[Read, ScanPrediction], None]:
     """Function that writes the overlays of a file into `folder`: NAME.png; of a volume NAME.slices/SLICE.png.
 
-    Of a volume only the slices that speak for it are drawn. A name that cannot be had there, being too long or
+    Of a volume only the slices that speak for it are drawn. Where the file says how it lies, letters say which side is
+    which. A name that cannot be had there, being too long or
     another's folder, is replaced by its digest. Raises InputError where nothing can be written.
     """
     explain = mapper(model, [kind], views)
@@ -59,13 +60,14 @@ def overlay_writer(model: Any, kind: Kind, views: int, folder: Path) -> Callable
             chosen = list(shown[start : start + BATCH])
             images = file.pixels[chosen]
             classes = np.array([CLASSES.index(found.slices[index].label) for index in chosen])
-            for index, picture in zip(chosen, overlay(images, explain(images, classes)[0]), strict=True):
+            for index, drawn in zip(chosen, overlay(images, explain(images, classes)[0]), strict=True):
+                picture = marked(Image.fromarray(drawn), file.planes[index] if file.planes else None)
                 _save(picture, folder, file.name, f".slices/{index:04d}.png" if several else ".png")
 
     return write
 
 
-def _save(picture: NDArray[np.uint8], folder: Path, name: str, suffix: str) -> None:
+def _save(picture: Image.Image, folder: Path, name: str, suffix: str) -> None:
     try:
         try:
             _write(picture, folder / f"{name}{suffix}")
@@ -79,11 +81,11 @@ def _save(picture: NDArray[np.uint8], folder: Path, name: str, suffix: str) -> N
         raise InputError(f"the map of {printable(name)} cannot be written to {folder}: {reason}") from error
 
 
-def _write(picture: NDArray[np.uint8], path: Path) -> None:
+def _write(picture: Image.Image, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{uuid.uuid4().hex}.part")  # as short as may be
     try:
-        Image.fromarray(picture).save(temporary, "PNG")
+        picture.save(temporary, "PNG")
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

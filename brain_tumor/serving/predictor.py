@@ -6,13 +6,14 @@ weights after training.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from brain_tumor import CLASSES
+from brain_tumor.data.blank import is_blank
 from brain_tumor.evaluation.prediction import Outputs, Runtime, answering, observe, observing
 from brain_tumor.evaluation.uncertainty.fitting import Uncertainty, answers_of
 
@@ -65,8 +66,15 @@ def keras_predictor(model: Any, uri: str, uncertainty: Uncertainty | None) -> Pr
 
 
 def predict_slices(predictor: Predictor, pixels: NDArray[np.uint8]) -> tuple[Prediction, ...]:
-    """What is said of slices (N, S, S, 3) RGB 0..255, fitted to `predictor.size`; N may be 0."""
-    return _predictions(predictor, observe(predictor.run, pixels, np.arange(len(pixels))))
+    """What is said of slices (N, S, S, 3) RGB 0..255, fitted to `predictor.size`; N may be 0.
+
+    One that shows nothing is no brain MRI, whatever the model, which has learned from none, says.
+    """
+    found = _predictions(predictor, observe(predictor.run, pixels, np.arange(len(pixels))))
+    return tuple(
+        replace(each, not_brain_mri=True) if is_blank(slice_) else each
+        for each, slice_ in zip(found, pixels, strict=True)
+    )
 
 
 def predict_scan(predictor: Predictor, pixels: NDArray[np.uint8]) -> ScanPrediction:

@@ -4,7 +4,8 @@ import base64
 import binascii
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast, get_args
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.scans.opening import open_scan
 from brain_tumor.data.scans.scan import Limits, Plane, Scan
+from brain_tumor.data.scans.series import SeriesScales
 from brain_tumor.errors import InputError
 
 LIMITS = Limits(file_bytes=64 * 2**20, slices=512, samples=2**27)  # of a file
@@ -27,6 +29,7 @@ class SentFile:
     name: str  # file 1 of 3
     content: bytes
     plane: Plane
+    scales: SeriesScales | None = field(default=None, compare=False)  # of all files of the request
 
 
 def sent_files(rows: Sequence[Mapping[Any, Any]], limits: Limits = LIMITS) -> list[SentFile]:
@@ -45,9 +48,11 @@ def sent_files(rows: Sequence[Mapping[Any, Any]], limits: Limits = LIMITS) -> li
     size = sum(map(len, texts)) * 3 // 4 - 2 * len(texts)
     if size > limits.file_bytes:
         raise InputError(f"too large: {size:,} bytes are over a request's limit of {limits.file_bytes:,}")
+    contents = {name: _decoded(text, name) for name, text in zip(names, texts, strict=True)}
+    scales = SeriesScales({name: partial(_head, content) for name, content in contents.items()}, limits)
     return [
-        SentFile(name, _decoded(text, name), _plane(row.get("plane"), name))
-        for name, text, row in zip(names, texts, rows, strict=True)
+        SentFile(name, content, _plane(row.get("plane"), name), scales)
+        for (name, content), row in zip(contents.items(), rows, strict=True)
     ]
 
 
@@ -57,10 +62,15 @@ def fitted(file: SentFile, size: int, limits: Limits = LIMITS) -> tuple[Scan, ND
     Raises InputError if it is none, is over a limit, or a slice cannot be decoded.
     """
     try:
-        scan = open_scan(file.content, file.plane, limits)
+        scale = file.scales.of(file.name, file.content) if file.scales else None
+        scan = open_scan(file.content, file.plane, limits, scale)
         return scan, scan.pixels(size)
     except CorruptImageError as error:
         raise InputError(f"{file.name}: {error}") from error
+
+
+def _head(content: bytes, size: int) -> bytes:
+    return content[:size]
 
 
 def _text(content: Any, name: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from brain_tumor import CLASSES
-from brain_tumor.data.class_folders import check_layout, image_files, image_folder, list_images, site_folders
+from brain_tumor.data.class_folders import SCANS, check_layout, image_files, image_folder, list_images, site_folders
 from brain_tumor.errors import InputError
 
 MakeFolders = Callable[..., Path]
@@ -150,6 +150,28 @@ def test_other_files_are_ignored_and_counted_once(
         assert len(list_images(root)) == 4
     assert [record.message for record in caplog.records if "4 file(s)" in record.message]
     assert len(caplog.records) == 1
+
+
+def test_pictures_without_an_extension_are_told_by_their_bytes_and_scans_are_counted_as_such(
+    tmp_path: Path, make_folders: MakeFolders, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = make_folders(tmp_path, ("",), count=1)
+    content = (root / "glioma" / "0.png").read_bytes()
+    for name in ("1", "1.2.840.77", "x.jfif", "y.JPE"):
+        (root / "glioma" / name).write_bytes(content)
+    for name in ("IM2", "1.2.840.78", "z.dcm", "v.nii.gz"):
+        (root / "glioma" / name).write_bytes(bytes(128) + b"DICM" + bytes(20))
+    for name in ("x.png.part", "README"):
+        (root / "glioma" / name).write_bytes(b"a text" if name == "README" else content)
+    os.mkfifo(root / "glioma" / "pipe")
+    with caplog.at_level(logging.INFO):
+        images = list_images(root)
+    names = [Path(path).name for path in images.loc[images["label"] == "glioma", "path"]]
+    assert sorted(names) == ["0.png", "1", "1.2.840.77", "x.jfif", "y.JPE"]
+    assert len(image_files(root / "glioma")) == 5
+    [record] = caplog.records
+    assert record.levelno == logging.WARNING
+    assert f"7 file(s) that are no images are ignored (4 {SCANS}, 2 without an extension, 1 .part)" in record.message
 
 
 def test_extensions_in_any_case_and_folders_within_a_class(tmp_path: Path, make_folders: MakeFolders) -> None:

@@ -18,6 +18,7 @@ from brain_tumor.data.phantom.generate import draw_subject
 pytestmark = pytest.mark.real_data
 pydicom = pytest.importorskip("pydicom")
 SAME = 1e-5  # of probabilities
+MR = "1.2.840.10008.5.1.4.1.1.4"
 # Multi-frame, compressed, colour, palette, inverted: those of pydicom's own files that hold pixels.
 PACKAGED = [
     "CT_small.dcm", "MR_small.dcm", "MR_small_RLE.dcm", "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm",
@@ -70,8 +71,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for path in sorted((Path(real) / "brain-tumor-mri" / "Testing" / label).iterdir())[:25]:
             (place / "files" / f"{label} {path.name}").write_bytes(path.read_bytes())
     for name in PACKAGED:
-        content = (Path(pydicom.__file__).parent / "data" / "test_files" / name).read_bytes()
-        (place / "files" / name).write_bytes(content)
+        elements = pydicom.dcmread(Path(pydicom.__file__).parent / "data" / "test_files" / name)
+        elements.SOPClassUID = elements.file_meta.MediaStorageSOPClassUID = MR  # some are CT, or ultrasound
+        elements.pop("BodyPartExamined", None)
+        elements.save_as(place / "files" / name)
     drawn = [slice_ for subject in range(10) for slice_ in list(draw_subject(PhantomConfig(size=96), subject))[:1]]
     for index, (_, picture, _) in enumerate(drawn):
         window = {"WindowCenter": 100 + index, "WindowWidth": 200} if index % 2 else {}

@@ -1,7 +1,9 @@
 """Finding and reading files, by hand-made folders."""
 
+import gzip
 import io
 import os
+import struct
 from collections import Counter
 from pathlib import Path
 
@@ -11,15 +13,19 @@ from PIL import Image
 
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.prediction import Answers
+from brain_tumor.layout.blocks import Paragraph
+from brain_tumor.serving import answer_lines
 from brain_tumor.serving.files import answer_files, read_files
-from brain_tumor.serving.inputs import MAPS, SPECIAL, find_files
+from brain_tumor.serving.inputs import HIDDEN, MAPS, NAMELESS, SPECIAL, TWICE, Files, find_files
 from brain_tumor.serving.predictor import Predictor
 
 
 def picture(path: Path, value: int = 9) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     file = io.BytesIO()
-    Image.new("L", (8, 8), value).save(file, "PNG")
+    pixels = np.full((8, 8), value, np.uint8)
+    pixels[4:] = np.linspace(0, 255, 8)  # something to see
+    Image.fromarray(pixels).save(file, "PNG")
     path.write_bytes(file.getvalue())
     return path
 
@@ -31,7 +37,38 @@ def test_a_folder_is_searched_with_all_below_it(tmp_path: Path) -> None:
         (tmp_path / name).write_text("1")
     found = find_files(str(tmp_path))
     assert (found.base, found.names) == (tmp_path, ("IM0001", "a.dcm", "b/2.PNG", "x/y/v.nii.gz"))
-    assert found.skipped == Counter({".txt": 2, ".csv": 1})
+    assert found.skipped == Counter({".txt": 2, ".csv": 1, HIDDEN: 2})
+
+
+def test_what_a_file_is_its_first_bytes_say(tmp_path: Path) -> None:
+    names = ("1.2.840.113619.2.5.1762583153", "IM0001", "scan.001", "x.jfif", "y.jpe", "picture.of.mine")
+    for name in names:
+        picture(tmp_path / name)
+    (tmp_path / "1.2.840.5.77").write_bytes(bytes(128) + b"DICM" + bytes(20))
+    (tmp_path / "volume.orig").write_bytes(struct.pack("<i", 348) + bytes(400))
+    (tmp_path / "broken.jfif").write_bytes(b"")
+    (tmp_path / "packed").write_bytes(gzip.compress((tmp_path / "volume.orig").read_bytes()))
+    (tmp_path / "letters.tgz").write_bytes(gzip.compress(b"letters" * 9))
+    for name in ("README", "1.2.3.4", "BMI.numbers", "RIFF.x"):
+        (tmp_path / name).write_text("BMI of all, in kg / m2" if name.startswith("BM") else "RIFF and more text")
+    found = find_files(str(tmp_path))
+    assert found.names == tuple(sorted([*names, "1.2.840.5.77", "volume.orig", "packed", "broken.jfif"]))
+    assert found.skipped == Counter({NAMELESS: 1, ".4": 1, ".numbers": 1, ".x": 1, ".tgz": 1})
+    [line] = answer_lines.closing(found)
+    assert isinstance(line, Paragraph)
+    assert line.text.startswith("Warning: 5 left out: 1 ")
+    assert not list(answer_lines.closing(Files(tmp_path, (), Counter())))
+
+
+def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:
+    picture(tmp_path / "outside/1.png")
+    picture(tmp_path / "scans/b/2.png")
+    (tmp_path / "scans/a").symlink_to(tmp_path / "scans/b")
+    (tmp_path / "scans/c").symlink_to(tmp_path / "outside")
+    (tmp_path / "scans/b/up").symlink_to(tmp_path / "scans")
+    found = find_files(str(tmp_path / "scans"))
+    assert found.names == ("b/2.png", "c/1.png")
+    assert found.skipped == Counter({TWICE: 2})
 
 
 def test_maps_of_earlier_answers_and_pipes_are_left_out_and_a_broken_link_is_not(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from brain_tumor import CLASSES
 from brain_tumor.errors import InputError
-from brain_tumor.layout.blocks import Grid, Paragraph, pairs
+from brain_tumor.layout.blocks import Grid, Paragraph, Points, pairs
 from brain_tumor.serving import answer_lines
 from brain_tumor.serving.files import Read
 from brain_tumor.serving.journal import check_out, journal_of
@@ -35,7 +35,7 @@ VOLUME = ScanPrediction(
 )
 ANSWERS = [
     (Read('a, "1"\n.png', "image", None, PIXELS), SLICE),
-    (Read("=b.nii", "nifti", "axial", PIXELS), VOLUME),
+    (Read("=b.nii", "nifti", "axial", PIXELS, remarks=("one", "two")), VOLUME),
     (Read("c.png", error="the file is empty"), None),
 ]
 
@@ -65,6 +65,7 @@ def test_a_csv_has_a_row_a_slice_and_one_a_volume(tmp_path: Path) -> None:
     assert (first["class"], first["probability_glioma"], first["set_90"]) == ("glioma", "0.7", "glioma")
     assert (first["set_95"], first["not_sure"], first["not_brain_mri"]) == ("glioma notumor", "true", "false")
     assert (volume["probability_glioma"], volume["set_90"], volume["not_sure"]) == ("0.5", "", "")
+    assert [row["remarks"] for row in rows] == ["", *["one; two"] * 4, ""]
     assert (refused["class"], refused["error"]) == ("", "the file is empty")
     assert {row["model"] for row in rows} == {"models:/m/1"}
     assert (tmp_path / "x.csv").stat().st_mode & 0o777 == new_file(tmp_path / "other").stat().st_mode & 0o777
@@ -78,6 +79,7 @@ def test_json_lines_have_an_object_a_file(tmp_path: Path) -> None:
     assert first["slices"][0]["sets"] == {"0.9": ["glioma"], "0.95": ["glioma", "notumor"]}
     assert (first["kind"], volume["plane"], volume["volume"]["decisive"]) == ("image", "axial", [0, 1, 2])
     assert volume["volume"]["probabilities"]["glioma"] == 0.5
+    assert (first["remarks"], volume["remarks"]) == ([], ["one", "two"])
     assert refused == {"path": "c.png", "error": "the file is empty", "model": "models:/m/1"}
 
 
@@ -152,7 +154,7 @@ def test_out_has_to_be_a_new_file_of_a_known_kind(tmp_path: Path) -> None:
 def test_the_terminal_shows_an_answer_a_line() -> None:
     line = answer_lines.row(*ANSWERS[0])
     assert line.split() == ["a,", '"1"\\n.png', "glioma", "0.7000", "glioma", "not", "sure"]
-    assert answer_lines.row(*ANSWERS[1]).endswith("3 slices, axial")
+    assert answer_lines.row(*ANSWERS[1]).endswith("one; two; 3 slices, axial")
     assert answer_lines.row(*ANSWERS[2]).endswith("refused: the file is empty")
     assert answer_lines.printable("a\x1b[31m\rb") == "a\\x1b[31m\\rb"
 
@@ -161,7 +163,8 @@ def test_the_end_counts_and_names_what_was_refused() -> None:
     tally = answer_lines.Tally()
     for file, found in ANSWERS:
         tally.add(file, found)
-    counts, rule, _, refused = tally.blocks()
+    counts, rule, notes, _, refused = tally.blocks()
+    assert notes == Points(("1 file: one.", "1 file: two."))
     assert counts == Grid(
         ("answer", "files"), (("glioma", "2"), ("not sure", "1"), ("refused", "1"), ("answered", "2"))
     )

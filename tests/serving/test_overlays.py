@@ -1,6 +1,7 @@
 """Where the overlays of files are written, and that they are the model's."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -60,6 +61,17 @@ def test_each_file_has_its_place_whatever_it_is_called(model: keras.Model, tmp_p
     for name in names:
         with Image.open(tmp_path / "maps" / name) as shown:
             assert shown.size == (32, 32)
+
+
+def test_sides_are_marked_where_they_are_known(model: keras.Model, tmp_path: Path) -> None:
+    kind = kind_of(MapsConfig("gradcam", None, 1), model, "cnn_baseline")
+    write = overlay_writer(model, kind, 1, tmp_path / "maps")
+    for name, plane in (("unknown", None), ("known", "coronal")):
+        write(replace(read(name), planes=(plane,)), PICTURE)
+    unknown, known = (np.asarray(Image.open(tmp_path / "maps" / f"{name}.png"), int) for name in ("unknown", "known"))
+    differing = np.abs(known - unknown).max(axis=-1) > 0
+    assert differing[12:20, :12].any()
+    assert not differing[10:22, 12:20].any()
 
 
 def test_what_cannot_be_written_is_said_without_control_characters(model: keras.Model, tmp_path: Path) -> None:

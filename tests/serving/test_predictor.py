@@ -22,6 +22,7 @@ def run(images: NDArray[np.uint8]) -> Answers:
 
 def slices(*percent: int, far: tuple[int, ...] = ()) -> NDArray[np.uint8]:
     images = np.zeros((len(percent), 4, 4, 3), np.uint8)
+    images[:, 2:] = 128  # something to see
     images[:, 0, 0, 0] = percent
     images[list(far), 0, 0, 1] = 200
     return images
@@ -76,6 +77,15 @@ def test_a_volume_without_a_brain_has_no_answer_of_its_own() -> None:
     found = predict_scan(DECIDING, slices(99, 90, far=(0, 1)))
     assert found.volume is None
     assert found.overall.not_brain_mri
+
+
+@pytest.mark.parametrize("predictor", [PLAIN, DECIDING])
+def test_a_slice_that_shows_nothing_is_no_brain_and_does_not_speak_for_its_volume(predictor: Predictor) -> None:
+    images = slices(99, 60, 50, 40)
+    images[0, ...] = images[0, 0, 0]  # of one colour, which the model takes for a tumour
+    found = predict_scan(predictor, images)
+    assert found.slices[0].not_brain_mri
+    assert found.decisive == (1, 2, 3)
 
 
 def test_files_that_share_a_batch_are_answered_as_each_alone() -> None:

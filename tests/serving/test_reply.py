@@ -30,6 +30,7 @@ def test_a_picture() -> None:
         "kind": "image",
         "plane": None,
         "slice_count": 1,
+        "remarks": [],
         "volume": None,
         "slices": [ANSWER],
         "notice": NOTICE,
@@ -37,13 +38,15 @@ def test_a_picture() -> None:
 
 
 def test_a_volume_has_its_own_answer_and_those_of_its_slices() -> None:
-    found = reply(Scan("nifti", 3, "axial", lambda _: BLACK), ScanPrediction((SURE,) * 3, PLAIN, (0, 2)))
+    scan = Scan("nifti", 3, "axial", lambda _: BLACK, remarks=("a line",))
+    found = reply(scan, ScanPrediction((SURE,) * 3, PLAIN, (0, 2)))
     volume = {**ANSWER, "sets": {}, "not_sure": None, "not_brain_mri": None}
     assert json.loads(json.dumps(found)) == {
         **volume,
         "kind": "nifti",
         "plane": "axial",
         "slice_count": 3,
+        "remarks": ["a line"],
         "volume": {**volume, "decisive": [0, 2], "rule": VOLUME_RULE},
         "slices": [ANSWER] * 3,
         "notice": NOTICE,

@@ -34,7 +34,10 @@ CHARACTERS = (b"\x08\0\x05\0", b"\0\x08\0\x05")  # Specific Character Set, which
 # Elements that are converted, and so may hold no more than a few numbers or words; lookup tables are longer
 SMALL = 1024  # bytes
 SMALL_TAGS = (
-    *(0x00080005, 0x00181164, 0x00200037, 0x00280002, 0x00280004, 0x00280006, 0x00280008, 0x00280010, 0x00280011),
+    *(0x00080005, 0x00080008, 0x00080016, 0x00080060, 0x0008103E, 0x00089209),
+    *(0x00180010, 0x00180015, 0x00180020, 0x00180080, 0x00180081, 0x00180082, 0x00181030, 0x00181164),
+    *(0x00200020, 0x00200037),
+    *(0x00280002, 0x00280004, 0x00280006, 0x00280008, 0x00280010, 0x00280011),
     *(0x00280030, 0x00280034, 0x00280100, 0x00280101, 0x00280103, 0x00280120, 0x00280121),
     *(0x00281050, 0x00281051, 0x00281052, 0x00281053, 0x00281056, 0x00281101, 0x00281102, 0x00281103, 0x00283002),
 )
@@ -58,8 +61,10 @@ class Budget:
     reads: int = READS
 
 
-def data_set(content: bytes, limits: Limits, tags: list[int], budget: Budget) -> "tuple[str, Dataset]":
-    """The transfer syntax of a DICOM file, and those of its elements that `tags` names.
+def data_set(
+    content: bytes, limits: Limits, tags: list[int], budget: Budget, until: int | None = None
+) -> "tuple[str, Dataset]":
+    """The transfer syntax of a DICOM file, and those of its elements that `tags` names, up to the tag `until`.
 
     Raises:
         CorruptImageError: pydicom is missing, the file is damaged, or it unpacks to more than the limit.
@@ -79,7 +84,11 @@ def data_set(content: bytes, limits: Limits, tags: list[int], budget: Budget) ->
     found = guarded(
         "a damaged DICOM file",
         lambda: _pydicom("filereader").read_dataset(
-            _Bounded(body, budget), syntax == IMPLICIT, syntax != BIG_ENDIAN, specific_tags=tags
+            _Bounded(body, budget),
+            syntax == IMPLICIT,
+            syntax != BIG_ENDIAN,
+            specific_tags=tags,
+            stop_when=until and (lambda tag, vr, length: tag > until),
         ),
     )
     return syntax, guarded("a damaged DICOM file", lambda: _bounded(found))

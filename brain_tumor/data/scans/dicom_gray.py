@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.data.scans.levels import Reals, bands, levels, stretched
+from brain_tumor.data.scans.levels import Reals, levels, stretched
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,30 +57,15 @@ class Grays:
     window: Window | None
     voi: Table | None  # to 0..255; in place of the window
 
-    @property
-    def windowed(self) -> bool:
-        return self.window is not None or self.voi is not None
-
     def values(self, stored: Reals) -> Reals:
         """In the unit of the modality."""
         return self.modality.of(stored) if self.modality else stored * self.slope + self.intercept
 
 
-def value_range(stored: NDArray[Any], grays: Grays, padding: tuple[float, float] | None) -> tuple[float, float] | None:
-    """Smallest and largest value of a frame, in the unit of the modality, of what is finite and no padding."""
-    low, high = np.inf, -np.inf
-    for band in bands(stored):
-        values = grays.values(band)
-        kept = values[np.isfinite(values) & ~_padded(band, padding)]
-        if kept.size:
-            low, high = min(low, kept.min()), max(high, kept.max())
-    return (float(low), float(high)) if low <= high else None
-
-
 def gray_levels(
     stored: NDArray[Any],
     grays: Grays,
-    scale: tuple[float, float] | None,
+    scale: tuple[float, float],
     padding: tuple[float, float] | None,
     inverted: bool,
 ) -> NDArray[np.uint8]:
@@ -101,14 +86,15 @@ def gray_levels(
         elif grays.window:
             level = grays.window.of(rescaled)
         else:
-            level = stretched(rescaled, *(scale or (0.0, 0.0)))
+            level = stretched(rescaled, *scale)
         level = np.clip(np.nan_to_num(level, nan=0.0, posinf=255.0, neginf=0.0), 0, 255)
-        return np.where(_padded(values, padding), 0, 255 - level if inverted else level)
+        return np.where(padded(values, padding), 0, 255 - level if inverted else level)
 
     return levels(stored, shown)
 
 
-def _padded(values: Reals, padding: tuple[float, float] | None) -> NDArray[np.bool_]:
+def padded(values: Reals, padding: tuple[float, float] | None) -> NDArray[np.bool_]:
+    """Which stored values are no picture."""
     if padding is None:
         return np.zeros(values.shape, bool)
     return (padding[0] <= values) & (values <= padding[1])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.scans.dicom_elements import Budget, guarded, items
 from brain_tumor.data.scans.dicom_gray import Grays, Table, Window
+from brain_tumor.data.scans.geometry import orientation_of
 from brain_tumor.data.scans.levels import PICTURE_PIXELS
 from brain_tumor.data.scans.scan import Limits
 
@@ -25,7 +26,7 @@ TAGS = [
     *(0x00280100, 0x00280101, 0x00280103, 0x00280120, 0x00280121),
     *(0x00281050, 0x00281051, 0x00281052, 0x00281053, 0x00281056, 0x00283000, 0x00283010),
     *(0x00281101, 0x00281102, 0x00281103, 0x00281201, 0x00281202, 0x00281203),
-    *(0x00200037, 0x00181164, *GROUPS, *PIXELS),
+    *(0x00200020, 0x00200037, 0x00181164, *GROUPS, *PIXELS),
 ]
 # How pixels may be stored; of other kinds pydicom makes lists of numbers or words. None and "OB or OW": implicit
 BULK = (None, "OB", "OD", "OF", "OW", "OB or OW", "UN")
@@ -167,17 +168,26 @@ def _frame(elements: "Dataset", groups: "list[Dataset]", table: "_Table", budget
         window=_window(windows),
         voi=table(windows, "VOILUTSequence", 255.0),
     )
-    spacing = _numbers(places("PixelMeasuresSequence"), ("PixelSpacing", "ImagerPixelSpacing"))
+    spacing = numbers(places("PixelMeasuresSequence"), ("PixelSpacing", "ImagerPixelSpacing"))
     if len(spacing) != 2 or min(spacing) <= 0:
-        spacing = _numbers([elements], ("PixelAspectRatio",))
+        spacing = numbers([elements], ("PixelAspectRatio",))
+    orientation = tuple(numbers(places("PlaneOrientationSequence"), ("ImageOrientationPatient",)))
     return FrameFacts(
         grays,
         (spacing[0], spacing[1]) if len(spacing) == 2 and min(spacing) > 0 else (1.0, 1.0),
-        tuple(_numbers(places("PlaneOrientationSequence"), ("ImageOrientationPatient",))),
+        orientation or orientation_of(words(elements, "PatientOrientation")),
     )
 
 
-def _numbers(places: "list[Dataset]", keywords: tuple[str, ...]) -> list[float]:
+def words(place: "Dataset", keyword: str) -> list[str]:
+    """The words of an element, in capitals, or none. They are the file's: to be looked up, never to be shown."""
+    value = place.get(keyword)
+    if value is None or value == "":
+        return []
+    return [str(each).strip().upper() for each in ([value] if isinstance(value, str) else value)]
+
+
+def numbers(places: "list[Dataset]", keywords: tuple[str, ...]) -> list[float]:
     """The finite numbers of the first of the elements that is there and not empty."""
     for keyword in keywords:
         for place in places:
@@ -190,13 +200,13 @@ def _numbers(places: "list[Dataset]", keywords: tuple[str, ...]) -> list[float]:
 
 
 def _first(places: "list[Dataset]", keyword: str, default: float) -> float:
-    return next(iter(_numbers(places, (keyword,))), default)
+    return next(iter(numbers(places, (keyword,))), default)
 
 
 def _window(places: "list[Dataset]") -> Window | None:
     """The first window, of those that a frame offers."""
     for place in places:
-        center, width = (_numbers([place], (keyword,)) for keyword in ("WindowCenter", "WindowWidth"))
+        center, width = (numbers([place], (keyword,)) for keyword in ("WindowCenter", "WindowWidth"))
         function = str(place.get("VOILUTFunction") or "LINEAR").strip().upper()
         # PS3.3, C.11.2.1.2: at least 1 for LINEAR, above 0 for the others; a window that says otherwise is none
         if center and width and (width[0] >= 1 if function == "LINEAR" else width[0] > 0):

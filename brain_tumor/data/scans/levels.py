@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 PICTURE_PIXELS = 2**25  # of a slice; a mammogram has 2**24, and no magnetic resonance image comes near it
 BAND = 2**21  # values that are worked on at once
 
+DARKEST, BRIGHTEST = 0.1, 99.5  # percentiles of the values that are black and white
+
 Reals = NDArray[np.float64]
 
 
@@ -29,6 +31,25 @@ def levels(values: NDArray[Any], shown: Callable[[Reals], Reals]) -> NDArray[np.
         out[start : start + band.size] = np.rint(np.clip(level, 0, 255))
         start += band.size
     return out.reshape(values.shape)
+
+
+def robust_range(values: NDArray[Any], falling: bool = False) -> tuple[float, float]:
+    """The values of black and of white: percentiles, so that a few hot pixels, or holes, do not set them.
+
+    Args:
+        values: finite, of any shape; of none, both are 0.
+        falling: the smallest value is white.
+    """
+    if not values.size:
+        return 0.0, 0.0
+    dark, bright = (100 - DARKEST, 100 - BRIGHTEST) if falling else (DARKEST, BRIGHTEST)
+    flat = values.reshape(-1)
+    # Outwards to values that are there: of a few values, these are the least and the largest
+    black = float(np.percentile(flat, dark, method="higher" if falling else "lower"))
+    white = float(np.percentile(flat, bright, method="lower" if falling else "higher"))
+    if black == white:  # nearly empty, such as masks: the few other values are all that there is to see
+        white = float(flat.min() if falling else flat.max())
+    return black, white
 
 
 def stretched(values: Reals, black: float, white: float) -> Reals:

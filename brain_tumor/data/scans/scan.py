@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from brain_tumor.data.decode import letterbox
+from brain_tumor.data.blank import BLANK_CONTRAST, contrast
+from brain_tumor.data.decode import CorruptImageError, letterbox
 
 Plane = Literal["auto", "axial", "coronal", "sagittal"]  # auto: the one with the largest distance between slices
 
@@ -28,16 +29,25 @@ class Scan:
 
     kind: Literal["image", "dicom", "nifti"]
     count: int  # slices
-    plane: str | None  # axial, coronal or sagittal, where the file says so
+    plane: str | None  # axial, coronal or sagittal, where the file says so of all its slices
     picture: Callable[[int], Image.Image]  # of each slice, mode RGB, pixels square, in its own size
     held: int = 0  # bytes of memory, about, besides the file's own and the pixels
+    remarks: tuple[str, ...] = ()  # what whoever reads the answer should know of the file; never the file's own text
+    planes: tuple[str | None, ...] = ()  # of each slice, where they differ
+
+    def plane_of(self, index: int) -> str | None:
+        """The plane of a slice, where the file says so: then the slice is shown as radiologists look at it."""
+        return self.planes[index] if self.planes else self.plane
 
     def pixels(self, size: int) -> NDArray[np.uint8]:
         """All slices (count, size, size, 3) RGB 0..255, each fitted into a square as in training.
 
-        Raises CorruptImageError where a slice cannot be decoded.
+        Raises CorruptImageError where a slice cannot be decoded, or none of them shows anything.
         """
         fitted = np.empty((self.count, size, size, 3), np.uint8)
         for index in range(self.count):
             fitted[index] = np.asarray(letterbox(self.picture(index), size, Image.Resampling.BILINEAR))
+        most = max(map(contrast, fitted), default=0.0)
+        if most < BLANK_CONTRAST:
+            raise CorruptImageError(f"there is nothing to see: its grays span {most:.0f} of 255 levels")
         return fitted

@@ -169,10 +169,15 @@ def panel(file: Opened, index: int, model: Shown, answer: int, picture: str, lay
         f'<h3 class="bt-model">{escape(model.name)}</h3>'
         f'<div class="bt-sides"><figure><div class="bt-stack"><img src="{picture}" alt="{name}, {place}">{over}</div>'
         f"<figcaption>{name}{f', {place}' if file.slices > 1 else ''}<br>{caption}</figcaption>"
-        f'</figure><div class="bt-answers">{warning}{volume}'
+        f'</figure><div class="bt-answers">{_remarks(file)}{warning}{volume}'
         f'<div class="bt-answer"><h4>{what}{_verdict(said)}</h4>{_bars(said)}{_sets(said)}'
         f"<p>{_calibrated(model)}</p></div></div></div></section>"
     )
+
+
+def _remarks(file: Opened) -> str:
+    lines = file.scan.remarks if file.scan else ()
+    return "".join(f'<p class="bt-warning">{escape(line[:1].upper() + line[1:])}.</p>' for line in lines)
 
 
 def _volume(said: Prediction, decisive: Sequence[int]) -> str:

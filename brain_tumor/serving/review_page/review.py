@@ -2,8 +2,9 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +12,15 @@ from PIL import Image
 
 from brain_tumor import CLASSES
 from brain_tumor.data.decode import CorruptImageError, letterbox
+from brain_tumor.data.scans.dicom_scale import GrayScale
 from brain_tumor.data.scans.opening import open_scan
 from brain_tumor.data.scans.scan import Limits, Plane, Scan
+from brain_tumor.data.scans.series import SeriesScales
 from brain_tumor.evaluation.explanation.maps import Maps
 from brain_tumor.serving.predictor import ScanPrediction, predict_scan
 from brain_tumor.serving.review_page import pictures
 from brain_tumor.serving.review_page.models import Shown
+from brain_tumor.serving.side_marks import marked
 
 SLICES, SAMPLES, PIXEL_BYTES = 512, 2**26, 2**28  # of a file: slices, values decoded, bytes in a model's size
 VALUE_BYTES = 4  # that a value of a volume takes, about
@@ -63,8 +67,9 @@ class Review:
         return maps + sum(file.held for file in self.files)
 
     def picture(self, file: int, index: int, least: int) -> Image.Image:
-        """A slice as it is shown."""
-        return pictures.shown(self._picture(file, index), least)
+        """A slice as it is shown, with the patient's sides where the file says which they are."""
+        scan = self.files[file].scan
+        return marked(pictures.shown(self._picture(file, index), least), scan.plane_of(index) if scan else None)
 
     def map(self, file: int, index: int, models: Sequence[Shown], model: int, layer: str, method: str) -> Maps:
         """What speaks for the class that a model says of a slice."""
@@ -104,20 +109,38 @@ def review(
     files: Sequence[tuple[str, bytes]], models: Sequence[Shown], allowed: Limits, plane: Plane = "auto"
 ) -> Review:
     """Ask each model for each file; a file that cannot be read is said to be so, and the others are answered."""
-    return Review(tuple(_open(name, content, models, allowed, plane) for name, content in files))
+    # By their places: two files may be called alike
+    scales = SeriesScales({str(place): partial(_head, content) for place, (_, content) in enumerate(files)}, allowed)
+    return Review(
+        tuple(
+            _open(name, content, models, allowed, plane, partial(scales.of, str(place), content))
+            for place, (name, content) in enumerate(files)
+        )
+    )
 
 
-def _open(name: str, content: bytes, models: Sequence[Shown], allowed: Limits, plane: Plane) -> Opened:
+def _head(content: bytes, size: int) -> bytes:
+    return content[:size]
+
+
+def _open(
+    name: str,
+    content: bytes,
+    models: Sequence[Shown],
+    allowed: Limits,
+    plane: Plane,
+    scale: Callable[[], GrayScale | None],
+) -> Opened:
     sizes = {model.predictor.size for model in models}
     try:
         with DECODERS:
-            scan = open_scan(content, plane, allowed)
+            scan = open_scan(content, plane, allowed, scale())
             pixels = {size: scan.pixels(size) for size in sizes}
             width, height = scan.picture(0).size
             held = len(content) + VALUE_BYTES * scan.count * width * height + scan.held
             if scan.kind == "image":  # what is not shown of it is let go
                 small = pictures.shown(scan.picture(0), max(sizes))
-                scan = Scan(scan.kind, 1, scan.plane, lambda _: small)
+                scan = replace(scan, picture=lambda _: small)
                 held = 3 * small.width * small.height + sum(each.nbytes for each in pixels.values())
     except CorruptImageError as error:
         return Opened(name, None, {}, (), str(error))

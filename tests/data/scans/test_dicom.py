@@ -210,9 +210,10 @@ def test_functional_groups_come_before_the_file() -> None:
     scan = open_scan(content)
     assert (scan.count, scan.plane, scan.picture(0).size) == (2, "sagittal", (6, 2))
     rows = [np.asarray(scan.picture(index))[:, :, 0] for index in range(2)]
-    # Windows 0..500 of values 0..500, and 250..750 of 0..1000; the ends of a stretched row are its first and last pixel
-    assert rows[0][:, [0, -1]].tolist() == [[0, 102], [153, 255]]
-    assert rows[1][:, [0, -1]].tolist() == [[0, 76], [178, 255]]  # 400: 76.5; 600: 178.5
+    # Between the windows 0..500 and 250..750 lies 125..625, for values 0..500 and, twice as large, 0..1000; the ends of
+    # a stretched row are its first and last pixel
+    assert rows[0][:, [0, -1]].tolist() == [[0, 38], [89, 191]]  # 200: 38.25; 300: 89.25; 500: 191.25
+    assert rows[1][:, [0, -1]].tolist() == [[0, 140], [242, 255]]  # 400: 140.25; 600: 242.25
 
 
 def test_real_numbers_with_gaps() -> None:
@@ -242,8 +243,11 @@ def test_a_data_set_without_a_preamble_is_found_and_rubbish_is_not() -> None:
             open_scan(rubbish)
 
 
-def test_every_file_that_comes_with_pydicom_opens_or_says_why() -> None:
+@pytest.mark.parametrize("others", [True, False], ids=["of all kinds", "MR alone"])
+def test_every_file_that_comes_with_pydicom_opens_or_says_why(others: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     pydicom = pytest.importorskip("pydicom")
+    if others:  # so that the decoders are tried on them
+        monkeypatch.setattr("brain_tumor.data.scans.dicom.refuse_others", lambda elements: None)
     opened, reasons = {}, []
     folder = Path(pydicom.__file__).parent / "data" / "test_files"
     for path in folder.rglob("*"):
@@ -255,12 +259,17 @@ def test_every_file_that_comes_with_pydicom_opens_or_says_why() -> None:
             except CorruptImageError as error:
                 reasons.append(str(error))
     assert all(each.isprintable() and len(each) < 200 for each in reasons)
+    assert not {"MR_truncated.dcm", "rtplan.dcm", "test-SR.dcm", "README.txt"} & set(opened)
+    if not others:
+        assert {"MR_small.dcm", "MR_small_RLE.dcm"} <= set(opened)
+        assert not {"CT_small.dcm", "examples_ybr_color.dcm", "ExplVR_BigEnd.dcm"} & set(opened)
+        assert "a DICOM file that is no MR image but CT Image Storage" in reasons
+        return
     assert {"CT_small.dcm", "MR_small_RLE.dcm", "image_dfl.dcm", "ExplVR_BigEnd.dcm", "examples_palette.dcm"} <= set(
         opened
     )
     assert opened["examples_ybr_color.dcm"] == 30
     assert opened["SC_rgb_rle_2frame.dcm"] == 2
-    assert not {"MR_truncated.dcm", "rtplan.dcm", "test-SR.dcm", "README.txt"} & set(opened)
 
 
 @pytest.mark.parametrize(

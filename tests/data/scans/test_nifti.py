@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from brain_tumor.data.decode import CorruptImageError
+from brain_tumor.data.scans.nifti import UNPLACED
 from brain_tumor.data.scans.opening import open_scan
 from brain_tumor.data.scans.scan import Limits
 
@@ -79,6 +80,15 @@ def test_each_side_is_where_radiologists_expect_it() -> None:
     assert (gray(nifti(head), "sagittal").T == [255, 255, 0, 0]).all()
 
 
+def test_a_file_that_does_not_say_how_it_lies_says_so_and_has_no_sides() -> None:
+    known, unknown = nifti(volume()), patched(nifti(volume()), 252, "<hh", 0, 0)  # qform_code and sform_code
+    assert open_scan(known).remarks == ()
+    scan = open_scan(unknown)
+    assert scan.remarks == (UNPLACED,)
+    assert (scan.plane, scan.plane_of(3)) == ("axial", None)
+    assert open_scan(known).plane_of(3) == "axial"
+
+
 @pytest.mark.parametrize(
     ("spacing", "plane", "size"),
     [
@@ -99,12 +109,13 @@ def test_a_single_slice_is_shown_as_it_is() -> None:
     assert (scan.count, scan.plane, scan.picture(0).size) == (1, "coronal", (5, 7))
 
 
-def test_the_scale_goes_from_the_minimum_to_the_percentile_of_the_volume() -> None:
-    values = np.arange(1001, dtype=np.int16).reshape(7, 11, 13) - 300  # 99.5 % of the way from -300 to 700: 695
+def test_the_scale_goes_from_percentile_to_percentile_of_the_volume() -> None:
+    # 0.1 and 99.5 % of the way from -300 to 700: -299 and 695
+    values = np.arange(1001, dtype=np.int16).reshape(7, 11, 13) - 300
     for content in (nifti(values), nifti(values.astype(np.float32)), nifti(values, kind=nibabel.Nifti2Image)):
         scan = open_scan(content, "axial")
         pictures = np.stack([np.asarray(scan.picture(k))[..., 0] for k in range(13)], axis=-1)[::-1, ::-1]
-        expected = np.rint(np.clip((values + 300) / 995, 0, 1) * 255).transpose(1, 0, 2)
+        expected = np.rint(np.clip((values + 299) / 994, 0, 1) * 255).transpose(1, 0, 2)
         assert np.array_equal(pictures, expected)
 
 
@@ -113,8 +124,47 @@ def test_the_slope_is_applied() -> None:
     rising = patched(nifti(values), 112, "<ff", 0.5, -7)
     assert np.array_equal(gray(rising), gray(nifti(values)))
     falling = gray(patched(nifti(values), 112, "<ff", -2, 100), "sagittal", 9)
-    assert falling.max() == round((999 - 900) / (999 - 999 * 0.005) * 255)  # 900 is the brightest of that slice
+    # Of 0 to 999 the percentiles, outwards to values that are there, are 999 and 4; 900 is the brightest of that slice
+    assert falling.max() == round((999 - 900) / (999 - 4) * 255)
     assert falling.min() == 0
+
+
+def head(below: float, share: float) -> NDArray[np.float32]:
+    """A skull-stripped head of values 100 to 900 in zeros, a share of which is `below` them."""
+    rng = np.random.default_rng(0)
+    values = np.zeros((40, 40, 40), np.float32)
+    values[10:35, 10:35, 10:35] = rng.uniform(100, 900, (25, 25, 25))
+    places = rng.random(values.shape) < share
+    values[places & (values == 0)] = below
+    return values
+
+
+@pytest.mark.parametrize(("slope", "inter"), [(1.0, 0.0), (0.5, 0.0), (2.0, -200.0), (-1.0, 0.0)])
+@pytest.mark.parametrize("share", [0.0, 0.00002, 0.002])
+def test_a_background_of_zeros_stays_black_below_which_a_few_values_lie(
+    share: float, slope: float, inter: float
+) -> None:
+    values = head(-250, share)
+    stored = ((values - inter) / slope).astype(np.float32)
+    shown = gray(patched(nifti(stored), 112, "<ff", slope, inter), "axial", 20)
+    assert (shown[:4] == 0).all()
+    assert np.median(shown[shown > 0]) > 90
+
+
+def test_a_single_hole_does_not_brighten_a_volume() -> None:
+    values = np.random.default_rng(0).integers(200, 900, (30, 30, 30)).astype(np.int16)
+    plain = gray(nifti(values), "axial", 7)
+    values[0, 0, 0] = -32768
+    assert np.abs(gray(nifti(values), "axial", 7).astype(int) - plain).max() <= 1
+
+
+def test_the_background_of_a_normalised_head_is_black_and_half_of_the_head_is_not() -> None:
+    values = head(0, 0)
+    inside = values > 0
+    values[inside] = (values[inside] - values[inside].mean()) / values[inside].std()
+    shown = gray(nifti(values), "axial", 20)
+    assert (shown[:4] == 0).all()
+    assert (shown[(inside[:, :, 20].T)[::-1, ::-1]] > 10).mean() > 0.9
 
 
 def test_gaps_are_tolerated() -> None:

@@ -42,6 +42,12 @@ FILES = {
     "implicit": lambda: content(IMPLICIT),
     "slope": lambda: content(RescaleSlope=PLACE, RescaleIntercept="0"),
     "window": lambda: content(WindowCenter=PLACE, WindowWidth="7"),
+    "descriptions": lambda: content(
+        SeriesDescription=f"T2 {SECRET}", ProtocolName=SECRET, BodyPartExamined=SECRET, ImageType=[SECRET, "M"]
+    ),
+    "another's picture": lambda: content(SOPClassUID="1.2.840.10008.5.1.4.1.1.7", Modality=SECRET),
+    "class": lambda: content(Modality="CT").replace(b"1.2.840.10008.5.1.4.1.1.4\0", b"1.2.840.10008.ZZSECRETZZ.4"),
+    "times": lambda: content(RepetitionTime=PLACE, EchoTime=PLACE, ScanningSequence="SE", PatientOrientation=SECRET),
     "frames": lambda: content(NumberOfFrames=PLACE),
     "orientation": lambda: content(ImageOrientationPatient=[PLACE] * 6),
     "spacing": lambda: content(PixelSpacing=[PLACE, PLACE]),
@@ -85,7 +91,9 @@ def test_nothing_of_it_is_printed_logged_or_raised(
     caplog.clear()
     capfd.readouterr()
     try:
-        read_scan(file).pixels(16)
+        scan = read_scan(file)
+        scan.pixels(16)
+        said = repr(scan.remarks)
     except CorruptImageError as error:
         said = str(error) + "".join(traceback.format_exception(error)) + repr(error.__context__) + repr(error.__cause__)
         said = said.replace(str(file), "")

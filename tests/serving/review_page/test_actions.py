@@ -41,7 +41,7 @@ def drop(page: Page, *files: tuple[str, bytes], layers: tuple[str, ...] = ("deep
 @pytest.fixture
 def volume(monkeypatch: pytest.MonkeyPatch) -> None:
     scan = Scan("nifti", 4, "axial", lambda index: flat((0, 90, 95, 60)[index]))
-    monkeypatch.setattr(module, "open_scan", lambda content, plane, limits: scan)
+    monkeypatch.setattr(module, "open_scan", lambda content, plane, limits, scale: scan)
 
 
 def test_a_picture_is_answered_with_all_that_the_model_says(page: Page, png: Png) -> None:
@@ -51,6 +51,21 @@ def test_a_picture_is_answered_with_all_that_the_model_says(page: Page, png: Png
         assert part in view.panels
     assert (view.table, view.slices, view.names) == ("", 1, (("1. a.png", 0),))
     assert list(page.uploads.folder.iterdir()) == []
+
+
+def test_what_is_known_of_a_file_stands_beside_its_answer_and_its_sides_on_the_picture(
+    page: Page, png: Png, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = drop(page, ("a.png", png(flat(90))))
+    shown = []
+    for planes in ((), (None,)):
+        scan = Scan("dicom", 1, "axial", lambda index: flat(90), remarks=("the file says <T2>",), planes=planes)
+        monkeypatch.setattr(module, "open_scan", lambda content, plane, limits, scale, scan=scan: scan)
+        shown.append(drop(page, ("a.dcm", b"dicom")).panels)
+    assert all('<p class="bt-warning">The file says &lt;T2&gt;.</p>' in each for each in shown)
+    assert "bt-warning" not in plain.panels
+    pictures = [re.search('data:image/png;base64,[^"]*', each)[0] for each in (plain.panels, *shown)]  # type: ignore[index]
+    assert pictures[0] == pictures[2] != pictures[1]
 
 
 @pytest.mark.parametrize(
@@ -188,7 +203,7 @@ def test_an_answer_is_not_kept_for_who_has_left_meanwhile(page: Page, png: Png) 
 def test_a_volume_is_cut_in_the_plane_that_was_chosen(
     page: Page, monkeypatch: pytest.MonkeyPatch, plane: Any, text: str
 ) -> None:
-    def refuse(content: bytes, plane: str, limits: Any) -> Scan:
+    def refuse(content: bytes, plane: str, limits: Any, scale: Any) -> Scan:
         raise CorruptImageError(f"cut {plane}")
 
     monkeypatch.setattr(module, "open_scan", refuse)

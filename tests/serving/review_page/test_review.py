@@ -40,17 +40,17 @@ def test_a_large_picture_is_kept_as_it_is_shown(model: Shown, png: Png) -> None:
 
 
 def test_a_volume_begins_with_a_slice_that_speaks_for_it(model: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "open_scan", lambda content, plane, limits: volume(0, 5, 90, 95, 85, 0, 3, 0))
+    monkeypatch.setattr(module, "open_scan", lambda content, plane, limits, scale: volume(0, 5, 90, 95, 85, 0, 3, 0))
     found = review([("v", b"nifti")], (model,), ALLOWED)
     assert (found.files[0].slices, found.files[0].first) == (8, 3)
     assert found.size == len(b"nifti") + 4 * 8 * 20 * 20  # decoded, however small the file was
     assert found.files[0].answers[0].decisive == (2, 3, 4)
-    monkeypatch.setattr(module, "open_scan", lambda content, plane, limits: replace(volume(0, 5), held=7000))
+    monkeypatch.setattr(module, "open_scan", lambda content, plane, limits, scale: replace(volume(0, 5), held=7000))
     assert review([("v", b"nifti")], (model,), ALLOWED).size == len(b"nifti") + 4 * 2 * 20 * 20 + 7000
 
 
 def test_maps_of_all_methods_are_made_once(model: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "open_scan", lambda content, plane, limits: volume(0, 90, 0))
+    monkeypatch.setattr(module, "open_scan", lambda content, plane, limits, scale: volume(0, 90, 0))
     found = review([("v", b"nifti")], (model,), ALLOWED)
     before = found.size
     first = found.map(0, 1, (model,), 0, "deep", "gradcam")
