@@ -59,7 +59,6 @@ def run(composed: Composition, *, parent: str | None = None, member: str | None 
 
 
 def _run(composed: Composition, parent: str | None, member: str | None, listed: str) -> float:
-    begin(IMAGES)
     job = open_job(composed, load if parent is None else load_shared)
     if listed and job.prepared.dataset.split.listed != listed:
         raise InputError(
@@ -172,6 +171,7 @@ def open_job(composed: Composition, read: Callable[..., Dataset]) -> Opened:
 
     store = open_store(config.tracking)
     hardware = start(config.hardware)  # what is not there is known before the images are read
+    begin(IMAGES)
     dataset = read(config.data, image_size=image_size(config), protocol=config.protocol)
     prepared = prepare(config, dataset, weights)
     checkpoints = existing_path(config.tracking.checkpoints)
