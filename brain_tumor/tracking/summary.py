@@ -1,5 +1,6 @@
 """What a command says at its end of a run: on the terminal, and as the run's description in MLflow."""
 
+import shlex
 import sys
 from collections.abc import Sequence
 from itertools import chain
@@ -37,6 +38,7 @@ from brain_tumor.tracking.view import NOTE
 DESCRIBED = ("test/confusion", "test/maps", "differences")  # figures that a run's description shows
 DESCRIBED_WIDTH = 540  # pixels: a wider one would push the page's other half away
 SMALL = "summary"  # the folder of artifacts where they are, this small
+FOLDED = 66  # characters of a command in a description, whose lines MLflow does not break
 EXPERIMENT = "brain-tumor"  # as conf/tracking/local.yaml has it
 NAMES = {  # of the metrics that are printed, as a reader knows them
     "accuracy": "accuracy",
@@ -136,7 +138,23 @@ def _describe(run_id: str, summary: Summary, lead: Sequence[str]) -> None:
         f"![{Path(file.path).stem}](get-artifact?path={quote(file.path)}&run_uuid={run_id})"
         for file in client.list_artifacts(run_id, SMALL)
     ]
-    client.set_tag(run_id, NOTE, "\n\n".join([*lead, markdown.render_blocks(summary.blocks), *pictures]))
+    blocks = [Code(_folded(block.text)) if isinstance(block, Code) else block for block in summary.blocks]
+    client.set_tag(run_id, NOTE, "\n\n".join([*lead, markdown.render_blocks(blocks), *pictures]))
+
+
+def _folded(commands: str) -> str:
+    """Commands, a line each, broken to lines of about FOLDED characters that can be pasted all the same."""
+    folded = []
+    for line in commands.splitlines():
+        first, *words = map(shlex.quote, shlex.split(line))
+        shown = [first]
+        for word in words:
+            if len(shown[-1]) + len(word) < FOLDED:
+                shown[-1] += f" {word}"
+            else:
+                shown.append(f"    {word}")
+        folded.append(" \\\n".join(shown))
+    return "\n".join(folded)
 
 
 def describe_unfinished(run_id: str, resume: str) -> None:
