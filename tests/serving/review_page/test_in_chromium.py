@@ -68,7 +68,7 @@ class Running:
 @pytest.fixture(scope="module")
 def served(trained_copy: Trained) -> Trained:
     """A trained run whose card is hostile."""
-    with next(trained_copy.artifacts.rglob("*.md")).open("a") as card:
+    with (trained_copy.artifacts / "card" / "model_card.md").open("a") as card:
         card.write(HOSTILE)
     return trained_copy
 
