@@ -44,12 +44,11 @@ class Tally:
     def blocks(self) -> Iterator[Block]:
         """The counts, the rule for volumes where there were any, and the files without an answer."""
         answered = sum(self.classes.values())
-        counts = [
-            (name, f"{count:,}") for name, count in (*sorted(self.classes.items()), *sorted(self.remarks.items()))
-        ]
+        counts = [*sorted(self.classes.items()), ("answered", answered)]
+        counts += [(f"of these {name}", count) for name, count in sorted(self.remarks.items())]
         if self.refusals:
-            counts.append(("refused", f"{self.refusals:,}"))
-        yield Grid(("answer", "files"), (*counts, ("answered", f"{answered:,}")))
+            counts.append(("refused", self.refusals))
+        yield Grid(("answer", "files"), tuple((name, f"{count:,}") for name, count in counts))
         if self.volumes:
             yield Paragraph(f"Volumes: {VOLUME_RULE}.")
         if self.notes:

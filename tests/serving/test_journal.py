@@ -166,7 +166,7 @@ def test_the_end_counts_and_names_what_was_refused() -> None:
     counts, rule, notes, _, refused = tally.blocks()
     assert notes == Points(("1 file: one.", "1 file: two."))
     assert counts == Grid(
-        ("answer", "files"), (("glioma", "2"), ("not sure", "1"), ("refused", "1"), ("answered", "2"))
+        ("answer", "files"), (("glioma", "2"), ("answered", "2"), ("of these not sure", "1"), ("refused", "1"))
     )
     assert isinstance(rule, Paragraph)
     assert rule.text.startswith("Volumes: a volume's probabilities are the mean")
