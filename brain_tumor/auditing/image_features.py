@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from brain_tumor.data.blank import span
 from brain_tumor.data.cache import Contents
 from brain_tumor.data.decode import fitted_size
 from brain_tumor.progress import progress
@@ -56,8 +57,7 @@ def _contrast(gray: NDArray[np.uint8], width: int, height: int) -> float:
         return 0.0
     inner = fitted_size(width, height, len(gray))
     left, top = (len(gray) - inner[0]) // 2, (len(gray) - inner[1]) // 2
-    low, high = np.percentile(gray[top : top + inner[1], left : left + inner[0]], (1, 99))
-    return float(high - low)
+    return span(gray[top : top + inner[1], left : left + inner[0]])
 
 
 def _statistics(gray: NDArray[np.uint8]) -> list[float]:

@@ -20,7 +20,7 @@ def contrast(pixels: NDArray[np.uint8]) -> float:
     if not rows.size:
         return 0.0
     inner = gray[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return min(_span(gray), _span(inner))
+    return min(span(gray), span(inner))
 
 
 def is_blank(pixels: NDArray[np.uint8]) -> bool:
@@ -28,6 +28,7 @@ def is_blank(pixels: NDArray[np.uint8]) -> bool:
     return contrast(pixels) < BLANK_CONTRAST
 
 
-def _span(gray: NDArray[Any]) -> float:
+def span(gray: NDArray[Any]) -> float:
+    """Gray levels between the 1st and the 99th percentile."""
     low, high = np.percentile(gray, (1, 99))
     return float(high - low)

@@ -56,3 +56,8 @@ def to_planes(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The planes (1 or 3, S, S) of a picture (S, S, 3)."""
     planes = np.moveaxis(picture, -1, 0)
     return planes[:1] if np.array_equal(planes[0], planes[1]) and np.array_equal(planes[0], planes[2]) else planes
+
+
+def spread(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """At most `count` of the rows, evenly over all of them, and so over the classes that a split is ordered by."""
+    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(np.int64)]

@@ -12,12 +12,13 @@ from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.logged_split import load_logged
+from brain_tumor.data.pixels import spread
 from brain_tumor.data.split import write_text
 from brain_tumor.evaluation.prediction import predict
 from brain_tumor.layout.blocks import Paragraph, pairs
 from brain_tumor.layout.terminal import show_blocks
 from brain_tumor.models.backend import start_tensorflow
-from brain_tumor.serving.exports import COMPARED_IMAGES, INT8_IMAGES, spread, write_export
+from brain_tumor.serving.exports import COMPARED_IMAGES, INT8_IMAGES, write_export
 from brain_tumor.serving.registered_model import RegisteredModel
 from brain_tumor.serving.runtimes import FORMATS
 from brain_tumor.tracking import registry

@@ -116,11 +116,6 @@ def write_export(name: str, model: Any, folder: Path, images: Images, calibratio
     return place, agreement
 
 
-def spread(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """At most `count` of the rows, evenly over all of them, and so over the classes that a split is ordered by."""
-    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(np.int64)]
-
-
 def _exportable(model: Any) -> Any:
     """The classifier with the outputs of `Answers` by name, on the same weights.
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_tumor.data.dataset import Dataset
+from brain_tumor.data.pixels import spread
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.corruptions import CORRUPTIONS
 from brain_tumor.evaluation.prediction import Runtime, answering, observing
@@ -26,7 +27,7 @@ def choose_for(kind: Kind, model: Any, dataset: Dataset, *, robustness: bool) ->
     """`choose` for an evaluation of the test part; exports have to agree on val images, or test ones without any."""
     rows = dataset.rows("val") if len(dataset.rows("val")) else dataset.rows("test")
     passes = 1 + robustness * sum(len(each.strengths) for each in CORRUPTIONS)
-    compared = exports.spread(rows, exports.COMPARED_IMAGES if kind != "keras" else 0)  # itself needs no comparison
+    compared = spread(rows, exports.COMPARED_IMAGES if kind != "keras" else 0)  # itself needs no comparison
     return choose(kind, model, dataset.images(compared), passes * len(dataset.rows("test")))
 
 

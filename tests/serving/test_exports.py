@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from toy import draw
 
+from brain_tumor.data.pixels import spread
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.prediction import Answers, observe, observing, predict
 from brain_tumor.models.classifier import build_classifier
 from brain_tumor.models.weights import resolve_weights
 from brain_tumor.serving import exports, runtimes
-from brain_tumor.serving.exports import TOLERANCE, Agreement, check, compare, spread, write_export
+from brain_tumor.serving.exports import TOLERANCE, Agreement, check, compare, write_export
 from brain_tumor.serving.runtimes import FORMATS
 
 IMAGES = np.stack([draw(index % 4, np.random.default_rng(index), 64) for index in range(20)])

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_tumor.data.pixels import spread
 from brain_tumor.data.scans.dicom_frames import Frames
 from brain_tumor.data.scans.dicom_gray import Grays, Table, Window, padded
 from brain_tumor.data.scans.dicom_header import GRAY, Header
@@ -42,8 +43,7 @@ def sampled(header: Header, decode: Frames) -> Sample | None:
     """A part of a file's values, of frames that are evenly spaced; None where the pixels are no gray levels."""
     if header.shape.photometric not in GRAY:
         return None
-    count = len(header.frames)
-    chosen = np.unique(np.linspace(0, count - 1, min(count, FRAMES)).round().astype(int))
+    chosen = spread(np.arange(len(header.frames)), FRAMES)
     found = []
     for index in chosen:
         flat = decode(int(index))[0].reshape(-1)

@@ -7,6 +7,7 @@ from posixpath import dirname
 import numpy as np
 
 from brain_tumor.data.decode import CorruptImageError
+from brain_tumor.data.pixels import spread
 from brain_tumor.data.scans.dicom import sample_of
 from brain_tumor.data.scans.dicom_elements import Budget, data_set, is_dicom
 from brain_tumor.data.scans.dicom_scale import GrayScale, scale_of
@@ -56,7 +57,7 @@ class SeriesScales:
 
     def _scale(self, names: list[str]) -> GrayScale | None:
         samples = []
-        for place in np.unique(np.linspace(0, len(names) - 1, min(len(names), LOOKED_AT)).round().astype(int)):
+        for place in spread(np.arange(len(names)), LOOKED_AT):
             try:
                 content = self._files[names[place]](self._limits.file_bytes)
                 sample = sample_of(content, self._limits)
