@@ -30,7 +30,7 @@ def run(config: CompareConfig) -> None:
     with runs.started(store, name=name, tags=tags, system_metrics=False) as run_id:
         comparison_run.log(found, (a.info.run_name, b.info.run_name), images)
     blocks, details = comparison_run.summarize_comparison(found, a, b)
-    facts = pairs([*said, ("run", store.run_address(run_id)), ("pictures", summary.figures_of(run_id))])
+    facts = pairs([*said, ("run", store.run_address(run_id)), ("pictures", runs.artifact_place(run_id, "figures"))])
     said_of_both = Summary((*blocks, facts, *map(Code, store.serve)), tuple(details))
     summary.publish(run_id, said_of_both, lead=comparison_run.links(a, b))
 

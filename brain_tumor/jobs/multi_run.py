@@ -5,7 +5,6 @@ import sys
 import time
 from dataclasses import fields, replace
 
-from brain_tumor.command_line import command
 from brain_tumor.config.composition import Composition
 from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
@@ -72,10 +71,8 @@ def _train(composed: Composition, parent: str, store: Store, given: list[str], p
             spent.append(time.perf_counter() - began)
             single_run.forget()
     except BaseException:
-        kept = [
-            text for text in given or composed.overrides if text.startswith(("tracking.uri=", "tracking.checkpoints="))
-        ]
-        print(f"stopped; to go on with all of them: {command('train', f'resume={parent}', *kept)}", file=sys.stderr)
+        again = single_run.resume_command(parent, given or composed.overrides)
+        print(f"stopped; to go on with all of them: {again}", file=sys.stderr)
         raise
     summary.publish(parent, parent_run.conclude(store, parent, [member.label for member in found], composed.config))
     return sum(scores) / len(scores)

@@ -194,8 +194,7 @@ def started(job: Opened, parent: str | None = None) -> Iterator[tuple[str, Path]
 @contextmanager
 def resumable(run_id: str, folder: Path, overrides: list[str]) -> Iterator[None]:
     """Say how to go on, in its description and, whatever stops the run, on stderr."""
-    kept = [text for text in overrides if text.startswith(("tracking.uri=", "tracking.checkpoints="))]
-    again = command("train", f"resume={run_id}", *kept)
+    again = resume_command(run_id, overrides)
     summary.describe_unfinished(run_id, again)
     try:
         yield
@@ -203,6 +202,12 @@ def resumable(run_id: str, folder: Path, overrides: list[str]) -> Iterator[None]
         if folder.is_dir():
             print(f"stopped; to go on from the last finished epoch: {again}", file=sys.stderr)
         raise
+
+
+def resume_command(run_id: str, overrides: list[str]) -> str:
+    """What to type to go on with a run that was started with `overrides`."""
+    kept = [text for text in overrides if text.startswith(("tracking.uri=", "tracking.checkpoints="))]
+    return command("train", f"resume={run_id}", *kept)
 
 
 def forget() -> None:

@@ -67,7 +67,7 @@ class StudyRun:
         if self.config.data.subset is not None:  # typed, or of an experiment's file, which still stands in the line
             again.append("data.subset=null")
         tracking, findings = self.config.tracking, []
-        facts = [("run", self.store.run_address(self.run_id)), ("all runs", self.store.runs_address)]
+        facts = self.store.addresses(self.run_id)
         commands = self.store.serve
         if tracking.register:
             uri, _, crowned = register_best(study, tracking.register)

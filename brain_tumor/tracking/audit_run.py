@@ -3,8 +3,6 @@
 import tempfile
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 import mlflow
 import yaml
@@ -12,7 +10,7 @@ import yaml
 from brain_tumor.auditing.examine import Audit
 from brain_tumor.auditing.report import PAGE, write_report
 from brain_tumor.config.train import DataConfig, Source
-from brain_tumor.tracking.runs import git_tags, log_environment
+from brain_tumor.tracking.runs import artifact_place, git_tags, log_environment
 
 FOLDER = "report"  # of the artifacts
 
@@ -35,8 +33,7 @@ def log(audit: Audit, composed: dict[str, Any], run_id: str) -> str:
         place = Path(folder) / FOLDER
         write_report(audit, place)
         mlflow.log_artifacts(str(place), FOLDER)
-    page = f"{mlflow.get_run(run_id).info.artifact_uri}/{FOLDER}/{PAGE}"
-    return url2pathname(urlparse(page).path) if page.startswith("file:") else page
+    return artifact_place(run_id, f"{FOLDER}/{PAGE}")
 
 
 def metrics(audit: Audit) -> dict[str, float]:

@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 import mlflow
 import pandas as pd
@@ -25,7 +23,7 @@ from brain_tumor.layout import html, markdown
 from brain_tumor.layout.blocks import Finding, plainly
 from brain_tumor.tracking.logged_uncertainty import load_uncertainty
 from brain_tumor.tracking.predictions import FLATTERING
-from brain_tumor.tracking.runs import download, load_config, load_split
+from brain_tumor.tracking.runs import artifact_place, download, load_config, load_split
 
 T = TypeVar("T")
 
@@ -56,8 +54,7 @@ def write_card(run_id: str) -> str:
         if _ours(version.description, where):
             said = card_summary(facts, where, DESCRIPTION_LIMIT)
             client.update_model_version(version.name, version.version, description=said)
-    page = f"{client.get_run(run_id).info.artifact_uri}/{FOLDER}/{PAGE}"
-    return url2pathname(urlparse(page).path) if page.startswith("file:") else page
+    return artifact_place(run_id, f"{FOLDER}/{PAGE}")
 
 
 def publish_card(run_id: str) -> Finding:

@@ -21,7 +21,7 @@ from brain_tumor.tracking.headline import LEAK, accuracy_tag
 from brain_tumor.tracking.predictions import read_predictions
 from brain_tumor.tracking.results import log_figure
 from brain_tumor.tracking.store import Store
-from brain_tumor.tracking.summary import NAMES, figures_of, score_table
+from brain_tumor.tracking.summary import NAMES, score_table
 
 SPREAD = ("accuracy", "macro_f1")  # whose deviation over the members is a metric too
 
@@ -85,15 +85,9 @@ def conclude(store: Store, parent: str, members: Sequence[str], config: TrainCon
         parts[part] = _log_part(evaluations, of_members, part, config)
     *more, shown = parts.values()
     said = verdicts(_means(of_members))
-    where = pairs(
-        [
-            *_registered(found, config.tracking.register),
-            ("run", store.run_address(parent)),
-            ("all runs", store.runs_address),
-        ]
-    )
+    where = pairs([*_registered(found, config.tracking.register), *store.addresses(parent)])
     blocks = (*shown, said, where, *map(Code, store.serve))
-    return Summary(blocks, (*chain(*more), pairs([("pictures", figures_of(parent))])))
+    return Summary(blocks, (*chain(*more), pairs([("pictures", runs.artifact_place(parent, "figures"))])))
 
 
 def _registered(found: Sequence[Run], name: str | None) -> list[tuple[str, str]]:

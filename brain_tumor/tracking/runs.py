@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 import pandas as pd
 import yaml
@@ -162,6 +164,12 @@ def download(run_id: str, path: str, folder: str) -> str:
         raise InputError(
             f"run {run_id} has no artifact {path} that can be read: was its artifact folder moved or deleted?"
         ) from error
+
+
+def artifact_place(run_id: str, path: str) -> str:
+    """Where an artifact of a run is: a path, or an address where the artifacts are on a server."""
+    address = f"{mlflow.get_run(run_id).info.artifact_uri}/{path}"
+    return url2pathname(urlparse(address).path) if address.startswith("file:") else address
 
 
 def log_table(table: pd.DataFrame, path: str) -> None:

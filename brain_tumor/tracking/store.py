@@ -43,6 +43,10 @@ class Store:
     def run_address(self, run_id: str) -> str:
         return f"{self._experiment_address}/runs/{run_id}"
 
+    def addresses(self, run_id: str) -> list[tuple[str, str]]:
+        """Where a run is looked at, and all of them, each with its name."""
+        return [("run", self.run_address(run_id)), ("all runs", self.runs_address)]
+
     @property
     def runs_address(self) -> str:
         """All runs of the experiment, with the columns and charts that matter."""

@@ -5,8 +5,7 @@ import sys
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
-from urllib.parse import quote, urlparse
-from urllib.request import url2pathname
+from urllib.parse import quote
 
 import mlflow
 import numpy as np
@@ -32,6 +31,7 @@ from brain_tumor.layout.blocks import (
     verdicts,
 )
 from brain_tumor.sweep.storage import shown
+from brain_tumor.tracking.runs import artifact_place
 from brain_tumor.tracking.store import Store
 from brain_tumor.tracking.view import NOTE
 
@@ -103,10 +103,15 @@ def summarize_run(
     for evaluation, table in measured:
         (val if evaluation.rows["part"].iloc[0] == "val" else others).append(scores(evaluation, table, split))
     shown, more = (others, val) if others else (val, [])
-    there = [*facts, ("run", store.run_address(run_id)), ("all runs", store.runs_address)]
-    pictures = pairs([("pictures", figures_of(run_id))])
+    there = pairs([*facts, *store.addresses(run_id)])
+    pictures = pairs([("pictures", artifact_place(run_id, "figures"))])
     return Summary(
-        (*chain(*shown), verdicts(findings), pairs(there), Code("\n".join([*store.serve, *commands]))),
+        (
+            *chain(*shown),
+            verdicts(findings),
+            there,
+            Code("\n".join([*store.serve, *commands])),
+        ),
         (
             *chain(*more),
             figures([*findings, *details]),
@@ -178,12 +183,6 @@ def no_leak(split: Split, *, patients: bool) -> list[Finding]:
         return [plainly(f"No twin (a copy of the same slice) and no {who} of the test part is in training.")]
     said = "No twin (a copy of the same slice) of a test image was found in training; its patient may be there."
     return [plainly(said)]
-
-
-def figures_of(run_id: str) -> str:
-    """Where a run's pictures are: a folder, or an address where the artifacts are on a server."""
-    address = mlflow.get_run(run_id).info.artifact_uri + "/figures"
-    return url2pathname(urlparse(address).path) if address.startswith("file:") else str(address)
 
 
 def with_store(config: TrackingConfig, name: str, *arguments: str) -> str:
