@@ -55,9 +55,9 @@ class Course:
             self.steps[self._place].counted += units
 
     @property
-    def place(self) -> str:
-        """ "2/5", of the step that has begun last."""
-        return f"{self._place + 1}/{len(self.steps)}"
+    def place(self) -> tuple[int, int]:
+        """The number of the step that has begun last, and of all."""
+        return self._place + 1, len(self.steps)
 
     def seconds_left(self) -> float | None:
         """Of the whole run; None where nothing is done yet, or how much there is to do is not known."""
@@ -95,7 +95,8 @@ def begin(title: str) -> None:
     if not _running or title not in [step.title for step in _running[-1].steps]:
         return
     _running[-1].begin(title)
-    print(f"step {_running[-1].place.replace('/', ' of ')}: {title}{time_left(', ')}", file=sys.stderr)
+    number, every = _running[-1].place
+    print(f"step {number} of {every}: {title}{time_left(', ')}", file=sys.stderr)
 
 
 def time_left(before: str = "") -> str:
@@ -112,7 +113,7 @@ class Bar:
         self._said = time.perf_counter()
         self._bar: tqdm[Any] | None = None
         if sys.stderr.isatty() and not disable:
-            where = f"{_running[-1].place} " if _running else ""
+            where = "{}/{} ".format(*_running[-1].place) if _running else ""
             self._bar = tqdm(total=total, desc=where + title, unit=unit, leave=False, mininterval=0.2, maxinterval=10.0)
 
     def update(self, done: int = 1, note: str = "") -> None:

@@ -24,13 +24,9 @@ def ask_for_details(asked: bool) -> None:
     _asked[0] = asked
 
 
-def details_asked_for() -> bool:
-    return _asked[0]
-
-
 def show(summary: Summary) -> None:
     """Print a summary to stdout, with its details where they were asked for."""
-    show_blocks(*summary.blocks, *(summary.details if details_asked_for() else ()))
+    show_blocks(*summary.blocks, *(summary.details if _asked[0] else ()))
 
 
 def show_blocks(*blocks: Block) -> None:
