@@ -143,6 +143,7 @@ def trials(count: int) -> dict[str, float]:
 
 def files(count: int) -> dict[str, float]:
     """Seconds of answering for so many files."""
+    from brain_tumor.data.classes import STANDARD
     from brain_tumor.models.backend import start_tensorflow
     from brain_tumor.serving.files import answer_files, read_files
     from brain_tumor.serving.journal import journal_of
@@ -153,7 +154,7 @@ def files(count: int) -> dict[str, float]:
     from brain_tumor.models.classifier import build_classifier
 
     model = build_classifier("cnn_baseline", image_size=SIDE, weights=None, dropout=0.2, seed=0)
-    predictor = keras_predictor(model, "models:/growth/1", None)
+    predictor = keras_predictor(model, "models:/growth/1", STANDARD, None)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         names = [path.name for path in written(count, folder)]

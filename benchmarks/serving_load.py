@@ -121,7 +121,7 @@ def make(folder: Path) -> None:
     uncertainty = fit_uncertainty(observing(model), dataset, calibrate="auto", levels=(0.9, 0.95), accuracy=0.98)
     store = open_store(TrackingConfig(store_of(folder), "benchmark", NAME, str(folder), False))
     with runs.started(store, system_metrics=False):
-        _, version = registry.log_model(model, uncertainty, register=NAME, tags={})
+        _, version = registry.log_model(model, dataset.split.classes, uncertainty, register=NAME, tags={})
     mlflow.MlflowClient().set_registered_model_alias(NAME, "champion", version)
     for index, pixels in enumerate(dataset.images(dataset.rows("test")[:SLICES])):
         Image.fromarray(pixels).convert("L").save(folder / f"{index}.png")

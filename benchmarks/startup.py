@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from brain_tumor import CLASSES
+from brain_tumor.data.classes import STANDARD
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = (
@@ -77,7 +77,7 @@ def measured(command: list[str], folder: Path) -> tuple[float, float]:
 def _make_folders(place: Path) -> None:
     """Images that lack three classes, and a set that holds no picture."""
     (place / "one_class" / "glioma").mkdir(parents=True)
-    for name in CLASSES:
+    for name in STANDARD.names:
         (place / "unreadable" / name).mkdir(parents=True)
         (place / "unreadable" / name / "a.png").write_text("no picture")
 

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from brain_tumor import CLASSES
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.evaluation.uncertainty.calibration import Scaling
 from brain_tumor.evaluation.uncertainty.conformal import Sets
 from brain_tumor.evaluation.uncertainty.fitting import Uncertainty
 from brain_tumor.evaluation.uncertainty.out_of_distribution import Gaussians
 
 UNCERTAINTY = Uncertainty(
-    classes=CLASSES,
+    classes=STANDARD.names,
     scaling=Scaling("none", np.ones(4), np.zeros(4), "as it is"),
     sets=Sets((0.9,), np.full((1, 4), 0.65), (100,) * 4, (100,) * 4),
     accuracy=0.98,

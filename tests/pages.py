@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from brain_tumor import CLASSES
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.evaluation.explanation.gradcam import METHODS
 from brain_tumor.evaluation.prediction import Answers
 
@@ -17,7 +17,10 @@ def run(images: NDArray[np.uint8]) -> Answers:
     """The mean of red, of 100, is the probability of glioma, notumor has the rest; that of green is the distance."""
     glioma = np.minimum(images[..., 0].mean(axis=(1, 2)) / 100, 1).astype(np.float32)
     probabilities = np.zeros((len(images), 4), np.float32)
-    probabilities[:, CLASSES.index("glioma")], probabilities[:, CLASSES.index("notumor")] = glioma, 1 - glioma
+    probabilities[:, STANDARD.names.index("glioma")], probabilities[:, STANDARD.names.index("notumor")] = (
+        glioma,
+        1 - glioma,
+    )
     return Answers(probabilities, np.log(probabilities + 1e-9), images[..., 1].mean(axis=(1, 2))[:, None])
 
 

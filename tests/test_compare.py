@@ -13,10 +13,10 @@ from PIL import Image
 from stores import Trained
 from toy import TINY, client, run_id, scores_of, words
 
-from brain_tumor import CLASSES
 from brain_tumor.command_line import named_runs
 from brain_tumor.config.train import TrackingConfig
 from brain_tumor.data.cache import hash_files
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.logged_split import load_pictures
 from brain_tumor.data.split import Split
 from brain_tumor.errors import InputError
@@ -52,7 +52,7 @@ def split(tmp_path: Path) -> Split:
     paths = [f"{index}.png" for index in range(len(LABELS))]
     for index, path in enumerate(paths):
         Image.fromarray(np.full((50, 40, 3), 20 * index, np.uint8)).save(root / path)
-    table = pd.DataFrame({"path": paths, "label": np.asarray(CLASSES)[LABELS], "part": "test", "site": ""})
+    table = pd.DataFrame({"path": paths, "label": np.asarray(STANDARD.names)[LABELS], "part": "test", "site": ""})
     shas, _ = hash_files([root / path for path in paths], 1)
     rows = table.assign(group=paths, twin=paths, sha256=shas)
     return Split(rows, root=root, source="folder", synthetic=False)
@@ -66,7 +66,7 @@ def make(store: Store, split: Split, right: np.ndarray | None, job: str = "train
         if right is not None:
             rows = split.table.assign(later_column="x")  # whatever may come to stand in the tables
             said = np.where(right, LABELS, (LABELS + 1) % 4)
-            evaluation = Evaluation(rows, 0.6 * np.eye(4)[said] + 0.1, CLASSES, "test part, folder, official")
+            evaluation = Evaluation(rows, 0.6 * np.eye(4)[said] + 0.1, STANDARD.names, "test part, folder, official")
             results.log_evaluation(evaluation, "test", resamples=100)
     return run_id
 
@@ -202,7 +202,7 @@ def test_a_validation_part_that_leaks_is_marked(store: Store, split: Split) -> N
         run_id = make(store, split, None, **tags)
         client = mlflow.MlflowClient()
         rows = split.table.assign(part="val")
-        table = Evaluation(rows, 0.6 * np.eye(4)[LABELS] + 0.1, CLASSES, "val part, folder, official").table()
+        table = Evaluation(rows, 0.6 * np.eye(4)[LABELS] + 0.1, STANDARD.names, "val part, folder, official").table()
         client.log_text(run_id, table.to_csv(index=False), "tables/val_predictions.csv")
         run_ids.append(run_id)
         found.append(comparison_run.predictions(mlflow.get_run(run_id), "val", "run_a"))

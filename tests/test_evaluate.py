@@ -12,7 +12,7 @@ from PIL import Image
 from stores import Trained
 from toy import TINY, call, draw_folders, metrics_of, run_id, tags_of, words
 
-from brain_tumor import CLASSES
+from brain_tumor.data.classes import STANDARD
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -115,7 +115,7 @@ def test_maps_are_scored_by_masks(run: Run, bars: Callable[..., Path], tmp_path:
     masks = tmp_path / "masks, of (bars)"
     for path in data.rglob("*.png"):
         if path.parent.name != "notumor":
-            start = 2 + CLASSES.index(path.parent.name) * 10  # as `toy.draw` draws its bar
+            start = 2 + STANDARD.names.index(path.parent.name) * 10  # as `toy.draw` draws its bar
             mask = np.zeros((40, 40), bool)
             mask[start : start + 8] = True
             place = masks / path.relative_to(data)

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from toy import TINY, client, metrics_of, run_id, tags_of, words
 
-from brain_tumor import CLASSES, NOTICE
+from brain_tumor import NOTICE
+from brain_tumor.data.classes import STANDARD
 
 pytestmark = pytest.mark.slow
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -55,7 +56,9 @@ def test_train_writes_a_card_and_evaluate_adds_to_it(run: Run, tmp_path: Path) -
     assert facts['"not a brain MRI" beyond a distance of'] == f"{uncertainty['distance']:.4f}"
     assert facts["share of the test images that is answered"] == f"{metrics['test/answered']:.4f}"
     model = {row[0]: row[1] for row in rows(text, "Model")}
-    assert model["classes, in the order of the output"] == ", ".join(CLASSES) == ", ".join(uncertainty["classes"])
+    assert (
+        model["classes, in the order of the output"] == ", ".join(STANDARD.names) == ", ".join(uncertainty["classes"])
+    )
     assert model["registered as"] == "brain-tumor version 1"
     data = {row[0]: row[1] for row in rows(text, "Data")}
     assert data["digest of the split"] == tags["data_digest"]

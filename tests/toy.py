@@ -14,8 +14,8 @@ import numpy as np
 from isolation import called
 from PIL import Image
 
-from brain_tumor import CLASSES
 from brain_tumor.config.train import ProtocolConfig
+from brain_tumor.data.classes import STANDARD
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -37,7 +37,7 @@ def draw_folders(root: Path, train: int = 24, test: int = 6, seed: int = 0) -> P
     """Make `root/{Training,Testing}/class/*.png`, whose classes a small network learns in two epochs."""
     rng = np.random.default_rng(seed)
     for part, count in (("Training", train), ("Testing", test)):
-        for label, class_name in enumerate(CLASSES):
+        for label, class_name in enumerate(STANDARD.names):
             folder = root / part / class_name
             folder.mkdir(parents=True)
             for index in range(count):

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from brain_tumor import CLASSES
 from brain_tumor.auditing.findings import INDIRECT, KINDS
 from brain_tumor.data.cache import Contents
 from brain_tumor.data.twins.signature import ORIENTATIONS
@@ -28,13 +27,14 @@ def counts(table: pd.DataFrame, title: str) -> Figure:
     axes = figure.add_subplot()
     several = table["site"].nunique() > 1
     width = 0.8 / len(table)
+    names = [column for column in table.columns if column not in ("site", "part", "all")]
     for place, row in enumerate(table.to_dict("records")):
         name = " ".join(filter(None, [row["site"] if several else "", row["part"]])) or "all"
-        values = [row[label] for label in CLASSES]
-        x = np.arange(len(CLASSES)) + (place - (len(table) - 1) / 2) * width
+        values = [row[label] for label in names]
+        x = np.arange(len(names)) + (place - (len(table) - 1) / 2) * width
         bars = axes.bar(x, values, width * 0.92, label=shorten(name, 40), color=class_colour(1 + place))
         axes.bar_label(bars, fontsize=8 if len(table) < 5 else 6, color=INK)
-    axes.set_xticks(np.arange(len(CLASSES)), CLASSES)
+    axes.set_xticks(np.arange(len(names)), [shorten(name, 20) for name in names])
     axes.set_ylabel("images")
     tidy(axes)
     axes.grid(axis="x", visible=False)

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from brain_tumor import CLASSES
 from brain_tumor.data.blank import BLANK_CONTRAST
 from brain_tumor.data.split import PARTS
 
@@ -115,7 +114,6 @@ def list_pairs(images: pd.DataFrame, edges: pd.DataFrame) -> pd.DataFrame:
 def count_images(images: pd.DataFrame) -> pd.DataFrame:
     """Images of each site and part: site, part, a column per class, all; corrupt ones count."""
     table = images.groupby(["site", "part", "label"]).size().unstack(fill_value=0)
-    table = table.reindex(columns=list(CLASSES), fill_value=0)
     table["all"] = table.sum(axis=1)
     table = table.rename_axis(columns=None).reset_index()
     order = table["part"].map(("", *PARTS).index)
@@ -142,7 +140,7 @@ def count_slices(images: pd.DataFrame) -> pd.DataFrame:
     """
     votes = images.groupby(["twin", "label"]).size().rename("votes").reset_index()
     labels = votes.sort_values(["votes", "label"], ascending=[False, True]).drop_duplicates("twin")["label"]
-    rows = [(label, int((images["label"] == label).sum()), int((labels == label).sum())) for label in CLASSES]
+    rows = [(label, int((images["label"] == label).sum()), int((labels == label).sum())) for label in _names(images)]
     return pd.DataFrame([*rows, ("all", len(images), len(labels))], columns=["label", "images", "slices"])
 
 
@@ -181,11 +179,15 @@ def _joined(
     kinds = closest(images, near, rows, others)
     labels = images["label"].to_numpy()[rows]
     table: list[dict[str, object]] = []
-    for label in (*CLASSES, "all"):
+    for label in (*_names(images), "all"):
         own = kinds if label == "all" else kinds[labels == label]
         counts = {kind: int((own == kind).sum()) for kind in (*KINDS, INDIRECT)}
         table.append({**names, "label": label, "images": len(own), **counts, "any": int((own != "").sum())})
     return table
+
+
+def _names(images: pd.DataFrame) -> list[str]:
+    return sorted(images["label"].unique())
 
 
 def patients_across_parts(images: pd.DataFrame) -> pd.DataFrame:
@@ -222,7 +224,7 @@ def formats(images: pd.DataFrame) -> pd.DataFrame:
     A mode or a size that goes with a class is a shortcut.
     """
     keys = ["mode", "width", "height", "part"]
-    table = images.groupby([*keys, "label"]).size().unstack(fill_value=0).reindex(columns=list(CLASSES), fill_value=0)
+    table = images.groupby([*keys, "label"]).size().unstack(fill_value=0)
     table["all"] = table.sum(axis=1)
     table = table.rename_axis(columns=None).reset_index()
     return table.sort_values("all", ascending=False, kind="stable", ignore_index=True)

@@ -9,7 +9,7 @@ from brain_tumor.layout.blocks import Block, Grid, Paragraph, Points, Section
 MAPS = {MODEL: "the model's maps", CENTRE: "a Gaussian in the centre", CLASS_MEAN: "the class's mean map"}
 REMOVED = {
     "kept": "stay",
-    "to_notumor": "become notumor",
+    "to_healthy": "become the healthy class",
     "probability": "probability before",
     "probability_removed": "and after",
     "kept_mirrored": "stay, its mirror image painted over",
@@ -68,12 +68,15 @@ def _removal(run: Logged) -> list[Block]:
     if not rows:
         return []
     lines = []
+    # The older name of the metric, from when the healthy class was always notumor.
+    rows = [{**row, "metric": "to_healthy" if row["metric"] == "to_notumor" else row["metric"]} for row in rows]
+    metrics = [metric for metric in REMOVED if any(row["metric"] == metric for row in rows)]
     for name in dict.fromkeys(str(row["class"]) for row in rows):
         own = {row["metric"]: row for row in rows if row["class"] == name}
         lesions = f"{max(row['images'] for row in own.values()):,}"
-        lines.append((name, lesions, *(bounded(own.get(metric)) for metric in REMOVED)))
+        lines.append((name, lesions, *(bounded(own.get(metric)) for metric in metrics)))
     title = "The same lesions painted over, and the predictions made again:"
-    return [Paragraph(title), Grid(("class", "lesions", *REMOVED.values()), tuple(lines))]
+    return [Paragraph(title), Grid(("class", "lesions", *(REMOVED[metric] for metric in metrics)), tuple(lines))]
 
 
 def _sanity(run: Logged) -> Grid:

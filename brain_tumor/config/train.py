@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeFloat,
@@ -24,7 +25,13 @@ LOWER_IS_BETTER = frozenset({"val/loss"})
 STRICT_KEYS = ConfigDict(extra="forbid", allow_inf_nan=False)
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Level = Annotated[float, Field(gt=0, le=0.999)]  # beyond it a thousand calibration images of a class are not enough
+ClassName = Annotated[str, Field(min_length=1, coerce_numbers_to_str=True)]
 SplitSeed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+def _pairs(value: Any) -> Any:
+    """Of a mapping, since a configuration is a key of caches and has to be hashable."""
+    return () if value is None else tuple(value.items()) if isinstance(value, dict) else value
 
 
 class Source(StrEnum):
@@ -69,6 +76,11 @@ class DataConfig:
     site_weights: Literal["none", "balanced"] = "none"
     patients: str | None = None  # CSV with the columns path, patient: images of one patient are never separated
     masks: str | None = None  # folder of lesion masks, with the images' tree and names, .png; None: none are known
+    # Names and order of the classes; None: what the folders say, see data/classes.py.
+    classes: tuple[ClassName, ...] | None = None
+    healthy: str | None = "auto"  # the class without a lesion; auto: found by its usual names; None: there is none
+    # Folder -> class, where folders cannot be renamed; several folders may become one class.
+    rename: Annotated[tuple[tuple[ClassName, ClassName], ...], BeforeValidator(_pairs)] = ()
 
 
 @dataclass(frozen=True, config=STRICT_KEYS)

@@ -1,41 +1,38 @@
-"""A folder of images: its layout, and the usual spellings of the class names."""
+"""Folders of images: their layout, and what is an image in them."""
 
 import logging
-import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
 
 import pandas as pd
 
-from brain_tumor import CLASSES
-from brain_tumor.data.decode import CorruptImageError, open_picture
-from brain_tumor.data.scans.first_bytes import kind_of_file
+from brain_tumor.config.train import DataConfig
+from brain_tumor.data.classes import ClassList, name_classes, standard_name
+from brain_tumor.data.image_files import (
+    EXTENSIONS,
+    SCANS,
+    files_in,
+    no_image,
+    relative_path,
+    subfolders,
+    unreadable,
+)
 from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path
 
 logger = logging.getLogger(__name__)
 
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp"})
-SCANS = "DICOM files or volumes, which training does not read: convert their slices to PNG"
-_SCAN_EXTENSIONS = frozenset({".dcm", ".dicom", ".ima", ".nii"})
 LAYOUTS = "Training/ and Testing/, or train/, val/ and test/, or the class folders themselves"
 
-# Compared in lower case and without anything but letters: "No Tumor", "no_tumor" and "no-tumour" are one.
+# Compared in lower case and without anything but letters.
 PART_SPELLINGS: Mapping[str, frozenset[str]] = {
     "train": frozenset({"train", "training"}),
     "val": frozenset({"val", "valid", "validation"}),
     "test": frozenset({"test", "testing"}),
-}
-CLASS_SPELLINGS: Mapping[str, frozenset[str]] = {
-    "glioma": frozenset({"glioma", "gliomas", "gliomatumor", "gliomatumors"}),
-    "meningioma": frozenset({"meningioma", "meningiomas", "meningiomatumor", "meningiomatumors"}),
-    "notumor": frozenset({"notumor", "notumors", "no", "none", "normal", "healthy"}),
-    "pituitary": frozenset({"pituitary", "pituitarytumor", "pituitarytumors", "pituitaryadenoma"}),
 }
 
 
@@ -86,62 +83,81 @@ def image_folder(root: str | None) -> Path:
     return path
 
 
-def list_images(root: Path) -> pd.DataFrame:
-    """Every image under `root`, sorted by path: columns `path` (posix, relative), `label`, `part`.
+def list_images(
+    roots: Mapping[str, Path],
+    data: DataConfig,
+    known: ClassList | None = None,
+    remark: Callable[..., None] = logger.log,
+) -> tuple[pd.DataFrame, ClassList]:
+    """Every image under the roots (site -> folder), and the classes that their folders are.
 
-    `part` is "" throughout where `root` holds class folders and no parts. An image is told by its extension; of files
-    without one, or with a number for it, the first bytes are read. What is left out is counted by its reason in the
-    log.
+    An image is told by its extension; of files without one, or with a number for it, the first bytes are read. What is
+    left out is counted by its reason in the log.
+
+    Args:
+        roots: each holds parts, or class folders.
+        data: its `classes`, `healthy` and `rename` say which folder is which class, see `classes.name_classes`.
+        known: the classes of the model that shall answer.
+        remark: is told, as a logger is, of what is left out.
+
+    Returns:
+        The classes, and columns `path` (posix, below its root), `label`, `part` ("" where a root holds class folders
+        and no parts), `site`; of each site sorted by path.
 
     Raises:
-        InputError: a folder cannot be read or its layout is unknown, or a part lacks a class or its images.
+        InputError: a folder cannot be read or its layout is unknown, or one of a class holds no image.
     """
-    return _listed(root, logger.log)
+    tables = [_listed(root, data, remark).assign(site=site) for site, root in roots.items()]
+    table = pd.concat(tables, ignore_index=True)
+    order = table.assign(place=table["part"].map(["", *PART_SPELLINGS].index)).sort_values("place", kind="stable")
+    try:
+        naming = name_classes(order["folder"], data, known)
+    except InputError as error:
+        raise InputError(f"{', '.join(map(str, roots.values()))}: {error}") from error
+    _refuse_two_of_one(table, naming.label_of, data, roots)
+    labels = table["folder"].map(naming.label_of)
+    out = table.loc[labels.isna() & ~table["path"].str.endswith("/"), "folder"].value_counts()
+    if len(out):
+        counts = ", ".join(f"{count} of {name!r}" for name, count in out.items())
+        remark(logging.WARNING, "data.classes leaves out %d image(s): %s", int(out.sum()), counts)
+    table = table.assign(label=labels)[labels.notna()].reset_index(drop=True)
+    _refuse_empty(table, roots)
+    return table[["path", "label", "part", "site"]], naming.classes
 
 
-def check_layout(roots: Iterable[Path], *, readable: bool) -> None:
-    """Find out, without reading all of it, whether the `roots` of a data set hold what `list_images` lists.
+def check_layout(
+    roots: tuple[tuple[str, Path], ...], data: DataConfig, known: ClassList | None = None, *, readable: bool
+) -> tuple[pd.DataFrame, ClassList]:
+    """Find out, without reading all of it, whether the `roots` (site, folder) hold what `list_images` lists.
 
     Raises:
         InputError: as `list_images`; with `readable` also where no image of a class, in a part, can be decoded.
     """
-    found: dict[tuple[str, str], list[Path]] = {}
-    for root in roots:
-        for image in _listed(root, lambda level, text, *values: None).itertuples():
-            found.setdefault((str(image.part), str(image.label)), []).append(root / str(image.path))
-    for (part, label), files in found.items() if readable else ():
-        reasons = map(_unreadable, files)
+    places = dict(roots)
+    table, classes = list_images(places, data, known, lambda level, text, *values: None)
+    for (part, label), rows in table.groupby(["part", "label"], sort=False) if readable else ():
+        files = [places[site] / path for site, path in zip(rows["site"], rows["path"], strict=True)]
+        reasons = map(unreadable, files)
         first = next(reasons)
         if first and all(reasons):
             which = f"{label}, {part} part" if part else label
             raise InputError(
                 f"none of the images of {which} can be decoded ({files[0]}: {first}): repair or replace them"
             )
+    return table, classes
 
 
-def image_files(folder: Path) -> list[Path]:
-    """Files under `folder`, at any depth and through links, that are images as for `list_images`.
-
-    Raises:
-        InputError: a folder cannot be read.
-    """
+def _listed(root: Path, data: DataConfig, remark: Callable[..., None]) -> pd.DataFrame:
+    """Columns path, folder (the name of the class's), part; a folder without an image has a row, itself."""
     try:
-        return sorted(path for path in _files(folder) if not _no_image(path))
-    except OSError as error:
-        raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
-
-
-def _listed(root: Path, remark: Callable[..., None]) -> pd.DataFrame:
-    """The table of `list_images`; `remark` is told, as a logger is, of what is left out."""
-    try:
-        folders = _subfolders(root)
-        parts = _named(folders, PART_SPELLINGS, root, "part")
+        folders = subfolders(root)
+        parts = _parts(folders, root)
         others = ", ".join(name for name in folders if name not in parts.values()) if parts else ""
         if others:
             remark(logging.WARNING, "%s: folders that are no part are left out: %s", root, others)
         rows: list[tuple[str, str, str]] = []
         for part, name in (parts or {"": "."}).items():
-            found, ignored = _rows(root, root / name, part)
+            found, ignored = _rows(root, root / name, part, data)
             rows += found
             if ignored:
                 reasons = ", ".join(f"{count} {reason}" for reason, count in ignored.most_common())
@@ -150,113 +166,85 @@ def _listed(root: Path, remark: Callable[..., None]) -> pd.DataFrame:
                 remark(level, text, root / name, ignored.total(), reasons)
     except OSError as error:
         raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
-    return pd.DataFrame(rows, columns=["path", "label", "part"]).sort_values("path", ignore_index=True)
+    return pd.DataFrame(rows, columns=["path", "folder", "part"]).sort_values("path", ignore_index=True)
 
 
-def _unreadable(path: Path) -> str:
-    """Why a file gives no picture; empty where it gives one."""
-    try:
-        open_picture(path.read_bytes())
-    except OSError as error:
-        return error.strerror or str(error)
-    except CorruptImageError as error:
-        return str(error)
-    return ""
-
-
-def _rows(root: Path, folder: Path, part: str) -> tuple[list[tuple[str, str, str]], "Counter[str]"]:
-    folders = _subfolders(folder)
-    classes = _named(folders, CLASS_SPELLINGS, folder, "class")
-    unknown = [name for name in folders if name not in classes.values()]
-    if not classes:
-        found = ", ".join(map(repr, folders[:5])) or "no folder"
-        raise InputError(f"{folder} holds {found}; expected {LAYOUTS} ({', '.join(CLASSES)})")
-    if unknown:
-        raise InputError(
-            f"{folder} holds {unknown[0]!r}, which is none of the classes {', '.join(CLASSES)}: "
-            "rename the folder or move it elsewhere"
-        )
-    absent = [label for label in CLASSES if label not in classes]
-    if absent:
-        raise InputError(f"{folder} lacks the class folder(s) {', '.join(absent)}: all four classes are needed")
+def _rows(root: Path, folder: Path, part: str, data: DataConfig) -> tuple[list[tuple[str, str, str]], "Counter[str]"]:
+    names = subfolders(folder)
+    if not names:
+        raise InputError(f"{folder} holds no folder; expected {LAYOUTS}, each called as its class")
     rows: list[tuple[str, str, str]] = []
     ignored: Counter[str] = Counter()
-    for label in CLASSES:
+    for name in names:
+        if data.classes is None:
+            _refuse_set(folder / name)
         images = []
-        for path in _files(folder / classes[label]):
-            if reason := _no_image(path):
+        for path in files_in(folder / name):
+            if reason := no_image(path):
                 ignored[reason] += 1
             else:
                 images.append(path)
-        if not images:
-            kinds = " ".join(sorted(EXTENSIONS))
-            raise InputError(f"{folder / classes[label]} holds no image ({kinds}): add images of that class")
-        rows += [(_relative(path, root), label, part) for path in images]
+        places = [relative_path(path, root) for path in images] or [f"{relative_path(folder / name, root)}/"]
+        rows += [(place, name, part) for place in places]
     return rows, ignored
 
 
-def _named(folders: list[str], spellings: Mapping[str, frozenset[str]], parent: Path, what: str) -> dict[str, str]:
-    """The folder of each part or class that `parent` holds, in the order of `spellings`."""
+def _parts(folders: list[str], parent: Path) -> dict[str, str]:
+    """The folder of each part that `parent` holds, in the order of PART_SPELLINGS."""
     found: dict[str, str] = {}
-    for key, known in spellings.items():
+    for part, known in PART_SPELLINGS.items():
         names = [name for name in folders if _bare(name) in known]
         if len(names) > 1:
             both = " and ".join(map(repr, names))
-            raise InputError(f"{parent} holds {both}, which are one {what} ({key}): merge them into one folder")
+            raise InputError(f"{parent} holds {both}, which are one part ({part}): merge them into one folder")
         if names:
-            found[key] = names[0]
+            found[part] = names[0]
     return found
 
 
+def _refuse_set(folder: Path) -> None:
+    """A folder of parts or of classes is no class, but a data set of its own."""
+    if standard_name(folder.name):
+        return
+    inner = [name for name in subfolders(folder) if standard_name(name) or any(map(_spells(name), PART_SPELLINGS))]
+    if inner:
+        raise InputError(
+            f"{folder} holds {', '.join(map(repr, inner[:4]))} and so is no class but a data set: give "
+            f"data.root={folder}, several of them as 'data.root=[A,B]', or, if it is one class, all classes as "
+            "'data.classes=[A,B]'"
+        )
+
+
+def _spells(name: str) -> Callable[[str], bool]:
+    return lambda part: _bare(name) in PART_SPELLINGS[part]
+
+
+def _refuse_two_of_one(
+    table: pd.DataFrame, label_of: Mapping[str, str | None], data: DataConfig, roots: Mapping[str, Path]
+) -> None:
+    """Two folders of one class are probably a mistake, unless `data.rename` makes them one."""
+    meant = {new for _, new in data.rename}
+    for (site, part), rows in table.groupby(["site", "part"]):
+        names: dict[str, str] = {}
+        for name in rows["folder"].unique():
+            label = label_of[name]
+            if label is None or label in meant:
+                continue
+            if label in names:
+                where = f"{roots[str(site)]}" + (f", {part} part," if part else "")
+                raise InputError(
+                    f"{where} holds {names[label]!r} and {name!r}, which are one class ({label}): merge them into "
+                    "one folder"
+                )
+            names[label] = name
+
+
+def _refuse_empty(table: pd.DataFrame, roots: Mapping[str, Path]) -> None:
+    for row in table[table["path"].str.endswith("/")].itertuples():
+        kinds = " ".join(sorted(EXTENSIONS))
+        place = roots[str(row.site)] / str(row.path)
+        raise InputError(f"{place} holds no image ({kinds}): add images of that class, or move the folder elsewhere")
+
+
 def _bare(name: str) -> str:
-    return re.sub(r"[^a-z]", "", name.lower()).replace("tumour", "tumor")
-
-
-def _subfolders(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not _is_hidden(entry.name))
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith((".", "__MACOSX"))  # the latter is what macOS leaves in archives
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    seen: set[str] = set()
-    for here, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
-        real = os.path.realpath(here)
-        if real in seen:  # a link that leads back
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not _is_hidden(name))
-        yield from (Path(here, name) for name in names)
-
-
-def _no_image(path: Path) -> str:
-    """Why a file is not listed; empty where it is: by its extension, or without one, or with a number, by its bytes."""
-    extension = path.suffix.lower()
-    if _is_hidden(path.name):
-        return "hidden"
-    if extension in EXTENSIONS:
-        return ""
-    kind = None
-    if not extension or extension[1:].isdigit():
-        with suppress(OSError):
-            kind = kind_of_file(path) if path.is_file() else None  # a pipe may never end
-    if kind == "picture":
-        return ""
-    scan = kind is not None or extension in _SCAN_EXTENSIONS or path.name.lower().endswith(".nii.gz")
-    return SCANS if scan else extension or "without an extension"
-
-
-def _relative(path: Path, root: Path) -> str:
-    text = path.relative_to(root).as_posix()
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise InputError(f"the file name {os.fsencode(path)!r} is not UTF-8: rename the file") from None
-    return text
-
-
-def _raise(error: OSError) -> None:
-    raise error
+    return re.sub(r"[^a-z]", "", name.lower())

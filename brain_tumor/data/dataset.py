@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from brain_tumor import CLASSES
 from brain_tumor.config.train import DataConfig, OnCorrupt, ProtocolConfig, Source
 from brain_tumor.data.cache import Contents, cache_folder, decoded
+from brain_tumor.data.classes import ClassList
 from brain_tumor.data.grouping import with_groups
 from brain_tumor.data.image_table import from_site, locate, read_images, read_phantom, source_folders
 from brain_tumor.data.masks import find_masks, read_mask
@@ -44,9 +44,9 @@ class Dataset:
         return self.split.part(part).index.to_numpy(np.int64)
 
     def labels(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
-        """int32 (len(rows),): the class of each row, as its position in CLASSES."""
+        """int32 (len(rows),): the class of each row, as its position in `split.classes`."""
         names = self.split.table["label"].to_numpy()[rows]
-        return np.array([CLASSES.index(name) for name in names], np.int32)
+        return np.array([self.split.classes.index(name) for name in names], np.int32)
 
     def images(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """uint8 (len(rows), S, S, 3), RGB 0..255, read into memory."""
@@ -71,7 +71,7 @@ def load(data: DataConfig, *, image_size: int, protocol: ProtocolConfig) -> Data
     Raises:
         InputError: the images cannot be found, read, decoded (see `data.on_corrupt`) or divided.
     """
-    dataset = _load(data, image_size, protocol)
+    dataset = _load(data, image_size, protocol, None)
     require_whole_groups(dataset.split, protocol.name)
     _report(dataset.split)
     return dataset
@@ -80,9 +80,12 @@ def load(data: DataConfig, *, image_size: int, protocol: ProtocolConfig) -> Data
 load_shared = lru_cache(maxsize=1)(load)  # for runs in one process, which mostly share their data
 
 
-def load_whole(data: DataConfig, *, image_size: int) -> Dataset:
-    """All images of the source as one test part, whatever folders they stand in: another site, say."""
-    dataset = _load(data, image_size, None)
+def load_whole(data: DataConfig, *, image_size: int, known: ClassList) -> Dataset:
+    """All images of the source as one test part, whatever folders they stand in: another site, say.
+
+    Their classes are those of a model, which `known` lists; some may have no image.
+    """
+    dataset = _load(data, image_size, None, known)
     _report(dataset.split)
     return dataset
 
@@ -126,13 +129,12 @@ def find_by_content(
     if table["site"].nunique() > 1:  # where masks may stand by site/path
         logged = [from_site(path, site) for path, site in zip(logged, table["site"], strict=True)]
     table["path"] = [place.relative_to(root).as_posix() for place in places]
-    moved = Split(table, root=root, source=split.source, synthetic=split.synthetic)
-    return _with_masks(moved, contents, masks, logged, workers)
+    return _with_masks(split.moved(table, root), contents, masks, logged, workers)
 
 
-def _load(data: DataConfig, image_size: int, protocol: ProtocolConfig | None) -> Dataset:
+def _load(data: DataConfig, image_size: int, protocol: ProtocolConfig | None, known: ClassList | None) -> Dataset:
     roots = source_folders(data)
-    listing = read_images(data, roots, image_size)
+    listing = read_images(data, roots, image_size, known)
     contents = listing.contents
     images = listing.table.assign(file=[str(file) for file in listing.files])
     images = _without_corrupt(images, ", ".join(map(str, roots.values())), data.on_corrupt)
@@ -142,14 +144,16 @@ def _load(data: DataConfig, image_size: int, protocol: ProtocolConfig | None) ->
     if protocol is None:
         images["part"] = "test"
     else:
-        images = divide(images, protocol, data)
+        images = divide(images, protocol, data, listing.classes)
         if data.subset is not None:
             images = _reduced(images, data.subset, data.split_seed)
     root = Path(os.path.commonpath(list(roots.values())))
     listed_paths = images["path"].tolist()
     images["path"] = [Path(file).relative_to(root).as_posix() for file in images["file"]]
     synthetic = data.source is Source.phantom
-    split = Split(images, root=root, source=data.source.value, synthetic=synthetic, listed=listed)
+    split = Split(
+        images, root=root, source=data.source.value, synthetic=synthetic, listed=listed, classes=listing.classes
+    )
     return _with_masks(split, contents, data.masks, listed_paths, data.workers)
 
 
@@ -224,7 +228,10 @@ def _report(split: Split) -> None:
     counts = ", ".join(f"{part} {sum(classes.values())}" for part, classes in split.counts.items())
     kind = "synthetic images" if split.synthetic else "images"
     logger.info("%d %s in %s (%s), split %s", len(split), kind, split.root, counts, split.digest[:12])
+    logger.info("classes: %s", split.classes)
     for part in KNOWN:
+        if part in split.counts and (absent := split.absent(part)):
+            logger.warning("the %s part has no image of %s: its scores are of the others", part, ", ".join(absent))
         found = leak(split, part)
         if found:
             logger.warning("%s: scores on them flatter every model", found)

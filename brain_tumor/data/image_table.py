@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from brain_tumor.config.train import DataConfig, Source
-from brain_tumor.data import class_folders, kaggle
+from brain_tumor.data import class_folders, image_files, kaggle
 from brain_tumor.data.cache import Contents, cache_folder, decoded, hash_files
+from brain_tumor.data.classes import ClassList, name_classes
 from brain_tumor.data.phantom import ensure_phantom
 from brain_tumor.errors import InputError
 
@@ -26,6 +27,7 @@ class Listing:
     table: pd.DataFrame
     files: tuple[Path, ...]  # of each row
     contents: Contents  # the pictures, by `sha256`
+    classes: ClassList
 
 
 def source_folders(data: DataConfig) -> dict[str, Path]:
@@ -48,29 +50,33 @@ def source_folders(data: DataConfig) -> dict[str, Path]:
     return {"phantom": ensure_phantom(data.phantom, cache_folder(data.cache), data.workers)}
 
 
-def read_images(data: DataConfig, roots: Mapping[str, Path], image_size: int) -> Listing:
+def read_images(
+    data: DataConfig, roots: Mapping[str, Path], image_size: int, known: ClassList | None = None
+) -> Listing:
     """List, hash and decode the images under `roots` (site -> folder, see `source_folders`), with progress.
 
+    `known`: the classes of the model that shall answer, beside which no others are possible.
+
     Raises:
-        InputError: a layout is unknown, or the cache cannot be written. A file that cannot be read or decoded is no
-            error: its row says why.
+        InputError: a layout or a class is unknown, or the cache cannot be written. A file that cannot be read or
+            decoded is no error: its row says why.
     """
-    tables, files = [], []
-    for site, root in roots.items():
-        table = read_phantom(root) if data.source is Source.phantom else _list_folder(root, site)
-        files += [root / path for path in table["path"]]
-        if len(roots) > 1:
-            table["path"] = f"{site}/" + table["path"]
-        tables.append(table)
-    images = pd.concat(tables, ignore_index=True)
+    if data.source is Source.phantom:
+        images, names = _list_phantom(roots["phantom"], data, known)
+    else:
+        images, names = class_folders.list_images(roots, data, known)
+        images = images.assign(group="", mask="")
+    files = [roots[site] / path for site, path in zip(images["site"], images["path"], strict=True)]
+    if len(roots) > 1:
+        images["path"] = images["site"] + "/" + images["path"]
     images["sha256"], errors = hash_files(files, data.workers)
     distinct = {sha: file for sha, file in zip(images["sha256"], files, strict=True) if sha}
     contents = decoded(distinct, image_size, cache_folder(data.cache), data.workers)
-    known = contents.table.set_index("sha256").reindex(images["sha256"])
+    about = contents.table.set_index("sha256").reindex(images["sha256"])
     for column, absent in (("digest", ""), ("width", 0), ("height", 0), ("mode", "")):
-        images[column] = known[column].fillna(absent).to_numpy()
-    images["error"] = known["error"].fillna("").to_numpy() + pd.Series(errors, dtype=object)
-    return Listing(images, tuple(files), contents)
+        images[column] = about[column].fillna(absent).to_numpy()
+    images["error"] = about["error"].fillna("").to_numpy() + pd.Series(errors, dtype=object)
+    return Listing(images, tuple(files), contents, names)
 
 
 def locate(table: pd.DataFrame, root: Path, workers: int) -> list[Path | None]:
@@ -85,7 +91,7 @@ def locate(table: pd.DataFrame, root: Path, workers: int) -> list[Path | None]:
     there, _ = hash_files(places, workers)
     found = dict(zip(there, places, strict=True))
     if set(table["sha256"]) - found.keys() and root.is_dir():
-        others = class_folders.image_files(root)
+        others = image_files.image_files(root)
         shas, _ = hash_files(others, workers)
         found = dict(zip(shas, others, strict=True)) | found
     rows = zip(table["sha256"], there, places, strict=True)
@@ -111,5 +117,8 @@ def read_phantom(root: Path) -> pd.DataFrame:
     return table[["path", "label", "part", "group", "site", "mask"]]
 
 
-def _list_folder(root: Path, site: str) -> pd.DataFrame:
-    return class_folders.list_images(root).assign(group="", site=site, mask="")
+def _list_phantom(root: Path, data: DataConfig, known: ClassList | None) -> tuple[pd.DataFrame, ClassList]:
+    table = read_phantom(root)
+    naming = name_classes(sorted(table["label"].unique()), data, known)
+    labels = table["label"].map(naming.label_of)
+    return table.assign(label=labels)[labels.notna()].reset_index(drop=True), naming.classes

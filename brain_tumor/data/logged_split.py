@@ -59,7 +59,7 @@ def load_pictures(split: Split, shas: Collection[str], *, image_size: int) -> di
     chosen = table[table["sha256"].isin(set(shas))].drop_duplicates("sha256")
     if chosen.empty:
         return {}
-    part = Split(chosen, root=split.root, source=split.source, synthetic=split.synthetic)
+    part = split.moved(chosen, split.root)
     with tempfile.TemporaryDirectory() as cache:
         dataset = find_by_content(part, split.root, image_size=image_size, cache=cache)
         return dict(zip(chosen["sha256"], dataset.images(np.arange(len(part))), strict=True))

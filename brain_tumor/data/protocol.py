@@ -5,8 +5,8 @@ import logging
 import numpy as np
 import pandas as pd
 
-from brain_tumor import CLASSES
 from brain_tumor.config.train import DataConfig, ProtocolConfig
+from brain_tumor.data.classes import ClassList
 from brain_tumor.data.split import Split, carve, folds
 from brain_tumor.errors import InputError
 
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 KNOWN = {"val": ("train",), "test": ("train", "val", "calibration")}  # parts that a model has seen when one is scored
 
 
-def divide(images: pd.DataFrame, protocol: ProtocolConfig, data: DataConfig) -> pd.DataFrame:
+def divide(images: pd.DataFrame, protocol: ProtocolConfig, data: DataConfig, classes: ClassList) -> pd.DataFrame:
     """The images that take part, with their `part`; the index is made anew.
 
     - official: the parts of the data's own folders; a part that they lack is drawn.
@@ -31,6 +31,7 @@ def divide(images: pd.DataFrame, protocol: ProtocolConfig, data: DataConfig) -> 
         images: columns path, label, part ("" where the folders do not say), group, twin, site, sha256.
         protocol: its `name`, and with it `fold` of `folds`, or `site`.
         data: the fractions to draw, and `split_seed`.
+        classes: all that there are.
 
     Raises:
         InputError: the data does not have what the protocol needs, or a class does not suffice for all parts: it
@@ -39,18 +40,17 @@ def divide(images: pd.DataFrame, protocol: ProtocolConfig, data: DataConfig) -> 
     own = protocol.name in ("official", "clean")
     images = images.reset_index(drop=True)
     images["part"] = images["part"].replace("", "train") if own else "train"
+    require_trained(images, protocol, classes)
     given = set(images["part"])
-    if "train" not in given:
-        raise InputError(f"the images have no training part, only {', '.join(sorted(given))}: add a folder Training/")
     if protocol.name == "clean":
-        images = _cleaned(images)
+        images = _cleaned(images, classes)
     drawn = []
     if protocol.name == "leave_one_site_out":
-        images = _one_site_out(images, protocol.site)
+        images = _one_site_out(images, protocol.site, classes)
         drawn.append("test")
     _require_free(images)
     if protocol.folds is not None:
-        _draw_fold(images, protocol, data.split_seed)
+        _draw_fold(images, protocol, data.split_seed, classes)
         drawn.append("test")
     fractions = {"test": data.test_fraction, "val": data.val_fraction, "calibration": data.calibration_fraction}
     carved: list[str] = []
@@ -64,6 +64,40 @@ def divide(images: pd.DataFrame, protocol: ProtocolConfig, data: DataConfig) -> 
         carved.append(part)
     drawn += carved
     return _one_a_twin(images, drawn)
+
+
+def require_trained(images: pd.DataFrame, protocol: ProtocolConfig, classes: ClassList) -> None:
+    """Refuse images of which none trains, or none of a class, before it is looked who shares a group.
+
+    Args:
+        images: columns label, part ("" where the folders do not say) and site.
+        protocol: which of them may train.
+        classes: all that there are.
+
+    Raises:
+        InputError: naming the class.
+    """
+    if protocol.name in ("official", "clean"):
+        given = set(images["part"])
+        if not given & {"", "train"}:
+            raise InputError(
+                f"the images have no training part, only {', '.join(sorted(given))}: add a folder Training/"
+            )
+        absent = _untrained(images.assign(part=images["part"].replace("", "train")), classes)
+        if absent:
+            raise InputError(
+                f"the training part has no image of {absent}, only another part has: use protocol=grouped, which draws "
+                "the parts itself, add images, or leave that class out with data.classes"
+            )
+    if protocol.name == "leave_one_site_out":
+        sites = set(images["site"])
+        for site in [protocol.site] if protocol.site in sites else sorted(sites) if protocol.site is None else []:
+            absent = _untrained(images.assign(part="train")[images["site"] != site], classes)
+            if absent and len(sites) > 1:
+                raise InputError(
+                    f"protocol.site={site}: the other sites have no image of {absent} to train on: leave that class "
+                    "out with data.classes"
+                )
 
 
 def require_whole_groups(split: Split, protocol: str) -> None:
@@ -101,7 +135,7 @@ def _advice(protocol: str, drawn: list[str]) -> str:
     return ", or ".join([*ways, "add images of that class"])
 
 
-def _cleaned(images: pd.DataFrame) -> pd.DataFrame:
+def _cleaned(images: pd.DataFrame, classes: ClassList) -> pd.DataFrame:
     if "test" not in set(images["part"]):
         raise InputError("protocol=clean needs a test part of the data's own, and there is none: use protocol=grouped")
     for part, others in (("test", ["train", "val"]), ("val", ["train"])):
@@ -110,7 +144,7 @@ def _cleaned(images: pd.DataFrame) -> pd.DataFrame:
         if removed.any():
             logger.info("%d images that share a group with a %s image do not train", int(removed.sum()), part)
         images = images[~removed].reset_index(drop=True)
-    absent = _untrained(images)
+    absent = _untrained(images, classes)
     if absent:
         raise InputError(
             f"protocol=clean leaves no training image of {absent}, since all have a twin in the test part: "
@@ -119,7 +153,7 @@ def _cleaned(images: pd.DataFrame) -> pd.DataFrame:
     return images
 
 
-def _one_site_out(images: pd.DataFrame, site: str | None) -> pd.DataFrame:
+def _one_site_out(images: pd.DataFrame, site: str | None, classes: ClassList) -> pd.DataFrame:
     sites = sorted(set(images["site"]))
     if len(sites) < 2:
         raise InputError(
@@ -138,7 +172,7 @@ def _one_site_out(images: pd.DataFrame, site: str | None) -> pd.DataFrame:
     if torn.any():
         logger.warning("%d images of %s whose group stands under two classes are not tested", int(torn.sum()), site)
     left = images[~shared & ~torn].reset_index(drop=True)
-    absent = _untrained(left)
+    absent = _untrained(left, classes)
     if absent:
         raise InputError(
             f"protocol.site={site}: without what shares a group with its images the other sites have none of {absent}: "
@@ -147,16 +181,16 @@ def _one_site_out(images: pd.DataFrame, site: str | None) -> pd.DataFrame:
     return left
 
 
-def _untrained(images: pd.DataFrame) -> str:
+def _untrained(images: pd.DataFrame, classes: ClassList) -> str:
     """The classes without a training image, between commas."""
     trained = set(images.loc[images["part"] == "train", "label"])
-    return ", ".join(label for label in CLASSES if label not in trained)
+    return ", ".join(label for label in classes.names if label not in trained)
 
 
-def _draw_fold(images: pd.DataFrame, protocol: ProtocolConfig, seed: int) -> None:
+def _draw_fold(images: pd.DataFrame, protocol: ProtocolConfig, seed: int, classes: ClassList) -> None:
     rows = images[_free(images)]
     count = int(protocol.folds or 0)
-    fewest = rows.groupby("label")["group"].nunique().reindex(CLASSES, fill_value=0)
+    fewest = rows.groupby("label")["group"].nunique().reindex(list(classes.names), fill_value=0)
     if fewest.min() < count:
         raise InputError(
             f"protocol.folds={count} needs as many groups of every class, and {fewest.idxmin()} has {fewest.min()}: "

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from brain_tumor import CLASSES
+from brain_tumor.data.classes import STANDARD, ClassList, read_classes
 from brain_tumor.errors import InputError
 from brain_tumor.lazy import lazy
 from brain_tumor.paths import replacing
@@ -32,7 +32,7 @@ def rows_digest(table: pd.DataFrame) -> str:
 class Split:
     """One row per image, and where the images are.
 
-    Columns of `table`, all text: `path` (posix, relative to `root`), `label` (one of CLASSES), `part` (one of
+    Columns of `table`, all text: `path` (posix, relative to `root`), `label` (one of `classes`), `part` (one of
     PARTS; "val" chooses the epoch, "calibration" nothing but what is said with a prediction), `group` (images that
     must not be separated: of one patient or one slice), `twin` (images of one slice), `site`, `sha256` (hex, of the
     file's bytes).
@@ -42,21 +42,31 @@ class Split:
     source: str  # "phantom" | "folder" | "kaggle"
     synthetic: bool
     listed: str  # `rows_digest` of all images of the source, those too that the protocol leaves out; "": unknown
+    classes: ClassList  # all that there are, those too that no image here is of
     _table: pd.DataFrame
 
-    def __init__(self, table: pd.DataFrame, *, root: Path, source: str, synthetic: bool, listed: str = "") -> None:
+    def __init__(
+        self,
+        table: pd.DataFrame,
+        *,
+        root: Path,
+        source: str,
+        synthetic: bool,
+        listed: str = "",
+        classes: ClassList = STANDARD,
+    ) -> None:
         if "twin" not in table.columns and "group" in table.columns:  # logged before twins were told from groups
             table = table.assign(twin=table["group"])
         absent = [column for column in COLUMNS if column not in table.columns]
         if absent:
             raise InputError(f"the split table lacks the column(s) {', '.join(absent)}")
-        for column, allowed in (("label", CLASSES), ("part", PARTS)):
+        for column, allowed in (("label", classes.names), ("part", PARTS)):
             odd = sorted(set(table[column]) - set(allowed))
             if odd:
                 raise InputError(f"the split table's {column} {odd[0]!r} is none of {', '.join(allowed)}")
         own = table.loc[:, list(COLUMNS)].astype(str).reset_index(drop=True)
-        values = {"root": root, "source": source, "synthetic": synthetic, "listed": listed, "_table": own}
-        for name, value in values.items():
+        values = {"root": root, "source": source, "synthetic": synthetic, "listed": listed, "classes": classes}
+        for name, value in (*values.items(), ("_table", own)):
             object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
@@ -82,10 +92,19 @@ class Split:
         """Images per part and class, parts without an image left out."""
         sizes = self._table.groupby(["part", "label"]).size()
         return {
-            part: {label: int(sizes.get((part, label), 0)) for label in CLASSES}
+            part: {label: int(sizes.get((part, label), 0)) for label in self.classes.names}
             for part in PARTS
             if part in set(self._table["part"])
         }
+
+    def absent(self, part: str) -> list[str]:
+        """The classes of which a part has no image."""
+        there = set(self.part(part)["label"])
+        return [name for name in self.classes.names if name not in there]
+
+    def moved(self, table: pd.DataFrame, root: Path) -> "Split":
+        """The same with other rows or paths, below another root."""
+        return Split(table, root=root, source=self.source, synthetic=self.synthetic, classes=self.classes)
 
     def part(self, name: str) -> pd.DataFrame:
         """The rows of one part, with the index they have in `table`."""
@@ -94,12 +113,13 @@ class Split:
         return self._table[self._table["part"] == name].copy()
 
     def to_csv(self, path: Path) -> None:
-        """Write the table to `path` and root, source, synthetic and digest to the `.json` beside it."""
+        """Write the table to `path` and root, source, synthetic, digest and classes to the `.json` beside it."""
         facts = {
             "root": str(self.root),
             "source": self.source,
             "synthetic": self.synthetic,
             "digest": self.digest,
+            **self.classes.plain(),
         }
         write_text(path, self._table.to_csv(index=False, lineterminator="\n"))
         write_text(path.with_suffix(".json"), json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
@@ -110,7 +130,8 @@ def read_csv(path: Path) -> Split:
     try:
         facts = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-        split = Split(table, root=Path(facts["root"]), source=facts["source"], synthetic=bool(facts["synthetic"]))
+        about = {"root": Path(facts["root"]), "source": facts["source"], "synthetic": bool(facts["synthetic"])}
+        split = Split(table, **about, classes=read_classes(facts))
         known = facts["digest"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"cannot read the split table {path}: {error}") from error

@@ -5,7 +5,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from brain_tumor import CLASSES
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.protocol import KNOWN, leak
 from brain_tumor.evaluation.metrics import Evaluation
@@ -51,5 +50,6 @@ def measure_all(
 def evaluation(probabilities: NDArray[Any], dataset: Dataset, part: str, protocol: str) -> Evaluation:
     """The `Evaluation` of class probabilities (n, C) that were predicted for the part's images, in their order."""
     mark = "LEAKS" if part in KNOWN and leak(dataset.split, part) else ""
-    found = Evaluation(dataset.split.table.iloc[dataset.rows(part)], probabilities, CLASSES, "", mark=mark)
+    rows, classes = dataset.split.table.iloc[dataset.rows(part)], dataset.split.classes.names
+    found = Evaluation(rows, probabilities, classes, "", mark=mark)
     return replace(found, title=found.marked(f"{part} part, {dataset.split.name}, {protocol}"))

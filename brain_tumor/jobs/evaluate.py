@@ -82,7 +82,7 @@ def _ask(config: EvaluateConfig) -> Asked:
         there = replace(trained.data, cache=data.cache or trained.data.cache)
         dataset = load_logged(registered.split, there, root=data.root, image_size=size, masks=data.masks)
         return Asked(config, registered, trained, dataset, trained.protocol.name, None)
-    dataset = load_whole(data, image_size=size)
+    dataset = load_whole(data, image_size=size, known=registered.classes)
     root = existing_path(config.trained_root) if config.trained_root else registered.split.root
     known = find_contamination(dataset.split, registered.split, root, data.cache, data.workers, patients=data.patients)
     return Asked(config, registered, trained, dataset, "all images", known)

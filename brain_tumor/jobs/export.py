@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from brain_tumor import CLASSES, NOTICE
+from brain_tumor import NOTICE
 from brain_tumor.config.commands import ExportConfig
 from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
@@ -50,7 +50,7 @@ def run(config: ExportConfig, folder: Path) -> None:
         "model": registered.uri,
         "run": registered.run_id,
         "data": dataset.split.name,
-        "classes": CLASSES,
+        **dataset.split.classes.plain(),
         "image": f"uint8 RGB 0..255 (N, {dataset.image_size}, {dataset.image_size}, 3), letterboxed",
         "exports": facts,
     }

@@ -61,7 +61,7 @@ def run(config: PredictConfig, files: Files, out: Path | None) -> None:
     registered = registry.load_model(config.model_uri)
     kind = kind_of(config.maps, registered.model, typed(TrainConfig, registered.config).model.name)
     folder = out.with_name(f"{out.stem}_maps") if out and config.explain else None
-    draw = overlay_writer(registered.model, kind, config.maps.views, folder) if folder else None
+    draw = overlay_writer(registered.model, kind, config.maps.views, folder, registered.classes) if folder else None
     begun_with = {
         "model": registered.uri,
         "run": registered.run_id,
@@ -112,7 +112,7 @@ def _predictor(
     config: PredictConfig, registered: RegisteredModel, read: Iterator[Read], total: int
 ) -> tuple[Predictor, str, list[Read]]:
     """What answers, which runtime that is, and the files read to find that out, which are the first to be answered."""
-    predictor = keras_predictor(registered.model, registered.uri, registered.uncertainty)
+    predictor = keras_predictor(registered.model, registered.uri, registered.classes, registered.uncertainty)
     if config.runtime == "keras":
         return predictor, "keras", []
     first = list(islice(read, FIRST))

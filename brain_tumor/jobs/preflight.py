@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from brain_tumor.config.composition import Composition
-from brain_tumor.config.train import DataConfig, Source, TrackingConfig, TrainConfig
+from brain_tumor.config.train import DataConfig, ProtocolConfig, Source, TrackingConfig, TrainConfig
 from brain_tumor.data.class_folders import check_layout, site_folders
+from brain_tumor.data.classes import AUTO, STANDARD, ClassList, name_classes
 from brain_tumor.data.grouping import patients_table
+from brain_tumor.data.protocol import require_trained
 from brain_tumor.errors import InputError
 from brain_tumor.jobs.member_runs import members, refuse
 from brain_tumor.lazy import lazy, uncollected
@@ -27,6 +29,7 @@ address = lazy("brain_tumor.serving.review_page.address")
 inputs = lazy("brain_tumor.serving.inputs")
 journal = lazy("brain_tumor.serving.journal")
 place = lazy("brain_tumor.auditing.place")
+registry = lazy("brain_tumor.tracking.registry")
 runs = lazy("brain_tumor.tracking.runs")
 runtimes = lazy("brain_tumor.serving.runtimes")
 store = lazy("brain_tumor.tracking.store")
@@ -54,7 +57,7 @@ def check_training(config: TrainConfig) -> Path | None:
 
     Raises InputError as `check_source` and `check_model`.
     """
-    check_source(config.data)
+    check_source(config.data, protocol=config.protocol)
     return check_model(config)
 
 
@@ -107,7 +110,12 @@ def check_evaluation(config: "EvaluateConfig") -> None:
     if config.runtime in runtimes.FORMATS:
         runtimes.require(config.runtime)
     if isinstance(config.data, DataConfig):
-        check_source(config.data)
+        if config.data.healthy != AUTO:
+            raise InputError(
+                f"data.healthy={config.data.healthy} is the model's own, and not of the data: leave it out"
+            )
+        check_store(config.tracking)
+        check_source(config.data, known=registry.classes_of(config.model_uri))
     _check_trained_root(config)
     check_store(config.tracking)
 
@@ -177,14 +185,21 @@ def check_store(tracking: TrackingConfig) -> None:
         store.open_store(tracking)
 
 
-def check_source(data: DataConfig, *, readable: bool = True) -> None:
-    """Refuse folders that the source would not read or that lack a class, and patients that cannot be read.
+def check_source(
+    data: DataConfig, *, readable: bool = True, protocol: ProtocolConfig | None = None, known: ClassList | None = None
+) -> None:
+    """Refuse folders that the source would not read, or whose classes do not fit, and patients that cannot be read.
 
-    With `readable` also a class of which no image can be decoded.
+    With `readable` also a class of which no image can be decoded; with a `protocol` one that would not be trained; with
+    a model's classes, `known`, one that it does not know.
     """
     if data.source is Source.folder:
-        _look_at(tuple(site_folders(data.root).values()), readable=readable)
-    elif data.root is not None:
+        images, classes = _look_at(tuple(site_folders(data.root).items()), data, known, readable=readable)
+        if protocol is not None:
+            require_trained(images, protocol, classes)
+    elif data.source is Source.phantom:
+        name_classes(STANDARD.names, data, known)
+    if data.source is not Source.folder and data.root is not None:
         raise InputError(f"data.root={data.root} is not read with data={data.source}: add data=folder")
     if data.patients is not None and data.source is not Source.phantom:
         patients_table(data.patients)

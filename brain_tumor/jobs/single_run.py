@@ -94,7 +94,13 @@ def finish(prepared: Prepared, store: Store, tags: dict[str, str], run_id: str, 
     logged_uncertainty.log_uncertainty(uncertainty)
     # Registered before any figure is drawn: what goes wrong from here on loses no weights.
     model_tags = {**tags, "monitor": config.monitor, "score": repr(score)}
-    uri, version = registry.log_model(trained.model, uncertainty, register=config.tracking.register, tags=model_tags)
+    uri, version = registry.log_model(
+        trained.model,
+        prepared.dataset.split.classes,
+        uncertainty,
+        register=config.tracking.register,
+        tags=model_tags,
+    )
     model, crowned = uri, []
     if config.tracking.register and version:
         crowned = [registry.crown(config.tracking.register, version)]

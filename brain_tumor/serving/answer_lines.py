@@ -8,7 +8,7 @@ from brain_tumor.evaluation.uncertainty.fitting import Uncertainty, warnings
 from brain_tumor.layout.blocks import Block, Grid, Paragraph, Points, pairs
 from brain_tumor.serving.files import Read
 from brain_tumor.serving.inputs import Files
-from brain_tumor.serving.predictor import VOLUME_RULE, Predictor, ScanPrediction
+from brain_tumor.serving.predictor import Predictor, ScanPrediction
 
 WIDTH = 36  # of the column of names
 LISTED = 20  # refused files that are named at the end
@@ -24,6 +24,7 @@ class Tally:
         self.notes: Counter[str] = Counter()  # on files, see `Scan.remarks`
         self.refused: list[tuple[str, str]] = []
         self.refusals = self.volumes = 0
+        self.rule = ""  # by which slices speak for volumes
 
     @property
     def files(self) -> int:
@@ -40,6 +41,7 @@ class Tally:
         self.remarks.update(_remarks(found))
         self.notes.update(file.remarks)
         self.volumes += found.volume is not None
+        self.rule = found.rule or self.rule
 
     def blocks(self) -> Iterator[Block]:
         """The counts, the rule for volumes where there were any, and the files without an answer."""
@@ -50,7 +52,7 @@ class Tally:
             counts.append(("refused", self.refusals))
         yield Grid(("answer", "files"), tuple((name, f"{count:,}") for name, count in counts))
         if self.volumes:
-            yield Paragraph(f"Volumes: {VOLUME_RULE}.")
+            yield Paragraph(f"Volumes: {self.rule}.")
         if self.notes:
             yield Points(tuple(f"{_files(count)}: {note}." for note, count in self.notes.most_common()))
         if self.refusals:

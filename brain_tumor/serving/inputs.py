@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from brain_tumor.data.class_folders import EXTENSIONS
+from brain_tumor.data.image_files import EXTENSIONS
 from brain_tumor.data.scans.first_bytes import kind_of_file
 from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path

@@ -12,7 +12,6 @@ from typing import IO, Any
 
 from filelock import FileLock, Timeout
 
-from brain_tumor import CLASSES
 from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path, replacing
 from brain_tumor.serving.files import Read
@@ -134,13 +133,15 @@ def _write_jsonl(file: IO[str], records: Iterator[dict[str, Any]]) -> None:
 def _write_csv(file: IO[str], records: Iterator[dict[str, Any]]) -> None:
     records = iter(records)
     held = []
-    levels: list[str] = []  # of the first file that has an answer: they are the model's, and so the same for all
+    # Of the first file that has an answer: they are the model's, and so the same for all.
+    names: list[str] = []
+    levels: list[str] = []
     for each in records:
         held.append(each)
         if each.get("slices"):
-            levels = list(each["slices"][0]["sets"])
+            names, levels = list(each["slices"][0]["probabilities"]), list(each["slices"][0]["sets"])
             break
-    columns = ["path", "slice", "class", *(f"probability_{name}" for name in CLASSES)]
+    columns = ["path", "slice", "class", *(f"probability_{name}" for name in names)]
     columns += [*(f"set_{float(level) * 100:g}" for level in levels), "not_sure", "not_brain_mri"]
     columns += ["remarks", "model", "error"]
     writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
@@ -164,6 +165,6 @@ def _rows(each: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for name, found in answers:
         row = {**about, "slice": name, "class": found["class"]}
         row |= {f"probability_{label}": repr(value) for label, value in found["probabilities"].items()}
-        row |= {f"set_{float(level) * 100:g}": " ".join(names) for level, names in found["sets"].items()}
+        row |= {f"set_{float(level) * 100:g}": "; ".join(names) for level, names in found["sets"].items()}
         flags = {key: found[key] for key in ("not_sure", "not_brain_mri")}
         yield row | {key: "" if value is None else str(value).lower() for key, value in flags.items()}

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from brain_tumor import CLASSES
 from brain_tumor.config.commands import MapsConfig
+from brain_tumor.data.classes import ClassList
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.gradcam import Kind
 from brain_tumor.evaluation.explanation.maps import check_layer, mapper
@@ -38,7 +38,9 @@ def kind_of(config: MapsConfig, model: Any, backbone: str) -> Kind:
     return config.method, layer
 
 
-def overlay_writer(model: Any, kind: Kind, views: int, folder: Path) -> Callable[[Read, ScanPrediction], None]:
+def overlay_writer(
+    model: Any, kind: Kind, views: int, folder: Path, names: ClassList
+) -> Callable[[Read, ScanPrediction], None]:
     """Function that writes the overlays of a file into `folder`: NAME.png; of a volume NAME.slices/SLICE.png.
 
     Of a volume only the slices that speak for it are drawn. Where the file says how it lies, letters say which side is
@@ -59,7 +61,7 @@ def overlay_writer(model: Any, kind: Kind, views: int, folder: Path) -> Callable
         for start in range(0, len(shown), BATCH):
             chosen = list(shown[start : start + BATCH])
             images = file.pixels[chosen]
-            classes = np.array([CLASSES.index(found.slices[index].label) for index in chosen])
+            classes = np.array([names.index(found.slices[index].label) for index in chosen])
             for index, drawn in zip(chosen, overlay(images, explain(images, classes)[0]), strict=True):
                 picture = marked(Image.fromarray(drawn), file.planes[index] if file.planes else None)
                 _save(picture, folder, file.name, f".slices/{index:04d}.png" if several else ".png")

@@ -12,16 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor import CLASSES
 from brain_tumor.data.blank import is_blank
+from brain_tumor.data.classes import ClassList
 from brain_tumor.evaluation.prediction import Outputs, Runtime, answering, observe, observing
 from brain_tumor.evaluation.uncertainty.fitting import Uncertainty, answers_of
 
 VOLUME_SHARE, VOLUME_LEAST = 0.1, 3
-VOLUME_RULE = (
-    "a volume's probabilities are the mean over the tenth of its slices (at least three) that look least like notumor, "
-    "of those that pass as brain MRI; they are not calibrated for volumes"
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +27,7 @@ class Predictor:
     uri: str  # models:/NAME/VERSION or runs:/…
     run: Runtime
     size: int  # pixels a side that it takes
+    classes: ClassList
     uncertainty: Uncertainty | None  # None: it says a class and probabilities alone
 
 
@@ -39,7 +36,7 @@ class Prediction:
     """What is said of one slice, or of a volume."""
 
     label: str
-    probabilities: Mapping[str, float]  # class -> calibrated probability, in the order of CLASSES
+    probabilities: Mapping[str, float]  # class -> calibrated probability, in the order of the outputs
     # Where the model has no fitted uncertainty, and of volumes, which it was not fitted to: no sets, and None.
     sets: Mapping[float, tuple[str, ...]]  # level -> the classes that hold the true one so often
     not_sure: bool | None  # the confidence is too low to answer
@@ -51,8 +48,9 @@ class ScanPrediction:
     """What is said of a file."""
 
     slices: tuple[Prediction, ...]
-    volume: Prediction | None  # of several slices, by VOLUME_RULE; None of a single one, or where no slice is a brain
+    volume: Prediction | None  # of several slices, by `rule`; None of a single one, or where no slice is a brain
     decisive: tuple[int, ...]  # the slices that speak for the volume
+    rule: str = ""  # how they do; "" where there is no volume
 
     @property
     def overall(self) -> Prediction:
@@ -60,9 +58,17 @@ class ScanPrediction:
         return self.volume or self.slices[0]
 
 
-def keras_predictor(model: Any, uri: str, uncertainty: Uncertainty | None) -> Predictor:
+def volume_rule(classes: ClassList) -> str:
+    """How slices speak for a volume; without a healthy class none of them can be told to show no lesion."""
+    which = "all of its slices that"
+    if classes.healthy is not None:
+        which = f"the tenth of its slices (at least three) that look least like {classes.healthy}, of those that"
+    return f"a volume's probabilities are the mean over {which} pass as brain MRI; they are not calibrated for volumes"
+
+
+def keras_predictor(model: Any, uri: str, classes: ClassList, uncertainty: Uncertainty | None) -> Predictor:
     """A Keras classifier that answers by itself; one thread at a time may ask it (see `batching.batched`)."""
-    return Predictor(uri, answering(observing(model)), int(model.input_shape[1]), uncertainty)
+    return Predictor(uri, answering(observing(model)), int(model.input_shape[1]), classes, uncertainty)
 
 
 def predict_slices(predictor: Predictor, pixels: NDArray[np.uint8]) -> tuple[Prediction, ...]:
@@ -79,7 +85,7 @@ def predict_slices(predictor: Predictor, pixels: NDArray[np.uint8]) -> tuple[Pre
 
 def predict_scan(predictor: Predictor, pixels: NDArray[np.uint8]) -> ScanPrediction:
     """What is said of a file whose slices (N, S, S, 3) are, N at least 1."""
-    return _summarise(predict_slices(predictor, pixels))
+    return _summarise(predict_slices(predictor, pixels), predictor.classes)
 
 
 def predict_scans(predictor: Predictor, scans: Sequence[NDArray[np.uint8]]) -> Iterator[ScanPrediction]:
@@ -87,12 +93,12 @@ def predict_scans(predictor: Predictor, scans: Sequence[NDArray[np.uint8]]) -> I
     found = predict_slices(predictor, np.concatenate(scans))
     start = 0
     for pixels in scans:
-        yield _summarise(found[start : start + len(pixels)])
+        yield _summarise(found[start : start + len(pixels)], predictor.classes)
         start += len(pixels)
 
 
 def _predictions(predictor: Predictor, outputs: Outputs) -> tuple[Prediction, ...]:
-    rows = [dict(zip(CLASSES, row.tolist(), strict=True)) for row in outputs.probabilities]
+    rows = [dict(zip(predictor.classes.names, row.tolist(), strict=True)) for row in outputs.probabilities]
     if predictor.uncertainty is None:
         return tuple(Prediction(max(row, key=row.__getitem__), row, {}, None, None) for row in rows)
     answers = answers_of(predictor.uncertainty, outputs)
@@ -102,12 +108,14 @@ def _predictions(predictor: Predictor, outputs: Outputs) -> tuple[Prediction, ..
     )
 
 
-def _summarise(slices: tuple[Prediction, ...]) -> ScanPrediction:
+def _summarise(slices: tuple[Prediction, ...], classes: ClassList) -> ScanPrediction:
     brains = [index for index, each in enumerate(slices) if not each.not_brain_mri]
     if len(slices) == 1 or not brains:
         return ScanPrediction(slices, None, ())
-    count = min(len(brains), max(VOLUME_LEAST, math.ceil(VOLUME_SHARE * len(brains))))
-    decisive = sorted(sorted(brains, key=lambda index: slices[index].probabilities["notumor"])[:count])
-    mean = {name: float(np.mean([slices[index].probabilities[name] for index in decisive])) for name in CLASSES}
+    decisive, healthy = brains, classes.healthy
+    if healthy is not None:
+        count = min(len(brains), max(VOLUME_LEAST, math.ceil(VOLUME_SHARE * len(brains))))
+        decisive = sorted(sorted(brains, key=lambda index: slices[index].probabilities[healthy])[:count])
+    mean = {name: float(np.mean([slices[index].probabilities[name] for index in decisive])) for name in classes.names}
     volume = Prediction(max(mean, key=mean.__getitem__), mean, {}, None, None)
-    return ScanPrediction(slices, volume, tuple(decisive))
+    return ScanPrediction(slices, volume, tuple(decisive), volume_rule(classes))

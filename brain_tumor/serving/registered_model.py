@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from brain_tumor.data.classes import ClassList
 from brain_tumor.data.split import Split
 from brain_tumor.evaluation.uncertainty.fitting import Uncertainty
 
@@ -19,3 +20,8 @@ class RegisteredModel:
     config: dict[str, Any]
     split: Split
     uncertainty: Uncertainty | None  # None: logged before there were any, or by a sweep's trial
+
+    @property
+    def classes(self) -> ClassList:
+        """In the order of its outputs."""
+        return self.split.classes

@@ -4,7 +4,7 @@ from typing import Any
 
 from brain_tumor import NOTICE
 from brain_tumor.data.scans.scan import Scan
-from brain_tumor.serving.predictor import VOLUME_RULE, Prediction, ScanPrediction
+from brain_tumor.serving.predictor import Prediction, ScanPrediction
 
 
 def reply(scan: Scan, found: ScanPrediction) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def reply(scan: Scan, found: ScanPrediction) -> dict[str, Any]:
     """
     volume = None
     if found.volume:
-        volume = {**said(found.volume), "decisive": list(found.decisive), "rule": VOLUME_RULE}
+        volume = {**said(found.volume), "decisive": list(found.decisive), "rule": found.rule}
     return {
         **said(found.overall),
         "kind": scan.kind,

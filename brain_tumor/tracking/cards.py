@@ -14,7 +14,7 @@ import pandas as pd
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from brain_tumor import CLASSES, NOTICE
+from brain_tumor import NOTICE
 from brain_tumor.card.build import build, card_summary
 from brain_tumor.card.facts import Facts, Logged
 from brain_tumor.errors import InputError
@@ -100,14 +100,15 @@ def gather(run_id: str) -> Facts:
     unread: list[str] = []
     requirements = _text(run, "environment/requirements.txt", unread)
     packages = dict(line.split("==", 1) for line in (requirements or "").splitlines() if "==" in line)
+    split = _read(lambda: load_split(run_id), unread)
     uncertainty = _read(lambda: load_uncertainty(run_id), unread)
     monitor = run.data.tags.get("monitor", "")
     return Facts(
         run=_logged(run, unread),
-        classes=uncertainty.classes if uncertainty is not None else CLASSES,
+        classes=split.classes.names if split else uncertainty.classes if uncertainty else (),
         params=dict(run.data.params),
         config=_read(lambda: load_config(run_id), unread),
-        split=_read(lambda: load_split(run_id), unread),
+        split=split,
         uncertainty=uncertainty,
         packages=packages,
         python=_python(run),

@@ -7,7 +7,6 @@ from typing import Any
 import mlflow
 import numpy as np
 
-from brain_tumor import CLASSES
 from brain_tumor.config.train import ExplainConfig
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.evaluation.explanation import figures, removal, sanity
@@ -132,16 +131,17 @@ def _log_scores(
 
 
 def _log_removal(model: Any, lesions: Lesions, part: str, resamples: int) -> Finding:
-    table = removal.remove(model, lesions, CLASSES.index("notumor"), resamples=resamples)
+    classes = lesions.dataset.split.classes
+    healthy = None if classes.healthy is None else classes.index(classes.healthy)
+    table = removal.remove(model, lesions, healthy, resamples=resamples)
     log_table(table, f"tables/{part}_removal.csv")
     overall = {row["metric"]: row for row in table[table["class"] == "all"].to_dict("records")}
     kept, control = overall["kept"], overall.get(removal.CONTROL)
     mlflow.log_metric(f"{part}/removal_kept", kept["value"], step=0)
     verdict = f"With the lesion painted over, {kept['value']:.1%} of these answers stay: {_judged(kept, control)}."
-    detail = (
-        f"With the lesion painted over, {kept['value']:.1%}{_interval(kept)} of these answers stay, and "
-        f"{overall['to_notumor']['value']:.1%} become notumor"
-    )
+    detail = f"With the lesion painted over, {kept['value']:.1%}{_interval(kept)} of these answers stay"
+    if healthy is not None:
+        detail += f", and {overall['to_healthy']['value']:.1%} become {classes.healthy}"
     detail += f"; with its mirror image painted over, {control['value']:.1%} stay." if control else "."
     return _of_part(part, Finding(verdict, detail))
 

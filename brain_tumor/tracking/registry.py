@@ -15,6 +15,7 @@ from mlflow.models import Model
 from brain_tumor import NOTICE
 from brain_tumor.command_line import python
 from brain_tumor.config.train import LOWER_IS_BETTER
+from brain_tumor.data.classes import ClassList, read_classes
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.uncertainty.fitting import Uncertainty
 from brain_tumor.layout.blocks import Finding
@@ -27,12 +28,18 @@ CHAMPION = "champion"
 
 
 def log_model(
-    model: Any, uncertainty: Uncertainty | None = None, *, register: str | None, tags: Mapping[str, str]
+    model: Any,
+    classes: ClassList,
+    uncertainty: Uncertainty | None = None,
+    *,
+    register: str | None,
+    tags: Mapping[str, str],
 ) -> tuple[str, str | None]:
     """Save a Keras model, ready to serve, in the current run and register it under `register`.
 
-    Returns its URI and its version. `uncertainty` travels inside it; a sweep's trial has none. A run that was resumed
-    after its model had been registered keeps that version.
+    Returns its URI and its version. `classes`, which MLflow shows as its metadata, travel inside it, and so does
+    `uncertainty`; a sweep's trial has none. A run that was resumed after its model had been registered keeps that
+    version.
     """
     run = mlflow.active_run()
     known = registered_from(run.info.run_id, register) if register is not None and run is not None else None
@@ -45,6 +52,7 @@ def log_model(
         served,
         name="model",
         flavor_name="keras",
+        metadata=classes.plain(),
         model=model,
         uncertainty=uncertainty,
         pip_requirements=requirements,
@@ -148,16 +156,22 @@ def load_model(uri: str, key: str = "model_uri") -> RegisteredModel:
         info = mlflow.models.get_model_info(exact)
         model = mlflow.keras.load_model(exact, load_model_kwargs={"compile": False, "safe_mode": True})
     except Exception as error:  # MLflow's, the file system's, Keras' and h5py's
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"{key}={uri} cannot be loaded from {mlflow.get_tracking_uri()}: {reason}"
-            " (expected models:/NAME@ALIAS, models:/NAME/VERSION or runs:/RUN_ID/model;"
-            " tracking.uri names another store)"
-        ) from error
+        raise _unloadable(uri, key, error) from error
     if not info.run_id:
         raise InputError(f"{key}={uri} belongs to no run, so its split is unknown: train it with brain_tumor.train")
     made_by = load_config(info.run_id), load_split(info.run_id), load_uncertainty(info.run_id)
     return RegisteredModel(model, exact, info.run_id, name, version, *made_by)
+
+
+def classes_of(uri: str, key: str = "model_uri") -> ClassList:
+    """The classes of a model, before anything of it is loaded.
+
+    Raises InputError, which names the URI by the setting `key`, if there is no such model.
+    """
+    try:
+        return read_classes(mlflow.models.get_model_info(uri).metadata)
+    except Exception as error:  # MLflow's and the file system's
+        raise _unloadable(uri, key, error) from error
 
 
 def trained_by(uri: str) -> str:
@@ -173,6 +187,15 @@ def trained_by(uri: str) -> str:
     if found is None or not found.run_id:
         raise InputError(f"{uri} names no model of a run: give models:/NAME@ALIAS or models:/NAME/VERSION")
     return str(found.run_id)
+
+
+def _unloadable(uri: str, key: str, error: Exception) -> InputError:
+    reason = " ".join(str(error).split())[:200]
+    return InputError(
+        f"{key}={uri} cannot be loaded from {mlflow.get_tracking_uri()}: {reason}"
+        " (expected models:/NAME@ALIAS, models:/NAME/VERSION or runs:/RUN_ID/model;"
+        " tracking.uri names another store)"
+    )
 
 
 def _resolve(uri: str) -> tuple[str | None, str | None]:

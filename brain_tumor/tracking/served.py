@@ -13,6 +13,7 @@ import threading
 import traceback
 import warnings
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,14 @@ from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel
 from mlflow.types.schema import ColSpec, Schema
 
+from brain_tumor.data.classes import read_classes
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.uncertainty.files import read_uncertainty, write_uncertainty
 from brain_tumor.evaluation.uncertainty.fitting import Uncertainty
 from brain_tumor.lazy import lazy
 from brain_tumor.models.backend import default_threads, start_tensorflow
 from brain_tumor.serving.batching import batched
-from brain_tumor.serving.predictor import Predictor, keras_predictor, predict_scan
+from brain_tumor.serving.predictor import keras_predictor, predict_scan
 from brain_tumor.serving.reply import reply
 from brain_tumor.serving.requests import fitted, sent_files
 
@@ -102,10 +104,11 @@ class ServedModel(PythonModel):  # type: ignore[misc]
             read_uncertainty(Path(context.artifacts[UNCERTAINTY])) if UNCERTAINTY in context.artifacts else None
         )
         uri, self.run_id = _origin(folder.parents[1])
-        alone = keras_predictor(model, uri, uncertainty)
+        classes = read_classes(Model.load(str(folder.parents[1])).metadata)
+        alone = keras_predictor(model, uri, classes, uncertainty)
         self.until_exit = ExitStack()
         together = self.until_exit.enter_context(batched(alone.run))
-        self.predictor = Predictor(uri, together, alone.size, uncertainty)
+        self.predictor = replace(alone, run=together)
         # A small file may decode to gigabytes: no more of them at once than there are cores to do it.
         self.decoding = threading.Semaphore(default_threads())
         predict_scan(self.predictor, np.zeros((1, alone.size, alone.size, 3), np.uint8))

@@ -11,7 +11,6 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_sample_weight
 
-from brain_tumor import CLASSES
 from brain_tumor.config.train import Monitor, TrainConfig
 from brain_tumor.data.augment import build, recipe
 from brain_tumor.data.cache import cache_folder
@@ -56,7 +55,7 @@ def prepare(config: TrainConfig, dataset: Dataset, weights: Path | None) -> Prep
         model = build_classifier(
             config.model.name,
             image_size=dataset.image_size,
-            classes=len(CLASSES),
+            classes=len(dataset.split.classes),
             weights=weights,
             dropout=config.model.dropout,
             seed=config.seed,

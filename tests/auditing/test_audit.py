@@ -12,11 +12,11 @@ import pytest
 from PIL import Image, ImageFilter, ImageOps
 from toy import metrics_of, runs_in, tags_of, words
 
-from brain_tumor import CLASSES
 from brain_tumor.auditing.examine import examine
 from brain_tumor.auditing.place import check_place
 from brain_tumor.auditing.report import PAGE, summarize_audit, write_report
 from brain_tumor.config.train import DataConfig, OnCorrupt, Source
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.errors import InputError
 from brain_tumor.layout.terminal import show_blocks
 
@@ -36,7 +36,7 @@ def planted(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
     root = tmp_path / "scans, (1)"
     for part, count in (("Training", 12), ("Testing", 4)):
-        for label in CLASSES:
+        for label in STANDARD.names:
             (root / part / label).mkdir(parents=True)
             for index in range(count):
                 blobs(rng).save(root / part / label / f"{index}.png")
@@ -121,7 +121,7 @@ def test_the_report_opens_offline_and_shows_names_to_the_letter(
 def test_sites_are_compared(planted: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     rng = np.random.default_rng(1)
-    for label in CLASSES:
+    for label in STANDARD.names:
         (other / label).mkdir(parents=True)
         blobs(rng).save(other / label / "own.png")
         with Image.open(planted / "Testing" / label / "1.png") as image:
@@ -134,7 +134,7 @@ def test_sites_are_compared(planted: Path, tmp_path: Path) -> None:
 
 
 def test_nothing_can_be_decoded(tmp_path: Path) -> None:
-    for label in CLASSES:
+    for label in STANDARD.names:
         (tmp_path / "data" / label).mkdir(parents=True)
         (tmp_path / "data" / label / "a.png").write_bytes(b"")
     with pytest.raises(InputError, match=r"none of the 4 images can be decoded \(glioma/a.png: the file is empty\)"):
@@ -172,7 +172,7 @@ def test_the_command_prints_logs_and_writes(run: Run, planted: Path, tmp_path: P
     assert (artifacts / "report" / PAGE).read_bytes() == (work / "audit of mine" / PAGE).read_bytes()
     assert (artifacts / "config" / "config.yaml").is_file()
 
-    for label in CLASSES:
+    for label in STANDARD.names:
         (work / "empty" / label).mkdir(parents=True)
     (work / "some" / "glioma").mkdir(parents=True)
     (work / "p.csv").write_text("path,patient\nelsewhere.png,P\n")

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brain_tumor import CLASSES
 from brain_tumor.auditing import floor as module
 from brain_tumor.auditing.floor import SHORTCUTS, shortcut_floor
 from brain_tumor.auditing.image_features import ImageFeatures
+from brain_tumor.data.classes import STANDARD
 
 COUNT = 40  # images of a class
 
@@ -20,7 +20,7 @@ def small_forests(monkeypatch: pytest.MonkeyPatch) -> None:
 def made(parts: bool = True) -> tuple[pd.DataFrame, ImageFeatures, np.ndarray]:
     """Images whose mode tells notumor apart, whose border tells everything, whose other features are noise."""
     rng = np.random.default_rng(0)
-    labels = np.repeat(CLASSES, COUNT)
+    labels = np.repeat(STANDARD.names, COUNT)
     total = len(labels)
     images = pd.DataFrame({"label": labels, "width": 10, "height": 10})
     images["mode"] = np.where(images["label"] == "notumor", "RGB", "L")

@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from brain_tumor import CLASSES
 from brain_tumor.card import claim, tripod
 from brain_tumor.card.answers import NO_PEOPLE
 from brain_tumor.card.facts import Facts, Logged
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.layout.blocks import Grid, Section
 
 BARE = Facts(
     run=Logged("0", "bare", "2026-01-01", {"data_kind": "real", "data": "folder"}, {}, {}, {}),
-    classes=CLASSES,
+    classes=STANDARD.names,
     params={},
     config=None,
     split=None,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brain_tumor import CLASSES
 from brain_tumor.config.train import DataConfig, OnCorrupt, Source
+from brain_tumor.data.classes import STANDARD
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def make_folders() -> Callable[..., Path]:
         root: Path,
         parts: tuple[str, ...] = ("Training", "Testing"),
         count: int = 6,
-        names: Any = CLASSES,
+        names: Any = STANDARD.names,
         seed: int = 0,
     ) -> Path:
         rng = np.random.default_rng(seed)

@@ -1,15 +1,22 @@
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from listing import DATA, listed
 
-from brain_tumor import CLASSES
-from brain_tumor.data.class_folders import SCANS, check_layout, image_files, image_folder, list_images, site_folders
+from brain_tumor.data.class_folders import check_layout, image_folder, list_images, site_folders
+from brain_tumor.data.classes import STANDARD
+from brain_tumor.data.image_files import SCANS, image_files
 from brain_tumor.errors import InputError
 
 MakeFolders = Callable[..., Path]
+
+
+def look(*roots: Path, readable: bool) -> None:
+    check_layout(tuple((root.name, root) for root in roots), DATA, readable=readable)
 
 
 @pytest.mark.parametrize(
@@ -23,7 +30,7 @@ MakeFolders = Callable[..., Path]
     ],
 )
 def test_layouts(folders: tuple[str, ...], parts: set[str], tmp_path: Path, make_folders: MakeFolders) -> None:
-    images = list_images(make_folders(tmp_path, folders, count=2))
+    images = listed(make_folders(tmp_path, folders, count=2))
     assert len(images) == len(folders) * 4 * 2
     assert set(images["part"]) == parts
     assert images.groupby(["part", "label"]).size().eq(2).all()
@@ -42,9 +49,9 @@ def test_layouts(folders: tuple[str, ...], parts: set[str], tmp_path: Path, make
     ],
 )
 def test_spellings_of_the_classes(names: tuple[str, ...], tmp_path: Path, make_folders: MakeFolders) -> None:
-    images = list_images(make_folders(tmp_path, ("",), count=1, names=names))
+    images = listed(make_folders(tmp_path, ("",), count=1, names=names))
     folders = [path.split("/")[0] for path in images["path"]]
-    assert dict(zip(folders, images["label"], strict=True)) == dict(zip(names, CLASSES, strict=True))
+    assert dict(zip(folders, images["label"], strict=True)) == dict(zip(names, STANDARD.names, strict=True))
 
 
 @pytest.mark.parametrize("name", ["a b (1), c=d", "~x", "größe é", "[x]", "a'b\"c", "100%", "$HOME", "x=${y}", "#1"])
@@ -54,7 +61,7 @@ def test_root_is_taken_literally(
     make_folders(tmp_path / name, ("",), count=1)
     monkeypatch.chdir(tmp_path)
     for text in (name, str(tmp_path / name)):
-        assert len(list_images(image_folder(text))) == 4
+        assert len(listed(image_folder(text))) == 4
 
 
 def test_tilde_is_the_home_folder_where_no_folder_has_that_name(
@@ -100,7 +107,7 @@ def test_unreadable_folders(tmp_path: Path, make_folders: MakeFolders) -> None:
         os.seteuid(65534)
     try:
         with pytest.raises(InputError, match=r"cannot (be )?read"):
-            list_images(image_folder(str(tmp_path / "data")))
+            listed(image_folder(str(tmp_path / "data")))
     finally:
         if user == 0:
             os.seteuid(0)
@@ -109,32 +116,29 @@ def test_unreadable_folders(tmp_path: Path, make_folders: MakeFolders) -> None:
 
 def test_empty_root_and_root_of_something_else(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no folder; expected Training/"):
-        list_images(tmp_path)
+        listed(tmp_path)
     (tmp_path / "cats").mkdir()
-    with pytest.raises(InputError, match=r"holds 'cats'; expected Training/"):
-        list_images(tmp_path)
+    with pytest.raises(InputError, match="two classes at least, and there is only cats"):
+        listed(tmp_path)
 
 
 def test_folders_that_do_not_fit(tmp_path: Path, make_folders: MakeFolders) -> None:
     def fails(message: str, names: tuple[str, ...], part: str = "") -> None:
         root = make_folders(tmp_path / str(len(list(tmp_path.iterdir()))), (part,), count=1, names=names)
         with pytest.raises(InputError, match=message):
-            list_images(root)
+            listed(root)
 
-    fails("'schwannoma', which is none of the classes", (*CLASSES, "schwannoma"))
-    fails("'schwannoma', which is none of the classes", (*CLASSES, "schwannoma"), "train")
-    fails(r"lacks the class folder\(s\) notumor", ("glioma", "meningioma", "pituitary"))
-    fails("'no' and 'no_tumor', which are one class", (*CLASSES[:2], "no_tumor", "no", "pituitary"))
+    fails("'no' and 'no_tumor', which are one class", (*STANDARD.names[:2], "no_tumor", "no", "pituitary"))
     root = make_folders(tmp_path / "parts", ("train", "Training"), count=1)
     with pytest.raises(InputError, match="'Training' and 'train', which are one part"):
-        list_images(root)
+        listed(root)
 
 
 def test_class_without_an_image(tmp_path: Path, make_folders: MakeFolders) -> None:
     root = make_folders(tmp_path, count=1)
     (root / "Testing/notumor/0.png").rename(root / "Testing/notumor/0.txt")
     with pytest.raises(InputError, match="Testing/notumor holds no image"):
-        list_images(root)
+        listed(root)
 
 
 def test_other_files_are_ignored_and_counted_once(
@@ -147,7 +151,7 @@ def test_other_files_are_ignored_and_counted_once(
     (root / "pituitary" / ".ipynb_checkpoints" / "0-checkpoint.png").touch()
     (root / "__MACOSX").mkdir()
     with caplog.at_level(logging.INFO):
-        assert len(list_images(root)) == 4
+        assert len(listed(root)) == 4
     assert [record.message for record in caplog.records if "4 file(s)" in record.message]
     assert len(caplog.records) == 1
 
@@ -165,7 +169,7 @@ def test_pictures_without_an_extension_are_told_by_their_bytes_and_scans_are_cou
         (root / "glioma" / name).write_bytes(b"a text" if name == "README" else content)
     os.mkfifo(root / "glioma" / "pipe")
     with caplog.at_level(logging.INFO):
-        images = list_images(root)
+        images = listed(root)
     names = [Path(path).name for path in images.loc[images["label"] == "glioma", "path"]]
     assert sorted(names) == ["0.png", "1", "1.2.840.77", "x.jfif", "y.JPE"]
     assert len(image_files(root / "glioma")) == 5
@@ -179,7 +183,7 @@ def test_extensions_in_any_case_and_folders_within_a_class(tmp_path: Path, make_
     (root / "glioma" / "patient 1").mkdir()
     for suffix in (".JPG", ".jpeg", ".PNG", ".bmp", ".tif", ".TIFF", ".WebP"):
         (root / "glioma" / "patient 1" / f"x{suffix}").touch()
-    images = list_images(root)
+    images = listed(root)
     assert (images["label"] == "glioma").sum() == 1 + 7
 
 
@@ -187,10 +191,10 @@ def test_links_are_followed_but_not_in_circles(tmp_path: Path, make_folders: Mak
     real = make_folders(tmp_path / "real", ("",), count=2)
     root = tmp_path / "linked"
     root.mkdir()
-    for name in CLASSES:
+    for name in STANDARD.names:
         (root / name).symlink_to(real / name)
     (real / "glioma" / "again").symlink_to(real / "glioma")
-    assert len(list_images(root)) == 8
+    assert len(listed(root)) == 8
     assert len(image_files(root)) == 8
 
 
@@ -198,13 +202,13 @@ def test_file_name_that_is_not_utf8(tmp_path: Path, make_folders: MakeFolders) -
     root = make_folders(tmp_path, ("",), count=1)
     os.rename(root / "glioma" / "0.png", os.fsencode(root / "glioma") + b"/\xe9.png")
     with pytest.raises(InputError, match="not UTF-8: rename"):
-        list_images(root)
+        listed(root)
 
 
 def test_nothing_is_written_beside_the_images(tmp_path: Path, make_folders: MakeFolders) -> None:
     root = make_folders(tmp_path, count=1)
     before = sorted(tmp_path.rglob("*"))
-    list_images(root)
+    listed(root)
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -236,18 +240,18 @@ def test_a_class_of_which_nothing_can_be_decoded_is_known_before_all_of_it_is_re
     bars: MakeFolders, spoilt: str
 ) -> None:
     root = bars(train=3, test=2)
-    check_layout([root], readable=True)
+    look(root, readable=True)
     first, *others = sorted((root / spoilt).iterdir())
     for path in others:
         path.write_bytes(b"no picture")
-    check_layout([root], readable=True)  # one is enough
+    look(root, readable=True)  # one is enough
     first.write_bytes(b"")
-    check_layout([root], readable=False)
+    look(root, readable=False)
     part, label = spoilt.lower().replace("ing", "").split("/")
     with pytest.raises(
         InputError, match=f"none of the images of {label}, {part} part can be decoded .*: the file is empty"
     ):
-        check_layout([root], readable=True)
+        look(root, readable=True)
 
 
 def test_what_is_left_out_is_said_once_however_often_the_layout_is_looked_at(
@@ -255,9 +259,9 @@ def test_what_is_left_out_is_said_once_however_often_the_layout_is_looked_at(
 ) -> None:
     root = bars(train=1, test=1)
     (root / "Drafts").mkdir()
-    check_layout([root], readable=True)
+    look(root, readable=True)
     assert not caplog.records
-    list_images(root)
+    listed(root)
     assert [record.message for record in caplog.records] == [f"{root}: folders that are no part are left out: Drafts"]
 
 
@@ -265,6 +269,35 @@ def test_a_class_that_one_site_has_sound_is_there(tmp_path: Path, make_folders: 
     sound, broken = (make_folders(tmp_path / name, ("",)) for name in ("sound", "broken"))
     for path in broken.rglob("*.png"):
         path.write_bytes(b"no picture")
-    check_layout([sound, broken], readable=True)
+    look(sound, broken, readable=True)
     with pytest.raises(InputError, match="none of the images of"):
-        check_layout([broken], readable=True)
+        look(broken, readable=True)
+
+
+def test_a_data_set_in_a_folder_is_no_class(tmp_path: Path, make_folders: MakeFolders) -> None:
+    root = make_folders(tmp_path / "archive", ("Training", "Testing"), count=1).parent
+    with pytest.raises(InputError, match=r"archive holds 'Testing', 'Training' .* give data.root=.*archive, several"):
+        listed(root)
+    kinds = make_folders(tmp_path / "kinds" / "tumour", ("",), count=1, names=("glioma", "pituitary")).parent
+    make_folders(kinds, ("",), count=1, names=("healthy",))
+    with pytest.raises(InputError, match="tumour holds 'glioma', 'pituitary'"):
+        listed(kinds)
+    images, classes = list_images({"kinds": kinds}, replace(DATA, classes=("healthy", "tumour")))
+    assert (images["label"].value_counts().to_dict(), classes.healthy) == ({"healthy": 1, "tumour": 2}, "healthy")
+
+
+def test_what_data_classes_leaves_out_is_counted(
+    tmp_path: Path, make_folders: MakeFolders, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = make_folders(tmp_path / "data", count=2, names=("glioma", "no", "pred"))
+    (root / "Testing" / "pred" / "0.png").unlink()
+    (root / "Testing" / "pred" / "1.png").unlink()  # what is left out may be empty
+    images, _ = list_images({"data": root}, replace(DATA, classes=("no", "glioma")))
+    assert len(images) == 8
+    assert [record.message for record in caplog.records] == ["data.classes leaves out 2 image(s): 2 of 'pred'"]
+
+
+def test_two_folders_become_one_class_where_that_is_meant(tmp_path: Path, make_folders: MakeFolders) -> None:
+    root = make_folders(tmp_path / "data", ("",), count=2, names=("HGG", "LGG", "no"))
+    images, _ = list_images({"data": root}, replace(DATA, rename=(("HGG", "glioma"), ("lgg", "glioma"))))
+    assert images["label"].value_counts().to_dict() == {"glioma": 4, "notumor": 2}

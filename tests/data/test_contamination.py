@@ -9,9 +9,9 @@ import pytest
 from phantoms import drawn
 from PIL import Image
 
-from brain_tumor import CLASSES
 from brain_tumor.config.train import PhantomConfig
 from brain_tumor.data.cache import hash_files
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.contamination import find_contamination
 from brain_tumor.data.split import Split
 from brain_tumor.evaluation.external_site import by_contamination, remarks
@@ -107,7 +107,7 @@ def test_a_test_image_whose_patient_was_trained_on_is_seen(tmp_path: Path) -> No
         "data.patients=CSV (path, patient)."
     )
     probabilities = np.full((3, 4), 0.25)
-    parts = by_contamination(Evaluation(own.table, probabilities, CLASSES, "test part"), found)
+    parts = by_contamination(Evaluation(own.table, probabilities, STANDARD.names, "test part"), found)
     assert parts["test"].title == (
         "test part (CONTAMINATED: 1 of 3 have a twin or their patient (0 a twin) in training)"
     )

@@ -10,10 +10,10 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 from toy import OFFICIAL
 
-from brain_tumor import CLASSES
 from brain_tumor.config.train import DataConfig, OnCorrupt
 from brain_tumor.config.validation import typed
 from brain_tumor.data import cache
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.dataset import find_by_content, load, load_whole
 from brain_tumor.entry import conf_dir
 from brain_tumor.errors import InputError
@@ -63,7 +63,7 @@ def test_images_labels_and_rows_belong_together(
     for path, image, label in zip(dataset.split.part("test")["path"], images, labels, strict=True):
         with Image.open(root / path) as picture:  # 20 x 24: padded by two columns a side
             assert np.array_equal(image[:, 2:22], np.asarray(picture))
-        assert path.split("/")[1] == CLASSES[label]
+        assert path.split("/")[1] == STANDARD.names[label]
     assert dataset.mask_of(rows) is None
     assert dataset.image_size == 24
 
@@ -80,7 +80,7 @@ def test_a_subset_is_a_stratified_share_of_the_training_part_alone(
 ) -> None:
     root = make_folders(tmp_path / "data", ("train",), count=60)
     make_folders(root, ("val", "test"), count=4, seed=1)
-    for label in CLASSES:  # whole groups: the first ten images have a copy each
+    for label in STANDARD.names:  # whole groups: the first ten images have a copy each
         for index in range(10):
             shutil.copy(root / "train" / label / f"{index}.png", root / "train" / label / f"copy{index}.png")
     whole = official(data_config(root)).split
@@ -102,7 +102,7 @@ def test_a_subset_comes_after_the_carving_and_keeps_pixels_with_rows(
 ) -> None:
     root = make_folders(tmp_path / "data", count=16)
     whole, dataset = official(data_config(root), 24), official(data_config(root, subset=0.5), 24)
-    assert dataset.split.counts["train"] == dict.fromkeys(CLASSES, 6)
+    assert dataset.split.counts["train"] == dict.fromkeys(STANDARD.names, 6)
     for part in ("val", "test"):
         assert dataset.split.part(part)["path"].tolist() == whole.split.part(part)["path"].tolist()
     rows = dataset.rows("train")
@@ -123,7 +123,7 @@ def test_pixel_identical_images_never_sit_on_both_sides(
     tmp_path: Path, make_folders: MakeFolders, data_config: MakeConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
     root = make_folders(tmp_path / "data", ("Training", "Testing"), count=8)
-    for label in CLASSES:  # four copies of the first image, in another format and another mode
+    for label in STANDARD.names:  # four copies of the first image, in another format and another mode
         first = root / "Training" / label / "0.png"
         for copy in range(4):
             with Image.open(first) as image:
@@ -185,15 +185,17 @@ def test_no_training_part(tmp_path: Path, make_folders: MakeFolders, data_config
     data = data_config(make_folders(tmp_path / "data", ("test",)))
     with pytest.raises(InputError, match="no training part, only test"):
         official(data)
-    assert set(load_whole(data, image_size=16).split.table["part"]) == {"test"}
+    assert set(load_whole(data, image_size=16, known=STANDARD).split.table["part"]) == {"test"}
 
 
 def test_load_whole_takes_all_images_as_test(
     tmp_path: Path, make_folders: MakeFolders, data_config: MakeConfig
 ) -> None:
     names = ("glioma_tumor", "meningioma_tumor", "no_tumor", "pituitary_tumor")
-    dataset = load_whole(data_config(make_folders(tmp_path / "site B", count=1, names=names)), image_size=16)
-    assert dataset.split.counts == {"test": dict.fromkeys(CLASSES, 2)}
+    dataset = load_whole(
+        data_config(make_folders(tmp_path / "site B", count=1, names=names)), image_size=16, known=STANDARD
+    )
+    assert dataset.split.counts == {"test": dict.fromkeys(STANDARD.names, 2)}
     assert set(dataset.split.table["site"]) == {"site B"}
 
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from toy import OFFICIAL
 
-from brain_tumor import CLASSES
 from brain_tumor.config.train import DataConfig, PhantomConfig, Source
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.dataset import Dataset, find_by_content, load
 from brain_tumor.errors import InputError
 
@@ -29,7 +29,7 @@ def phantom_config(tmp_path: Path, data_config: MakeConfig, monkeypatch: pytest.
     rng = np.random.default_rng(0)
     rows = []
     (root / "masks").mkdir(parents=True)
-    for label in CLASSES:
+    for label in STANDARD.names:
         for subject in range(6):
             for index in range(2):
                 name = f"{label}_{subject}_{index}.png"

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from brain_tumor.config.train import DataConfig, ProtocolConfig
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.dataset import load, load_whole
 from brain_tumor.data.protocol import leak
 
@@ -61,7 +62,7 @@ def test_real_protocols(data_config: MakeConfig) -> None:
 @pytest.mark.real_data
 @pytest.mark.slow
 def test_real_other_site(data_config: MakeConfig) -> None:
-    dataset = load_whole(data_config(real_data() / "sartaj"), image_size=32)
+    dataset = load_whole(data_config(real_data() / "sartaj"), image_size=32, known=STANDARD)
     # the set's own page: 2,870 training and 394 test images
     assert len(dataset.split) == 2870 + 394
     assert dataset.images(dataset.rows("test")[:5]).any()

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from brain_tumor.config.train import DataConfig, Source
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.dataset import find_by_content, load_whole
 from brain_tumor.data.logged_split import load_logged
 from brain_tumor.data.masks import find_masks, read_mask
@@ -39,7 +40,7 @@ def test_masks_stand_beside_their_images_and_nowhere_else(
     save(masks / "Training" / "glioma" / "2.png", box())
     save(masks / "Testing" / "pituitary" / "0.png", box(48, 40, rows=slice(0, 2), columns=slice(0, 40)))
     save(masks / "Testing" / "pituitary" / "nobody.png", box())
-    dataset = load_whole(data_config(root, masks=str(masks)), image_size=24)
+    dataset = load_whole(data_config(root, masks=str(masks)), image_size=24, known=STANDARD)
     paths = dataset.split.table["path"].tolist()
     found = dataset.mask_of(np.arange(len(paths)))
     assert found is not None
@@ -63,7 +64,7 @@ def test_logged_images_find_their_masks_wherever_they_are(
     masks = tmp_path / "masks"
     save(masks / "Training" / "glioma" / "2.png", box())
     config = data_config(root, masks=str(masks))
-    split = load_whole(config, image_size=24).split
+    split = load_whole(config, image_size=24, known=STANDARD).split
     again = load_logged(split, config, root=None, image_size=24)
     assert again.mask_paths is not None
     assert sum(path != "" for path in again.mask_paths) == 1
@@ -83,7 +84,7 @@ def test_images_that_moved_find_their_masks_by_their_logged_names(
     shutil.copy(glioma / "2.png", glioma / "copy of 2.png")
     masks = tmp_path / "masks"
     first = save(masks / "Training" / "glioma" / "2.png", box())
-    split = load_whole(data_config(root, masks=str(masks)), image_size=24).split
+    split = load_whole(data_config(root, masks=str(masks)), image_size=24, known=STANDARD).split
     deeper = tmp_path / "new" / "deeper"
     deeper.parent.mkdir()
     root.rename(deeper)
@@ -99,7 +100,7 @@ def test_masks_of_several_roots_stand_by_site_wherever_the_roots_are(
     masks = tmp_path / "masks"
     first = save(masks / "A" / "Training" / "glioma" / "2.png", box())
     config = data_config([str(root) for root in roots], masks=str(masks))
-    dataset = load_whole(config, image_size=24)
+    dataset = load_whole(config, image_size=24, known=STANDARD)
     assert dataset.mask_paths is not None
     assert [path for path in dataset.mask_paths if path] == [str(first)]
     assert "has no mask of the site B (looked for that of B/Testing/glioma/0.png)" in caplog.text
@@ -111,7 +112,7 @@ def test_masks_of_several_roots_stand_by_site_wherever_the_roots_are(
     below = save(tmp_path / "by path" / "one" / "A" / "Training" / "glioma" / "3.png", box())
     shutil.move(tmp_path / "moved" / "A", roots[0])
     shutil.move(tmp_path / "moved" / "B", roots[1])
-    found = load_whole(replace(config, masks=str(tmp_path / "by path")), image_size=24).mask_paths
+    found = load_whole(replace(config, masks=str(tmp_path / "by path")), image_size=24, known=STANDARD).mask_paths
     assert found is not None
     assert [path for path in found if path] == [str(below)]
 
@@ -182,7 +183,7 @@ def test_images_are_no_masks_of_themselves(tmp_path: Path, make_folders: MakeFol
     with pytest.raises(
         InputError, match=r"data\.masks=.*0\.png is its own image and no mask: give the folder of masks"
     ):
-        load_whole(data_config(root, masks=str(root)), image_size=16)
+        load_whole(data_config(root, masks=str(root)), image_size=16, known=STANDARD)
 
 
 @pytest.mark.parametrize("kind", ["image", "JPEG", "smoothed"])
@@ -215,7 +216,7 @@ def test_rounded_sides_still_fit(tmp_path: Path) -> None:
 
 
 def test_the_phantom_takes_no_other_masks(tmp_path: Path, make_folders: MakeFolders, data_config: MakeConfig) -> None:
-    dataset = load_whole(data_config(make_folders(tmp_path / "data")), image_size=16)
+    dataset = load_whole(data_config(make_folders(tmp_path / "data")), image_size=16, known=STANDARD)
     synthetic = type(dataset.split)(
         dataset.split.table, root=dataset.split.root, source=Source.phantom.value, synthetic=True
     )

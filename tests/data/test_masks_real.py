@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from listing import listed
 from PIL import Image
 
-from brain_tumor.data.class_folders import list_images
 from brain_tumor.data.masks import find_masks, read_mask
 
 FOLDER = Path(os.environ.get("BRAIN_TUMOR_DATA") or "unset")
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.real_data, MASKED]
 
 
 def test_every_mask_is_found_and_is_a_small_lesion() -> None:
-    images = list_images(FOLDER / "brain-tumor-mri")
+    images = listed(FOLDER / "brain-tumor-mri")
     sizes = []
     for path in images["path"]:
         with Image.open(FOLDER / "brain-tumor-mri" / path) as picture:

@@ -10,9 +10,9 @@ import pytest
 from phantoms import drawn
 from PIL import Image
 
-from brain_tumor import CLASSES
 from brain_tumor.config.train import PhantomConfig
 from brain_tumor.data.cache import hash_files
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.masks import find_masks
 from brain_tumor.data.phantom import ensure_phantom
 from brain_tumor.data.phantom.generate import draw_subject
@@ -59,7 +59,7 @@ def test_a_second_call_generates_nothing(folder: Path) -> None:
 
 def test_classes_are_balanced_and_subjects_stay_whole(table: pd.DataFrame) -> None:
     assert table.groupby(["part", "label"]).size().to_dict() == {
-        (part, name): count for part, count in (("train", 27), ("test", 9)) for name in CLASSES
+        (part, name): count for part, count in (("train", 27), ("test", 9)) for name in STANDARD.names
     }
     assert (table.groupby("group")["part"].nunique() == 1).all()
     assert (table.groupby("group").size() == 3).all()
@@ -86,7 +86,7 @@ def test_a_cut_that_shows_little_of_the_head_is_made_in_another_plane(monkeypatc
     drawn_there = lesions.DRAW["meningioma"](np.random.default_rng(0))
     frontal = replace(drawn_there, centre=np.array([8, 66, 0], np.float32), radius=15.0, side=0.0)
     monkeypatch.setattr(lesions, "DRAW", {**lesions.DRAW, "meningioma": lambda rng: frontal})
-    slices = list(draw_subject(PhantomConfig(slices_per_subject=6, size=64), CLASSES.index("meningioma")))
+    slices = list(draw_subject(PhantomConfig(slices_per_subject=6, size=64), STANDARD.names.index("meningioma")))
     assert {plane for plane, _, _ in slices} == {"axial", "sagittal"}
     assert all(mask is not None and mask.any() for _, _, mask in slices)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brain_tumor import CLASSES
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.split import Split, carve, read_csv
 from brain_tumor.errors import InputError
 
@@ -57,7 +57,7 @@ def test_part_and_counts() -> None:
     split = make_split()
     assert split.part("test")["path"].tolist() == ['é="~.png']
     assert split.part("test").index.tolist() == [1]
-    zero = dict.fromkeys(CLASSES, 0)
+    zero = dict.fromkeys(STANDARD.names, 0)
     assert split.counts == {
         "train": zero | {"glioma": 1},
         "val": zero | {"notumor": 1},
@@ -98,7 +98,7 @@ def test_unknown_label_part_or_column_is_refused() -> None:
 def make_table(images: int, groups: int, seed: int = 0) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     group = rng.integers(0, groups, images)
-    return pd.DataFrame({"label": [CLASSES[g % 4] for g in group], "group": [f"g{g}" for g in group]})
+    return pd.DataFrame({"label": [STANDARD.names[g % 4] for g in group], "group": [f"g{g}" for g in group]})
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.15, 0.25, 0.5, 0.8])
@@ -121,10 +121,10 @@ def test_carving_depends_on_its_seed_alone() -> None:
 @pytest.mark.parametrize("counts", [(2, 2, 2, 2), (3, 3, 3, 3), (2, 50, 50, 50), (2, 2, 400, 400)])
 @pytest.mark.parametrize("fraction", [0.1, 0.15, 0.5])
 def test_every_class_stands_on_both_sides_however_few_its_images(counts: tuple[int, ...], fraction: float) -> None:
-    labels = [label for label, count in zip(CLASSES, counts, strict=True) for _ in range(count)]
+    labels = [label for label, count in zip(STANDARD.names, counts, strict=True) for _ in range(count)]
     table = pd.DataFrame({"label": labels, "group": [f"g{i}" for i in range(len(labels))]})
     chosen = carve(table, fraction, key="k", seed=0)
-    assert set(table[chosen]["label"]) == set(table[~chosen]["label"]) == set(CLASSES)
+    assert set(table[chosen]["label"]) == set(table[~chosen]["label"]) == set(STANDARD.names)
 
 
 def test_class_of_one_image_or_one_group_cannot_be_carved() -> None:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from numpy.typing import ArrayLike
 
-from brain_tumor import CLASSES
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.evaluation.metrics import Evaluation
 
 
@@ -19,7 +19,7 @@ def make_evaluation() -> Callable[..., Evaluation]:
         *,
         groups: ArrayLike | None = None,
         paths: list[str] | None = None,
-        classes: tuple[str, ...] = CLASSES,
+        classes: tuple[str, ...] = STANDARD.names,
         title: str = "test, SYNTHETIC phantom",
     ) -> Evaluation:
         labels = np.asarray(labels)
@@ -54,7 +54,7 @@ def simulate(make_evaluation: Callable[..., Evaluation]) -> Callable[..., Evalua
     ) -> Evaluation:
         rng = np.random.default_rng(seed)
         labels = np.concatenate([np.arange(present), rng.integers(present, size=size - present)])
-        logits = rng.normal(size=(size, len(CLASSES)))
+        logits = rng.normal(size=(size, len(STANDARD)))
         logits[np.arange(size), labels] += skill
         if ties:
             logits = np.round(logits)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from brain_tumor import CLASSES
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.evaluation import bootstrap
 from brain_tumor.evaluation.bootstrap import intervals, paired_intervals, run_intervals, weighted_scores
 from brain_tumor.evaluation.metrics import HEADLINE, reliability_bins, score
@@ -41,7 +41,7 @@ def scikit_learn(evaluation, weight):
     }
     for metric, values in per_class.items():
         found = dict(zip(present, values, strict=True))
-        expected |= {f"{metric}_{name}": found.get(k, math.nan) for k, name in enumerate(CLASSES)}
+        expected |= {f"{metric}_{name}": found.get(k, math.nan) for k, name in enumerate(STANDARD.names)}
     return expected
 
 

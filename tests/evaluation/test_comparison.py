@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn import metrics as reference
 
-from brain_tumor import CLASSES
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.bootstrap import intervals, paired_intervals
 from brain_tumor.evaluation.comparison import BETTER, WORSE, McNemar, changes, compare, mcnemar, pair
@@ -216,7 +216,7 @@ def test_the_sheet_shows_some_of_each_change(make_evaluation, tmp_path):
     texts = [text.get_text() for text in figure.texts[1:]]
     assert texts == ["A alone is right: 8 images, 6 shown", "B alone is right: 5 images, 5 shown"]
     assert [axes.images[0].get_array().max() for axes in figure.axes] == [10 * index for index in range(11)]
-    expected = f"true {CLASSES[0]}\nA: {CLASSES[0]} 70%\nB: {CLASSES[1]} 70%"
+    expected = f"true {STANDARD.names[0]}\nA: {STANDARD.names[0]} 70%\nB: {STANDARD.names[1]} 70%"
     assert figure.axes[0].get_title(loc="left") == expected
     save(figure, tmp_path / "sheet.png")
     none = changed_sheet(changed.iloc[:0], {}, "test")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brain_tumor import CLASSES
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.evaluation.drawing import save
 from brain_tumor.evaluation.explanation.figures import cases, kinds, randomisation, select_ranks
 
@@ -46,7 +46,7 @@ def test_cases_show_image_map_outline_and_scores(tmp_path):
     masks[:, 5:20, 5:20] = True
     scores = np.array([[1, 0.5, 0.25], [1, 0.4, np.nan], [0, 0.01, 0.0], [0, 0.3, 0.1]])
     paths = [f"Training/glioma/{'long ' * 20}{index}.jpg" for index in range(4)]
-    figure = cases(shown, images, maps, masks, scores, paths, classes=CLASSES, title="layercam: test")
+    figure = cases(shown, images, maps, masks, scores, paths, classes=STANDARD.names, title="layercam: test")
     panels = figure.axes
     assert len(panels) == 8
     assert [axes.images[0].get_array().max() for axes in panels] == [10, 10, 20, 20, 30, 30, 40, 40]

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from brain_tumor import CLASSES
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.split import Split
 from brain_tumor.evaluation.explanation.map_scores import (
@@ -52,10 +52,10 @@ def dataset(tmp_path: Path) -> Dataset:
 
 
 def evaluation(dataset: Dataset, wrong: tuple[int, ...] = ()) -> Evaluation:
-    predicted = [CLASSES.index(label) for label in LABELS]
+    predicted = [STANDARD.names.index(label) for label in LABELS]
     for row in wrong:
         predicted[row] = (predicted[row] + 1) % 4
-    return Evaluation(dataset.split.table, np.eye(4)[predicted], CLASSES, "test")
+    return Evaluation(dataset.split.table, np.eye(4)[predicted], STANDARD.names, "test")
 
 
 def diagonal(images: np.ndarray, classes: np.ndarray) -> list[np.ndarray]:
@@ -65,7 +65,7 @@ def diagonal(images: np.ndarray, classes: np.ndarray) -> list[np.ndarray]:
     right[np.arange(len(images)), rows, rows] = 1
     corner = np.zeros_like(right)
     corner[:, -1, -1] = 1
-    assert classes.tolist() == [CLASSES.index(LABELS[row]) for row in rows]
+    assert classes.tolist() == [STANDARD.names.index(LABELS[row]) for row in rows]
     return [corner, right]
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from brain_tumor import CLASSES
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.evaluation.metrics import HEADLINE, PER_CLASS, pooled, reliability_bins, score
 
 # Truth g g m m n p; said g m m m n g: hand-computed below.
@@ -69,13 +69,13 @@ def test_agrees_with_scikit_learn(simulate, ties):
 
 
 def test_names_come_in_a_fixed_order(simulate):
-    per_class = [f"{metric}_{name}" for metric in PER_CLASS for name in CLASSES]
+    per_class = [f"{metric}_{name}" for metric in PER_CLASS for name in STANDARD.names]
     assert list(score(simulate(40))) == [*HEADLINE, *per_class]
 
 
 def test_absent_class_is_nan_and_left_out_of_the_averages(simulate):
     evaluation = simulate(200, present=3)
-    assert "pituitary" in np.asarray(CLASSES)[evaluation.predictions]  # predicted, though it is never true
+    assert "pituitary" in np.asarray(STANDARD.names)[evaluation.predictions]  # predicted, though it is never true
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         scores = score(evaluation)
@@ -86,7 +86,7 @@ def test_absent_class_is_nan_and_left_out_of_the_averages(simulate):
         "pr_auc": "pr_auc",
         "macro_recall": "recall",
     }.items():
-        assert scores[macro] == pytest.approx(np.mean([scores[f"{metric}_{name}"] for name in CLASSES[:3]]))
+        assert scores[macro] == pytest.approx(np.mean([scores[f"{metric}_{name}"] for name in STANDARD.names[:3]]))
     assert all(math.isfinite(scores[name]) for name in HEADLINE)
 
 
@@ -107,7 +107,7 @@ def test_calibration_bins_are_closed_above(make_evaluation):
 
 def test_table_adds_predictions(make_evaluation):
     table = make_evaluation(LABELS, PROBABILITIES).table()
-    assert table["prediction"].tolist() == [CLASSES[index] for index in (0, 1, 1, 1, 2, 0)]
+    assert table["prediction"].tolist() == [STANDARD.names[index] for index in (0, 1, 1, 1, 2, 0)]
     assert table["correct"].tolist() == [True, False, True, True, True, False]
     assert table["probability_meningioma"].tolist() == [0.1, 0.4, 0.8, 0.5, 0.0, 0.0]
     assert list(table.columns[:6]) == ["path", "label", "part", "group", "site", "sha256"]

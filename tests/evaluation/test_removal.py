@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from brain_tumor import CLASSES
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.split import Split
 from brain_tumor.evaluation.explanation.map_scores import Lesions, known_lesions
@@ -15,7 +15,7 @@ from brain_tumor.evaluation.explanation.removal import paint_over, remove, widen
 from brain_tumor.evaluation.metrics import Evaluation
 
 SIDE = 50
-GLIOMA, NOTUMOR = CLASSES.index("glioma"), CLASSES.index("notumor")
+GLIOMA, NOTUMOR = STANDARD.names.index("glioma"), STANDARD.names.index("notumor")
 PLACES = [(5, 5), (30, 8), (20, 22), (10, 40)]  # of squares of 4 pixels; the third is in the middle
 
 
@@ -31,7 +31,7 @@ def lesions(tmp_path: Path) -> Lesions:
     columns = ["path", "label", "part", "group", "site", "sha256", "twin"]
     split = Split(pd.DataFrame(rows, columns=columns), root=tmp_path, source="folder", synthetic=False)
     dataset = Dataset(split, pixels, np.arange(4), tuple(f"{row}.png" for row in range(4)))
-    found = known_lesions(dataset, "test", Evaluation(split.table, np.eye(4)[[GLIOMA] * 4], CLASSES, "test"))
+    found = known_lesions(dataset, "test", Evaluation(split.table, np.eye(4)[[GLIOMA] * 4], STANDARD.names, "test"))
     assert found is not None
     return found
 
@@ -67,7 +67,7 @@ def test_the_margin_is_a_share_of_the_side(lesions):
 def test_a_model_that_looks_at_the_lesion_changes_its_mind(lesions):
     found = table_of(lesions, lambda image: GLIOMA if image.max() > 200 else NOTUMOR)
     assert found["all", "kept"] == 0
-    assert found["all", "to_notumor"] == 1
+    assert found["all", "to_healthy"] == 1
     assert found["all", "probability"] == pytest.approx(0.7)
     assert found["all", "probability_removed"] == pytest.approx(0.1)
     assert found["all", "kept_mirrored"] == 1
@@ -76,7 +76,7 @@ def test_a_model_that_looks_at_the_lesion_changes_its_mind(lesions):
 
 def test_a_model_that_looks_elsewhere_does_not(lesions):
     found = table_of(lesions, lambda image: GLIOMA)
-    assert (found["all", "kept"], found["all", "to_notumor"], found["all", "kept_mirrored"]) == (1, 0, 1)
+    assert (found["all", "kept"], found["all", "to_healthy"], found["all", "kept_mirrored"]) == (1, 0, 1)
     assert found["all", "probability_removed"] == pytest.approx(0.7)
 
 

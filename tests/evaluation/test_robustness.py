@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from scipy.stats import binom
 
-from brain_tumor import CLASSES
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.split import Split
 from brain_tumor.evaluation import robustness_figures
@@ -46,12 +46,12 @@ STUB: Any = SimpleNamespace(predict_on_batch=by_brightness)
 
 def dataset(each: int, groups: int) -> Dataset:
     """`each` gliomas of gray 64 and as many meningiomas of gray 20, alternating, and one validation image."""
-    labels = [CLASSES[index % 2] for index in range(2 * each)]
+    labels = [STANDARD.names[index % 2] for index in range(2 * each)]
     rows = [(f"{i}.png", label, "test", f"g{i % groups}", "", f"{i:064x}") for i, label in enumerate(labels)]
     rows.insert(3, ("val.png", "glioma", "val", "gv", "", "f" * 64))
     table = pd.DataFrame(rows, columns=["path", "label", "part", "group", "site", "sha256"])
     pixels = np.stack([np.full((SIDE, SIDE, 3), gray, np.uint8) for gray in (64, 20)])
-    pictures = np.array([CLASSES.index(row[1]) for row in rows], np.int64)
+    pictures = np.array([STANDARD.names.index(row[1]) for row in rows], np.int64)
     return Dataset(Split(table, root=Path("."), source="folder", synthetic=False), pixels, pictures, None)
 
 

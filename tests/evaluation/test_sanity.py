@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from brain_tumor import CLASSES
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.split import Split
 from brain_tumor.evaluation.explanation import sanity
@@ -33,7 +33,7 @@ def lesions(tmp_path: Path) -> Lesions:
     columns = ["path", "label", "part", "group", "site", "sha256", "twin"]
     split = Split(pd.DataFrame(rows, columns=columns), root=tmp_path, source="folder", synthetic=False)
     dataset = Dataset(split, pixels, np.arange(COUNT), tuple(f"{row}.png" for row in range(COUNT)))
-    evaluation = Evaluation(split.table, np.eye(4)[[0] * COUNT], CLASSES, "test")
+    evaluation = Evaluation(split.table, np.eye(4)[[0] * COUNT], STANDARD.names, "test")
     found = known_lesions(dataset, "test", evaluation)
     assert found is not None
     return found

@@ -12,8 +12,8 @@ from sklearn.datasets import load_sample_images
 from sklearn.metrics import roc_auc_score
 from toy import draw
 
-from brain_tumor import CLASSES
 from brain_tumor.config.train import TrackingConfig
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.split import Split
 from brain_tumor.errors import InputError
@@ -38,7 +38,14 @@ def toy() -> Dataset:
     blind = rng.random(len(parts)) < 0.15  # no bar, so that even a good network errs
     images[blind] = rng.integers(0, 90, (int(blind.sum()), SIDE, SIDE, 3))
     ids = [f"{index:04d}" for index in range(len(parts))]
-    rows = {"path": ids, "label": np.asarray(CLASSES)[labels], "part": parts, "group": ids, "site": "s", "sha256": ids}
+    rows = {
+        "path": ids,
+        "label": np.asarray(STANDARD.names)[labels],
+        "part": parts,
+        "group": ids,
+        "site": "s",
+        "sha256": ids,
+    }
     split = Split(pd.DataFrame(rows), root=Path("."), source="folder", synthetic=False)
     return Dataset(split, images.astype(np.uint8), np.arange(len(parts)), None)
 

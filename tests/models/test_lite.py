@@ -9,7 +9,7 @@ import pytest
 import sklearn
 from PIL import Image
 
-from brain_tumor import CLASSES
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.errors import InputError
 from brain_tumor.models.classifier import build_classifier
 from brain_tumor.models.lite import imagenet_classifier
@@ -100,7 +100,7 @@ def _features(model, folder):
     import keras
 
     pooled = keras.Model(model.input, model.get_layer("avg_pool").output)
-    files = [(file, label) for label, name in enumerate(CLASSES) for file in sorted((folder / name).iterdir())]
+    files = [(file, label) for label, name in enumerate(STANDARD.names) for file in sorted((folder / name).iterdir())]
     features = []
     for start in range(0, len(files), 64):
         pictures = [Image.open(file).convert("RGB") for file, _ in files[start : start + 64]]

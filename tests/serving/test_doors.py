@@ -11,8 +11,8 @@ import pytest
 from dicom_files import EXPLICIT, dicom
 from toy import call, draw_folders, environment
 
-from brain_tumor import CLASSES
 from brain_tumor.config.train import PhantomConfig
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.phantom.generate import draw_subject
 
 pytestmark = pytest.mark.real_data
@@ -67,7 +67,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("BRAIN_TUMOR_DATA names no folder of the real datasets")
     place = tmp_path_factory.mktemp("doors")
     (place / "files").mkdir()
-    for label in CLASSES:
+    for label in STANDARD.names:
         for path in sorted((Path(real) / "brain-tumor-mri" / "Testing" / label).iterdir())[:25]:
             (place / "files" / f"{label} {path.name}").write_bytes(path.read_bytes())
     for name in PACKAGED:
@@ -120,7 +120,7 @@ def test_the_three_doors_agree_on_120_files(place: Path) -> None:
         for other in (served[path], shown[path]):
             assert len(other) == len(answers)
             for ours, theirs in zip(answers, other, strict=True):
-                assert list(ours) == list(theirs) == list(CLASSES)
+                assert list(ours) == list(theirs) == list(STANDARD.names)
                 assert np.abs(np.subtract(list(ours.values()), list(theirs.values()))).max() <= SAME
     spread = np.array([list(answers[0].values()) for answers in typed.values()]).std(axis=0).max()
     assert spread > 0.01  # a model that says the same of every file would agree with itself

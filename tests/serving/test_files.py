@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.prediction import Answers
 from brain_tumor.layout.blocks import Paragraph
@@ -118,7 +119,7 @@ def test_a_broken_file_stops_no_other_and_each_keeps_its_answer(tmp_path: Path) 
     (tmp_path / names[41]).write_bytes(b"")
     (tmp_path / names[89]).unlink()
     read = read_files(tmp_path, names, 8, plane="auto", workers=3)
-    found = list(answer_files(Predictor("models:/m/1", bright, 8, None), read))
+    found = list(answer_files(Predictor("models:/m/1", bright, 8, STANDARD, None), read))
     assert [file.name for file, _ in found] == names
     refused = {file.name: file.error for file, answer in found if answer is None}
     assert set(refused) == {names[40], names[41], names[89]}

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from brain_tumor import CLASSES
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.errors import InputError
 from brain_tumor.layout.blocks import Grid, Paragraph, Points, pairs
 from brain_tumor.serving import answer_lines
@@ -22,7 +22,7 @@ PIXELS = np.zeros((1, 4, 4, 3), np.uint8)
 
 def said(label: str, probability: float, **more: object) -> Prediction:
     rest = (1 - probability) / 3
-    probabilities = {name: probability if name == label else rest for name in CLASSES}
+    probabilities = {name: probability if name == label else rest for name in STANDARD.names}
     values = {"sets": {0.9: (label,), 0.95: (label, "notumor")}, "not_sure": False, "not_brain_mri": False}
     return Prediction(label, probabilities, **{**values, **more})  # type: ignore[arg-type]
 
@@ -32,6 +32,7 @@ VOLUME = ScanPrediction(
     tuple(said("glioma", value) for value in (0.4, 0.5, 0.6)),
     said("glioma", 0.5, sets={}, not_sure=None, not_brain_mri=None),
     (0, 1, 2),
+    "by its slices",
 )
 ANSWERS = [
     (Read('a, "1"\n.png', "image", None, PIXELS), SLICE),
@@ -63,7 +64,7 @@ def test_a_csv_has_a_row_a_slice_and_one_a_volume(tmp_path: Path) -> None:
     ]  # fmt: skip
     first, volume, refused = rows[0], rows[4], rows[5]
     assert (first["class"], first["probability_glioma"], first["set_90"]) == ("glioma", "0.7", "glioma")
-    assert (first["set_95"], first["not_sure"], first["not_brain_mri"]) == ("glioma notumor", "true", "false")
+    assert (first["set_95"], first["not_sure"], first["not_brain_mri"]) == ("glioma; notumor", "true", "false")
     assert (volume["probability_glioma"], volume["set_90"], volume["not_sure"]) == ("0.5", "", "")
     assert [row["remarks"] for row in rows] == ["", *["one; two"] * 4, ""]
     assert (refused["class"], refused["error"]) == ("", "the file is empty")
@@ -169,5 +170,5 @@ def test_the_end_counts_and_names_what_was_refused() -> None:
         ("answer", "files"), (("glioma", "2"), ("answered", "2"), ("of these not sure", "1"), ("refused", "1"))
     )
     assert isinstance(rule, Paragraph)
-    assert rule.text.startswith("Volumes: a volume's probabilities are the mean")
+    assert rule.text == "Volumes: by its slices."
     assert refused == pairs([("c.png", "the file is empty")])

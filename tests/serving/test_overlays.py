@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brain_tumor import CLASSES
 from brain_tumor.config.commands import MapsConfig
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.overlay import overlay
 from brain_tumor.models.classifier import build_classifier
@@ -18,7 +18,7 @@ from brain_tumor.serving.files import Read
 from brain_tumor.serving.overlays import kind_of, overlay_writer
 from brain_tumor.serving.predictor import Prediction, ScanPrediction
 
-SAID = Prediction("glioma", dict.fromkeys(CLASSES, 0.25), {}, None, None)
+SAID = Prediction("glioma", dict.fromkeys(STANDARD.names, 0.25), {}, None, None)
 PICTURE = ScanPrediction((SAID,), None, ())
 VOLUME = ScanPrediction((SAID,) * 5, SAID, (1, 3))
 
@@ -43,7 +43,9 @@ def test_a_map_covers_by_its_own_strength() -> None:
 
 
 def test_each_file_has_its_place_whatever_it_is_called(model: keras.Model, tmp_path: Path) -> None:
-    write = overlay_writer(model, kind_of(MapsConfig("gradcam", None, 1), model, "cnn_baseline"), 1, tmp_path / "maps")
+    write = overlay_writer(
+        model, kind_of(MapsConfig("gradcam", None, 1), model, "cnn_baseline"), 1, tmp_path / "maps", STANDARD
+    )
     long = "n" * 253
     for name, slices, found in [
         ("c", 1, PICTURE),
@@ -65,7 +67,7 @@ def test_each_file_has_its_place_whatever_it_is_called(model: keras.Model, tmp_p
 
 def test_sides_are_marked_where_they_are_known(model: keras.Model, tmp_path: Path) -> None:
     kind = kind_of(MapsConfig("gradcam", None, 1), model, "cnn_baseline")
-    write = overlay_writer(model, kind, 1, tmp_path / "maps")
+    write = overlay_writer(model, kind, 1, tmp_path / "maps", STANDARD)
     for name, plane in (("unknown", None), ("known", "coronal")):
         write(replace(read(name), planes=(plane,)), PICTURE)
     unknown, known = (np.asarray(Image.open(tmp_path / "maps" / f"{name}.png"), int) for name in ("unknown", "known"))
@@ -77,8 +79,8 @@ def test_sides_are_marked_where_they_are_known(model: keras.Model, tmp_path: Pat
 def test_what_cannot_be_written_is_said_without_control_characters(model: keras.Model, tmp_path: Path) -> None:
     kind = kind_of(MapsConfig("gradcam", None, 1), model, "cnn_baseline")
     with pytest.raises(InputError, match=r"^/proc/maps cannot be written: "):
-        overlay_writer(model, kind, 1, Path("/proc/maps"))
-    write = overlay_writer(model, kind, 1, tmp_path / "maps")
+        overlay_writer(model, kind, 1, Path("/proc/maps"), STANDARD)
+    write = overlay_writer(model, kind, 1, tmp_path / "maps", STANDARD)
     (tmp_path / "maps" / ".maps").unlink()
     (tmp_path / "maps").rmdir()
     (tmp_path / "maps").touch()

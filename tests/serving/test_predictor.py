@@ -5,11 +5,11 @@ import pytest
 from fitted import UNCERTAINTY
 from numpy.typing import NDArray
 
-from brain_tumor import CLASSES
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.evaluation.prediction import Answers
 from brain_tumor.serving.predictor import Predictor, predict_scan, predict_scans, predict_slices
 
-TUMOUR, NONE = CLASSES.index("glioma"), CLASSES.index("notumor")
+TUMOUR, NONE = STANDARD.names.index("glioma"), STANDARD.names.index("notumor")
 
 
 def run(images: NDArray[np.uint8]) -> Answers:
@@ -28,7 +28,7 @@ def slices(*percent: int, far: tuple[int, ...] = ()) -> NDArray[np.uint8]:
     return images
 
 
-PLAIN, DECIDING = Predictor("models:/m/1", run, 4, None), Predictor("models:/m/1", run, 4, UNCERTAINTY)
+PLAIN, DECIDING = (Predictor("models:/m/1", run, 4, STANDARD, each) for each in (None, UNCERTAINTY))
 
 
 def test_a_model_without_a_decision_says_a_class_and_probabilities() -> None:

@@ -7,7 +7,7 @@ from PIL import Image
 
 from brain_tumor import NOTICE
 from brain_tumor.data.scans.scan import Scan
-from brain_tumor.serving.predictor import VOLUME_RULE, Prediction, ScanPrediction
+from brain_tumor.serving.predictor import Prediction, ScanPrediction
 from brain_tumor.serving.reply import reply
 
 BLACK = Image.fromarray(np.zeros((4, 4, 3), np.uint8))
@@ -39,7 +39,7 @@ def test_a_picture() -> None:
 
 def test_a_volume_has_its_own_answer_and_those_of_its_slices() -> None:
     scan = Scan("nifti", 3, "axial", lambda _: BLACK, remarks=("a line",))
-    found = reply(scan, ScanPrediction((SURE,) * 3, PLAIN, (0, 2)))
+    found = reply(scan, ScanPrediction((SURE,) * 3, PLAIN, (0, 2), "by its slices"))
     volume = {**ANSWER, "sets": {}, "not_sure": None, "not_brain_mri": None}
     assert json.loads(json.dumps(found)) == {
         **volume,
@@ -47,7 +47,7 @@ def test_a_volume_has_its_own_answer_and_those_of_its_slices() -> None:
         "plane": "axial",
         "slice_count": 3,
         "remarks": ["a line"],
-        "volume": {**volume, "decisive": [0, 2], "rule": VOLUME_RULE},
+        "volume": {**volume, "decisive": [0, 2], "rule": "by its slices"},
         "slices": [ANSWER] * 3,
         "notice": NOTICE,
     }

@@ -25,7 +25,8 @@ from PIL import Image
 from stores import Trained
 from toy import environment
 
-from brain_tumor import CLASSES, NOTICE
+from brain_tumor import NOTICE
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.serving.requests import LIMITS, MOST_FILES
 
 pytestmark = pytest.mark.slow
@@ -103,7 +104,7 @@ def rows(server: Served) -> list[dict[str, Any]]:
 
 
 def agrees(answer: dict[str, Any], row: dict[str, Any]) -> bool:
-    wanted = {name: row[f"probability_{name}"] for name in CLASSES}
+    wanted = {name: row[f"probability_{name}"] for name in STANDARD.names}
     return answer["probabilities"] == pytest.approx(wanted, abs=1e-5)
 
 
@@ -116,7 +117,7 @@ def test_the_line_of_the_documentation_answers(server: Served, rows: list[dict[s
     done = subprocess.run(line, shell=True, cwd=server.trained.images, capture_output=True, text=True, check=True)
     [answer] = json.loads(done.stdout)["predictions"]
     assert agrees(answer, rows[0])
-    assert answer["class"] == max(CLASSES, key=lambda name: rows[0][f"probability_{name}"])
+    assert answer["class"] == max(STANDARD.names, key=lambda name: rows[0][f"probability_{name}"])
     assert (answer["kind"], answer["slice_count"], answer["volume"]) == ("image", 1, None)
     assert set(answer["sets"]) == {"0.9", "0.95"}
     assert {type(answer["not_sure"]), type(answer["not_brain_mri"])} == {bool}

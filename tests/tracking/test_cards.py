@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brain_tumor import CLASSES, NOTICE
+from brain_tumor import NOTICE
 from brain_tumor.config.train import TrackingConfig
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.split import Split
 from brain_tumor.errors import InputError
@@ -48,7 +49,7 @@ def dataset() -> Dataset:
     """4 images of each class in each part; of the test part the last is a twin of a training image."""
     parts = np.repeat(["train", "val", "test"], 16)
     shas = [f"{index:02}" for index in range(47)] + ["00"]
-    rows = {"path": [f"{index}.png" for index in range(48)], "label": [*CLASSES] * 12, "part": parts}
+    rows = {"path": [f"{index}.png" for index in range(48)], "label": [*STANDARD.names] * 12, "part": parts}
     table = pd.DataFrame(rows).assign(group=shas, twin=shas, site="s", sha256=shas)
     split = Split(table, root=Path("."), source="folder", synthetic=False)
     return Dataset(split, np.zeros((48, 32, 32, 3), np.uint8), np.arange(48), None)
@@ -103,13 +104,13 @@ def test_every_score_is_the_logged_one(store: Store, dataset: Dataset) -> None:
     first = [row for row in cells(scores, "class") if row[1] == "precision"]
     assert first == [["class", *(metric.replace("_", " ") for metric in PER_CLASS)]] * 2
     predictions = table(run_id, "test_predictions")
-    for name in CLASSES:
+    for name in STANDARD.names:
         of_test, confusion, *_ = cells(scores, name)
         logged = [test.loc[f"{metric}_{name}"] for metric in PER_CLASS]
         assert of_test[1:] == [f"{row['value']:.4f} ({row['low']:.4f} to {row['high']:.4f})" for row in logged]
         own = predictions[predictions["label"] == name]
-        assert confusion[1:] == [str((own["prediction"] == other).sum()) for other in CLASSES]
-    assert cells(section(text, "Model"), "classes, in the order of the output")[0][1] == ", ".join(CLASSES)
+        assert confusion[1:] == [str((own["prediction"] == other).sum()) for other in STANDARD.names]
+    assert cells(section(text, "Model"), "classes, in the order of the output")[0][1] == ", ".join(STANDARD.names)
     assert cells(section(text, "Cost"), "training, seconds")[0][1] == "12.2"
     assert ["train", "all", "16", "16", "16"] in cells(section(text, "Data"), "train")
     assert "LEAKS: 1 of 16 test images have a twin in training" in text.split("\n## ")[0]

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brain_tumor import CLASSES
 from brain_tumor.config.train import TrackingConfig
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.split import Split
 from brain_tumor.evaluation.measuring import evaluation
@@ -37,7 +37,7 @@ def copied() -> Dataset:
     """An image of each class in each part; those of val are copies of those of train."""
     parts = np.repeat(["train", "val", "test"], 4)
     shas = [*"0123", *"0123", *"4567"]
-    rows = {"path": [f"{index}.png" for index in range(12)], "label": [*CLASSES] * 3, "part": parts}
+    rows = {"path": [f"{index}.png" for index in range(12)], "label": [*STANDARD.names] * 3, "part": parts}
     table = pd.DataFrame(rows).assign(group=shas, twin=shas, site="s", sha256=shas)
     split = Split(table, root=Path("."), source="folder", synthetic=False)
     return Dataset(split, np.zeros((8, 32, 32, 3), np.uint8), np.array([*range(4), *range(4), *range(4, 8)]), None)
@@ -76,10 +76,10 @@ def test_what_a_decision_is_worth_bears_the_mark(copied: Dataset, store: Store) 
     val = said(copied, "val")
     sets = Sets((0.9,), np.full((1, 4), 0.5), (9,) * 4, (9.0,) * 4)
     gaussians = Gaussians(np.zeros((4, 2), np.float32), np.eye(2, dtype=np.float32))
-    uncertainty = Uncertainty(CLASSES, identity(4, "none"), sets, 0.98, 0.5, gaussians, 1.0)
+    uncertainty = Uncertainty(STANDARD.names, identity(4, "none"), sets, 0.98, 0.5, gaussians, 1.0)
     outputs = Outputs(val.probabilities, np.log(val.probabilities), np.zeros((4, 2), np.float32))
     scaled = Evaluation(
-        val.rows, val.probabilities, CLASSES, val.title, uncalibrated=0.2 * np.eye(4) + 0.2, mark=val.mark
+        val.rows, val.probabilities, STANDARD.names, val.title, uncalibrated=0.2 * np.eye(4) + 0.2, mark=val.mark
     )
     with runs.started(store, system_metrics=False):
         found = logged_uncertainty.log_worth(uncertainty, scaled, outputs, "val")

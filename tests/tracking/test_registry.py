@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from brain_tumor.config.train import TrackingConfig
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.errors import InputError
 
 REAL = {"data_kind": "real", "data_digest": "d", "protocol": "official", "monitor": "val/macro_f1", "score": "0.9"}
@@ -64,7 +65,7 @@ def test_log_crown_and_load(tmp_path: Path) -> None:
         with runs.started(store, system_metrics=False):
             mlflow.log_text(OmegaConf.to_yaml({"score": score}), "config/config.yaml")
             runs.log_split(split, "training")
-            _, version = registry.log_model(model, register="m", tags={**REAL, "score": score})
+            _, version = registry.log_model(model, STANDARD, register="m", tags={**REAL, "score": score})
             assert version is not None
             crowned = registry.crown("m", version)
             verdicts.append(crowned.detail)

@@ -18,8 +18,9 @@ import pytest
 from PIL import Image
 from toy import draw, environment
 
-from brain_tumor import CLASSES, NOTICE
+from brain_tumor import NOTICE
 from brain_tumor.config.train import TrackingConfig
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.scans.opening import open_scan
 from brain_tumor.evaluation.uncertainty.calibration import Scaling
 from brain_tumor.evaluation.uncertainty.conformal import Sets
@@ -70,7 +71,7 @@ def classifier() -> keras.Model:
 def uncertainty(classifier: keras.Model) -> Uncertainty:
     wide = classifier.get_layer("avg_pool").output.shape[-1]
     return Uncertainty(
-        classes=CLASSES,
+        classes=STANDARD.names,
         scaling=Scaling("none", np.ones(4), np.zeros(4), "as it is"),
         sets=Sets((0.9,), np.full((1, 4), 0.7), (100,) * 4, (100,) * 4),
         accuracy=0.98,
@@ -89,8 +90,8 @@ def logged(
     uri = f"sqlite:///{place}/mlflow.db"
     store = open_store(TrackingConfig(uri, "e", "m", "c", False))
     with runs.started(store, system_metrics=False) as run_id:
-        assert registry.log_model(classifier, uncertainty, register="m", tags={}) == ("models:/m/1", "1")
-        alone, version = registry.log_model(classifier, register=None, tags={})
+        assert registry.log_model(classifier, STANDARD, uncertainty, register="m", tags={}) == ("models:/m/1", "1")
+        alone, version = registry.log_model(classifier, STANDARD, register=None, tags={})
         assert version is None
         assert registry.register_model(alone, "m", {}) == "2"  # as the best model of a sweep
     return uri, run_id
@@ -102,7 +103,7 @@ def folder_of(logged: tuple[str, str], version: int, into: Path) -> Path:
 
 def expected(classifier: keras.Model, uri: str, uncertainty: Uncertainty | None) -> list[dict[str, Any]]:
     """What this process says of PICTURES, as a client would read it."""
-    predictor = keras_predictor(classifier, uri, uncertainty)
+    predictor = keras_predictor(classifier, uri, STANDARD, uncertainty)
     scans = [open_scan(each) for each in PICTURES]
     return json.loads(json.dumps([reply(each, predict_scan(predictor, each.pixels(32))) for each in scans]))
 

@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 from studies import BLOCKS, RATE, UNFREEZE, empty, many, mixed, trial
 
 from brain_tumor.config.train import TrackingConfig
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.errors import InputError
 from brain_tumor.tracking.store import Store
 
@@ -225,7 +226,7 @@ def trained(store: Store, study: Study, score: float) -> str:
         mlflow.log_text("monitor: val/macro_f1\n", "config/config.yaml")
         mlflow.log_metric("val/macro_f1", 0.1, step=1)
         mlflow.log_metric("val/macro_f1", score, step=2)
-        registry.log_model(model, register=None, tags={})
+        registry.log_model(model, STANDARD, register=None, tags={})
     return run_id
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brain_tumor import CLASSES
 from brain_tumor.config.train import TrackingConfig
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.split import Split
 from brain_tumor.tracking import view
 from brain_tumor.tracking.headline import accuracy_tag, leak_tag
@@ -99,6 +99,6 @@ def test_an_accuracy_is_told_with_what_is_known_of_it(row: dict[str, float], sai
 )
 def test_a_leak_is_told_in_a_tag(parts: list[str], said: str) -> None:
     twins = ["a", *("a" if part.endswith("twin") else str(index) for index, part in enumerate(parts[1:]))]
-    rows = {"path": twins, "label": CLASSES[0], "part": [part.split()[0] for part in parts]}
+    rows = {"path": twins, "label": STANDARD.names[0], "part": [part.split()[0] for part in parts]}
     table = pd.DataFrame(rows).assign(group=twins, twin=twins, site="s", sha256=twins)
     assert leak_tag(Split(table, root=Path("."), source="folder", synthetic=False)) == {"leak": said}

@@ -10,7 +10,7 @@ from PIL import Image
 from toy import draw
 from trials import FILTERS
 
-from brain_tumor import CLASSES
+from brain_tumor.data.classes import STANDARD
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(0)
     root = tmp_path_factory.mktemp("images")
     for part, count in (("train", 10), ("val", 4), ("test", 1)):
-        for label, name in enumerate(CLASSES):
+        for label, name in enumerate(STANDARD.names):
             folder = root / part / name
             folder.mkdir(parents=True)
             for index in range(count):

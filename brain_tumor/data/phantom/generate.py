@@ -17,9 +17,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from brain_tumor import CLASSES
 from brain_tumor.config.train import PhantomConfig
 from brain_tumor.data.cache import remove_stale
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.phantom import acquisition, anatomy, lesions
 from brain_tumor.data.phantom.rendering import render
 from brain_tumor.errors import InputError
@@ -73,7 +73,7 @@ def _publish(temporary: Path, folder: Path) -> None:
 
 
 def _generate(config: PhantomConfig, folder: Path, workers: int) -> None:
-    for name in CLASSES:
+    for name in STANDARD.names:
         (folder / "images" / name).mkdir(parents=True)
         (folder / "masks" / name).mkdir(parents=True)
     rows: list[dict[str, str]] = []
@@ -115,12 +115,12 @@ def _write_subject(task: tuple[PhantomConfig, int, Path]) -> list[dict[str, str]
 
 def label_of(subject: int) -> str:
     """Classes take turns, so that they are balanced."""
-    return CLASSES[subject % len(CLASSES)]
+    return STANDARD.names[subject % len(STANDARD)]
 
 
 def part_of(config: PhantomConfig, subject: int) -> str:
     """Whole rounds of the four classes go to test, spread evenly, so that parts are balanced too."""
-    place = subject // len(CLASSES)
+    place = subject // len(STANDARD)
     fraction = config.test_fraction
     return "test" if int((place + 1) * fraction) > int(place * fraction) else "train"
 

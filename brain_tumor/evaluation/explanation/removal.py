@@ -21,7 +21,7 @@ scipy = lazy("scipy")
 
 MARGIN = 0.02  # of the image's side: how far beyond the mask is painted, since borders are drawn by hand
 RADIUS = 3  # pixels whose surroundings a painted pixel continues
-METRICS = ("kept", "to_notumor", "probability", "probability_removed")
+METRICS = ("kept", "probability", "probability_removed", "to_healthy")
 CONTROL = "kept_mirrored"
 
 
@@ -43,20 +43,20 @@ def widened(masks: Masks) -> Masks:
     return np.asarray(scipy.ndimage.maximum_filter(masks, size=(1, margin, margin), mode="constant"), dtype=np.bool_)
 
 
-def remove(model: Any, lesions: Lesions, notumor: int, *, resamples: int = 1000) -> pd.DataFrame:
+def remove(model: Any, lesions: Lesions, healthy: int | None, *, resamples: int = 1000) -> pd.DataFrame:
     """What becomes of the predictions of correctly classified lesions without the lesion.
 
     Args:
         model: from RGB 0..255 (B, S, S, 3) to probabilities (B, C).
         lesions: of which.
-        notumor: index of the class that an image without its lesion should belong to.
+        healthy: index of the class that an image without its lesion should belong to; None: there is none.
         resamples: behind each 95 % interval, by group.
 
     Returns:
         Columns `class` ("all", then each), `images`, `metric`, `value`, `low`, `high`. Metrics: `kept`: share of
-        predictions that stay; `to_notumor`: share that become no tumour; `probability` of the class before, and
-        `probability_removed` after; `kept_mirrored`: share that stay where the mirror image is painted over, of the
-        lesions that it does not touch.
+        predictions that stay; `to_healthy`: share that become that class, if there is one; `probability` of the class
+        before, and `probability_removed` after; `kept_mirrored`: share that stay where the mirror image is painted
+        over, of the lesions that it does not touch.
     """
     found, apart = [], []
     for part in lesions.batches():
@@ -68,14 +68,16 @@ def remove(model: Any, lesions: Lesions, notumor: int, *, resamples: int = 1000)
         )
         rows = np.arange(len(classes))
         kept, stays = after.argmax(axis=1) == classes, control.argmax(axis=1) == classes
-        gone = after.argmax(axis=1) == notumor
-        found.append(np.column_stack([kept, gone, before[rows, classes], after[rows, classes], stays]))
+        gone = after.argmax(axis=1) == healthy
+        found.append(np.column_stack([kept, before[rows, classes], after[rows, classes], gone, stays]))
         apart.append(~(widened(masks) & widened(mirrored)).any(axis=(1, 2)))
     values, clear = np.concatenate(found), np.concatenate(apart)
     table = []
     for name in ("all", *sorted(set(lesions.names))):
         chosen = (lesions.names == name) | (name == "all")
         columns = {metric: (chosen, index) for index, metric in enumerate(METRICS)} | {CONTROL: (chosen & clear, 4)}
+        if healthy is None:
+            del columns["to_healthy"]
         for metric, (rows, index) in columns.items():
             if rows.any():
                 bounds = mean_intervals(values[rows, index : index + 1], lesions.groups[rows], resamples=resamples)

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from brain_tumor import CLASSES
 from brain_tumor.evaluation.bootstrap import mean_intervals
 from brain_tumor.evaluation.explanation.map_scores import Lesions, survey
 from brain_tumor.evaluation.explanation.maps import Explainer, mapper
@@ -37,7 +36,9 @@ def randomise(explainer: Explainer, backbone: str, lesions: Lesions, *, resample
     chosen = lesions.take(_sample(len(lesions)))
     make = mapper(model, [(explainer.method, explainer.layer)], explainer.views)
     size = int(model.input_shape[1])
-    untrained = build_classifier(backbone, image_size=size, classes=len(CLASSES), weights=None, dropout=0.0, seed=0)
+    untrained = build_classifier(
+        backbone, image_size=size, classes=int(model.output_shape[-1]), weights=None, dropout=0.0, seed=0
+    )
     cascade = [("", []), ("logits", [model.get_layer("logits")])]
     stem, *rest = blocks(model)
     cascade += [*((group[0].name.split("_")[0], group) for group in reversed(rest)), ("stem", stem)]

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor import CLASSES
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.evaluation.prediction import Outputs, observe
 from brain_tumor.evaluation.uncertainty import abstention, calibration, conformal, out_of_distribution
@@ -38,7 +37,7 @@ class Answer:
 
     label: str  # the most probable class
     confidence: float  # its probability, calibrated
-    sets: Mapping[float, tuple[str, ...]]  # level -> the classes that the image may be of, as CLASSES are ordered
+    sets: Mapping[float, tuple[str, ...]]  # level -> the classes that the image may be of, in the order of the outputs
     not_sure: bool  # the confidence is too low to answer
     not_brain_mri: bool  # the image is too far from what was trained on
 
@@ -63,7 +62,7 @@ def fit_uncertainty(
         drawn = np.random.default_rng(0).choice(rows["train"], out_of_distribution.FIT_IMAGES, replace=False)
         rows["train"] = np.sort(drawn)
     outputs, labels = _outputs(observed, dataset, rows["train"], "features of train")
-    gaussians = out_of_distribution.fit(outputs.features, labels, len(CLASSES))
+    gaussians = out_of_distribution.fit(outputs.features, labels, len(dataset.split.classes))
     val, labels = _outputs(observed, dataset, rows["val"], "calibrating on val")
     groups = dataset.split.table["group"].to_numpy()[rows["val"]]
     scaled = calibration.fit(val.logits, labels, groups, calibrate)
@@ -77,7 +76,7 @@ def fit_uncertainty(
     distances = gaussians.distance((held_out if len(labels) else val).features)
     limit = float(np.quantile(distances, IN_DISTRIBUTION, method="higher"))
     answered = int((probabilities.max(axis=1) >= confidence).sum())
-    return Uncertainty(CLASSES, scaled, sets, accuracy, confidence, gaussians, limit, answered)
+    return Uncertainty(dataset.split.classes.names, scaled, sets, accuracy, confidence, gaussians, limit, answered)
 
 
 def answers_of(uncertainty: Uncertainty, outputs: Outputs) -> list[Answer]:

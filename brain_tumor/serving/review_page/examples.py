@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from brain_tumor import CLASSES
 from brain_tumor.config.train import PhantomConfig
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.phantom import acquisition, anatomy, lesions
 from brain_tumor.data.phantom.generate import draw_subject
@@ -36,7 +36,7 @@ def examples() -> tuple[Example, ...]:
     """A slice of each class; and a volume, where NIfTI can be read."""
     config = PhantomConfig(slices_per_subject=1, seed=SEED)
     found = []
-    for subject, name in enumerate(CLASSES):
+    for subject, name in enumerate(STANDARD.names):
         _, picture, _ = next(draw_subject(config, subject))
         found.append(Example(f"SYNTHETIC {name}", f"SYNTHETIC {name}.png", _png(picture)))
     volume = draw_volume()

@@ -39,7 +39,7 @@ class Shown:
 @contextmanager
 def shown(registered: RegisteredModel, default_layer: str, views: int, card: str) -> Iterator[Shown]:
     """A registered model for any number of threads."""
-    predictor = keras_predictor(registered.model, registered.uri, registered.uncertainty)
+    predictor = keras_predictor(registered.model, registered.uri, registered.classes, registered.uncertainty)
     layers = tuple(dict.fromkeys((default_layer, *layer_choices(registered.model))))
     with batched(predictor.run) as run:
         yield Shown(

@@ -7,7 +7,7 @@ from html import escape
 from brain_tumor import NOTICE
 from brain_tumor.data.scans.scan import Limits
 from brain_tumor.evaluation.uncertainty.fitting import unsure
-from brain_tumor.serving.predictor import VOLUME_RULE, Prediction
+from brain_tumor.serving.predictor import Prediction
 from brain_tumor.serving.review_page.models import Shown
 from brain_tumor.serving.review_page.review import Opened, Review
 
@@ -160,7 +160,7 @@ def panel(file: Opened, index: int, model: Shown, answer: int, picture: str, lay
     )
     name = escape(short(file.name))
     caption = f"{escape(how)}, for {escape(said.label)}" if layer else "nothing in the map speaks for this class"
-    volume = _volume(scan.volume, scan.decisive) if scan.volume else ""
+    volume = _volume(scan.volume, scan.decisive, scan.rule) if scan.volume else ""
     brainless = file.slices > 1 and scan.volume is None
     warning = '<p class="bt-warning">No slice of this volume looks like a brain MRI.</p>' if brainless else ""
     what = f"Slice {index + 1}: " if file.slices > 1 else ""
@@ -180,11 +180,11 @@ def _remarks(file: Opened) -> str:
     return "".join(f'<p class="bt-warning">{escape(line[:1].upper() + line[1:])}.</p>' for line in lines)
 
 
-def _volume(said: Prediction, decisive: Sequence[int]) -> str:
+def _volume(said: Prediction, decisive: Sequence[int], rule: str) -> str:
     places = ", ".join(str(index + 1) for index in decisive[:12]) + (" …" if len(decisive) > 12 else "")
     return (
         f'<div class="bt-answer"><h4>Volume: <strong>{escape(said.label)}</strong></h4>{_bars(said)}'
-        f"<p>By its slices {places}: {escape(VOLUME_RULE)}.</p></div>"
+        f"<p>By its slices {places}: {escape(rule)}.</p></div>"
     )
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from brain_tumor import CLASSES
 from brain_tumor.data.decode import CorruptImageError, letterbox
 from brain_tumor.data.scans.dicom_scale import GrayScale
 from brain_tumor.data.scans.opening import open_scan
@@ -78,7 +77,7 @@ class Review:
             found = self._maps.get(key)
         if found is None:
             asked = models[model]
-            label = CLASSES.index(self.files[file].answers[model].slices[index].label)
+            label = asked.predictor.classes.index(self.files[file].answers[model].slices[index].label)
             found = asked.explain(self._pixels(file, index, asked.predictor.size), label, layer)
             with self._maps_lock:
                 self._maps[key] = found

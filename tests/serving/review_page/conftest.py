@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pages import SIZE, explain, flat, run
 from PIL import Image
 
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.scans.scan import Limits
 from brain_tumor.evaluation.prediction import Answers
 from brain_tumor.serving.predictor import Predictor
@@ -23,7 +24,7 @@ from brain_tumor.serving.review_page.uploads import Uploads, uploads
 
 @pytest.fixture
 def model() -> Shown:
-    predictor = Predictor("models:/brain-tumor/3", run, SIZE, UNCERTAINTY)
+    predictor = Predictor("models:/brain-tumor/3", run, SIZE, STANDARD, UNCERTAINTY)
     return Shown(predictor, explain, ("deep", "blind"), True, "# A card")
 
 
@@ -34,7 +35,7 @@ def other(model: Shown) -> Shown:
     def turned(images: NDArray[np.uint8]) -> Answers:
         return run(np.asarray(100 - np.minimum(images, 100), np.uint8))
 
-    predictor = Predictor("models:/brain-tumor/4", turned, SIZE, None)
+    predictor = Predictor("models:/brain-tumor/4", turned, SIZE, STANDARD, None)
     return replace(model, predictor=predictor, synthetic=False)
 
 

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from brain_tumor import CLASSES
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.scans.opening import open_scan
 from brain_tumor.serving.review_page.examples import VOLUME_SLICES, examples
 
 
 def test_a_slice_of_each_class_and_a_volume_all_labelled_synthetic() -> None:
     found = examples()
-    assert [each.label for each in found] == [f"SYNTHETIC {name}" for name in (*CLASSES, "volume")]
+    assert [each.label for each in found] == [f"SYNTHETIC {name}" for name in (*STANDARD.names, "volume")]
     assert all(each.name.startswith("SYNTHETIC") for each in found)
     scans = [open_scan(each.content) for each in found]
     assert [scan.count for scan in scans] == [1, 1, 1, 1, VOLUME_SLICES]
