@@ -229,9 +229,9 @@ def _report(split: Split) -> None:
     kind = "synthetic images" if split.synthetic else "images"
     logger.info("%d %s in %s (%s), split %s", len(split), kind, split.root, counts, split.digest[:12])
     logger.info("classes: %s", split.classes)
+    if "val" in split.counts and (absent := split.absent("val")):
+        logger.warning("the val part has no image of %s: they have no say in what is selected", ", ".join(absent))
     for part in KNOWN:
-        if part in split.counts and (absent := split.absent(part)):
-            logger.warning("the %s part has no image of %s: its scores are of the others", part, ", ".join(absent))
         found = leak(split, part)
         if found:
             logger.warning("%s: scores on them flatter every model", found)

@@ -61,7 +61,7 @@ def run(config: EvaluateConfig) -> None:
         apart = (
             summary.no_leak(dataset.split, patients=asked.trained.data.patients is not None) if known is None else []
         )
-        found = [*maps, *apart, *found]
+        found = [*maps, *summary.absent_classes(dataset.split), *apart, *found]
         if config.robustness:
             sizes = {"batch_size": config.batch_size, "resamples": config.bootstrap}
             found.append(results.log_robustness(answering, dataset, "test", measured["test"], **sizes))

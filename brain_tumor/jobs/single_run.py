@@ -142,9 +142,11 @@ def measure(
         table = results.log_evaluation(evaluation, part, resamples=config.bootstrap, history=trained.history)
         measured[part] = (evaluation, table)
         if part == "test":
-            worth = summary.no_leak(
-                dataset.split, patients=config.data.patients is not None
-            ) + logged_uncertainty.log_worth(uncertainty, evaluation, outputs, part)
+            worth = [
+                *summary.absent_classes(dataset.split),
+                *summary.no_leak(dataset.split, patients=config.data.patients is not None),
+                *logged_uncertainty.log_worth(uncertainty, evaluation, outputs, part),
+            ]
     title = f"{config.model.name}, {dataset.split.name}, {config.protocol.name}"
     results.log_figure(curves(trained.history, best_step=trained.best_step, title=title), "curves")
     begin(MAPS)

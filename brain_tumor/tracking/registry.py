@@ -15,7 +15,7 @@ from mlflow.models import Model
 from brain_tumor import NOTICE
 from brain_tumor.command_line import python
 from brain_tumor.config.train import LOWER_IS_BETTER
-from brain_tumor.data.classes import ClassList, read_classes
+from brain_tumor.data.classes import STANDARD, ClassList, read_classes
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.uncertainty.fitting import Uncertainty
 from brain_tumor.layout.blocks import Finding
@@ -113,13 +113,17 @@ def refusal(champion: Mapping[str, str], challenger: Mapping[str, str]) -> str |
     """Why a challenger's tags do not beat a champion's; None if they do.
 
     Tags read: `data_kind` (real | synthetic), `leaking` and `leaking_val` (true | false, of the test and the val part),
-    `protocol`, `data_digest`, `monitor`, `score`.
+    `classes`, `protocol`, `data_digest`, `monitor`, `score`.
     """
     kinds = champion.get("data_kind"), challenger.get("data_kind")
     if kinds == ("synthetic", "real"):
         return None
     if kinds == ("real", "synthetic"):
         return "it was trained on real data, this one on synthetic data"
+    standard = ", ".join(STANDARD.names)  # of models that were logged before classes were data
+    known = [set(tags.get("classes", standard).split(", ")) for tags in (champion, challenger)]
+    if known[0] != known[1]:
+        return f"it knows other classes ({champion.get('classes', standard)})"
     leaks = _leaks(champion), _leaks(challenger)
     if leaks == (True, False):
         return None

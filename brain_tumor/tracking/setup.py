@@ -31,6 +31,7 @@ def tags(composed: Composition, split: Split) -> dict[str, str]:
         "data_kind": "synthetic" if split.synthetic else "real",
         "data_digest": split.digest,
         "listed_digest": split.listed,
+        "classes": ", ".join(split.classes.names),
         "protocol": composed.config.protocol.name,
         "leaking": str(leak(split) is not None).lower(),  # the test part
         "leaking_val": str(leak(split, "val") is not None).lower(),

@@ -171,6 +171,14 @@ def describe_unfinished(run_id: str, resume: str) -> None:
     mlflow.MlflowClient().set_tag(run_id, NOTE, markdown.render_blocks(blocks))
 
 
+def absent_classes(split: Split) -> list[Finding]:
+    """That the test part has no image of some classes, where that is so."""
+    absent = split.absent("test")
+    if not absent:
+        return []
+    return [plainly(f"The test part has no image of {', '.join(absent)}: its scores are of the other classes.")]
+
+
 def no_leak(split: Split, *, patients: bool) -> list[Finding]:
     """That the test part has nothing of what the model has trained on, where that is so and as far as it is known.
 
