@@ -50,7 +50,7 @@ def test_train_writes_a_card_and_evaluate_adds_to_it(run: Run, tmp_path: Path) -
         assert found[2:5] == [
             f"{row['images']}",
             f"{row['coverage']:.4f}",
-            f"{row['low']:.4f} to {row['high']:.4f}",
+            f"{row['low']:.4f}",
         ]
     facts = {row[0]: row[1] for row in certain if len(row) == 2}
     assert facts['"not a brain MRI" beyond a distance of'] == f"{uncertainty['distance']:.4f}"

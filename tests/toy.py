@@ -145,7 +145,7 @@ def scores_of(folder: Path, run: str, part: str = "test") -> dict[str, float]:
     if part == "test":
         sets = table("conformal")
         for row in sets[sets["class"] == "all"].to_dict("records"):
-            kinds = ("coverage", "set_size", "single", "empty")
+            kinds = ("coverage", "set_size", "single")
             values |= {f"{name}_{row['level'] * 100:g}": row[name] for name in kinds}
     return values
 

@@ -96,9 +96,9 @@ def number(value: float) -> str:
     return NOTHING if not np.isfinite(value) else f"{value:.4f}"
 
 
-def interval(row: Row, suffix: str = "") -> str:
+def interval(row: Row) -> str:
     """The bounds of a row with `low` and `high`; where there were too few groups there are none."""
-    low, high = row[f"low{suffix}"], row[f"high{suffix}"]
+    low, high = row["low"], row["high"]
     return NOTHING if not np.isfinite(low) else f"{number(low)} to {number(high)}"
 
 

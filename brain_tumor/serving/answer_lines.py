@@ -97,7 +97,7 @@ def row(file: Read, found: ScanPrediction | None) -> str:
     if found is None:
         return f"{name:<{WIDTH}} refused: {file.error}"
     answer = found.overall
-    smallest = next((", ".join(names) or "none" for _, names in sorted(answer.sets.items())), "")
+    smallest = next((", ".join(names) for _, names in sorted(answer.sets.items())), "")
     remarks = [*_remarks(found), *file.remarks]
     if len(found.slices) > 1:
         remarks.append(f"{len(found.slices)} slices" + (f", {file.plane}" if file.plane else ""))

@@ -38,7 +38,7 @@ class Prediction:
     label: str
     probabilities: Mapping[str, float]  # class -> calibrated probability, in the order of the outputs
     # Where the model has no fitted uncertainty, and of volumes, which it was not fitted to: no sets, and None.
-    sets: Mapping[float, tuple[str, ...]]  # level -> the classes that hold the true one so often
+    sets: Mapping[float, tuple[str, ...]]  # level -> the classes, `label` one, that hold the true one so often
     not_sure: bool | None  # the confidence is too low to answer
     not_brain_mri: bool | None  # too far from what was trained on
 

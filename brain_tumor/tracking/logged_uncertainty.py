@@ -49,8 +49,8 @@ def log_worth(uncertainty: Uncertainty | None, evaluation: Evaluation, outputs: 
     """Log what the fitted thresholds, as they are, come to on a part, and return it, with the part's mark.
 
     Metrics: `aurc`, `answered` (share), `answered_accuracy`, `not_brain_mri` (share). The table
-    `tables/<part>_conformal.csv` has the sets of each level, of all and by class (coverage, size, share of one class
-    and of empty ones), with the range that finite parts allow. A model without one has nothing to log.
+    `tables/<part>_conformal.csv` has the sets of each level, of all and by class (coverage, size, share of one class),
+    with the least coverage that finite parts let expect. A model without one has nothing to log.
     """
     if uncertainty is None:
         return []
@@ -121,9 +121,8 @@ def _sets(uncertainty: Uncertainty, evaluation: Evaluation, part: str) -> list[F
             f"with {row['set_size']:.2f} classes on average."
         )
         expected = (
-            f"{row['single']:.1%} name one class, {row['empty']:.1%} none. Expected for a part of this size: "
-            f"{row['low']:.1%} to {row['high']:.1%} if its images are independent, {row['low_groups']:.1%} to "
-            f"{row['high_groups']:.1%} if only its groups are (95 % of such parts)."
+            f"{row['single']:.1%} name one class. Expected for a part of this size: at least {row['low']:.1%} if its "
+            f"images are independent, at least {row['low_groups']:.1%} if only its groups are (97.5 % of such parts)."
         )
         found.append(Finding(said if row["level"] == last else "", f"{said} {expected}"))
     return found

@@ -143,7 +143,7 @@ def test_an_answer_follows_from_the_thresholds(settled):
     features = np.array([[1.0, 1.0], [2.0, 2.0]], np.float32)  # distances 1 and 4
     first, second = answers_of(uncertainty, Outputs(probabilities, np.log(probabilities), features))
     assert (first.label, first.confidence, first.not_sure, first.not_brain_mri) == ("glioma", 0.7, False, False)
-    assert first.sets == {0.9: (), 0.95: ("glioma", "pituitary")}
+    assert first.sets == {0.9: ("glioma",), 0.95: ("glioma", "pituitary")}  # 1 - 0.7 is more than 0.2
     assert (second.label, second.not_sure, second.not_brain_mri) == ("meningioma", True, True)
     assert second.sets == {0.9: ("meningioma",), 0.95: ("meningioma", "pituitary")}
 

@@ -70,7 +70,15 @@ def test_it_evaluates_to_the_numbers_that_were_logged_with_it(evaluated: str, cu
     now = scores_of(place, evaluated)  # what was a metric then may stand in a table now
     scored = {name.removeprefix("test/"): value for name, value in then.items() if name.startswith("test/")}
     assert len(scored) > 20
+    sets = {
+        name: scored.pop(name)
+        for name in list(scored)
+        if name.startswith(("coverage_", "set_size_", "single_", "empty_"))
+    }
     assert {name: now[name] for name in scored} == pytest.approx(scored, abs=1e-5)
+    for level in ("90", "95"):  # then without the answer, where it was not probable enough for its class
+        assert now[f"coverage_{level}"] >= sets[f"coverage_{level}"]
+        assert now[f"set_size_{level}"] >= max(1, sets[f"set_size_{level}"])
 
 
 def test_every_image_has_the_probabilities_that_it_had(evaluated: str, current_store: str) -> None:
@@ -81,8 +89,10 @@ def test_it_answers_for_files_as_it_was_measured(place: Path, current_store: str
     done = call(place, "predict", f"model_uri={MODEL}", "input=images", "out=answers.csv", cwd=place)
     assert done.returncode == 0, done.stderr
     then = predictions(trained_by(current_store))
-    now = pd.read_csv(place / "answers.csv", index_col="path").loc[then.index, list(then)]
-    pd.testing.assert_frame_equal(now, then, atol=1e-5)
+    now = pd.read_csv(place / "answers.csv", index_col="path")
+    pd.testing.assert_frame_equal(now.loc[then.index, list(then)], then, atol=1e-5)
+    for level in ("set_90", "set_95"):
+        assert all(answer in names.split() for answer, names in zip(now["class"], now[level], strict=True))
 
 
 def test_the_code_that_was_saved_with_it_still_serves_it(place: Path, current_store: str) -> None:
@@ -97,3 +107,8 @@ def test_the_code_that_was_saved_with_it_still_serves_it(place: Path, current_st
 def test_it_is_compared_with_its_evaluation(place: Path, evaluated: str, current_store: str) -> None:
     done = call(place, "compare", trained_by(current_store), evaluated, "bootstrap=100", cwd=place)
     assert done.returncode == 0, done.stderr
+
+
+def test_its_card_says_that_its_sets_were_measured_without_the_answer(evaluated: str, current_store: str) -> None:
+    card = mlflow.artifacts.load_text(f"runs:/{trained_by(current_store)}/card/model_card.md")
+    assert "Measured before each set had the most probable class" in " ".join(card.split())

@@ -60,10 +60,13 @@ def open_dicom(content: bytes, limits: Limits, scale: GrayScale | None = None) -
     return Scan("dicom", 1, plane, lambda _: only, remarks=remarks)
 
 
-def sample_of(content: bytes, limits: Limits) -> Sample | None:
-    """What a file has to say on the scale of its series; None of colours. Raises CorruptImageError as `open_dicom`."""
+def sample_of(content: bytes, limits: Limits, values: int) -> Sample | None:
+    """What a file has to say on the scale of its series, by about so many values at most; None of colours.
+
+    Raises CorruptImageError as `open_dicom`.
+    """
     header, decode, _ = _opened(content, limits)
-    return sampled(header, decode)
+    return sampled(header, decode, values)
 
 
 def _opened(content: bytes, limits: Limits) -> tuple[Header, Frames, tuple[str, ...]]:

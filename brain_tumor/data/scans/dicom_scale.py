@@ -39,8 +39,8 @@ class GrayScale:
         return replace(grays, voi=own, window=self.window)
 
 
-def sampled(header: Header, decode: Frames) -> Sample | None:
-    """A part of a file's values, of frames that are evenly spaced; None where the pixels are no gray levels."""
+def sampled(header: Header, decode: Frames, most: int = VALUES) -> Sample | None:
+    """About `most` of a file's values, of frames that are evenly spaced; None where the pixels are no gray levels."""
     if header.shape.photometric not in GRAY:
         return None
     chosen = spread(np.arange(len(header.frames)), FRAMES)
@@ -48,7 +48,7 @@ def sampled(header: Header, decode: Frames) -> Sample | None:
     for index in chosen:
         flat = decode(int(index))[0].reshape(-1)
         # An odd step walks through all columns, of which there is mostly an even number
-        stored = flat[:: -(-flat.size * len(chosen) // VALUES) | 1].astype(np.float64)
+        stored = flat[:: -(-flat.size * len(chosen) // most) | 1].astype(np.float64)
         with np.errstate(all="ignore"):
             values = header.frames[index].grays.values(stored)
         found.append(values[np.isfinite(values) & ~padded(stored, header.padding)])

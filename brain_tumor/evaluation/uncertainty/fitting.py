@@ -37,7 +37,8 @@ class Answer:
 
     label: str  # the most probable class
     confidence: float  # its probability, calibrated
-    sets: Mapping[float, tuple[str, ...]]  # level -> the classes that the image may be of, in the order of the outputs
+    # level -> the classes that the image may be of, `label` always among them, in the order of the outputs
+    sets: Mapping[float, tuple[str, ...]]
     not_sure: bool  # the confidence is too low to answer
     not_brain_mri: bool  # the image is too far from what was trained on
 

@@ -211,8 +211,7 @@ def _sets(said: Prediction) -> str:
     if not said.sets:
         return ""
     rows = "".join(
-        f"<dt>{100 * level:.0f} % set</dt><dd>{escape(', '.join(names)) or 'empty: it fits no class'}</dd>"
-        for level, names in said.sets.items()
+        f"<dt>{100 * level:.0f} % set</dt><dd>{escape(', '.join(names))}</dd>" for level, names in said.sets.items()
     )
     return f'<dl class="bt-sets">{rows}</dl>'
 

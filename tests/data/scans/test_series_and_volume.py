@@ -1,0 +1,116 @@
+"""A real series, as DICOM files and as a NIfTI volume: the same pictures and answers, the tumour on its true side."""
+
+import os
+import tarfile
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+from stores import Trained
+from toy import call
+
+from brain_tumor.serving.files import read_files
+
+pydicom = pytest.importorskip("pydicom")
+pytestmark = pytest.mark.real_data
+TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # DICOM's axes run to the left and back, NIfTI's to the right and front
+SIZE = 256  # pixels a side to which slices are fitted
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """176 slices, from feet to head, whose rows run to the patient's right; a tumour lies in the head's right half."""
+
+    slices: list[Any]  # of pydicom
+    values: NDArray[np.int16]  # (columns, rows, slices)
+    affine: NDArray[np.float64]  # from these to mm, in DICOM's axes
+    tumour: NDArray[np.bool_]  # (columns, rows, slices)
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory: pytest.TempPathFactory) -> Series:
+    scans = Path(os.environ.get("BRAIN_TUMOR_DATA", "")) / "scans"
+    if "BRAIN_TUMOR_DATA" not in os.environ or not scans.is_dir():
+        pytest.skip("needs the scans below BRAIN_TUMOR_DATA")
+    place = tmp_path_factory.mktemp("series")
+    with tarfile.open(scans / "remind_t1c_dicom_series.tar.xz") as packed:
+        packed.extractall(place, filter="data")
+    read = sorted(map(pydicom.dcmread, place.rglob("*.dcm")), key=lambda each: float(each.ImagePositionPatient[2]))
+    first, last = ([float(each) for each in read[end].ImagePositionPatient] for end in (0, -1))
+    down, right = map(float, read[0].PixelSpacing)
+    row, column = np.reshape([float(each) for each in read[0].ImageOrientationPatient], (2, 3))
+    affine = np.eye(4)
+    affine[:3] = np.stack([row * right, column * down, np.subtract(last, first) / (len(read) - 1), first], axis=1)
+    values = np.stack([each.pixel_array.T for each in read], axis=-1).astype(np.int16)
+    tumour = np.zeros(values.shape, bool)
+    segments = pydicom.dcmread(scans / "remind_tumour_seg.dcm")
+    for frame, group in zip(segments.pixel_array, segments.PerFrameFunctionalGroupsSequence, strict=True):
+        corner = [float(each) for each in group.PlanePositionSequence[0].ImagePositionPatient]
+        x, y, z = np.rint(np.linalg.solve(affine, [*corner, 1])[:3]).astype(int)  # both have the same grid
+        tumour[x : x + frame.shape[1], y : y + frame.shape[0], z] |= frame.T.astype(bool)
+    return Series(read, values, affine, tumour)
+
+
+def written(series: Series, values: NDArray[np.int16], place: Path, *, windows: bool) -> Path:
+    """The values as a folder of DICOM files, with all other elements of the series, and beside it as a volume."""
+    (place / "series").mkdir(parents=True)
+    for index, each in enumerate(map(deepcopy, series.slices)):
+        each.PixelData = np.ascontiguousarray(values[..., index].T).tobytes()
+        for keyword in () if windows else ("WindowCenter", "WindowWidth"):
+            delattr(each, keyword)
+        each.save_as(place / "series" / f"{index:03d}.dcm")
+    nibabel.save(nibabel.Nifti1Image(values, TO_RAS @ series.affine), place / "volume.nii.gz")
+    return place
+
+
+def shown(place: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The gray pictures (slices, SIZE, SIZE) of the folder and of the volume."""
+    names = sorted(path.name for path in (place / "series").iterdir())
+    files = list(read_files(place / "series", names, SIZE, plane="auto", workers=1))
+    assert {each.error for each in files} == {""}
+    [volume] = read_files(place, ["volume.nii.gz"], SIZE, plane="auto", workers=1)
+    assert {each.plane for each in files} == {"axial"} == {volume.plane}
+    assert volume.pixels is not None
+    return np.concatenate([each.pixels for each in files if each.pixels is not None])[..., 0], volume.pixels[..., 0]
+
+
+def test_both_show_the_same_pictures_and_a_model_says_the_same(
+    series: Series, trained_copy: Trained, tmp_path: Path
+) -> None:
+    """Without the files' windows, which NIfTI does not have: both are then shown by the range of their values."""
+    place = written(series, series.values, tmp_path / "scans", windows=False)
+    files, volume = shown(place)
+    assert np.abs(files.astype(int) - volume).max() <= 1
+    out = tmp_path / "answers.csv"
+    done = call(trained_copy.place, "predict", "model_uri=models:/brain-tumor@champion", f"input={place}", f"out={out}")
+    assert done.returncode == 0, done.stderr
+    answers = pd.read_csv(out, dtype={"slice": str})
+    probabilities = [name for name in answers if name.startswith("probability_")]
+    slices = answers[answers["slice"].notna() & (answers["slice"] != "volume")]
+    each = answers[answers["path"].str.endswith(".dcm")].sort_values("path")
+    assert len(slices) == len(each) == 176
+    assert slices["class"].tolist() == each["class"].tolist()
+    assert np.abs(slices[probabilities].to_numpy() - each[probabilities].to_numpy()).max() <= 1e-3
+
+
+def test_the_tumour_is_shown_on_the_side_where_its_segmentation_lies(series: Series, tmp_path: Path) -> None:
+    """Found in the pictures by what changes where its voxels are made white, and then black."""
+    x = (series.affine @ [*np.argwhere(series.tumour).mean(axis=0), 1])[0]
+    head = (series.affine @ [*np.argwhere(series.values > 60).mean(axis=0), 1])[0]
+    assert x == pytest.approx(-941, abs=2)  # mm to the patient's left, as the data's description says
+    assert head == pytest.approx(-902, abs=6)
+    pictures = []
+    for name, level in (("white", 600), ("black", 0)):
+        values = np.where(series.tumour, np.int16(level), series.values)
+        pictures.append(shown(written(series, values, tmp_path / name, windows=True)))
+    for white, black in zip(*pictures, strict=True):
+        changed = white.astype(int) - black > 128
+        assert changed.sum() == pytest.approx(series.tumour.sum(), rel=0.05)
+        columns = np.argwhere(white > 60)[:, 2].mean(), np.argwhere(changed)[:, 2].mean()
+        assert columns[0] - columns[1] == pytest.approx((head - x) / 0.977, abs=3)  # the right is shown on the left
