@@ -57,7 +57,7 @@ class PredictConfig:
     input: str  # file, folder or glob
     out: str | None  # FILE.csv or FILE.jsonl; None: the terminal alone
     overwrite: bool
-    plane: Literal["auto", "axial", "coronal", "sagittal"]  # in which a NIfTI volume is cut
+    plane: Literal["auto", "axial", "coronal", "sagittal"]  # in which a volume is cut
     runtime: Literal["auto", "keras", "onnx", "tflite"]
     workers: Annotated[int, Field(ge=1, le=64)]  # threads that read and decode
     explain: bool  # write maps laid over the pictures beside `out`

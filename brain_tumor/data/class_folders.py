@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 SCANS = "DICOM files or volumes, which training does not read: convert their slices to PNG"
-_SCAN_EXTENSIONS = frozenset({".dcm", ".dicom", ".ima", ".nii"})
+_SCAN_EXTENSIONS = frozenset({".dcm", ".dicom", ".ima", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd"})
 LAYOUTS = "Training/ and Testing/, or train/, val/ and test/, or the class folders themselves"
 
 # Compared in lower case and without anything but letters: "No Tumor", "no_tumor" and "no-tumour" are one.

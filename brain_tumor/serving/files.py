@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.prefetch import worked_ahead
-from brain_tumor.data.scans.opening import open_scan, read_content
+from brain_tumor.data.scans.on_disk import beside, read_content
+from brain_tumor.data.scans.opening import open_scan
 from brain_tumor.data.scans.scan import Limits, Plane
 from brain_tumor.data.scans.series import SeriesScales
 from brain_tumor.evaluation.prediction import EVALUATION_BATCH
@@ -43,7 +44,7 @@ def read_files(
     def read(name: str) -> Read:
         try:
             content = read_content(base / name, limits)
-            scan = open_scan(content, plane, limits, scales.of(name, content))
+            scan = open_scan(content, plane, limits, scales.of(name, content), beside(base / name, limits))
             planes = tuple(map(scan.plane_of, range(scan.count)))
             return Read(name, scan.kind, scan.plane, scan.pixels(size), remarks=scan.remarks, planes=planes)
         except CorruptImageError as error:
