@@ -13,7 +13,7 @@ from brain_tumor.data.scans.nrrd import UNPLACED
 from brain_tumor.data.scans.on_disk import Beside, values_beside
 from brain_tumor.data.scans.packed import inflated
 from brain_tumor.data.scans.scan import Limits, Plane, Scan
-from brain_tumor.data.scans.volume import NO_GRAYS, Volume, grid, one_volume, slices_of
+from brain_tumor.data.scans.volume import NO_GRAYS, Volume, grid, one_volume, remark_on, slices_of
 
 DAMAGED = "its header is damaged"
 HEAD = 4096  # bytes in which a header begins, whatever remarks stand before it
@@ -33,7 +33,9 @@ def is_metaimage(head: bytes) -> bool:
     return _BEGINNING.match(head, 0, HEAD) is not None
 
 
-def open_metaimage(content: bytes, plane: Plane, limits: Limits, beside: Beside | None = None) -> Scan:
+def open_metaimage(
+    content: bytes, plane: Plane, limits: Limits, volume: int | None = None, beside: Beside | None = None
+) -> Scan:
     """The slices of a MetaImage file (`.mha`), or of a header (`.mhd`) with the file beside it, see `slices_of`.
 
     Values are raw, or one zlib stream. Axes run as TransformMatrix says, in ITK's (and DICOM's) space: to the patient's
@@ -45,10 +47,11 @@ def open_metaimage(content: bytes, plane: Plane, limits: Limits, beside: Beside 
         content: of the file.
         plane: in which it is cut.
         limits: what it may cost.
+        volume: which of its volumes, from 0; None: there is but one.
         beside: gives the file that a header names; None: it is not opened.
 
     Raises:
-        CorruptImageError: no image, several volumes, values that are no gray levels or in another file that is not to
+        CorruptImageError: no image, no such volume, values that are no gray levels or in another file that is not to
             be had, over a limit, or not what its header says.
     """
     fields, start = _fields(content)
@@ -75,11 +78,11 @@ def open_metaimage(content: bytes, plane: Plane, limits: Limits, beside: Beside 
     else:
         packed = memoryview(values_beside(beside, name, ".mhd, .raw", ".mha"))[max(0, header_size) :]
     if fields.get("compresseddata", "False").lower() in _TRUE:
-        stored = one_volume(values, partial(inflated, packed), 0, limits)
+        stored = one_volume(values, volume, partial(inflated, packed), 0, limits)
     else:  # -1: the values end the file
         skipped = max(0, len(packed) - values.bytes) if header_size < 0 else 0
-        stored = one_volume(values, lambda _: packed, skipped, limits)
-    return slices_of(Volume("metaimage", stored, affine, unplaced), plane, limits)
+        stored = one_volume(values, volume, lambda _: packed, skipped, limits)
+    return slices_of(Volume("metaimage", stored, affine, unplaced, remark_on(volume, values.volumes)), plane, limits)
 
 
 def values_name(head: bytes) -> str | None:

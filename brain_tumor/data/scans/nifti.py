@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.scans.packed import gunzipped, is_gzip
 from brain_tumor.data.scans.scan import Limits, Plane, Scan
-from brain_tumor.data.scans.volume import Grid, Volume, grid, one_volume, slices_of
+from brain_tumor.data.scans.volume import Grid, Volume, grid, one_volume, remark_on, slices_of
 from brain_tumor.lazy import lazy
 
 nibabel = lazy("nibabel")
@@ -38,15 +38,15 @@ def is_nifti(head: bytes) -> bool:
     return head[:4] in {struct.pack(order + "i", size) for order in "<>" for size in (HEADER_1, HEAD)}
 
 
-def open_nifti(content: bytes, plane: Plane, limits: Limits) -> Scan:
-    """The slices of a NIfTI-1 or NIfTI-2 file (`.nii`, `.nii.gz`) with one volume, see `slices_of`.
+def open_nifti(content: bytes, plane: Plane, limits: Limits, volume: int | None = None) -> Scan:
+    """The slices of a NIfTI-1 or NIfTI-2 file (`.nii`, `.nii.gz`), of its only volume or of `volume`; see `slices_of`.
 
     `scl_slope` and `scl_inter` are applied.
 
     Source: the NIfTI-1.1 and NIfTI-2 header definitions (nifti1.h, nifti2.h).
 
     Raises:
-        CorruptImageError: no single-file NIfTI, several volumes, values that are no gray levels, over a limit, or not
+        CorruptImageError: no single-file NIfTI, no such volume, values that are no gray levels, over a limit, or not
             what its header says.
     """
     packed = is_gzip(content)
@@ -54,12 +54,11 @@ def open_nifti(content: bytes, plane: Plane, limits: Limits) -> Scan:
     if packed and not is_nifti(head):
         raise CorruptImageError("gzip holds no NIfTI volume: unpack the file first")
     layout = _layout(head, limits)
-    values = one_volume(
-        layout.grid, partial(gunzipped, content) if packed else lambda _: content, layout.offset, limits
-    )
-    unplaced = "" if layout.placed else UNPLACED
-    volume = Volume("nifti", values, layout.affine, unplaced, layout.negative, layout.zero)
-    return slices_of(volume, plane, limits)
+    unpacked = partial(gunzipped, content) if packed else lambda _: content
+    values = one_volume(layout.grid, volume, unpacked, layout.offset, limits)
+    unplaced, remarks = "" if layout.placed else UNPLACED, remark_on(volume, layout.grid.volumes)
+    found = Volume("nifti", values, layout.affine, unplaced, remarks, layout.negative, layout.zero)
+    return slices_of(found, plane, limits)
 
 
 def _layout(head: bytes, limits: Limits) -> _Layout:

@@ -15,7 +15,7 @@ from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.scans.on_disk import Beside, values_beside
 from brain_tumor.data.scans.packed import Bytes, bunzipped, gunzipped
 from brain_tumor.data.scans.scan import Limits, Plane, Scan
-from brain_tumor.data.scans.volume import NO_GRAYS, Grid, Volume, grid, one_volume, slices_of
+from brain_tumor.data.scans.volume import NO_GRAYS, Grid, Volume, grid, one_volume, remark_on, slices_of
 from brain_tumor.lazy import lazy
 
 pynrrd = lazy("nrrd")
@@ -57,7 +57,9 @@ def is_nrrd(head: bytes) -> bool:
     return head.startswith(b"NRRD000")
 
 
-def open_nrrd(content: bytes, plane: Plane, limits: Limits, beside: Beside | None = None) -> Scan:
+def open_nrrd(
+    content: bytes, plane: Plane, limits: Limits, volume: int | None = None, beside: Beside | None = None
+) -> Scan:
     """The slices of a NRRD file (`.nrrd`), or of a header (`.nhdr`) with the file beside it, see `slices_of`.
 
     Values are raw, or packed by gzip or bzip2. Where the patient's sides are say `space` and `space directions`.
@@ -68,10 +70,11 @@ def open_nrrd(content: bytes, plane: Plane, limits: Limits, beside: Beside | Non
         content: of the file.
         plane: in which it is cut.
         limits: what it may cost.
+        volume: which of its volumes, from 0; None: there is but one.
         beside: gives the file that a header names; None: it is not opened.
 
     Raises:
-        CorruptImageError: several volumes, values that are no gray levels or in another file that is not to be had,
+        CorruptImageError: no such volume, values that are no gray levels or in another file that is not to be had,
             over a limit, or not what its header says.
     """
     fields, start = _fields(content)
@@ -81,8 +84,9 @@ def open_nrrd(content: bytes, plane: Plane, limits: Limits, beside: Beside | Non
     packed = _without_lines(there, layout.lines)
     unpacked = _decoder(layout.encoding, packed)
     skipped = layout.skipped if layout.skipped >= 0 else max(0, len(packed) - layout.grid.bytes)
-    values = one_volume(layout.grid, unpacked, skipped, limits)
-    return slices_of(Volume("nrrd", values, layout.affine, layout.unplaced), plane, limits)
+    values = one_volume(layout.grid, volume, unpacked, skipped, limits)
+    remarks = remark_on(volume, layout.grid.volumes)
+    return slices_of(Volume("nrrd", values, layout.affine, layout.unplaced, remarks), plane, limits)
 
 
 def values_name(head: bytes) -> str | None:

@@ -13,6 +13,7 @@ from brain_tumor.data.scans.nrrd import is_nrrd, open_nrrd
 from brain_tumor.data.scans.on_disk import Beside, beside, read_content
 from brain_tumor.data.scans.packed import is_gzip
 from brain_tumor.data.scans.scan import Limits, Plane, Scan
+from brain_tumor.data.scans.volume import chosen
 
 ACCEPTED = "not a JPEG, PNG, BMP, TIFF or WebP picture, nor a DICOM, NIfTI, NRRD or MetaImage file"
 
@@ -22,6 +23,7 @@ def open_scan(
     plane: Plane = "auto",
     limits: Limits | None = None,
     scale: GrayScale | None = None,
+    volume: int | None = None,
     beside: Beside | None = None,
 ) -> Scan:
     """Open the content of a file.
@@ -32,24 +34,28 @@ def open_scan(
         plane: in which a volume is cut; other files have the slices that they have.
         limits: what the file may cost; None: the defaults.
         scale: of the series that a DICOM file is a part of, see `SeriesScales`; None: its own.
+        volume: which volume of a file of several, from 0; None: there is but one.
         beside: gives the file that a header (`.nhdr`, `.mhd`) names for its values; None: such a header is refused.
 
     Raises:
-        CorruptImageError: it cannot be read, is over a limit, or needs a package that is not installed.
+        CorruptImageError: it cannot be read, holds several volumes of which none is chosen, or not that one, is over a
+            limit, or needs a package that is not installed.
     """
     limits = limits or Limits()
     if len(content) > limits.file_bytes:
         raise CorruptImageError(f"too large: {len(content):,} bytes are over the limit of {limits.file_bytes:,}")
     if is_dicom(content):
+        chosen(volume, 1)
         return open_dicom(content, limits, scale)
     if is_gzip(content) or is_nifti(content):
-        return open_nifti(content, plane, limits)
+        return open_nifti(content, plane, limits, volume)
     if is_nrrd(content):
-        return open_nrrd(content, plane, limits, beside)
+        return open_nrrd(content, plane, limits, volume, beside)
     if is_metaimage(content):
-        return open_metaimage(content, plane, limits, beside)
+        return open_metaimage(content, plane, limits, volume, beside)
     if content and not content.startswith(PICTURES):
         raise CorruptImageError(ACCEPTED)
+    chosen(volume, 1)
     picture, _ = open_picture(content)
     return Scan("image", 1, None, lambda _: picture)
 

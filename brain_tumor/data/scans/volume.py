@@ -35,6 +35,7 @@ class Volume:
     values: NDArray[Any]  # of the three axes in the order of the file, the first of which changes fastest
     affine: NDArray[np.float64]  # (3, 3) or (4, 4), from voxels to mm, RAS+
     unplaced: str = ""  # what to say where the file does not say where the patient's sides are
+    remarks: tuple[str, ...] = ()
     negative: bool = False  # the scaling turns bright to dark
     zero: float = 0.0  # the stored value that is scaled to 0
 
@@ -50,6 +51,10 @@ class Grid:
     @property
     def shape(self) -> tuple[int, ...]:
         return tuple(self.sizes[axis] for axis in self.spatial)
+
+    @property
+    def volumes(self) -> int:
+        return math.prod(self.sizes) // math.prod(self.shape)
 
     @property
     def bytes(self) -> int:
@@ -74,28 +79,55 @@ def grid(sizes: Sequence[int], dtype: Any, limits: Limits, spatial: Sequence[int
     return found
 
 
-def one_volume(grid: Grid, unpacked: Callable[[int], Bytes], offset: int, limits: Limits) -> NDArray[Any]:
-    """The values of the one volume that a file holds, which is unpacked no further than is needed.
+def one_volume(
+    grid: Grid, volume: int | None, unpacked: Callable[[int], Bytes], offset: int, limits: Limits
+) -> NDArray[Any]:
+    """The values of one of a file's volumes, which is unpacked no further than is needed.
 
     Args:
         grid: of the file.
+        volume: which of them, from 0, the first axis beyond the three changing fastest; None: there is but one.
         unpacked: so many bytes of what the file holds, from the first, or fewer where there are no more.
         offset: of these, those before the first value.
         limits: what they may cost.
 
     Raises:
-        CorruptImageError: there are several volumes, too many bytes, or fewer than the header says.
+        CorruptImageError: there are several volumes and none is chosen, or there is no such one; too many bytes, or
+            fewer than the header says.
     """
-    volumes = math.prod(grid.sizes) // math.prod(grid.shape)
-    if volumes > 1:
-        raise CorruptImageError(f"holds {volumes:,} volumes: split it into files of one volume each")
-    size = offset + grid.bytes
+    index = chosen(volume, grid.volumes)
+    others = [axis for axis in range(len(grid.sizes)) if axis not in grid.spatial]
+    apart = not others or others[0] > grid.spatial[-1]  # each volume by itself, and not a voxel of each in turn
+    count = math.prod(grid.shape) if apart else math.prod(grid.sizes)
+    start = offset + (index * count * grid.dtype.itemsize if apart else 0)
+    size = start + count * grid.dtype.itemsize
     if size > limits.file_bytes:
         raise CorruptImageError(f"too large: {size:,} bytes unpacked are over the limit of {limits.file_bytes:,}")
     data = unpacked(size)
     if len(data) < size:
         raise CorruptImageError("truncated: it has fewer values than its header says")
-    return np.frombuffer(data, grid.dtype, offset=offset, count=math.prod(grid.sizes)).reshape(grid.shape, order="F")
+    values = np.frombuffer(data, grid.dtype, count, start)
+    if apart:
+        return values.reshape(grid.shape, order="F")
+    places = iter(np.unravel_index(index, [grid.sizes[axis] for axis in others], order="F"))
+    where = tuple(next(places) if axis in others else slice(None) for axis in range(len(grid.sizes)))
+    return np.asfortranarray(values.reshape(grid.sizes, order="F")[where])
+
+
+def chosen(volume: int | None, count: int) -> int:
+    """The place of the volume that is asked for among `count`; CorruptImageError where that is none, or not said."""
+    if volume is None and count > 1:
+        raise CorruptImageError(
+            f"holds {count:,} volumes: choose one by predict's volume=INDEX, from 0 to {count - 1:,}, or split the file"
+        )
+    if volume is not None and volume >= count:
+        raise CorruptImageError(f"volume={volume} is none of its volumes, of which the last is {count - 1:,}")
+    return volume or 0
+
+
+def remark_on(volume: int | None, count: int) -> tuple[str, ...]:
+    """Which of several volumes an answer is of."""
+    return (f"volume {volume} of 0 to {count - 1}",) if count > 1 else ()
 
 
 def slices_of(volume: Volume, plane: Plane, limits: Limits) -> Scan:
@@ -137,8 +169,9 @@ def slices_of(volume: Volume, plane: Plane, limits: Limits) -> Scan:
         return square_pixels(gray, spacing[up], spacing[across])
 
     if volume.unplaced:
-        return Scan(volume.kind, count, PLANES[axis], picture, remarks=(volume.unplaced,), planes=(None,) * count)
-    return Scan(volume.kind, count, PLANES[axis], picture)
+        remarks = (volume.unplaced, *volume.remarks)
+        return Scan(volume.kind, count, PLANES[axis], picture, remarks=remarks, planes=(None,) * count)
+    return Scan(volume.kind, count, PLANES[axis], picture, remarks=volume.remarks)
 
 
 def _canonical(volume: Volume) -> tuple[NDArray[Any], tuple[float, ...]]:
