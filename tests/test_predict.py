@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 
+import nibabel
 import numpy as np
 import pandas as pd
 import pytest
@@ -88,6 +89,26 @@ def test_overlays_are_pictures_that_differ_from_their_input(trained_copy: Traine
     with Image.open(maps[0]) as shown:
         assert (shown.size, shown.mode) == ((32, 32), "RGB")
         assert np.abs(np.asarray(shown, int) - np.asarray(given, int)).max() > 50
+
+
+def test_one_volume_of_a_file_of_several_is_answered_and_the_answer_says_which(trained_copy: Trained) -> None:
+    scans, out = trained_copy.place / "several", trained_copy.place / "several.jsonl"
+    scans.mkdir()
+    values = np.random.default_rng(0).integers(0, 900, (20, 21, 5, 3)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), scans / "a.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(values[..., 2], np.eye(4)), scans / "b.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(values[..., :2], np.eye(4)), scans / "c.nii.gz")
+    done = predict(trained_copy, f"input={scans}", "volume=2", f"out={out}")
+    assert done.returncode == 0, done.stderr
+    several, one, short = map(json.loads, out.read_text(encoding="utf-8").splitlines())
+    assert several["remarks"] == ["volume 2 of 0 to 2"]
+    assert one["error"] == "volume=2 is none of its volumes, of which the last is 0"
+    assert short["error"] == "volume=2 is none of its volumes, of which the last is 1"
+    about = {"model": "models:/brain-tumor/1", "run": trained_copy.run, "plane": "auto", "maps": None, "volume": 1}
+    part = trained_copy.place / "begun.jsonl.part"
+    part.write_text(json.dumps(about | {"input": str(scans)}) + "\n", encoding="utf-8")
+    other = predict(trained_copy, f"input={scans}", "volume=2", f"out={part.with_suffix('')}")
+    assert (other.returncode, "was begun with another volume: " in other.stderr) == (2, True)
 
 
 def test_a_broken_file_is_named_and_the_rest_answered(trained_copy: Trained) -> None:

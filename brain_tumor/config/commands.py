@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from brain_tumor.config.train import STRICT_KEYS, DataConfig, ExplainConfig, TrackingConfig
@@ -57,7 +57,8 @@ class PredictConfig:
     input: str  # file, folder or glob
     out: str | None  # FILE.csv or FILE.jsonl; None: the terminal alone
     overwrite: bool
-    plane: Literal["auto", "axial", "coronal", "sagittal"]  # in which a NIfTI volume is cut
+    plane: Literal["auto", "axial", "coronal", "sagittal"]  # in which a volume is cut
+    volume: NonNegativeInt | None  # which volume of a file of several, from 0; None: there is but one
     runtime: Literal["auto", "keras", "onnx", "tflite"]
     workers: Annotated[int, Field(ge=1, le=64)]  # threads that read and decode
     explain: bool  # write maps laid over the pictures beside `out`

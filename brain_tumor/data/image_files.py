@@ -11,7 +11,7 @@ from brain_tumor.errors import InputError
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 SCANS = "DICOM files or volumes, which training does not read: convert their slices to PNG"
-_SCAN_EXTENSIONS = frozenset({".dcm", ".dicom", ".ima", ".nii"})
+_SCAN_EXTENSIONS = frozenset({".dcm", ".dicom", ".ima", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd"})
 
 
 def image_files(folder: Path) -> list[Path]:

@@ -66,6 +66,7 @@ def run(config: PredictConfig, files: Files, out: Path | None) -> None:
         "model": registered.uri,
         "run": registered.run_id,
         "plane": config.plane,
+        "volume": config.volume,
         "input": str(files.base.absolute()),
         "maps": [*kind, config.maps.views] if folder else None,
     }
@@ -89,7 +90,9 @@ def _answer(config: PredictConfig, registered: RegisteredModel, files: Files, an
     names = [name for name in files.names if journal is None or name not in journal.done]
     side = int(registered.model.input_shape[1])
     with ExitStack() as stack:
-        read = read_files(files.base, names, side, plane=config.plane, workers=config.workers, among=files.names)
+        read = read_files(
+            files.base, names, side, plane=config.plane, workers=config.workers, volume=config.volume, among=files.names
+        )
         stack.callback(read.close)
         predictor, runtime, first = _predictor(config, registered, read, len(names))
         trained_on = registered.split.name

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.prefetch import worked_ahead
-from brain_tumor.data.scans.opening import open_scan, read_content
+from brain_tumor.data.scans.on_disk import beside, read_content
+from brain_tumor.data.scans.opening import open_scan
 from brain_tumor.data.scans.scan import Limits, Plane
 from brain_tumor.data.scans.series import SeriesScales
 from brain_tumor.evaluation.prediction import EVALUATION_BATCH
@@ -31,11 +32,19 @@ class Read:
 
 
 def read_files(
-    base: Path, names: Collection[str], size: int, *, plane: Plane, workers: int, among: Iterable[str] = ()
+    base: Path,
+    names: Collection[str],
+    size: int,
+    *,
+    plane: Plane,
+    workers: int,
+    volume: int | None = None,
+    among: Iterable[str] = (),
 ) -> Generator[Read, None, None]:
     """Read files of a folder in the order of their names, each slice fitted to `size` pixels a side.
 
-    The files of a DICOM series that are `among` them all, in one folder, have one gray scale.
+    Of a file of several volumes `volume` is read. The files of a DICOM series that are `among` them all, in one folder,
+    have one gray scale.
     """
     limits = Limits()
     scales = SeriesScales({name: partial(_head, base / name) for name in {*names, *among}}, limits)
@@ -43,7 +52,7 @@ def read_files(
     def read(name: str) -> Read:
         try:
             content = read_content(base / name, limits)
-            scan = open_scan(content, plane, limits, scales.of(name, content))
+            scan = open_scan(content, plane, limits, scales.of(name, content), volume, beside(base / name, limits))
             planes = tuple(map(scan.plane_of, range(scan.count)))
             return Read(name, scan.kind, scan.plane, scan.pixels(size), remarks=scan.remarks, planes=planes)
         except CorruptImageError as error:

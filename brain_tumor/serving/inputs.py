@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from brain_tumor.data.image_files import EXTENSIONS
-from brain_tumor.data.scans.first_bytes import kind_of_file
+from brain_tumor.data.scans.first_bytes import kind_of_file, values_of
 from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path
 
 # Taken in folders whatever is in them, so that a broken one is named; of other files the first bytes say what they are.
-SUFFIXES = EXTENSIONS | {".dcm", ".dicom", ".ima", ".nii", ".gz"}
+SUFFIXES = EXTENSIONS | {".dcm", ".dicom", ".ima", ".nii", ".gz", ".nrrd", ".nhdr", ".mha", ".mhd"}
 
 MAPS_MARK = ".maps"  # a file in a folder of maps that a command has written; they are no input
 MAPS, SPECIAL, HIDDEN = "maps of earlier answers", "special files", "hidden"
@@ -32,7 +32,8 @@ def find_files(text: str) -> Files:
     """The files that `input` names: one, all of a folder and below it, or those that a glob (`**` too) matches.
 
     Of a folder those are left out, and counted, that are hidden or no scan by their first bytes, and the maps that were
-    written beside answers. Links to folders are followed, to each folder once. Raises InputError if there are none.
+    written beside answers. A file that holds the values of a header beside it (.nhdr, .mhd) is a part of that. Links to
+    folders are followed, to each folder once. Raises InputError if there are none.
     """
     path = existing_path(text)
     if path.is_dir():
@@ -42,6 +43,8 @@ def find_files(text: str) -> Files:
             raise InputError(f"input={text} is no file and no folder")
         return Files(path.parent, (path.name,), Counter())
     found = [Path(each) for each in glob.glob(os.path.expanduser(text), recursive=True) if os.path.isfile(each)]
+    values = {values_of(each) for each in found}
+    found = [each for each in found if each not in values]
     if not found:
         raise InputError(f"input={text}: there is no such file, and no file that this matches")
     base = Path(os.path.commonpath([each.parent for each in found])) if len(found) > 1 else found[0].parent
@@ -70,13 +73,15 @@ def _in_folder(folder: Path, text: str) -> Files:
         shown = [each for each in folders if not each.startswith(".")]
         skipped.update([HIDDEN] * (len(folders) - len(shown)))
         folders[:] = sorted(shown, key=lambda each: (os.path.islink(os.path.join(place, each)), each))
-        for path in (Path(place, name) for name in files):
+        paths = list(map(Path(place).joinpath, files))
+        values = {values_of(path) for path in paths}
+        for path in (each for each in paths if each not in values):
             if why := _left_out(path):
                 skipped[why] += 1
             else:
                 names.append(path.relative_to(folder).as_posix())
     if not names:
-        raise InputError(f"input={text} holds no picture, DICOM file or NIfTI volume{_but(skipped)}")
+        raise InputError(f"input={text} holds no picture, DICOM file or volume{_but(skipped)}")
     return Files(folder, tuple(sorted(names)), skipped)
 
 

@@ -11,8 +11,9 @@ def reply(scan: Scan, found: ScanPrediction) -> dict[str, Any]:
     """The file's answer, what it is, and the answer of each of its slices.
 
     Keys: those of `said`, of the volume or else of the one slice (of a volume without a brain: of its first); `kind`
-    (image, dicom, nifti), `plane` or None, `slice_count`; `remarks`, lines that a reader should know of the file;
-    `volume`, None or those of `said` with `decisive` (slices, from 0) and `rule`; `slices`, a list of `said`; `notice`.
+    (image, dicom, nifti, nrrd, metaimage), `plane` or None, `slice_count`; `remarks`, lines that a reader should know
+    of the file; `volume`, None or those of `said` with `decisive` (slices, from 0) and `rule`; `slices`, a list of
+    `said`; `notice`.
     """
     volume = None
     if found.volume:

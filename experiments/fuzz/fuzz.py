@@ -25,7 +25,7 @@ from worker import serve
 SECONDS, MIB = 5.0, 1024.0  # more than that, of processor time and of memory, is a finding
 PIXELS = 2**25  # of all slices: a file that opens may take those seconds for each
 WAIT = 60.0  # seconds after which a worker hangs, on a machine that does other things too
-PACKAGES = ("pillow", "pydicom", "imagecodecs", "nibabel", "numpy")
+PACKAGES = ("pillow", "pydicom", "imagecodecs", "nibabel", "pynrrd", "numpy")
 Answer = tuple[str, str, float, float, int]
 BAD = ("exception", "crashed", "hung", "memory", "slow", "leak", "untidy")
 

@@ -7,6 +7,7 @@ import zlib
 
 import imagecodecs
 import numpy as np
+import volumes
 from PIL import Image
 from seeds import PATIENT
 
@@ -15,7 +16,7 @@ MIB = 2**20
 
 def hostile() -> dict[str, bytes]:
     """Content by what it is."""
-    return {**_pictures(), **_dicom(), **_nifti()}
+    return {**_pictures(), **_dicom(), **_nifti(), **volumes.hostile()}
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:

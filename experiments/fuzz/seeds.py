@@ -9,6 +9,7 @@ import imagecodecs
 import nibabel
 import numpy as np
 import pydicom
+import volumes
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
@@ -25,7 +26,7 @@ def seeds() -> dict[str, list[bytes]]:
     gray = (np.hypot(*np.mgrid[-20:20, -24:24]) * 8 + rng.normal(0, 3, (40, 48))).clip(0, 255).astype(np.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return {**_pictures(gray), **_dicom(gray), **_nifti(rng)}
+        return {**_pictures(gray), **_dicom(gray), **_nifti(rng), **volumes.seeds()}
 
 
 def _pictures(gray: NDArray[np.uint8]) -> dict[str, list[bytes]]:

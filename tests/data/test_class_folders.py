@@ -163,7 +163,7 @@ def test_pictures_without_an_extension_are_told_by_their_bytes_and_scans_are_cou
     content = (root / "glioma" / "0.png").read_bytes()
     for name in ("1", "1.2.840.77", "x.jfif", "y.JPE"):
         (root / "glioma" / name).write_bytes(content)
-    for name in ("IM2", "1.2.840.78", "z.dcm", "v.nii.gz"):
+    for name in ("IM2", "1.2.840.78", "z.dcm", "v.nii.gz", "v.nrrd", "v.mhd"):
         (root / "glioma" / name).write_bytes(bytes(128) + b"DICM" + bytes(20))
     for name in ("x.png.part", "README"):
         (root / "glioma" / name).write_bytes(b"a text" if name == "README" else content)
@@ -175,7 +175,7 @@ def test_pictures_without_an_extension_are_told_by_their_bytes_and_scans_are_cou
     assert len(image_files(root / "glioma")) == 5
     [record] = caplog.records
     assert record.levelno == logging.WARNING
-    assert f"7 file(s) that are no images are ignored (4 {SCANS}, 2 without an extension, 1 .part)" in record.message
+    assert f"9 file(s) that are no images are ignored (6 {SCANS}, 2 without an extension, 1 .part)" in record.message
 
 
 def test_extensions_in_any_case_and_folders_within_a_class(tmp_path: Path, make_folders: MakeFolders) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from dicom_files import EXPLICIT, dicom
 from toy import call, draw_folders, environment
+from volume_files import metaimage, nrrd
 
 from brain_tumor.config.train import PhantomConfig
 from brain_tumor.data.classes import STANDARD
@@ -61,7 +62,7 @@ json.dump(found, sys.stdout)
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The store of a trained EfficientNet-Lite0 in `work`, and in `files` 100 real slices and 20 DICOM files."""
+    """The store of a trained EfficientNet-Lite0 in `work`; in `files` 100 real slices, 18 DICOM files and 2 volumes."""
     real = os.environ.get("BRAIN_TUMOR_DATA")
     if not real:
         pytest.skip("BRAIN_TUMOR_DATA names no folder of the real datasets")
@@ -75,10 +76,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         elements.SOPClassUID = elements.file_meta.MediaStorageSOPClassUID = MR  # some are CT, or ultrasound
         elements.pop("BodyPartExamined", None)
         elements.save_as(place / "files" / name)
-    drawn = [slice_ for subject in range(10) for slice_ in list(draw_subject(PhantomConfig(size=96), subject))[:1]]
+    drawn = [slice_ for subject in range(8) for slice_ in list(draw_subject(PhantomConfig(size=96), subject))[:1]]
     for index, (_, picture, _) in enumerate(drawn):
         window = {"WindowCenter": 100 + index, "WindowWidth": 200} if index % 2 else {}
         (place / "files" / f"phantom {index}").write_bytes(dicom(picture.astype(np.uint16), EXPLICIT, **window))
+    volume = np.stack([picture.T for _, picture, _ in drawn], axis=-1)
+    for name, write in (("a.nrrd", nrrd), ("b.mha", metaimage)):
+        (place / "files" / name).write_bytes(write(volume, np.diag([-1.0, -1, 4, 1])))
     bars = draw_folders(place / "bars", train=12)
     settings = ["model=effnet_lite0", "schedule=head_only", "schedule.head.epochs=1", "data.image_size=64"]
     settings += ["bootstrap=100", "augment=none", "tracking.system_metrics=false"]

@@ -27,7 +27,7 @@ class Limits:
 class Scan:
     """The slices of one file."""
 
-    kind: Literal["image", "dicom", "nifti"]
+    kind: Literal["image", "dicom", "nifti", "nrrd", "metaimage"]
     count: int  # slices
     plane: str | None  # axial, coronal or sagittal, where the file says so of all its slices
     picture: Callable[[int], Image.Image]  # of each slice, mode RGB, pixels square, in its own size

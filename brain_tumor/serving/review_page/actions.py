@@ -68,7 +68,7 @@ def answer_uploads(
     layers: Sequence[str],
     plane: Plane = "auto",
 ) -> View:
-    """Read uploads (name, path), which are removed by it, and answer them; NIfTI volumes are cut in `plane`."""
+    """Read uploads (name, path), which are removed by it, and answer them; volumes are cut in `plane`."""
     if len(uploaded) > page.files:
         for _, path in uploaded:
             _discard(page, path)

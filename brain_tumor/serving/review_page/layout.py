@@ -39,12 +39,12 @@ def build(page: Page, waiting: int) -> gr.Blocks:
         with gr.Row(elem_id="bt-parts"):
             with gr.Column(elem_id="bt-files-part"):
                 gr.Markdown("## Files")
-                names = "Pictures, DICOM or NIfTI files"
+                names = "Pictures, DICOM files or volumes"
                 drop = gr.File(label=names, file_count="multiple", height=150, elem_id="bt-drop")
                 gr.HTML(render.limits(page.files, page.allowed), elem_id="bt-limits")
                 excess = gr.Button("Too much", elem_id="bt-excess")  # not shown: the page's script presses it
                 sizes = [gr.Number(visible=False) for _ in range(2)]
-                plane = gr.Radio(list(PLANES), value="auto", label="NIfTI volumes are cut", elem_id="bt-plane")
+                plane = gr.Radio(list(PLANES), value="auto", label="Volumes are cut", elem_id="bt-plane")
                 gr.Markdown("Or try one that is drawn, not measured:")
                 with gr.Row(elem_id="bt-examples"):
                     buttons = [gr.Button(each.label, size="sm", min_width=150) for each in page.examples]

@@ -6,7 +6,7 @@
     status.setAttribute("aria-live", "polite");
   }
   const drop = document.querySelector("#bt-drop button");
-  if (drop) drop.setAttribute("aria-label", "Choose pictures, DICOM or NIfTI files, or drop them here");
+  if (drop) drop.setAttribute("aria-label", "Choose pictures, DICOM files or volumes, or drop them here");
   const input = document.querySelector("#bt-drop input[type=file]");
   if (input) input.setAttribute("aria-label", "Files");
 

@@ -385,7 +385,7 @@ def test_everything_is_reached_and_used_by_keyboard(tab: Any) -> None:
         if "SYNTHETIC glioma" in reached[-1]:
             tab.keyboard.press("Enter")
     text = "\n".join(reached)
-    for name in ("Choose pictures, DICOM or NIfTI", "SYNTHETIC glioma", "Opacity", "layercam", "What is known of"):
+    for name in ("Choose pictures, DICOM files", "SYNTHETIC glioma", "Opacity", "layercam", "What is known of"):
         assert name in text
     tab.wait_for_selector(".bt-panel")
 
