@@ -22,6 +22,7 @@ from brain_tumor.serving.registered_model import RegisteredModel
 from brain_tumor.tracking import served
 from brain_tumor.tracking.logged_uncertainty import load_uncertainty
 from brain_tumor.tracking.runs import load_config, load_split
+from brain_tumor.tracking.store import current
 
 CHAMPION = "champion"
 
@@ -150,7 +151,7 @@ def load_model(uri: str, key: str = "model_uri") -> RegisteredModel:
     except Exception as error:  # MLflow's, the file system's, Keras' and h5py's
         reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"{key}={uri} cannot be loaded from {mlflow.get_tracking_uri()}: {reason}"
+            f"{key}={uri} cannot be loaded from {current()}: {reason}"
             " (expected models:/NAME@ALIAS, models:/NAME/VERSION or runs:/RUN_ID/model;"
             " tracking.uri names another store)"
         ) from error
@@ -169,7 +170,7 @@ def trained_by(uri: str) -> str:
         name, version = _resolve(uri)
         found = mlflow.MlflowClient().get_model_version(name, version) if name and version else None
     except MlflowException as error:
-        raise InputError(f"{uri}: there is no such model in {mlflow.get_tracking_uri()}") from error
+        raise InputError(f"{uri}: there is no such model in {current()}") from error
     if found is None or not found.run_id:
         raise InputError(f"{uri} names no model of a run: give models:/NAME@ALIAS or models:/NAME/VERSION")
     return str(found.run_id)

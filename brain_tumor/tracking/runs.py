@@ -17,7 +17,7 @@ import yaml
 from brain_tumor.data.split import Split, read_csv
 from brain_tumor.errors import InputError
 from brain_tumor.lazy import lazy
-from brain_tumor.tracking.store import Store
+from brain_tumor.tracking.store import Store, current
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -121,7 +121,7 @@ def interrupted(run_id: str) -> "Run":
     try:
         run = mlflow.get_run(run_id)
     except mlflow.exceptions.MlflowException as error:
-        raise InputError(f"resume={run_id}: {mlflow.get_tracking_uri()} has no run of that id") from error
+        raise InputError(f"resume={run_id}: {current()} has no run of that id") from error
     if run.data.tags.get("job") not in ("train", "several"):
         raise InputError(f"resume={run_id} is no training run of brain_tumor")
     if run.info.status == "FINISHED":
