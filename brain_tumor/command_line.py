@@ -24,6 +24,8 @@ LITERAL_KEYS = (
     "run_a",
     "run_b",
     "tracking.uri",
+    "tracking.experiment",
+    "tracking.register",
     "tracking.checkpoints",
     "sweep.storage",
     "sweep.study",
@@ -33,7 +35,17 @@ LITERAL_KEYS = (
     "out",
     "name",
 )
-ADDRESS_KEYS = ("sweep.storage", "sweep.study", "tracking.uri", "storage", "name", "run_a", "run_b")  # never searched
+ADDRESS_KEYS = (  # never searched
+    "sweep.storage",
+    "sweep.study",
+    "tracking.uri",
+    "tracking.experiment",
+    "tracking.register",
+    "storage",
+    "name",
+    "run_a",
+    "run_b",
+)
 VERBOSE = ("-v", "--verbose")  # ours, not Hydra's: asks for the details of what is printed
 RUNS = ("run_a", "run_b")  # keys of `compare`, which it also takes by their place
 STORE = "MLFLOW_TRACKING_URI"  # the environment variable that MLflow's own commands read

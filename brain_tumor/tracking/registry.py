@@ -178,14 +178,15 @@ def trained_by(uri: str) -> str:
 
 def _resolve(uri: str) -> tuple[str | None, str | None]:
     """Name and version that a registry URI means today, so that the log says which version was meant."""
-    if not uri.startswith("models:/") or uri.startswith("models:/m-"):
-        return None, None
     rest = uri.removeprefix("models:/")
+    logged = rest.startswith("m-") and not set(rest) & set("/@")  # a model of a run, whether registered or not
+    if rest == uri or logged:
+        return None, None
     if "@" in rest:
         name, alias = rest.rsplit("@", 1)
         return name, str(mlflow.MlflowClient().get_model_version_by_alias(name, alias).version)
     name, _, version = rest.rpartition("/")
-    if name and not version.isdigit():  # "latest"
+    if name and version == "latest":
         found = mlflow.MlflowClient().search_model_versions(f"name='{name}'")
         version = max((str(each.version) for each in found), key=int, default=version)
     return name or None, version or None

@@ -153,8 +153,19 @@ def load_config(run_id: str) -> dict[str, Any]:
 
 def log_config(composed: dict[str, Any], overrides: Sequence[str]) -> None:
     """What `load_config` reads back, and the command line's overrides, one a line."""
-    mlflow.log_text(yaml.safe_dump(composed, sort_keys=False, allow_unicode=True), "config/config.yaml")
+    _log_values(composed)
     mlflow.log_text("".join(f"{override}\n" for override in overrides), "config/overrides.txt")
+
+
+def log_name(register: str | None) -> None:
+    """Change the name, under which the model is registered, in the configuration that the current run has logged."""
+    values = load_config(mlflow.active_run().info.run_id)
+    values["tracking"]["register"] = register
+    _log_values(values)
+
+
+def _log_values(composed: dict[str, Any]) -> None:
+    mlflow.log_text(yaml.safe_dump(composed, sort_keys=False, allow_unicode=True), "config/config.yaml")
 
 
 def download(run_id: str, path: str, folder: str) -> str:
