@@ -1,5 +1,6 @@
 """The command line: paths taken to the letter, and commands that can be pasted."""
 
+import os
 import re
 import shlex
 import shutil
@@ -23,6 +24,8 @@ LITERAL_KEYS = (
     "run_a",
     "run_b",
     "tracking.uri",
+    "tracking.experiment",
+    "tracking.register",
     "tracking.checkpoints",
     "sweep.storage",
     "sweep.study",
@@ -32,9 +35,20 @@ LITERAL_KEYS = (
     "out",
     "name",
 )
-ADDRESS_KEYS = ("sweep.storage", "sweep.study", "tracking.uri", "storage", "name", "run_a", "run_b")  # never searched
+ADDRESS_KEYS = (  # never searched
+    "sweep.storage",
+    "sweep.study",
+    "tracking.uri",
+    "tracking.experiment",
+    "tracking.register",
+    "storage",
+    "name",
+    "run_a",
+    "run_b",
+)
 VERBOSE = ("-v", "--verbose")  # ours, not Hydra's: asks for the details of what is printed
 RUNS = ("run_a", "run_b")  # keys of `compare`, which it also takes by their place
+STORE = "MLFLOW_TRACKING_URI"  # the environment variable that MLflow's own commands read
 _LITERAL = re.compile(r"(\+{0,2}(?:" + "|".join(map(re.escape, LITERAL_KEYS)) + r"))=(.*)", re.DOTALL)
 _ITEM = re.compile(r"""\s*(?:'(?:\\.|[^'])*'|"(?:\\.|[^"])*")\s*(?=,|$)|[^,]*[^,\s][^,]*""")  # of a list
 
@@ -82,8 +96,19 @@ def _quote(value: str) -> str:
 
 
 def command(name: str, *arguments: str) -> str:
-    """How this Python runs an entry, ready to paste in this folder."""
-    return " ".join([python(), "-m", f"brain_tumor.{name}", *map(shlex.quote, arguments)])
+    """How this Python runs an entry, ready to paste in this folder, where the variable STORE may be unset by then."""
+    named = name == "study" or any(argument.startswith("tracking.uri=") for argument in arguments)
+    given = os.environ.get(STORE, "")
+    # First, since Hydra takes no override behind -m; one that holds a password stays where it is.
+    there = [f"tracking.uri={given}"] if given and shown(given) == given and not named else []
+    return " ".join([python(), "-m", f"brain_tumor.{name}", *map(shlex.quote, [*there, *arguments])])
+
+
+def shown(address: str) -> str:
+    """An address as it may be printed: without its password."""
+    if address.startswith("sqlite"):
+        return address
+    return re.sub(r"(?i)(password=)[^&]*", r"\1***", re.sub(r"//([^:/@]*):.*@", r"//\1:***@", address))
 
 
 def python() -> str:

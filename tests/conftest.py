@@ -27,6 +27,7 @@ import pytest
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # test processes share the cores: more threads would spin
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+os.environ.pop("MLFLOW_TRACKING_URI", None)  # whoever tests has a store of runs that matter
 
 import stores
 import toy

@@ -217,8 +217,10 @@ def _set_stores(tracking: str | None, registry: str | None) -> None:
 
         while mlflow.active_run():  # none, unless a command has left one open
             mlflow.end_run()
+        variables = dict(os.environ)
         mlflow.set_tracking_uri(tracking)
         mlflow.set_registry_uri(registry)
+        _set_environment(variables)  # MLflow has written its stores over those that the user names there
 
 
 def _determined() -> tuple[bool, int | None]:

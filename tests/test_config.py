@@ -208,8 +208,6 @@ def test_every_file_opens_with_what_it_is_and_a_command() -> None:
         ("schedule.all.feature_views=2", "feature_views=2 needs unfreeze=head"),
         ("schedule.head.feature_views=0", "feature_views: input should be greater than 0 (got 0)"),
         ("schedule.all.augment_strength=1.5", "augment_strength: input should be less than or equal to 1 (got 1.5)"),
-        ("tracking.register=a/b", "tracking.register"),
-        ("tracking.register=''", "tracking.register"),
         ("schedule.all.warmup_epochs=6", "warmup_epochs=6.0 leaves nothing of the 6 epochs"),
         ("hardware.threads=0", "hardware.threads: input should be greater than 0 (got 0)"),
         ("hardware.strategy=horovod", "hardware.strategy: input should be 'none' or 'mirrored' (got 'horovod')"),

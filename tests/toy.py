@@ -45,22 +45,27 @@ def draw_folders(root: Path, train: int = 24, test: int = 6, seed: int = 0) -> P
     return root
 
 
-def environment(tmp_path: Path) -> dict[str, str]:
-    """This process's environment with caches inside the test's folder, without the store that a test here opened."""
+def environment(tmp_path: Path, **variables: str) -> dict[str, str]:
+    """This process's environment with caches inside the test's folder, and of MLflow's `variables` these alone."""
     repository = str(Path(__file__).parents[1])
     path = os.pathsep.join(filter(None, [repository, os.environ.get("PYTHONPATH")]))
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    return {**kept, "XDG_CACHE_HOME": str(tmp_path / "xdg"), "PYTHONPATH": path, "COLUMNS": "120"}
+    return {**kept, "XDG_CACHE_HOME": str(tmp_path / "xdg"), "PYTHONPATH": path, "COLUMNS": "120", **variables}
 
 
-def call(tmp_path: Path, name: str, *arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+def call(
+    tmp_path: Path, name: str, *arguments: str, cwd: Path | None = None, **variables: str
+) -> "subprocess.CompletedProcess[str]":
     """Run a command in `tmp_path/work` or `cwd` as a user would, but in this process, and return what it printed.
 
-    What can be settled only once in a process (`hardware.threads`, `hardware.device`, several devices) needs `spawn`.
+    `variables` are set in its environment. What can be settled only once in a process (`hardware.threads`,
+    `hardware.device`, several devices) needs `spawn`.
     """
     module = importlib.import_module(f"brain_tumor.{name}")
     typed = [str(module.__file__), *arguments]
-    return called(module.main, typed, cwd=_made(cwd or tmp_path / "work"), environment=environment(tmp_path))
+    return called(
+        module.main, typed, cwd=_made(cwd or tmp_path / "work"), environment=environment(tmp_path, **variables)
+    )
 
 
 def spawn(tmp_path: Path, name: str, *arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":

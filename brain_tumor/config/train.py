@@ -168,10 +168,10 @@ class ProtocolConfig:
 
 @dataclass(frozen=True, config=STRICT_KEYS)
 class TrackingConfig:
-    uri: str | None  # any MLflow tracking URI; None: sqlite in mlruns/ under the current folder
+    # Any MLflow tracking URI; None: what MLFLOW_TRACKING_URI says, and without that sqlite in mlruns/ of this folder.
+    uri: str | None
     experiment: Annotated[str, Field(min_length=1)]
-    # Name in MLflow's registry; None: the model is logged but not registered. MLflow and its addresses need / : @.
-    register: Annotated[str, Field(pattern=r"^\s*[^\s/:@][^/:@]*$")] | None
+    register: str | None  # name in MLflow's registry (`preflight.check_name`); None: logged, but not registered
     checkpoints: str  # folder of the checkpoints that `resume` reads
     system_metrics: bool
 

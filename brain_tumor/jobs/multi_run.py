@@ -9,13 +9,13 @@ from brain_tumor.config.composition import Composition
 from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
 from brain_tumor.data.dataset import load_shared
-from brain_tumor.jobs import single_run
+from brain_tumor.jobs import preflight, single_run
 from brain_tumor.jobs.member_runs import Member, members
 from brain_tumor.jobs.resume import resume_one
 from brain_tumor.models.backbones import image_size
 from brain_tumor.paths import existing_path
 from brain_tumor.progress import duration
-from brain_tumor.tracking import parent_run, summary
+from brain_tumor.tracking import parent_run, runs, summary
 from brain_tumor.tracking.store import Store, open_store
 
 
@@ -43,6 +43,8 @@ def resume(config: TrainConfig, overrides: list[str]) -> float:
     given = [text for text in overrides if not text.startswith("resume=")]
     composed = _moved(parent_run.composition_of(parent), given, config)
     with parent_run.opened(store, composed, run_id=parent):
+        if preflight.given(given, "tracking.register"):
+            runs.log_name(composed.config.tracking.register)
         return _train(composed, parent, store, given, config)
 
 
@@ -62,11 +64,12 @@ def _train(composed: Composition, parent: str, store: Store, given: list[str], p
             if known is not None and known.info.status == "FINISHED":
                 scores.append(float(known.data.tags["score"]))
                 continue
+            own = _composition_of(member, composed)
             if known is not None and _has_checkpoint(known.info.run_id, composed.config, places, given):
-                scores.append(resume_one(replace(places, resume=known.info.run_id), given))
+                its = replace(places.tracking, register=own.config.tracking.register)
+                scores.append(resume_one(replace(places, resume=known.info.run_id, tracking=its), given))
             else:
                 listed = siblings[-1].data.tags.get("listed_digest", "") if siblings else ""
-                own = _composition_of(member, composed)
                 scores.append(single_run.run(own, parent=parent, member=member.label, listed=listed))
             spent.append(time.perf_counter() - began)
             single_run.forget()

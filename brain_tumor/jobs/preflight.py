@@ -1,6 +1,7 @@
 """What can be known before anything starts, without TensorFlow: an error here has cost the user a second or two."""
 
 import socket
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -34,13 +35,14 @@ runs = lazy("brain_tumor.tracking.runs")
 runtimes = lazy("brain_tumor.serving.runtimes")
 store = lazy("brain_tumor.tracking.store")
 
-# May stand beside `resume`: where things are, and the machine that goes on.
+# May stand beside `resume`: where things are, the model's name, and the machine that goes on.
 KEYS_BESIDE_RESUME = (
     "resume",
     "data.root",
     "data.cache",
     "data.masks",
     "tracking.uri",
+    "tracking.register",
     "tracking.checkpoints",
     "hardware",
     "hardware.threads",
@@ -50,14 +52,17 @@ KEYS_BESIDE_RESUME = (
     "hardware.jit_compile",
     "hardware.micro_batch",
 )
+# What MLflow's registry, its filters and its addresses take in a model's name.
+NAME_LENGTH, NAME_EXCLUDES = 256, "/:@#?'"
 
 
 def check_training(config: TrainConfig) -> Path | None:
-    """Check the images and the model; returns the weights' file, or None for random weights.
+    """Check the images, the model and its name; returns the weights' file, or None for random weights.
 
-    Raises InputError as `check_source` and `check_model`.
+    Raises InputError as `check_source`, `check_name` and `check_model`.
     """
     check_source(config.data, protocol=config.protocol)
+    check_name(config.tracking.register)
     return check_model(config)
 
 
@@ -101,8 +106,33 @@ def _check_resume(composed: Composition, multirun: bool) -> None:
         raise InputError(
             f"resume goes on with the run's own configuration: leave out {'-m' if multirun else ' '.join(others)}"
         )
-    check_store(composed.config.tracking)
-    runs.interrupted(str(composed.config.resume))
+    tracking = composed.config.tracking
+    check_store(tracking)
+    run_id = runs.interrupted(str(composed.config.resume)).info.run_id
+    renamed = given(composed.overrides, "tracking.register")
+    name = tracking.register if renamed else runs.load_config(run_id)["tracking"]["register"]
+    try:
+        check_name(name)
+    except InputError as error:
+        raise InputError(f"resume={run_id}: {error}") from error
+
+
+def given(overrides: Sequence[str], key: str) -> bool:
+    """Whether the command line says anything of a key, or of what is under it."""
+    keys = [text.partition("=")[0].lstrip("+") for text in overrides]
+    return any(each == key or each.startswith(f"{key}.") for each in keys)
+
+
+def check_name(register: str | None) -> None:
+    """Refuse a name by which MLflow cannot register a model, or whose address `models:/NAME/1` leads elsewhere."""
+    if register is None:
+        return
+    sound = 0 < len(register) <= NAME_LENGTH and register.isprintable() and not set(register) & set(NAME_EXCLUDES)
+    if not sound or register != register.strip() or register[0] == ".":
+        raise InputError(
+            f"tracking.register={register!r} is no name for a model: give tracking.register=NAME, 1 to {NAME_LENGTH} "
+            f"letters, digits or signs but {' '.join(NAME_EXCLUDES)}, with no dot in front and no space at either end"
+        )
 
 
 def check_evaluation(config: "EvaluateConfig") -> None:

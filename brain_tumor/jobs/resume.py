@@ -6,7 +6,7 @@ from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
 from brain_tumor.data.logged_split import load_logged
 from brain_tumor.errors import InputError
-from brain_tumor.jobs.preflight import check_model
+from brain_tumor.jobs.preflight import check_model, given
 from brain_tumor.jobs.single_run import finish, resumable
 from brain_tumor.jobs.steps import titles
 from brain_tumor.models.backbones import image_size
@@ -22,18 +22,22 @@ from brain_tumor.training.preparation import prepare
 def resume_one(config: TrainConfig, overrides: list[str]) -> float:
     """Train the single run `config.resume` to its end; returns the best epoch's `monitor` on the val part.
 
-    Of `config` only where things are, and the hardware if given, is read (the keys that may stand beside `resume`).
+    Of `config` only where things are, and the model's name and the hardware if given, is read (the keys that may stand
+    beside `resume`).
     Raises InputError for a run that is not there, has finished, or whose checkpoint is gone.
     """
     store = open_store(config.tracking)
     run = runs.interrupted(str(config.resume))
     logged = typed(TrainConfig, runs.load_config(run.info.run_id))
-    if _given(overrides, "hardware"):
+    if given(overrides, "hardware"):
         logged = replace(logged, hardware=config.hardware)
+    renamed = given(overrides, "tracking.register")
+    if renamed:
+        logged = replace(logged, tracking=replace(logged.tracking, register=config.tracking.register))
     start(logged.hardware)
     store = replace(store, experiment_id=run.info.experiment_id)
     run_id = run.info.run_id
-    places = config if _given(overrides, "tracking.checkpoints") else logged
+    places = config if given(overrides, "tracking.checkpoints") else logged
     folder = existing_path(places.tracking.checkpoints) / run_id
     if not folder.is_dir():
         raise InputError(
@@ -57,10 +61,6 @@ def resume_one(config: TrainConfig, overrides: list[str]) -> float:
             resumable(run_id, folder, overrides),
             course(titles(logged)),
         ):
+            if renamed:
+                runs.log_name(logged.tracking.register)
             return finish(prepared, store, runs.own_tags(run), run_id, folder)
-
-
-def _given(overrides: list[str], key: str) -> bool:
-    """Whether the command line says anything of a key, or of what is under it."""
-    keys = [text.partition("=")[0].lstrip("+") for text in overrides]
-    return any(given == key or given.startswith(f"{key}.") for given in keys)

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import optuna
 
-from brain_tumor.command_line import command
+from brain_tumor.command_line import command, shown
 from brain_tumor.config.commands import StudyConfig
 from brain_tumor.errors import InputError
 from brain_tumor.layout.terminal import show_blocks
 from brain_tumor.sweep import description
-from brain_tumor.sweep.storage import address, open_existing, shown
+from brain_tumor.sweep.storage import address, open_existing
 
 
 def run(config: StudyConfig, cwd: Path) -> None:

@@ -13,6 +13,7 @@ import optuna
 import sqlalchemy
 from filelock import FileLock
 
+from brain_tumor.command_line import shown
 from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path
 
@@ -84,13 +85,6 @@ def open_existing(address: str) -> "RDBStorage":
         raise _unusable(address, "does not exist: a sweep (python -m brain_tumor.train -m) makes it")
     with _explained(address):
         return optuna.storages.RDBStorage(address, engine_kwargs=_engine_options(url), skip_table_creation=True)
-
-
-def shown(address: str) -> str:
-    """An address as it may be printed: without its password."""
-    if address.startswith("sqlite"):
-        return address
-    return re.sub(r"(?i)(password=)[^&]*", r"\1***", re.sub(r"//([^:/@]*):.*@", r"//\1:***@", address))
 
 
 @contextmanager

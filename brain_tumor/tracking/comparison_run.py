@@ -19,6 +19,7 @@ from brain_tumor.tracking import registry
 from brain_tumor.tracking.predictions import FLATTERING, read_predictions
 from brain_tumor.tracking.results import log_figure
 from brain_tumor.tracking.runs import git_tags, log_table
+from brain_tumor.tracking.store import current
 from brain_tumor.tracking.summary import NAMES
 
 
@@ -39,7 +40,7 @@ def find(meant: str, key: str) -> Run:
         found = list(client.search_runs(experiments, f"attributes.run_id LIKE '{meant}%'", max_results=2))
     if not found:
         raise InputError(
-            f"{key}={meant}: {mlflow.get_tracking_uri()} has no run whose id begins so: "
+            f"{key}={meant}: {current()} has no run whose id begins so: "
             "give a run's id, models:/NAME@ALIAS or models:/NAME/VERSION; tracking.uri names another store"
         )
     if len(found) > 1:

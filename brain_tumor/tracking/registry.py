@@ -23,6 +23,7 @@ from brain_tumor.serving.registered_model import RegisteredModel
 from brain_tumor.tracking import served
 from brain_tumor.tracking.logged_uncertainty import load_uncertainty
 from brain_tumor.tracking.runs import load_config, load_split
+from brain_tumor.tracking.store import current
 
 CHAMPION = "champion"
 
@@ -187,7 +188,7 @@ def trained_by(uri: str) -> str:
         name, version = _resolve(uri)
         found = mlflow.MlflowClient().get_model_version(name, version) if name and version else None
     except MlflowException as error:
-        raise InputError(f"{uri}: there is no such model in {mlflow.get_tracking_uri()}") from error
+        raise InputError(f"{uri}: there is no such model in {current()}") from error
     if found is None or not found.run_id:
         raise InputError(f"{uri} names no model of a run: give models:/NAME@ALIAS or models:/NAME/VERSION")
     return str(found.run_id)
@@ -196,7 +197,7 @@ def trained_by(uri: str) -> str:
 def _unloadable(uri: str, key: str, error: Exception) -> InputError:
     reason = " ".join(str(error).split())[:200]
     return InputError(
-        f"{key}={uri} cannot be loaded from {mlflow.get_tracking_uri()}: {reason}"
+        f"{key}={uri} cannot be loaded from {current()}: {reason}"
         " (expected models:/NAME@ALIAS, models:/NAME/VERSION or runs:/RUN_ID/model;"
         " tracking.uri names another store)"
     )
@@ -204,14 +205,15 @@ def _unloadable(uri: str, key: str, error: Exception) -> InputError:
 
 def _resolve(uri: str) -> tuple[str | None, str | None]:
     """Name and version that a registry URI means today, so that the log says which version was meant."""
-    if not uri.startswith("models:/") or uri.startswith("models:/m-"):
-        return None, None
     rest = uri.removeprefix("models:/")
+    logged = rest.startswith("m-") and not set(rest) & set("/@")  # a model of a run, whether registered or not
+    if rest == uri or logged:
+        return None, None
     if "@" in rest:
         name, alias = rest.rsplit("@", 1)
         return name, str(mlflow.MlflowClient().get_model_version_by_alias(name, alias).version)
     name, _, version = rest.rpartition("/")
-    if name and not version.isdigit():  # "latest"
+    if name and version == "latest":
         found = mlflow.MlflowClient().search_model_versions(f"name='{name}'")
         version = max((str(each.version) for each in found), key=int, default=version)
     return name or None, version or None

@@ -17,7 +17,7 @@ import yaml
 from brain_tumor.data.split import Split, read_csv
 from brain_tumor.errors import InputError
 from brain_tumor.lazy import lazy
-from brain_tumor.tracking.store import Store
+from brain_tumor.tracking.store import Store, current
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -121,7 +121,7 @@ def interrupted(run_id: str) -> "Run":
     try:
         run = mlflow.get_run(run_id)
     except mlflow.exceptions.MlflowException as error:
-        raise InputError(f"resume={run_id}: {mlflow.get_tracking_uri()} has no run of that id") from error
+        raise InputError(f"resume={run_id}: {current()} has no run of that id") from error
     if run.data.tags.get("job") not in ("train", "several"):
         raise InputError(f"resume={run_id} is no training run of brain_tumor")
     if run.info.status == "FINISHED":
@@ -153,8 +153,19 @@ def load_config(run_id: str) -> dict[str, Any]:
 
 def log_config(composed: dict[str, Any], overrides: Sequence[str]) -> None:
     """What `load_config` reads back, and the command line's overrides, one a line."""
-    mlflow.log_text(yaml.safe_dump(composed, sort_keys=False, allow_unicode=True), "config/config.yaml")
+    _log_values(composed)
     mlflow.log_text("".join(f"{override}\n" for override in overrides), "config/overrides.txt")
+
+
+def log_name(register: str | None) -> None:
+    """Change the name, under which the model is registered, in the configuration that the current run has logged."""
+    values = load_config(mlflow.active_run().info.run_id)
+    values["tracking"]["register"] = register
+    _log_values(values)
+
+
+def _log_values(composed: dict[str, Any]) -> None:
+    mlflow.log_text(yaml.safe_dump(composed, sort_keys=False, allow_unicode=True), "config/config.yaml")
 
 
 def download(run_id: str, path: str, folder: str) -> str:

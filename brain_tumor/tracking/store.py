@@ -1,21 +1,23 @@
 """Opens the MLflow store before any work starts, so that an unreachable one is known then and not after."""
 
 import os
+import re
+import sys
 import urllib.error
 import urllib.request
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from brain_tumor.command_line import mlflow_command
+from brain_tumor.command_line import STORE, mlflow_command, shown
 from brain_tumor.config.train import TrackingConfig
 from brain_tumor.errors import InputError
 from brain_tumor.lazy import lazy
 from brain_tumor.paths import existing_path
-from brain_tumor.sweep.storage import shown
 from brain_tumor.tracking.view import TAG, view_tags, with_view
 
 mlflow = lazy("mlflow")
@@ -61,35 +63,37 @@ class Store:
 def open_store(config: TrackingConfig) -> Store:
     """Connect to the store, create it and the experiment where they do not exist, and make it MLflow's current one.
 
-    Raises InputError if the store cannot be reached or written, or the experiment has been deleted.
+    It is the one of `tracking.uri`, of MLflow's own variable where that is null, or the one in `mlruns/`. Raises
+    InputError if the store cannot be reached or written, or the experiment has been deleted.
     """
-    uri = config.uri or _embedded_uri()
+    key, uri = ("tracking.uri", config.uri) if config.uri else (STORE, os.environ.get(STORE, ""))
+    if key == STORE and uri:
+        _say(uri)
+    key, uri = (key, uri) if uri else ("tracking.uri", _embedded_uri())
+    named = f"{key}={shown(uri)}"
     if uri.startswith(("http://", "https://")):
-        _check_server(uri)
+        _check_server(uri, named)
     elif uri.startswith("file:") or ("://" not in uri and uri != "databricks"):
         folder = uri.removeprefix("file:").removeprefix("//")
-        raise InputError(
-            f"tracking.uri={uri} is a plain folder, which MLflow no longer takes: use sqlite:///{folder}/mlflow.db"
-        )
-    database = _database(uri) if uri.startswith("sqlite:") else None
+        raise InputError(f"{named} is a plain folder, which MLflow no longer takes: use sqlite:///{folder}/mlflow.db")
+    database = _database(uri, named) if uri.startswith("sqlite:") else None
     if database is not None:
         uri = f"sqlite:///{database}"
 
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.pop("MLFLOW_RUN_ID", None)  # left by a parent process, it would hijack this run (mlflow issue 15713)
 
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
+    _connect(uri)
     # Two first runs at once would both create the database's tables, and one of them would fail.
     with nullcontext() if database is None else FileLock(database.with_suffix(".lock")):
         try:
             experiment = _experiment(config.experiment, database)
         except Exception as error:  # SQLAlchemy's, requests' and MLflow's own
             reason = " ".join(str(error).split())[:200]
-            raise InputError(f"tracking.uri={uri} cannot be opened: {reason}") from error
+            raise InputError(f"{named} cannot be opened: {reason}") from error
     if experiment.lifecycle_stage == "deleted":
         raise InputError(
-            f"tracking.experiment={config.experiment} was deleted in {uri}: "
+            f"tracking.experiment={config.experiment} was deleted in {shown(uri)}: "
             f"restore it (mlflow experiments restore -x {experiment.experiment_id}) or name another"
         )
     if TAG not in experiment.tags:  # a user may have made it over
@@ -98,6 +102,11 @@ def open_store(config: TrackingConfig) -> Store:
                 if key not in experiment.tags:
                     mlflow.MlflowClient().set_experiment_tag(experiment.experiment_id, key, value)
     return Store(uri, experiment.experiment_id)
+
+
+def current() -> str:
+    """The store that has been opened last, as it may be printed."""
+    return shown(mlflow.get_tracking_uri())
 
 
 def _experiment(name: str, database: Path | None) -> Any:
@@ -115,18 +124,18 @@ def _experiment(name: str, database: Path | None) -> Any:
     return client.get_experiment_by_name(name)
 
 
-def _database(uri: str) -> Path:
+def _database(uri: str, named: str) -> Path:
     """The file of a SQLite URI, in a folder that exists and can be written; InputError if that cannot be."""
     text = uri.removeprefix("sqlite:///")
     if text in ("", uri) or text.endswith("/"):
-        raise InputError(f"tracking.uri={uri} names no file: give sqlite:///DIR/mlflow.db")
+        raise InputError(f"{named} names no file: give sqlite:///DIR/mlflow.db")
     odd = sorted(set(text) & set("?#%"))
     if odd:  # SQLAlchemy and MLflow read them differently, so that the parts of the store would end up apart
-        raise InputError(f"tracking.uri={uri}: a SQLite store cannot lie in a path with {' '.join(odd)}; take another")
+        raise InputError(f"{named}: a SQLite store cannot lie in a path with {' '.join(odd)}; take another")
     database = existing_path(text).absolute()
     if database.is_dir():
-        raise InputError(f"tracking.uri={uri} is a folder: give sqlite:///{text}/mlflow.db")
-    _check_folder(database.parent)
+        raise InputError(f"{named} is a folder: give sqlite:///{text}/mlflow.db")
+    _check_folder(database.parent, named)
     return database
 
 
@@ -134,9 +143,31 @@ def _embedded_uri() -> str:
     return f"sqlite:///{Path('mlruns').absolute() / 'mlflow.db'}"
 
 
-def _check_server(uri: str) -> None:
+@lru_cache(maxsize=1)  # once a process, which opens its store more than once
+def _say(uri: str) -> None:
+    """Which store a variable has chosen, that nobody sees on the command line."""
+    print(f"{STORE}: the store is {shown(uri)}", file=sys.stderr)
+
+
+def _connect(uri: str) -> None:
+    """Make a store MLflow's current one in this process, and leave the variables as the user has set them.
+
+    MLflow would write its address over them, and then nothing could tell, here or in a process started from here,
+    which one the user has asked for.
+    """
+    given = dict(os.environ)
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    for name in (STORE, "MLFLOW_REGISTRY_URI"):
+        os.environ.pop(name, None)
+        if name in given:
+            os.environ[name] = given[name]
+
+
+def _check_server(uri: str, named: str) -> None:
+    bare = re.sub(r"//[^/@]*@", "//", uri)  # MLflow brings a name and a password that stand in it
     try:
-        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=TIMEOUT):
+        with urllib.request.urlopen(f"{bare.rstrip('/')}/health", timeout=TIMEOUT):
             return
     except urllib.error.HTTPError as error:
         if error.code in (401, 403, 404):  # MLflow brings the credentials, and a proxy may hide /health
@@ -144,19 +175,17 @@ def _check_server(uri: str) -> None:
         reason: object = f"it answers {error.code}"
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
-    raise InputError(
-        f"tracking.uri={uri} cannot be reached ({reason}): start that server, or leave the key out to track in mlruns/"
-    )
+    raise InputError(f"{named} cannot be reached ({reason}): start that server, or leave it out to track in mlruns/")
 
 
-def _check_folder(folder: Path) -> None:
+def _check_folder(folder: Path, named: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
-            f"tracking.uri: the folder {folder} cannot be made ({error.strerror}): give tracking.uri"
+            f"{named}: the folder {folder} cannot be made ({error.strerror}): give tracking.uri"
         ) from error
     if not os.access(folder, os.W_OK):
         raise InputError(
-            f"tracking.uri: the folder {folder} cannot be written to; give tracking.uri=sqlite:///DIR/mlflow.db"
+            f"{named}: the folder {folder} cannot be written to; give tracking.uri=sqlite:///DIR/mlflow.db"
         )

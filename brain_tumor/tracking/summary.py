@@ -11,7 +11,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 
-from brain_tumor.command_line import command
+from brain_tumor.command_line import command, shown
 from brain_tumor.config.train import TrackingConfig
 from brain_tumor.data.protocol import leak
 from brain_tumor.data.split import Split
@@ -30,7 +30,6 @@ from brain_tumor.layout.blocks import (
     plainly,
     verdicts,
 )
-from brain_tumor.sweep.storage import shown
 from brain_tumor.tracking.runs import artifact_place
 from brain_tumor.tracking.store import Store
 from brain_tumor.tracking.view import NOTE

@@ -22,7 +22,7 @@ from brain_tumor.sweep.summary import Summary, chosen_trial, is_scored, summariz
 from brain_tumor.tracking import registry
 from brain_tumor.tracking.headline import WHAT
 from brain_tumor.tracking.runs import load_config, own_tags
-from brain_tumor.tracking.store import Store
+from brain_tumor.tracking.store import Store, current
 from brain_tumor.tracking.view import NOTE
 
 drawing = lazy("brain_tumor.sweep.figures")  # plotting libraries, whose failure to import ends no sweep either
@@ -112,7 +112,7 @@ def _logged_model(study: Study, trial: FrozenTrial, run_id: str) -> tuple[str, d
     try:
         run = mlflow.get_run(run_id)
     except MlflowException as error:
-        raise InputError(f"{what} has no run {run_id} in {mlflow.get_tracking_uri()}") from error
+        raise InputError(f"{what} has no run {run_id} in {current()}") from error
     models = run.outputs.model_outputs if run.outputs else []
     if not models:
         raise InputError(f"{what} has logged no model in its run {run_id}")

@@ -1,6 +1,5 @@
 """Does averaging with the mirrored image pay on the val part? python experiments/accuracy/flips.py MODEL_URI."""
 
-import os
 import sys
 from dataclasses import replace
 
@@ -16,7 +15,7 @@ from brain_tumor.tracking.store import open_store
 
 
 def main(model_uri: str) -> None:
-    open_store(TrackingConfig(os.environ.get("MLFLOW_TRACKING_URI"), "brain-tumor", None, "mlruns/checkpoints", False))
+    open_store(TrackingConfig(None, "brain-tumor", None, "mlruns/checkpoints", False))
     start_tensorflow()
     registered = registry.load_model(model_uri)
     config = typed(TrainConfig, registered.config)
