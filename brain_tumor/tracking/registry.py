@@ -157,7 +157,7 @@ def load_model(uri: str, key: str = "model_uri") -> RegisteredModel:
     """
     try:
         name, version = _resolve(uri)
-        exact = f"models:/{name}/{version}" if name else uri
+        exact = _exact(name, version, uri)
         info = mlflow.models.get_model_info(exact)
         model = mlflow.keras.load_model(exact, load_model_kwargs={"compile": False, "safe_mode": True})
     except Exception as error:  # MLflow's, the file system's, Keras' and h5py's
@@ -174,7 +174,7 @@ def classes_of(uri: str, key: str = "model_uri") -> ClassList:
     Raises InputError, which names the URI by the setting `key`, if there is no such model.
     """
     try:
-        return read_classes(mlflow.models.get_model_info(uri).metadata)
+        return read_classes(mlflow.models.get_model_info(_exact(*_resolve(uri), uri)).metadata)
     except Exception as error:  # MLflow's and the file system's
         raise _unloadable(uri, key, error) from error
 
@@ -201,6 +201,10 @@ def _unloadable(uri: str, key: str, error: Exception) -> InputError:
         " (expected models:/NAME@ALIAS, models:/NAME/VERSION or runs:/RUN_ID/model;"
         " tracking.uri names another store)"
     )
+
+
+def _exact(name: str | None, version: str | None, uri: str) -> str:
+    return f"models:/{name}/{version}" if name else uri
 
 
 def _resolve(uri: str) -> tuple[str | None, str | None]:
