@@ -238,6 +238,19 @@ def test_sites_that_are_not_there(sites: tuple[str, ...], site: str, message: st
         divide(images(sites=sites), ProtocolConfig(name="leave_one_site_out", site=site), settings(), STANDARD)
 
 
+def test_a_class_that_would_not_be_trained_is_refused() -> None:
+    table = images(sites=("A", "B"))
+    table.loc[table["label"] == "glioma", "part"] = "test"
+    for name in ("official", "clean"):
+        with pytest.raises(InputError, match="the training part has no image of glioma, only another part has"):
+            divide(table, ProtocolConfig(name=name), settings(), STANDARD)
+    assert "glioma" in set(divide(table, ProtocolConfig(name="grouped"), settings(), STANDARD)["label"])
+    table.loc[table["label"] == "pituitary", "site"] = "B"
+    with pytest.raises(InputError, match=r"protocol\.site=B: the other sites have no image of pituitary to train on"):
+        divide(table, ProtocolConfig(name="leave_one_site_out", site="B"), settings(), STANDARD)
+    divide(table, ProtocolConfig(name="leave_one_site_out", site="A"), settings(), STANDARD)
+
+
 def test_a_site_of_twins_is_no_other_site() -> None:
     table = images(sites=("A", "B"))
     other = table["site"] == "B"

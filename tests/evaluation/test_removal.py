@@ -85,4 +85,5 @@ def test_a_mirror_image_that_touches_its_lesion_is_no_control(lesions):
     assert table.loc[("all", "kept"), "images"] == 4
     assert table.loc[("all", "kept_mirrored"), "images"] == 3
     middle = lesions.take(np.array([2]))
+    assert "to_healthy" not in set(remove(Model(lambda image: GLIOMA), lesions, None)["metric"])
     assert "kept_mirrored" not in set(remove(Model(lambda image: GLIOMA), middle, NOTUMOR)["metric"])

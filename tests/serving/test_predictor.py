@@ -1,5 +1,7 @@
 """What is said of slices and volumes, by a stand-in whose answers are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fitted import UNCERTAINTY
@@ -71,6 +73,13 @@ def test_at_least_three_slices_speak_for_a_volume_and_only_those_of_a_brain() ->
     found = predict_scan(DECIDING, slices(99, 90, 60, 30, 0, far=(0,)))
     assert found.decisive == (1, 2, 3)
     assert found.overall.probabilities["glioma"] == pytest.approx(0.6)
+
+
+def test_without_a_healthy_class_all_slices_of_a_brain_speak() -> None:
+    found = predict_scan(replace(DECIDING, classes=replace(STANDARD, healthy=None)), slices(99, 90, 60, 30, far=(0,)))
+    assert found.decisive == (1, 2, 3)
+    assert found.overall.probabilities["glioma"] == pytest.approx((0.9 + 0.6 + 0.3) / 3)
+    assert found.rule.startswith("a volume's probabilities are the mean over all of its slices that pass as brain MRI")
 
 
 def test_a_volume_without_a_brain_has_no_answer_of_its_own() -> None:

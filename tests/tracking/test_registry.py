@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from brain_tumor.config.train import TrackingConfig
-from brain_tumor.data.classes import STANDARD
+from brain_tumor.data.classes import STANDARD, ClassList
 from brain_tumor.errors import InputError
 
 REAL = {"data_kind": "real", "data_digest": "d", "protocol": "official", "monitor": "val/macro_f1", "score": "0.9"}
@@ -32,6 +32,7 @@ SYNTHETIC = {**REAL, "data_kind": "synthetic", "data_digest": "s", "score": "0.9
         (REAL, {**LEAKING, "score": "0.95"}, "its split does not leak"),
         ({**SYNTHETIC, "leaking": "false"}, LEAKING, None),
         (REAL, {**REAL, "score": "1", "protocol": "x"}, "another protocol"),
+        (LEAKING, {**HONEST, "classes": "no, yes"}, "it knows other classes (glioma, meningioma, notumor, pituitary)"),
         (REAL, {**REAL, "score": "1", "monitor": "val/loss"}, "another monitor"),
         ({**REAL, "monitor": "val/loss"}, {**REAL, "monitor": "val/loss", "score": "0.8"}, None),
         ({**REAL, "monitor": "val/loss"}, {**REAL, "monitor": "val/loss", "score": "1.0"}, "its val/loss is 0.9"),
@@ -65,8 +66,10 @@ def test_log_crown_and_load(tmp_path: Path) -> None:
         with runs.started(store, system_metrics=False):
             mlflow.log_text(OmegaConf.to_yaml({"score": score}), "config/config.yaml")
             runs.log_split(split, "training")
-            _, version = registry.log_model(model, STANDARD, register="m", tags={**REAL, "score": score})
+            own = ClassList(("a", "b", "c", "d"), "b") if score == "0.8" else STANDARD
+            _, version = registry.log_model(model, own, register="m", tags={**REAL, "score": score})
             assert version is not None
+            assert registry.classes_of(f"models:/m/{version}") == own
             crowned = registry.crown("m", version)
             verdicts.append(crowned.detail)
             typed = crowned.command or typed
