@@ -129,7 +129,7 @@ def _sets(facts: Facts) -> list[Block]:
         if any("empty" in row for row in run.rows("test_conformal")):  # logged when a set could be
             blocks.append(
                 Paragraph(
-                    "Measured before each set had the most probable class: by now they hold the truth more often."
+                    "Measured before each set had the most probable class: now they hold the truth as often, or more."
                 )
             )
     return blocks

@@ -80,6 +80,10 @@ def _dicom(gray: NDArray[np.uint8]) -> dict[str, list[bytes]]:
                 if "PixelData" not in elements:
                     continue
                 elements.PatientName = PATIENT
+                # Else most are refused for what they show, before their pixels are decoded
+                elements.SOPClassUID = elements.file_meta.MediaStorageSOPClassUID = MRImageStorage
+                elements.Modality = "MR"
+                elements.pop("BodyPartExamined", None)
                 content = _written(elements)
             except Exception:
                 continue  # damaged on purpose

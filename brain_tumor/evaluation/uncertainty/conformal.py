@@ -1,4 +1,4 @@
-"""Prediction sets that hold the true class with a chosen probability, whatever the class.
+"""Prediction sets that hold the true class with at least a chosen probability, whatever the class.
 
 Split conformal prediction with the score 1 - p(true class), calibrated class by class (Mondrian; Vovk, Gammerman &
 Shafer 2005, section 4.5; Angelopoulos & Bates 2021, arXiv:2107.07511, sections 1 and 3.2). The guarantee supposes that

@@ -222,7 +222,7 @@ def _calibrated(model: Shown) -> str:
         return "Probabilities as they are: this model was not calibrated, and cannot say that it is not sure."
     text = "Calibrated probabilities."
     if uncertainty.sets.levels:
-        text += " Of images as those it was calibrated on, a set holds the true class as often as it says."
+        text += " Of images as those it was calibrated on, a set holds the true class at least as often as it says."
     return text
 
 
