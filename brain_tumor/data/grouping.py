@@ -8,10 +8,10 @@ import pandas as pd
 
 from brain_tumor.data.cache import cache_folder
 from brain_tumor.data.components import components
+from brain_tumor.data.csv_table import read_columns
 from brain_tumor.data.image_table import listed_paths
 from brain_tumor.data.twins import find_twins
 from brain_tumor.errors import InputError
-from brain_tumor.paths import existing_path
 
 logger = logging.getLogger(__name__)
 
@@ -42,21 +42,14 @@ def with_groups(images: pd.DataFrame, *, patients: str | None, cache: str | None
 
 
 def patients_table(file: str) -> "pd.Series[str]":
-    """The patient by path of a CSV with the columns `path` and `patient`; "" for one of PLACEHOLDERS.
+    """The patient by path of a CSV with the columns `path` and `patient` (see `read_columns`); "" for PLACEHOLDERS.
 
     Raises:
         InputError: the file cannot be read, lacks a column, or gives a path two patients.
     """
-    place = existing_path(file)
-    try:
-        table = pd.read_csv(place, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise InputError(f"data.patients={file} cannot be read as CSV: {_reason(error)}") from error
-    absent = [column for column in ("path", "patient") if column not in table.columns]
-    if absent:
-        raise InputError(f"data.patients={file} lacks the column(s) {', '.join(absent)}: it needs path and patient")
-    table["path"] = table["path"].str.strip().str.replace("\\", "/").str.removeprefix("./")
-    table["patient"] = table["patient"].str.strip().mask(lambda each: each.str.lower().isin(PLACEHOLDERS), "")
+    table = read_columns("data.patients", file, ("path", "patient"))
+    table["path"] = table["path"].str.replace("\\", "/").str.removeprefix("./")
+    table["patient"] = table["patient"].mask(lambda each: each.str.lower().isin(PLACEHOLDERS), "")
     several = table.groupby("path")["patient"].nunique()
     if (several > 1).any():
         raise InputError(f"data.patients={file} gives {several.index[several > 1][0]} more than one patient")
@@ -120,7 +113,3 @@ def joined(first: "pd.Series[str]", second: "pd.Series[str]") -> "pd.Series[str]
     size = int(left.max()) + 1
     component = components(left[known], size + right[known], size + int(right.max()) + 1)
     return first.groupby(component[left]).transform("min")
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error).splitlines()[0]

@@ -76,14 +76,14 @@ def test_a_patient_of_a_tenth_of_the_images_is_suspect(tmp_path: Path, caplog: p
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("path,person\nTraining/a.png,P\n", r"lacks the column\(s\) patient: it needs path and patient"),
+        ("path,person\nTraining/a.png,P\n", r"lacks the column\(s\) patient: its first line has 'path', 'person'"),
         ("path,patient\nTraining/a.png,P\nTraining/a.png,Q\n", "gives Training/a.png more than one patient"),
         (
             "path,patient\nx/a.png,P\n",
             r"none of the images: its paths \(x/a.png …\) must be those below data.root",
         ),
         ("path,patient\n", "names none of the images"),
-        ("", "cannot be read as CSV"),
+        ("", "lacks the column"),
     ],
 )
 def test_a_file_that_does_not_fit(text: str, message: str, tmp_path: Path) -> None:
@@ -94,5 +94,5 @@ def test_a_file_that_does_not_fit(text: str, message: str, tmp_path: Path) -> No
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read as CSV: No such file"):
+    with pytest.raises(InputError, match="cannot be read: No such file"):
         read_patients(str(tmp_path / "none.csv"), PATHS)
