@@ -1,6 +1,6 @@
 """The command line: paths taken to the letter, and commands that can be pasted."""
 
-import os
+import importlib.metadata
 import re
 import shlex
 import shutil
@@ -96,12 +96,8 @@ def _quote(value: str) -> str:
 
 
 def command(name: str, *arguments: str) -> str:
-    """How this Python runs an entry, ready to paste in this folder, where the variable STORE may be unset by then."""
-    named = name == "study" or any(argument.startswith("tracking.uri=") for argument in arguments)
-    given = os.environ.get(STORE, "")
-    # First, since Hydra takes no override behind -m; one that holds a password stays where it is.
-    there = [f"tracking.uri={given}"] if given and shown(given) == given and not named else []
-    return " ".join([python(), "-m", f"brain_tumor.{name}", *map(shlex.quote, [*there, *arguments])])
+    """How this Python runs an entry, ready to paste in this folder."""
+    return " ".join([python(), "-m", f"brain_tumor.{name}", *map(shlex.quote, arguments)])
 
 
 def shown(address: str) -> str:
@@ -116,9 +112,25 @@ def python() -> str:
     return _program("python")
 
 
-def mlflow_command(*arguments: str) -> str:
-    """How MLflow's own command is run, ready to paste in this folder."""
-    return " ".join([_program("mlflow"), *map(shlex.quote, arguments)])
+def program(name: str, *arguments: str) -> str:
+    """How a program of this Python's environment is run, MLflow's own say, ready to paste in this folder."""
+    return " ".join([_program(name), *map(shlex.quote, arguments)])
+
+
+def pip_install(package: str) -> str:
+    """How this Python gets a package, or an extra of this one (`brain-tumor[app]`), ready to paste in this folder."""
+    name, bracket, extra = package.partition("[")
+    if name == "brain-tumor" and not _is_installed(name):  # no index has it, and the checkout may be run as it is
+        package = f"{Path(__file__).parents[1]}{bracket}{extra}"
+    return f"{python()} -m pip install {shlex.quote(package)}"
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _program(name: str) -> str:

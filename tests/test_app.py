@@ -53,7 +53,7 @@ def test_a_user_needs_a_password_and_a_password_a_user(monkeypatch: pytest.Monke
 def test_without_gradio_the_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(PASSWORD, raising=False)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"pip install 'brain-tumor\[app\]'"):
+    with pytest.raises(InputError, match=r" -m pip install '.+\[app\]'$"):
         app(composed())
 
 

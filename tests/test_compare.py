@@ -217,8 +217,14 @@ def test_a_validation_part_that_leaks_is_marked(store: Store, split: Split) -> N
 @pytest.mark.parametrize(
     ("job", "status", "metrics", "part", "remedy"),
     [
-        ("train", "FINISHED", {}, "test", "it was never opened; open it with .* model_uri=runs:/.*/model"),
-        ("train", "RUNNING", {}, "test", r"it has not finished \(RUNNING\); wait, or go on with .* resume="),
+        (
+            "train",
+            "FINISHED",
+            {},
+            "test",
+            "it was never opened; compare part=val, or open it .* model_uri=runs:/.*/model",
+        ),
+        ("train", "RUNNING", {}, "test", r"it has not finished \(RUNNING\); wait, or go on: .* resume="),
         ("train", "FINISHED", {"test/accuracy": 1.0}, "test", "it has scored them, so was its artifact folder moved"),
         ("evaluate", "FINISHED", {}, "val", "evaluate measures the test part alone; give the run that trained, abc"),
         ("evaluate", "FAILED", {}, "test", r"it has not finished \(FAILED\); wait, or evaluate again"),

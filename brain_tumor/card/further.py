@@ -94,7 +94,7 @@ def _sanity(run: Logged) -> Grid:
 def robustness(facts: Facts) -> Section:
     found = facts.holding("test_robustness")
     if not found:
-        open_ = "Open: accuracy under corruption was not measured (python -m brain_tumor.evaluate robustness=true)."
+        open_ = "Open: accuracy under corruption was not measured; the command under Source does it."
         return Section("Robustness", (Paragraph(open_),))
     blocks: list[Block] = []
     for run in found:

@@ -210,8 +210,8 @@ def _require_free(images: pd.DataFrame) -> None:
     if torn:
         raise InputError(
             f"every group of {', '.join(torn)} (a slice, or a patient by data.patients) stands under another class, "
-            "too, and such groups only train: nothing of it is left to select and test on; python -m brain_tumor.audit "
-            "lists the slices, and patients who stand under several classes must be left out of data.patients"
+            "too, and such groups only train: nothing of it is left to select and test on; brain_tumor.audit with the "
+            "same data lists the slices, and patients who stand under several classes must be left out of data.patients"
         )
 
 

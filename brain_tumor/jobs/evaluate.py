@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from brain_tumor.command_line import as_typed, command
+from brain_tumor.command_line import as_typed
 from brain_tumor.config.commands import EvaluateConfig, LoggedData
 from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
@@ -24,7 +24,7 @@ from brain_tumor.serving.registered_model import RegisteredModel
 from brain_tumor.serving.runtime_choice import choose_for
 from brain_tumor.tracking import cards, logged_uncertainty, registry, results, runs, setup, summary
 from brain_tumor.tracking.explanations import log_explanations
-from brain_tumor.tracking.store import open_store
+from brain_tumor.tracking.store import command_here, open_store
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ def run(config: EvaluateConfig) -> None:
     found += [*external_site.remarks(known), cards.publish_card(registered.run_id)]  # the card now has this, too
     facts = [("model", registered.uri)] + ([] if config.runtime == "keras" else [("runtime", runtime)])
     parts = [(measured[part], tables[part]) for part in measured]
-    more = [] if config.robustness else [command("evaluate", *as_typed, "robustness=true")]
+    more = [] if config.robustness else [command_here("evaluate", *as_typed, "robustness=true")]
     said = summary.summarize_run(store, run_id, parts, dataset.split, found, facts=facts, commands=more)
     summary.publish(run_id, said)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import pandas as pd
 
-from brain_tumor.command_line import as_typed, command
+from brain_tumor.command_line import as_typed
 from brain_tumor.config.composition import Composition
 from brain_tumor.config.train import TrainConfig
 from brain_tumor.data.dataset import Dataset, load, load_shared
@@ -29,7 +29,7 @@ from brain_tumor.paths import existing_path
 from brain_tumor.progress import begin, course
 from brain_tumor.tracking import cards, logged_uncertainty, registry, results, runs, setup, summary
 from brain_tumor.tracking.explanations import log_explanations
-from brain_tumor.tracking.store import Store, open_store
+from brain_tumor.tracking.store import Store, command_here, open_store
 from brain_tumor.training import checkpoint
 from brain_tumor.training.fit import TrainedRun
 from brain_tumor.training.preparation import Prepared, prepare, train_model
@@ -169,7 +169,7 @@ def _next(config: TrainConfig, uri: str, member: str | None) -> list[str]:
     """
     again = summary.with_store(config.tracking, "evaluate", f"model_uri={uri}", "robustness=true")
     searched = "all" in config.schedule and member is None and not any(text.startswith("resume=") for text in as_typed)
-    return [again, command("train", *as_typed, "-m")] if searched and config.test else [again]
+    return [again, command_here("train", *as_typed, "-m")] if searched and config.test else [again]
 
 
 def open_job(composed: Composition, read: Callable[..., Dataset]) -> Opened:
@@ -214,8 +214,8 @@ def resumable(run_id: str, folder: Path, overrides: list[str]) -> Iterator[None]
 
 def resume_command(run_id: str, overrides: list[str]) -> str:
     """What to type to go on with a run that was started with `overrides`."""
-    kept = [text for text in overrides if text.startswith(("tracking.uri=", "tracking.checkpoints="))]
-    return command("train", f"resume={run_id}", *kept)
+    kept = [text for text in overrides if text.startswith("tracking.checkpoints=")]
+    return command_here("train", f"resume={run_id}", *kept)
 
 
 def forget() -> None:

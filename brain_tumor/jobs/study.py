@@ -15,14 +15,16 @@ from brain_tumor.sweep.storage import address, open_existing
 
 def run(config: StudyConfig, cwd: Path) -> None:
     """Print one study; the list of all where there are several and none is named."""
+    there = [] if config.storage is None else [config.storage]
+    sweep = command("train", *(f"sweep.storage={shown(each)}" for each in there), "-m")
     try:
         where = address(config.storage, cwd)
-        storage = open_existing(where)
+        storage = open_existing(where, sweep)
     except InputError as error:
         raise InputError(str(error).removeprefix("sweep.")) from error
     names = sorted(optuna.get_all_study_names(storage))
     if not names:
-        raise InputError(f"storage={shown(where)} holds no study yet: python -m brain_tumor.train -m makes one")
+        raise InputError(f"storage={shown(where)} holds no study yet; a sweep makes one: {sweep}")
     if config.name is not None and config.name not in names:
         near = difflib.get_close_matches(config.name, names, n=3, cutoff=0.3) or names[:3]
         raise InputError(f"name={config.name}: there is no such study in {shown(where)}; there is {', '.join(near)}")
@@ -33,5 +35,5 @@ def run(config: StudyConfig, cwd: Path) -> None:
         for block in description.describe(studies[0], train=command("train")):
             show_blocks(block)
     else:
-        show_blocks(*description.listing(studies, show=command("study")))
+        show_blocks(*description.listing(studies, show=command("study", *(f"storage={shown(each)}" for each in there))))
     show_blocks(*description.place(shown(where)))

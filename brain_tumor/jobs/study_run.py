@@ -7,13 +7,12 @@ import optuna
 import yaml
 from optuna.trial import FrozenTrial
 
-from brain_tumor.command_line import command
 from brain_tumor.config.train import TrainConfig
 from brain_tumor.layout.blocks import Block, Code, Grid, Paragraph, Summary, pairs, plainly, verdicts
 from brain_tumor.sweep.summary import best_trials, chosen_trial, train_overrides
 from brain_tumor.tracking.cards import publish_card
 from brain_tumor.tracking.runs import git_tags
-from brain_tumor.tracking.store import Store, open_store
+from brain_tumor.tracking.store import Store, command_here, open_store
 from brain_tumor.tracking.summary import publish, with_store
 from brain_tumor.tracking.sweep_run import close_parent, log_progress, open_parent, register_best
 
@@ -75,5 +74,5 @@ class StudyRun:
             facts = [("model", f"{uri}, {crowned.verdict}"), *facts]
             commands.append(with_store(tracking, "evaluate", f"model_uri={uri}"))
         last = "The last command trains the best trial again, on all training data, and opens the test part."
-        commands.append(command("train", *again))
+        commands.append(command_here("train", *again))
         return [verdicts([*findings, plainly(last)]), pairs(facts), Code("\n".join(commands))]

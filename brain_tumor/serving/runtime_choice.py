@@ -10,13 +10,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_tumor.command_line import pip_install
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.pixels import spread
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.corruptions import CORRUPTIONS
 from brain_tumor.evaluation.prediction import Runtime, answering, observing
 from brain_tumor.serving import exports
-from brain_tumor.serving.runtimes import FORMATS, INSTALL, missing, require
+from brain_tumor.serving.runtimes import EXTRA, FORMATS, missing, require
 
 PAYS = 60.0  # seconds that Keras must have to do before exports, which take some 10 each, can pay
 ROUNDS = 5  # timed batches of each runtime, in turn, after one that is not
@@ -54,7 +55,7 @@ def choose(kind: Kind, model: Any, images: NDArray[np.uint8], total: int) -> tup
         return exported(kind, model, images)
     there = [name for name in ("onnx", "tflite") if not missing(name)]
     if not there:
-        return observed, f"keras (others to choose from: {INSTALL})"
+        return observed, f"keras (others to choose from: {pip_install(EXTRA)})"
     alone = seconds({"keras": answering(observed)}, images)["keras"] * total
     if alone < PAYS:
         return observed, f"keras ({total} images take it about {alone:.0f} s, too few for an export to pay)"

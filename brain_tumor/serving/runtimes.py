@@ -12,6 +12,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_tumor.command_line import pip_install
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.prediction import Answers, Runtime
 from brain_tumor.lazy import lazy
@@ -20,7 +21,7 @@ from brain_tumor.models.backend import default_threads, quiet
 ai_edge_litert = lazy("ai_edge_litert")
 onnxruntime = lazy("onnxruntime")
 
-INSTALL = "pip install 'brain-tumor[export]'"
+EXTRA = "brain-tumor[export]"
 
 
 def open_onnx(path: Path, threads: int | None = None) -> Runtime:
@@ -84,4 +85,4 @@ def missing(name: str) -> list[str]:
 def require(name: str) -> None:
     """Raise InputError unless a format can be made and opened."""
     if missing(name):
-        raise InputError(f"{name} needs {' and '.join(missing(name))}, not installed here: {INSTALL}")
+        raise InputError(f"{name} needs {' and '.join(missing(name))}, not installed here: {pip_install(EXTRA)}")

@@ -1,5 +1,6 @@
 """A study as text that fits a terminal."""
 
+import importlib.util
 import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from brain_tumor.command_line import pip_install, program
 from brain_tumor.layout.blocks import Block, Code, Grid, Paragraph, pairs
 from brain_tumor.layout.terminal import INDENT, width
 from brain_tumor.progress import duration
@@ -58,7 +60,10 @@ def listing(studies: Sequence[Study], *, show: str) -> list[Block]:
 
 def place(storage: str) -> list[Block]:
     """Where the storage is, and how to look at it in a browser."""
-    return [pairs([("storage", storage)]), Code(f"optuna-dashboard {shlex.quote(storage)}")]
+    missing = importlib.util.find_spec("optuna_dashboard") is None
+    commands = [pip_install("brain-tumor[dashboard]")] if missing else []
+    commands.append(program("optuna-dashboard", storage))
+    return [pairs([("storage", storage)]), Code("\n".join(commands))]
 
 
 def _head(study: Study, found: Summary) -> Grid:

@@ -13,7 +13,7 @@ import optuna
 import sqlalchemy
 from filelock import FileLock
 
-from brain_tumor.command_line import shown
+from brain_tumor.command_line import pip_install, shown
 from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path
 
@@ -48,7 +48,7 @@ def address(storage: str | None, cwd: Path) -> str:
         raise _unusable(text, "is of no kind that Optuna takes: give sqlite:///FILE or postgresql://…") from error
     except ImportError as error:
         ours = url.get_driver_name() == "psycopg"
-        advice = 'pip install "brain-tumor[postgres]"' if ours else f"install {error.name}"
+        advice = pip_install("brain-tumor[postgres]") if ours else f"install {error.name}"
         raise _unusable(text, f"needs the Python package {error.name}: {advice}") from error
     return url.render_as_string(hide_password=False)
 
@@ -78,11 +78,14 @@ def open_storage(
     return storage
 
 
-def open_existing(address: str) -> "RDBStorage":
-    """Open Optuna's storage at an `address()` to read it; makes nothing, and raises InputError where there is none."""
+def open_existing(address: str, sweep: str) -> "RDBStorage":
+    """Open Optuna's storage at an `address()` to read it; makes nothing.
+
+    Raises InputError where there is none, which names the command `sweep` that makes one.
+    """
     url = sqlalchemy.make_url(address)
     if url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
-        raise _unusable(address, "does not exist: a sweep (python -m brain_tumor.train -m) makes it")
+        raise _unusable(address, f"does not exist; a sweep makes it: {sweep}")
     with _explained(address):
         return optuna.storages.RDBStorage(address, engine_kwargs=_engine_options(url), skip_table_creation=True)
 

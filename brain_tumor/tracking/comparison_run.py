@@ -19,7 +19,7 @@ from brain_tumor.tracking import registry
 from brain_tumor.tracking.predictions import FLATTERING, read_predictions
 from brain_tumor.tracking.results import log_figure
 from brain_tumor.tracking.runs import git_tags, log_table
-from brain_tumor.tracking.store import current
+from brain_tumor.tracking.store import command_here, current
 from brain_tumor.tracking.summary import NAMES
 
 
@@ -77,13 +77,12 @@ def _remedy(run: Run, part: str) -> str:
     if job == "evaluate" and part == "val":
         return f"evaluate measures the test part alone; give the run that trained, {tags.get('trained_by')}"
     if run.info.status != "FINISHED":
-        again = f"go on with python -m brain_tumor.train resume={run_id}" if job == "train" else "evaluate again"
+        again = f"go on: {command_here('train', f'resume={run_id}')}" if job == "train" else "evaluate again"
         return f"it has not finished ({run.info.status}); wait, or {again}"
     if f"{part}/accuracy" in run.data.metrics:
         return "it has scored them, so was its artifact folder moved or deleted?"
-    return (
-        "it was never opened; open it with python -m brain_tumor.evaluate "
-        f"model_uri=runs:/{run_id}/model and give that run, or compare part=val"
+    return "it was never opened; compare part=val, or open it and give the run of that: " + command_here(
+        "evaluate", f"model_uri=runs:/{run_id}/model"
     )
 
 

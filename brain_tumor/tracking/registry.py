@@ -95,8 +95,8 @@ def crown(name: str, version: str) -> Finding:
     reason = refusal(dict(champion.tags), dict(challenger.tags)) if champion is not None else None
     if champion is not None and reason is not None:
         code = (
-            f"import mlflow; mlflow.set_tracking_uri({mlflow.get_tracking_uri()!r}); "
-            f"mlflow.MlflowClient().set_registered_model_alias({name!r}, {CHAMPION!r}, {version!r})"
+            f"import mlflow; mlflow.MlflowClient({current()!r}, {current()!r})"
+            f".set_registered_model_alias({name!r}, {CHAMPION!r}, {version!r})"
         )
         said = f"version {champion.version} ({_kind(champion.tags)}) stays {CHAMPION}: {reason}"
         return Finding(said, f"{name} {said}. This moves it all the same:", f"{python()} -c {shlex.quote(code)}")

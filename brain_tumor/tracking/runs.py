@@ -17,7 +17,7 @@ import yaml
 from brain_tumor.data.split import Split, read_csv
 from brain_tumor.errors import InputError
 from brain_tumor.lazy import lazy
-from brain_tumor.tracking.store import Store, current
+from brain_tumor.tracking.store import Store, current, mlflow_here
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -127,7 +127,8 @@ def interrupted(run_id: str) -> "Run":
     if run.info.status == "FINISHED":
         raise InputError(f"resume={run_id} has finished: there is nothing to resume")
     if run.info.lifecycle_stage == "deleted":
-        raise InputError(f"resume={run_id} was deleted: restore it first (mlflow runs restore --run-id {run_id})")
+        restore = mlflow_here("runs", "restore", "--run-id", run.info.run_id)
+        raise InputError(f"resume={run_id} was deleted; restore it first: {restore}")
     return run
 
 

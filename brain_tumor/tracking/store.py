@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import sys
 import urllib.error
 import urllib.request
@@ -13,7 +14,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from brain_tumor.command_line import STORE, mlflow_command, shown
+from brain_tumor.command_line import STORE, command, program, shown
 from brain_tumor.config.train import TrackingConfig
 from brain_tumor.errors import InputError
 from brain_tumor.lazy import lazy
@@ -39,8 +40,7 @@ class Store:
         """What to type, in this folder, so that its addresses answer; nothing where a server does already."""
         if self.uri.startswith("http"):
             return []
-        here = f"sqlite:///{Path.cwd()}/"
-        return [mlflow_command("ui", "--backend-store-uri", shown(self.uri).replace(here, "sqlite:///", 1))]
+        return [program("mlflow", "ui", "--backend-store-uri", _from_here(self.uri))]
 
     def run_address(self, run_id: str) -> str:
         return f"{self._experiment_address}/runs/{run_id}"
@@ -94,7 +94,7 @@ def open_store(config: TrackingConfig) -> Store:
     if experiment.lifecycle_stage == "deleted":
         raise InputError(
             f"tracking.experiment={config.experiment} was deleted in {shown(uri)}: "
-            f"restore it (mlflow experiments restore -x {experiment.experiment_id}) or name another"
+            f"name another, or restore it: {mlflow_here('experiments', 'restore', '-x', experiment.experiment_id)}"
         )
     if TAG not in experiment.tags:  # a user may have made it over
         with suppress(mlflow.exceptions.MlflowException):  # a server may let one log runs and no more
@@ -107,6 +107,31 @@ def open_store(config: TrackingConfig) -> Store:
 def current() -> str:
     """The store that has been opened last, as it may be printed."""
     return shown(mlflow.get_tracking_uri())
+
+
+def command_here(name: str, *arguments: str) -> str:
+    """How this Python runs an entry on the store that has been opened last, ready to paste in this folder."""
+    uri, variable = mlflow.get_tracking_uri(), os.environ.get(STORE)
+    named = any(argument.startswith("tracking.uri=") for argument in arguments)
+    if named or _is_kept(uri) or (uri == _embedded_uri() and not variable):
+        return command(name, *arguments)
+    return command(name, f"tracking.uri={_from_here(uri)}", *arguments)  # first: Hydra takes no override behind -m
+
+
+def mlflow_here(*arguments: str) -> str:
+    """How MLflow's own command is run on the store that has been opened last, ready to paste in this folder."""
+    uri, line = mlflow.get_tracking_uri(), program("mlflow", *arguments)
+    return line if _is_kept(uri) else f"{STORE}={shlex.quote(_from_here(uri))} {line}"
+
+
+def _is_kept(uri: str) -> bool:
+    """Whether an address stays in the variable that it is from, since it holds a password."""
+    return uri == os.environ.get(STORE) and shown(uri) != uri
+
+
+def _from_here(uri: str) -> str:
+    """A store's address as it may be printed, a database below this folder by its path from here."""
+    return shown(uri).replace(f"sqlite:///{Path.cwd()}/", "sqlite:///", 1)
 
 
 def _experiment(name: str, database: Path | None) -> Any:

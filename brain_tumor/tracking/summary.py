@@ -11,7 +11,6 @@ import mlflow
 import numpy as np
 import pandas as pd
 
-from brain_tumor.command_line import command, shown
 from brain_tumor.config.train import TrackingConfig
 from brain_tumor.data.protocol import leak
 from brain_tumor.data.split import Split
@@ -31,7 +30,7 @@ from brain_tumor.layout.blocks import (
     verdicts,
 )
 from brain_tumor.tracking.runs import artifact_place
-from brain_tumor.tracking.store import Store
+from brain_tumor.tracking.store import Store, command_here
 from brain_tumor.tracking.view import NOTE
 
 DESCRIBED = ("test/confusion", "test/maps", "differences")  # figures that a run's description shows
@@ -193,7 +192,6 @@ def no_leak(split: Split, *, patients: bool) -> list[Finding]:
 
 
 def with_store(config: TrackingConfig, name: str, *arguments: str) -> str:
-    """A command, ready to paste, that looks into the store that this one has used."""
-    there = [f"tracking.uri={shown(config.uri)}"] if config.uri else []
-    there += [f"tracking.experiment={config.experiment}"] if config.experiment != EXPERIMENT else []
-    return command(name, *arguments, *there)
+    """A command, ready to paste, on the store and the experiment that this one has used."""
+    there = [f"tracking.experiment={config.experiment}"] if config.experiment != EXPERIMENT else []
+    return command_here(name, *arguments, *there)

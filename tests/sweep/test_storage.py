@@ -123,7 +123,7 @@ def test_a_folder(tmp_path: Path) -> None:
 
 def test_a_missing_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(InputError, match=r'psycopg: pip install "brain-tumor\[postgres\]"'):
+    with pytest.raises(InputError, match=r"psycopg: \S+ -m pip install '.+\[postgres\]'$"):
         address("postgresql://db/studies", Path("/x"))
 
 

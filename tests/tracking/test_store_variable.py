@@ -1,6 +1,5 @@
 """MLflow's own variable names the store where no key does, and stays the user's, whatever this process opens."""
 
-import os
 import subprocess
 import sys
 import threading
@@ -11,10 +10,9 @@ from pathlib import Path
 import pytest
 from toy import call
 
-from brain_tumor.command_line import command
 from brain_tumor.config.train import TrackingConfig
 from brain_tumor.errors import InputError
-from brain_tumor.tracking.store import open_store
+from brain_tumor.tracking.store import command_here, open_store
 
 VARIABLE = "MLFLOW_TRACKING_URI"
 
@@ -91,12 +89,14 @@ def test_a_password_reaches_the_server_and_is_not_printed(server: str) -> None:
         open_store(tracking(f"http://me:secret@{server}"))
 
 
-def test_a_printed_command_works_without_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_printed_command_works_without_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(VARIABLE, "sqlite:///my runs/mlflow.db")
+    open_store(tracking(None))
     there = "'tracking.uri=sqlite:///my runs/mlflow.db'"
-    assert command("train", "seed=1", "-m").endswith(f" -m brain_tumor.train {there} seed=1 -m")  # Hydra's order
-    assert command("train", "seed=1", "tracking.uri=x").endswith(" -m brain_tumor.train seed=1 tracking.uri=x")
-    assert command("study", "name=a").endswith(" -m brain_tumor.study name=a")  # which has no such key
-    monkeypatch.setenv(VARIABLE, "http://me:secret@there")
-    assert command("train").endswith(" -m brain_tumor.train")
-    assert os.environ[VARIABLE] == "http://me:secret@there"
+    assert command_here("train", "seed=1", "-m").endswith(f" -m brain_tumor.train {there} seed=1 -m")  # Hydra's order
+    assert command_here("train", "seed=1", "tracking.uri=x").endswith(" -m brain_tumor.train seed=1 tracking.uri=x")
+    open_store(tracking("sqlite:///mlruns/mlflow.db"))
+    assert command_here("train").endswith(" -m brain_tumor.train tracking.uri=sqlite:///mlruns/mlflow.db")
+    monkeypatch.delenv(VARIABLE)
+    assert command_here("train").endswith(" -m brain_tumor.train")

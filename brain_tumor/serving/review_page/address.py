@@ -5,6 +5,7 @@ import os
 import socket
 from ipaddress import IPv6Address, ip_address
 
+from brain_tumor.command_line import pip_install
 from brain_tumor.config.commands import PASSWORD, AppConfig
 from brain_tumor.errors import InputError
 
@@ -12,7 +13,7 @@ from brain_tumor.errors import InputError
 def require_gradio() -> None:
     """Raise InputError where Gradio is missing, and settle what it reads from the environment once it is imported."""
     if importlib.util.find_spec("gradio") is None:
-        raise InputError("the page needs Gradio: pip install 'brain-tumor[app]'")
+        raise InputError(f"the page needs Gradio: {pip_install('brain-tumor[app]')}")
     stay_at_home()
 
 
