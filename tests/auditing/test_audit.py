@@ -178,7 +178,7 @@ def test_the_command_prints_logs_and_writes(run: Run, planted: Path, tmp_path: P
     (work / "p.csv").write_text("path,patient\nelsewhere.png,P\n")
     for more, said in {
         f"data.root={work / 'empty'}": "holds no image",
-        f"data.root={work / 'some'}": "lacks the class folder(s) meningioma, notumor, pituitary",
+        f"data.root={work / 'some'}": "two classes at least, and there is only glioma",
         f"data.patients={work / 'p.csv'}": "names none of the images",
     }.items():
         refused = run("audit", "data=folder", f"data.root={planted}", more, cwd=work)

@@ -52,7 +52,7 @@ def test_a_slice_is_counted_once_under_the_label_of_most_of_its_images(found: Fi
 def test_a_slice_of_as_many_images_of_two_labels_counts_for_the_first_in_the_alphabet() -> None:
     images = pd.DataFrame({"twin": ["t", "t"], "label": ["notumor", "glioma"]})
     assert findings.count_slices(images).set_index("label")["slices"].to_dict() == {
-        "glioma": 1, "meningioma": 0, "notumor": 0, "pituitary": 0, "all": 1,
+        "glioma": 1, "notumor": 0, "all": 1,
     }  # fmt: skip
 
 

@@ -66,7 +66,7 @@ def test_maps_of_all_methods_are_made_once(model: Shown, monkeypatch: pytest.Mon
 
 def test_slices_are_bounded_by_the_models_size(model: Shown) -> None:
     assert limits((model,), 1000) == Limits(1000, SLICES, module.SAMPLES)
-    large = Shown(model.predictor.__class__("u", model.predictor.run, 600, None), model.explain, ("x",), False, "")
+    large = replace(model, predictor=replace(model.predictor, size=600))
     assert limits((model, large), 1000).slices == 248
 
 
