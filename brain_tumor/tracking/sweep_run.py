@@ -72,8 +72,8 @@ def log_progress(store: Store, run_id: str, study: Study, *, figures: bool | Non
     client = mlflow.MlflowClient(store.uri)
     if not _exists(client, run_id):
         raise InputError(
-            f"study {study.study_name}: its run {run_id} was deleted meanwhile; no trial is lost: type the same command "
-            "again, which makes another run and goes on"
+            f"study {study.study_name}: its run {run_id} was deleted meanwhile; no trial is lost: type the same "
+            "command again, which makes another run and goes on"
         )
     found = summarize(study)
     client.log_text(run_id, table(study).to_csv(index=False, lineterminator="\n"), f"{FOLDER}/trials.csv")

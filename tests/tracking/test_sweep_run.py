@@ -83,7 +83,7 @@ def test_a_run_that_is_gone_is_made_again(store: Store) -> None:
     second = opened(store, study, created=False)
     assert second != first
     mlflow.delete_run(second)  # while the sweep goes on
-    with pytest.raises(InputError, match="was deleted meanwhile.*type the same command again"):
+    with pytest.raises(InputError, match=r"was deleted meanwhile.*type the same command again"):
         log_progress(store, second, study)
     close_parent(second, "FAILED")
     study.set_user_attr("parent_run", "0" * 32)  # of another tracking server
