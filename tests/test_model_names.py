@@ -15,6 +15,7 @@ from brain_tumor.errors import InputError
 from brain_tumor.jobs import preflight
 from brain_tumor.jobs.preflight import check_name
 from brain_tumor.tracking import registry
+from brain_tumor.tracking.model_address import trained_by
 from brain_tumor.tracking.store import open_store
 
 Run = Callable[..., "CompletedProcess[str]"]
@@ -45,7 +46,7 @@ def test_any_other_name_is_registered_found_and_crowned_by_mlflow(tmp_path: Path
         assert registry.registered_from(run, name) == "1", name
         assert registry.crown(name, "1").verdict.startswith("now champion"), name
         for address in (f"models:/{name}/1", f"models:/{name}/latest", f"models:/{name}@champion"):
-            assert registry.trained_by(address) == run, address
+            assert trained_by(address) == run, address
             assert mlflow.models.get_model_info(address).model_uuid == "same", address
 
 
@@ -56,7 +57,7 @@ def test_an_address_without_a_version_means_none(tmp_path: Path) -> None:
     made.create_registered_model("m")
     made.create_model_version("m", str(tmp_path), made.create_run("1").info.run_id)
     with pytest.raises(InputError, match="there is no such model"):
-        registry.trained_by("models:/m/champoin")  # once it meant the latest
+        trained_by("models:/m/champoin")  # once it meant the latest
 
 
 @pytest.mark.parametrize("arguments", [(), ("seed=0,1", "-m")])

@@ -47,11 +47,19 @@ class Placed:
         self.client = mlflow.MlflowClient(uri, uri)
 
     def stopped(self) -> str:
-        """Id of a training run that can be gone on with."""
+        """Id of a training run that can be gone on with, and that has logged a model."""
         with runs.started(self.store, tags={"job": "train"}, system_metrics=False) as run_id:
             runs.log_config({"tracking": {"register": "my model (v2)"}}, [])
+            mlflow.log_text(f"flavors: {{}}\nrun_id: {run_id}\n", "model/MLmodel")
         self.client.set_terminated(run_id, "KILLED")
         return run_id
+
+    def registered(self, name: str, **tags: str) -> str:
+        """Version of such a run's model under a name."""
+        run = self.client.get_run(self.stopped())
+        tags |= {"data_kind": "real", "leaking": "false", "monitor": "val/macro_f1"}
+        made = self.client.create_model_version(name, f"{run.info.artifact_uri}/model", run.info.run_id, tags=tags)
+        return str(made.version)
 
 
 @pytest.fixture
@@ -98,13 +106,9 @@ def after(error: InputError) -> str:
 
 
 def test_measure_again(placed: Placed, paste: Callable[[str], None]) -> None:
-    line = summary.with_store(placed.tracking, "evaluate", "model_uri=models:/my model (v2)/1", "robustness=true")
-    paste(line)
-    assert call(placed.tmp_path, *typed(line), "--cfg", "job", cwd=placed.here).stdout.count("my model (v2)/1\n") == 1
-
-
-def typed(line: str) -> list[str]:
-    return [word.removeprefix("brain_tumor.") for word in shlex.split(line)[2:]]
+    placed.client.create_registered_model("my model (v2)")
+    uri = f"models:/my model (v2)/{placed.registered('my model (v2)')}"
+    paste(summary.with_store(placed.tracking, "evaluate", f"model_uri={uri}", "robustness=true"))
 
 
 def test_search_for_a_better_model(
@@ -192,15 +196,13 @@ def test_restore_what_lies_in_the_trash(placed: Placed) -> None:
 
 
 def test_crown_all_the_same(placed: Placed) -> None:
-    name, tags = f"model {ODD}".replace("'", ""), {"data_kind": "real", "leaking": "false"}
+    name = f"model {ODD}".replace("'", "")
     placed.client.create_registered_model(name)
-    for score, run_id in (("0.9", placed.stopped()), ("0.8", second := placed.stopped())):
-        scored = {**tags, "monitor": "val/macro_f1", "score": score}
-        placed.client.create_model_version(name, str(placed.here), run_id, tags=scored)
-    assert registry.crown(name, "1").verdict.startswith("now champion")
-    done = shell(placed, registry.crown(name, "2").command)
+    first, second = (placed.registered(name, score=score) for score in ("0.9", "0.8"))
+    assert registry.crown(name, first).verdict.startswith("now champion")
+    done = shell(placed, registry.crown(name, second).command)
     assert done.returncode == 0, done.stderr
-    assert placed.client.get_model_version_by_alias(name, "champion").run_id == second
+    assert str(placed.client.get_model_version_by_alias(name, "champion").version) == second
 
 
 def test_an_extra_is_one_of_this_package_and_installed_for_this_python(monkeypatch: pytest.MonkeyPatch) -> None:

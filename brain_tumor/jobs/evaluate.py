@@ -22,8 +22,9 @@ from brain_tumor.models.backend import start_tensorflow
 from brain_tumor.paths import existing_path
 from brain_tumor.serving.registered_model import RegisteredModel
 from brain_tumor.serving.runtime_choice import choose_for
-from brain_tumor.tracking import cards, logged_uncertainty, registry, results, runs, setup, summary
+from brain_tumor.tracking import cards, logged_uncertainty, registry, results, runs, setup, summary, trash
 from brain_tumor.tracking.explanations import log_explanations
+from brain_tumor.tracking.model_address import find
 from brain_tumor.tracking.store import command_here, open_store
 
 
@@ -45,6 +46,7 @@ def run(config: EvaluateConfig) -> None:
     With `data=folder` (or another source) the model meets all images of that source instead.
     """
     store = open_store(config.tracking)
+    parent = trash.as_parent(find(config.model_uri).run_id)
     start_tensorflow()
     asked = _ask(config)
     registered, dataset, known = asked.registered, asked.dataset, asked.known
@@ -53,7 +55,7 @@ def run(config: EvaluateConfig) -> None:
     tags = setup.evaluation_tags(registered, dataset.split, asked.protocol, known.verdict if known else "false")
     name = f"evaluate {asked.trained.model.name} on {dataset.split.name}"
     with runs.started(
-        store, name=name, tags=tags, parent=registered.run_id, system_metrics=config.tracking.system_metrics
+        store, name=name, tags=tags, parent=parent, system_metrics=config.tracking.system_metrics
     ) as run_id:
         runs.log_split(dataset.split, "evaluation")
         measured, tables, found = _measure(asked, answering)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 address = lazy("brain_tumor.serving.review_page.address")
 inputs = lazy("brain_tumor.serving.inputs")
 journal = lazy("brain_tumor.serving.journal")
+model_address = lazy("brain_tumor.tracking.model_address")
 place = lazy("brain_tumor.auditing.place")
-registry = lazy("brain_tumor.tracking.registry")
 runs = lazy("brain_tumor.tracking.runs")
 runtimes = lazy("brain_tumor.serving.runtimes")
 store = lazy("brain_tumor.tracking.store")
@@ -145,9 +145,9 @@ def check_evaluation(config: "EvaluateConfig") -> None:
                 f"data.healthy={config.data.healthy} is the model's own, and not of the data: leave it out"
             )
         check_store(config.tracking)
-        check_source(config.data, known=registry.classes_of(config.model_uri))
+        check_source(config.data, known=model_address.find(config.model_uri).classes)
     _check_trained_root(config)
-    check_store(config.tracking)
+    _check_models(config.tracking, model_uri=config.model_uri)
 
 
 def _check_trained_root(config: "EvaluateConfig") -> None:
@@ -171,7 +171,7 @@ def check_prediction(config: "PredictConfig") -> "tuple[Files, Path | None]":
         raise InputError("explain=true writes a folder beside out: give out=FILE.csv or out=FILE.jsonl")
     out = journal.check_out(config.out, overwrite=config.overwrite) if config.out else None
     files = inputs.find_files(config.input)
-    check_store(config.tracking)
+    _check_models(config.tracking, model_uri=config.model_uri)
     return files, out
 
 
@@ -181,6 +181,7 @@ def check_export(config: "ExportConfig") -> Path:
         raise InputError(f"data.masks={config.data.masks} is not read by an export: leave it out")
     for name in config.formats:
         runtimes.require(name)
+    _check_models(config.tracking, model_uri=config.model_uri)
     folder = existing_path(config.out).absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -189,7 +190,6 @@ def check_export(config: "ExportConfig") -> Path:
         probe.unlink()
     except OSError as error:
         raise InputError(f"out={config.out} cannot be written: {error.strerror or error}") from error
-    check_store(config.tracking)
     return folder
 
 
@@ -206,13 +206,23 @@ def check_app(config: "AppConfig") -> tuple[tuple[str, str] | None, socket.socke
     """The user and password that the page asks for, if any, and the socket at which it will answer."""
     login = address.login_of(config)
     address.require_gradio()
-    return login, address.listen(config.host, config.port)
+    listening = address.listen(config.host, config.port)
+    _check_models(config.tracking, model_uri=config.model_uri, model_b=config.model_b)
+    return login, listening
 
 
 def check_store(tracking: TrackingConfig) -> None:
     """Open the store for the first time; InputError where it cannot be."""
     with uncollected(freeze=False):  # MLflow is imported for it
         store.open_store(tracking)
+
+
+def _check_models(tracking: TrackingConfig, **uris: str | None) -> None:
+    """Open the store, and find in it every model that a key names."""
+    check_store(tracking)
+    for key, uri in uris.items():
+        if uri is not None:
+            model_address.find(uri, key)
 
 
 def check_source(

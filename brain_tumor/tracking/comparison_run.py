@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import mlflow
 import numpy as np
 import pandas as pd
-from mlflow.entities import Run
+from mlflow.entities import Run, ViewType
 from numpy.typing import NDArray
 
 from brain_tumor.errors import InputError
@@ -15,7 +15,7 @@ from brain_tumor.evaluation.comparison_figures import changed_sheet, forest
 from brain_tumor.evaluation.metrics import HEADLINE, Evaluation
 from brain_tumor.layout import markdown
 from brain_tumor.layout.blocks import Alert, Block, Grid, Paragraph, Points, pairs
-from brain_tumor.tracking import registry
+from brain_tumor.tracking.model_address import trained_by
 from brain_tumor.tracking.predictions import FLATTERING, read_predictions
 from brain_tumor.tracking.results import log_figure
 from brain_tumor.tracking.runs import git_tags, log_table
@@ -30,14 +30,16 @@ def find(meant: str, key: str) -> Run:
     """
     if meant.startswith("models:/"):
         try:
-            return mlflow.get_run(registry.trained_by(meant))
+            return mlflow.get_run(trained_by(meant))
         except InputError as error:
             raise InputError(f"{key}={error}") from error
     client = mlflow.MlflowClient()
     found: list[Run] = []
     if re.fullmatch("[0-9a-f]+", meant):
-        experiments = [each.experiment_id for each in client.search_experiments()]
-        found = list(client.search_runs(experiments, f"attributes.run_id LIKE '{meant}%'", max_results=2))
+        # In the trash as well, where what a run has predicted can still be read.
+        experiments = [each.experiment_id for each in client.search_experiments(ViewType.ALL)]
+        query = f"attributes.run_id LIKE '{meant}%'"
+        found = list(client.search_runs(experiments, query, run_view_type=ViewType.ALL, max_results=2))
     if not found:
         raise InputError(
             f"{key}={meant}: {current()} has no run whose id begins so: "

@@ -15,13 +15,14 @@ from mlflow.models import Model
 from brain_tumor import NOTICE
 from brain_tumor.command_line import python
 from brain_tumor.config.train import LOWER_IS_BETTER
-from brain_tumor.data.classes import STANDARD, ClassList, read_classes
+from brain_tumor.data.classes import STANDARD, ClassList
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.uncertainty.fitting import Uncertainty
 from brain_tumor.layout.blocks import Finding
 from brain_tumor.serving.registered_model import RegisteredModel
 from brain_tumor.tracking import served
 from brain_tumor.tracking.logged_uncertainty import load_uncertainty
+from brain_tumor.tracking.model_address import ABSENT, find
 from brain_tumor.tracking.runs import load_config, load_split
 from brain_tumor.tracking.store import current
 
@@ -150,83 +151,24 @@ def _kind(tags: Mapping[str, str]) -> str:
 
 
 def load_model(uri: str, key: str = "model_uri") -> RegisteredModel:
-    """Load a model and what made it by `models:/NAME@ALIAS`, `models:/NAME/VERSION` or `runs:/RUN_ID/model`.
+    """Load a model and what made it by an address that `model_address.find` understands, and raise what that raises.
 
-    Raises InputError, which names the URI by the setting `key`, if there is no such model, or it was not logged by this
-    package.
+    Raises InputError as well if the model's own file cannot be read.
     """
+    found = find(uri, key)
     try:
-        name, version = _resolve(uri)
-        exact = _exact(name, version, uri)
-        info = mlflow.models.get_model_info(exact)
-        model = mlflow.keras.load_model(exact, load_model_kwargs={"compile": False, "safe_mode": True})
+        model = mlflow.keras.load_model(found.uri, load_model_kwargs={"compile": False, "safe_mode": True})
     except Exception as error:  # MLflow's, the file system's, Keras' and h5py's
-        raise _unloadable(uri, key, error) from error
-    if not info.run_id:
-        raise InputError(f"{key}={uri} belongs to no run, so its split is unknown: train it with brain_tumor.train")
-    made_by = load_config(info.run_id), load_split(info.run_id), load_uncertainty(info.run_id)
-    return RegisteredModel(model, exact, info.run_id, name, version, *made_by)
-
-
-def classes_of(uri: str, key: str = "model_uri") -> ClassList:
-    """The classes of a model, before anything of it is loaded.
-
-    Raises InputError, which names the URI by the setting `key`, if there is no such model.
-    """
-    try:
-        return read_classes(mlflow.models.get_model_info(_exact(*_resolve(uri), uri)).metadata)
-    except Exception as error:  # MLflow's and the file system's
-        raise _unloadable(uri, key, error) from error
-
-
-def trained_by(uri: str) -> str:
-    """Id of the run that logged the model `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
-
-    Raises InputError if there is no such model.
-    """
-    try:
-        name, version = _resolve(uri)
-        found = mlflow.MlflowClient().get_model_version(name, version) if name and version else None
-    except MlflowException as error:
-        raise InputError(f"{uri}: there is no such model in {current()}") from error
-    if found is None or not found.run_id:
-        raise InputError(f"{uri} names no model of a run: give models:/NAME@ALIAS or models:/NAME/VERSION")
-    return str(found.run_id)
-
-
-def _unloadable(uri: str, key: str, error: Exception) -> InputError:
-    reason = " ".join(str(error).split())[:200]
-    return InputError(
-        f"{key}={uri} cannot be loaded from {current()}: {reason}"
-        " (expected models:/NAME@ALIAS, models:/NAME/VERSION or runs:/RUN_ID/model;"
-        " tracking.uri names another store)"
-    )
-
-
-def _exact(name: str | None, version: str | None, uri: str) -> str:
-    return f"models:/{name}/{version}" if name else uri
-
-
-def _resolve(uri: str) -> tuple[str | None, str | None]:
-    """Name and version that a registry URI means today, so that the log says which version was meant."""
-    rest = uri.removeprefix("models:/")
-    logged = rest.startswith("m-") and not set(rest) & set("/@")  # a model of a run, whether registered or not
-    if rest == uri or logged:
-        return None, None
-    if "@" in rest:
-        name, alias = rest.rsplit("@", 1)
-        return name, str(mlflow.MlflowClient().get_model_version_by_alias(name, alias).version)
-    name, _, version = rest.rpartition("/")
-    if name and version == "latest":
-        found = mlflow.MlflowClient().search_model_versions(f"name='{name}'")
-        version = max((str(each.version) for each in found), key=int, default=version)
-    return name or None, version or None
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{key}={uri} cannot be loaded from {current()}: {reason}") from error
+    made_by = load_config(found.run_id), load_split(found.run_id), load_uncertainty(found.run_id)
+    return RegisteredModel(model, found.uri, found.run_id, found.name, found.version, *made_by)
 
 
 def _champion(name: str) -> ModelVersion | None:
     try:
         return mlflow.MlflowClient().get_model_version_by_alias(name, CHAMPION)
     except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # no such model, no such alias
+        if error.error_code in ABSENT:
             return None
         raise

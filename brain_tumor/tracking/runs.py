@@ -17,7 +17,8 @@ import yaml
 from brain_tumor.data.split import Split, read_csv
 from brain_tumor.errors import InputError
 from brain_tumor.lazy import lazy
-from brain_tumor.tracking.store import Store, current, mlflow_here
+from brain_tumor.tracking import trash
+from brain_tumor.tracking.store import Store, current
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -126,9 +127,8 @@ def interrupted(run_id: str) -> "Run":
         raise InputError(f"resume={run_id} is no training run of brain_tumor")
     if run.info.status == "FINISHED":
         raise InputError(f"resume={run_id} has finished: there is nothing to resume")
-    if run.info.lifecycle_stage == "deleted":
-        restore = mlflow_here("runs", "restore", "--run-id", run.info.run_id)
-        raise InputError(f"resume={run_id} was deleted; restore it first: {restore}")
+    if trash.is_trashed(run):
+        raise InputError(f"resume={run_id} was deleted; restore it first: {trash.restore(run)}")
     return run
 
 

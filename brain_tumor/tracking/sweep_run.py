@@ -67,9 +67,14 @@ def log_progress(store: Store, run_id: str, study: Study, *, figures: bool | Non
     trial is (`model`, `schedule` …); of one objective `best.trial`, `best.run_id`, `best.value` and `best.KEY` for each
     parameter; of several `front.trials` and `front.run_ids`.
     Figures (True: draw them, False: do not) are drawn every ten minutes over all workers if None; whatever goes wrong
-    with them is one line on stderr.
+    with them is one line on stderr. Raises InputError where somebody has deleted the run meanwhile.
     """
     client = mlflow.MlflowClient(store.uri)
+    if not _exists(client, run_id):
+        raise InputError(
+            f"study {study.study_name}: its run {run_id} was deleted meanwhile; no trial is lost: type the same "
+            "command again, which makes another run and goes on"
+        )
     found = summarize(study)
     client.log_text(run_id, table(study).to_csv(index=False, lineterminator="\n"), f"{FOLDER}/trials.csv")
     tags = _tags(found) | _what(client, study)
@@ -84,8 +89,10 @@ def log_progress(store: Store, run_id: str, study: Study, *, figures: bool | Non
 
 
 def close_parent(run_id: str, status: str) -> None:
-    """End the study's run: FINISHED, KILLED (Ctrl-C) or FAILED."""
-    mlflow.MlflowClient().set_terminated(run_id, status)
+    """End the study's run: FINISHED, KILLED (Ctrl-C) or FAILED; one that was deleted has ended."""
+    client = mlflow.MlflowClient()
+    if _exists(client, run_id):
+        client.set_terminated(run_id, status)
 
 
 def register_best(study: Study, name: str) -> tuple[str, str, Finding]:

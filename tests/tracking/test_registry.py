@@ -52,7 +52,7 @@ def test_log_crown_and_load(tmp_path: Path) -> None:
     from omegaconf import OmegaConf
 
     from brain_tumor.data.split import Split
-    from brain_tumor.tracking import registry, runs
+    from brain_tumor.tracking import model_address, registry, runs
     from brain_tumor.tracking.store import open_store
 
     uri = f"sqlite:///{tmp_path}/mlflow.db"
@@ -69,7 +69,7 @@ def test_log_crown_and_load(tmp_path: Path) -> None:
             own = ClassList(("a", "b", "c", "d"), "b") if score == "0.8" else STANDARD
             _, version = registry.log_model(model, own, register="m", tags={**REAL, "score": score})
             assert version is not None
-            assert registry.classes_of(f"models:/m/{version}") == own
+            assert model_address.find(f"models:/m/{version}").classes == own
             crowned = registry.crown("m", version)
             verdicts.append(crowned.detail)
             typed = crowned.command or typed

@@ -76,11 +76,17 @@ def test_one_run_that_is_opened_again(store: Store, tmp_path: Path) -> None:
 def test_a_run_that_is_gone_is_made_again(store: Store) -> None:
     import mlflow
 
+    from brain_tumor.tracking.sweep_run import close_parent, log_progress
+
     study = mixed()
     first = opened(store, study)
     mlflow.delete_run(first)
     second = opened(store, study, created=False)
     assert second != first
+    mlflow.delete_run(second)  # while the sweep goes on
+    with pytest.raises(InputError, match=r"was deleted meanwhile.*type the same command again"):
+        log_progress(store, second, study)
+    close_parent(second, "FAILED")
     study.set_user_attr("parent_run", "0" * 32)  # of another tracking server
     assert opened(store, study, created=False) not in (first, second)
 
