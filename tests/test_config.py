@@ -284,5 +284,5 @@ def test_folders_may_be_called_as_truth_and_numbers_are(key: str, field: str, va
 
 @pytest.mark.parametrize("key", ["data.rename=[no,yes]", "data.rename=no"])
 def test_a_rename_that_is_no_mapping_says_what_it_takes(key: str) -> None:
-    with pytest.raises(InputError, match="give the class of each folder, {no: notumor, yes: tumour}"):
+    with pytest.raises(InputError, match=r"give the class of each folder, \{no: notumor, yes: tumour\}"):
         typed(TrainConfig, task(key))

@@ -39,8 +39,8 @@ class ClassList:
         for name in self.names:
             if not _NAME.fullmatch(name) or name in RESERVED:
                 raise InputError(
-                    f"a class cannot be called {name!r} (letters and digits, and within them blanks and _ - . are possible, "
-                    f"60 in all): call it something else with {renaming(name)}"
+                    f"a class cannot be called {name!r} (letters and digits, and within them blanks and _ - . are "
+                    f"possible, 60 in all): call it something else with {renaming(name)}"
                 )
         if self.healthy is not None and self.healthy not in self.names:
             raise InputError(f"data.healthy={self.healthy} is none of the classes {', '.join(self.names)}")
@@ -63,7 +63,7 @@ class ClassList:
 # What splits and models were logged with that say nothing of classes: there were no others.
 STANDARD = ClassList(("glioma", "meningioma", "notumor", "pituitary"), "notumor")
 
-# Compared by `_key`, without a number in front: "No Tumor", "0_no_tumor" and "no-tumour" are one, "glioma 2" is another.
+# Compared by `_key`, without a number in front: "No Tumor", "0_no_tumor" and "no-tumour" are one, "glioma 2" is none.
 _SPELLINGS: Mapping[str, frozenset[str]] = {
     "glioma": frozenset({"glioma", "gliomas", "gliomatumor", "gliomatumors"}),
     "meningioma": frozenset({"meningioma", "meningiomas", "meningiomatumor", "meningiomatumors"}),
