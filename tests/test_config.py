@@ -265,3 +265,24 @@ def test_an_empty_schedule_is_refused() -> None:
 
 def test_conf_dir_is_the_checkouts() -> None:
     assert conf_dir() == Path(__file__).parents[1] / "conf"
+
+
+@pytest.mark.parametrize(
+    ("key", "field", "value"),
+    [
+        ("data.classes=[true,False]", "classes", ("true", "false")),
+        ("data.classes=[no,01,1.0]", "classes", ("no", "01", "1.0")),
+        ("data.rename={true: tumour, 0: notumor}", "rename", (("true", "tumour"), ("0", "notumor"))),
+        ("data.healthy=false", "healthy", "false"),
+        ("data.healthy=0", "healthy", "0"),
+        ("data.healthy=null", "healthy", None),
+    ],
+)
+def test_folders_may_be_called_as_truth_and_numbers_are(key: str, field: str, value: object) -> None:
+    assert getattr(typed(TrainConfig, task(key)).data, field) == value
+
+
+@pytest.mark.parametrize("key", ["data.rename=[no,yes]", "data.rename=no"])
+def test_a_rename_that_is_no_mapping_says_what_it_takes(key: str) -> None:
+    with pytest.raises(InputError, match=r"give the class of each folder, \{no: notumor, yes: tumour\}"):
+        typed(TrainConfig, task(key))

@@ -13,7 +13,20 @@ from PIL import Image
 from brain_tumor.auditing.findings import INDIRECT, KINDS
 from brain_tumor.data.cache import Contents
 from brain_tumor.data.twins.signature import ORIENTATIONS
-from brain_tumor.evaluation.drawing import ACCENT, ALARM, BEST, FAINT, INK, class_colour, new_figure, shorten, tidy
+from brain_tumor.evaluation.drawing import (
+    ACCENT,
+    ALARM,
+    BEST,
+    FAINT,
+    FEW,
+    INK,
+    class_colour,
+    class_ticks,
+    new_figure,
+    short_name,
+    shorten,
+    tidy,
+)
 
 THUMBNAIL = 96  # pixels a side
 SHOWN = 12  # pairs of each side of the threshold
@@ -23,18 +36,18 @@ KIND_COLOURS = dict(zip((*KINDS, INDIRECT), (ALARM, "#D55E00", "#E69F00", "#56B4
 
 def counts(table: pd.DataFrame, title: str) -> Figure:
     """Images by class, a group of bars for each site and part; `table` as `findings.count_images`."""
-    figure = new_figure(8, 4, f"Images by class: {title}")
-    axes = figure.add_subplot()
     several = table["site"].nunique() > 1
     width = 0.8 / len(table)
     names = [column for column in table.columns if column not in ("site", "part", "all")]
+    figure = new_figure(max(8, 0.9 * len(names)), 4 if len(names) <= FEW else 5, f"Images by class: {title}")
+    axes = figure.add_subplot()
     for place, row in enumerate(table.to_dict("records")):
         name = " ".join(filter(None, [row["site"] if several else "", row["part"]])) or "all"
         values = [row[label] for label in names]
         x = np.arange(len(names)) + (place - (len(table) - 1) / 2) * width
         bars = axes.bar(x, values, width * 0.92, label=shorten(name, 40), color=class_colour(1 + place))
         axes.bar_label(bars, fontsize=8 if len(table) < 5 else 6, color=INK)
-    axes.set_xticks(np.arange(len(names)), [shorten(name, 20) for name in names])
+    class_ticks(axes, names)
     axes.set_ylabel("images")
     tidy(axes)
     axes.grid(axis="x", visible=False)
@@ -56,7 +69,7 @@ def across(table: pd.DataFrame, title: str) -> Figure:
         left += shares
     for place, row in enumerate(table.to_dict("records")):
         axes.text(left[place] + 0.01, place, f"{row['any']:,} of {row['images']:,}", va="center", fontsize=9, color=INK)
-    axes.set_yticks(np.arange(len(table)), names)
+    axes.set_yticks(np.arange(len(table)), [short_name(name, 40) for name in names])
     axes.invert_yaxis()
     axes.set_xlim(0, 1.2)
     axes.set_xticks(np.linspace(0, 1, 6), [f"{share:.0%}" for share in np.linspace(0, 1, 6)])

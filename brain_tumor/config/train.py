@@ -25,12 +25,19 @@ LOWER_IS_BETTER = frozenset({"val/loss"})
 STRICT_KEYS = ConfigDict(extra="forbid", allow_inf_nan=False)
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Level = Annotated[float, Field(gt=0, le=0.999)]  # beyond it a thousand calibration images of a class are not enough
-ClassName = Annotated[str, Field(min_length=1, coerce_numbers_to_str=True)]
+# `true`, `false` and numbers are names of folders, too.
+ClassName = Annotated[
+    str,
+    Field(min_length=1, coerce_numbers_to_str=True),
+    BeforeValidator(lambda value: str(value).lower() if isinstance(value, bool) else value),
+]
 SplitSeed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 def _pairs(value: Any) -> Any:
     """Of a mapping, since a configuration is a key of caches and has to be hashable."""
+    if isinstance(value, str) or (isinstance(value, list) and not all(isinstance(each, list) for each in value)):
+        raise ValueError("give the class of each folder, {no: notumor, yes: tumour}")
     return () if value is None else tuple(value.items()) if isinstance(value, dict) else value
 
 
@@ -78,7 +85,9 @@ class DataConfig:
     masks: str | None = None  # folder of lesion masks, with the images' tree and names, .png; None: none are known
     # Names and order of the classes; None: what the folders say, see data/classes.py.
     classes: tuple[ClassName, ...] | None = None
-    healthy: str | None = "auto"  # the class without a lesion; auto: found by its usual names; None: there is none
+    healthy: ClassName | None = (
+        "auto"  # the class without a lesion; auto: found by its usual names; None: there is none
+    )
     # Folder -> class, where folders cannot be renamed; several folders may become one class.
     rename: Annotated[tuple[tuple[ClassName, ClassName], ...], BeforeValidator(_pairs)] = ()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from brain_tumor.config.train import DataConfig
-from brain_tumor.data.classes import ClassList, name_classes, standard_name
+from brain_tumor.data.classes import ClassList, name_classes, renamed_folders, renaming, standard_name
 from brain_tumor.data.image_files import (
     EXTENSIONS,
     SCANS,
@@ -223,7 +223,8 @@ def _refuse_two_of_one(
     table: pd.DataFrame, label_of: Mapping[str, str | None], data: DataConfig, roots: Mapping[str, Path]
 ) -> None:
     """Two folders of one class are probably a mistake, unless `data.rename` makes them one."""
-    meant = {new for _, new in data.rename}
+    renamed = renamed_folders(label_of, data.rename)
+    meant = {label_of[name] for name in renamed}
     for (site, part), rows in table.groupby(["site", "part"]):
         names: dict[str, str] = {}
         for name in rows["folder"].unique():
@@ -234,7 +235,7 @@ def _refuse_two_of_one(
                 where = f"{roots[str(site)]}" + (f", {part} part," if part else "")
                 raise InputError(
                     f"{where} holds {names[label]!r} and {name!r}, which are one class ({label}): merge them into "
-                    "one folder"
+                    f"one folder, or say that they are one with {renaming(name, label)}"
                 )
             names[label] = name
 

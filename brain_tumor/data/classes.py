@@ -11,7 +11,8 @@ from brain_tumor.errors import InputError
 
 AUTO = "auto"  # `data.healthy`: found by its usual names
 RESERVED = frozenset({"all"})  # a row of several tables
-_NAME = re.compile(r"\w[\w .\-]{0,58}[\w.\-]|\w")  # what MLflow takes in the name of a metric
+# What MLflow takes in the name of a metric; matplotlib leaves out of a legend what begins with _.
+_NAME = re.compile(r"(?!_)\w[\w .\-]{0,58}[\w.\-]|[^\W_]")
 
 
 def _key(name: str) -> str:
@@ -33,12 +34,13 @@ class ClassList:
 
     def __post_init__(self) -> None:
         if len(self.names) < 2:
-            raise InputError(f"a classifier needs two classes at least, and there is only {', '.join(self.names)}")
+            there = f"only {self.names[0]}" if self.names else "none"
+            raise InputError(f"a classifier needs two classes at least, and there is {there}")
         for name in self.names:
             if not _NAME.fullmatch(name) or name in RESERVED:
                 raise InputError(
-                    f"a class cannot be called {name!r} (letters, digits, blanks and _ - . are possible): call it "
-                    f"something else with {_renaming(name)}"
+                    f"a class cannot be called {name!r} (letters and digits, and within them blanks and _ - . are "
+                    f"possible, 60 in all): call it something else with {renaming(name)}"
                 )
         if self.healthy is not None and self.healthy not in self.names:
             raise InputError(f"data.healthy={self.healthy} is none of the classes {', '.join(self.names)}")
@@ -61,7 +63,7 @@ class ClassList:
 # What splits and models were logged with that say nothing of classes: there were no others.
 STANDARD = ClassList(("glioma", "meningioma", "notumor", "pituitary"), "notumor")
 
-# Compared in lower case and without anything but letters: "No Tumor", "no_tumor" and "no-tumour" are one.
+# Compared by `_key`, without a number in front: "No Tumor", "0_no_tumor" and "no-tumour" are one, "glioma 2" is none.
 _SPELLINGS: Mapping[str, frozenset[str]] = {
     "glioma": frozenset({"glioma", "gliomas", "gliomatumor", "gliomatumors"}),
     "meningioma": frozenset({"meningioma", "meningiomas", "meningiomatumor", "meningiomatumors"}),
@@ -107,7 +109,7 @@ def read_classes(facts: Mapping[str, object] | None) -> ClassList:
 
 def standard_name(name: str) -> str | None:
     """The one of the STANDARD classes whose usual spellings `name` is one of; None if it is of none."""
-    bare = re.sub(r"[^a-z]", "", _key(name))
+    bare = _key(name).lstrip("0123456789")
     return next((standard for standard, known in _SPELLINGS.items() if bare in known), None)
 
 
@@ -132,7 +134,7 @@ def name_classes(folders: Iterable[str], data: DataConfig, known: ClassList | No
     twice = [name for name, key in zip(data.classes or (), keys, strict=True) if keys.count(key) > 1]
     if twice:
         raise InputError(f"data.classes names one class twice: {' and '.join(twice)}")
-    renamed = _renamed(names, data.rename)
+    renamed = renamed_folders(names, data.rename)
     wanted = data.classes if data.classes is not None or known is None else known.names
     label_of = {name: _label(name, renamed, wanted) for name in names}
     if data.classes is None:
@@ -148,8 +150,8 @@ def name_classes(folders: Iterable[str], data: DataConfig, known: ClassList | No
     return Naming(ClassList(classes, _healthy(classes, data.healthy)), label_of)
 
 
-def _renamed(names: Sequence[str], rename: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """New name of each folder that `rename` names."""
+def renamed_folders(names: Iterable[str], rename: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """New name of each folder that `data.rename` names; InputError where it names one that is not there."""
     found: dict[str, str] = {}
     for old, new in rename:
         folders = [name for name in names if _key(name) == _key(old)]
@@ -162,7 +164,7 @@ def _renamed(names: Sequence[str], rename: Iterable[tuple[str, str]]) -> dict[st
 def _label(name: str, renamed: Mapping[str, str], wanted: Collection[str] | None) -> str | None:
     target = renamed.get(name, name)
     if wanted is None:
-        return target if name in renamed else standard_name(name) or target
+        return unicodedata.normalize("NFC", target if name in renamed else standard_name(name) or target)
     same = [each for each in wanted if _key(each) == _key(target)]
     alike = [each for each in wanted if standard_name(target) and standard_name(each) == standard_name(target)]
     return next(iter(same or alike), None)
@@ -180,7 +182,7 @@ def _refuse_unknown(label_of: Mapping[str, str | None], known: ClassList | None)
         if known is not None and label is None:
             raise InputError(
                 f"the model does not know the class {name!r} (its classes: {', '.join(known.names)}): leave it out "
-                f"with {_listing(others)}, or say which one it is with {_renaming(name, 'CLASS')}"
+                f"with {_listing(others)}, or say which one it is with {renaming(name, 'CLASS')}"
             )
         if known is None and label == name and _key(name) in _NO_CLASS:
             raise InputError(
@@ -204,14 +206,14 @@ def _as_known(label_of: Mapping[str, str | None], known: ClassList) -> dict[str,
 def _healthy(names: Sequence[str], healthy: str | None) -> str | None:
     if healthy == AUTO:
         return next((name for name in names if standard_name(name) == STANDARD.healthy), None)
-    return next((name for name in names if healthy is not None and _key(name) == _key(healthy)), healthy)
+    return None if healthy is None else _label(healthy, {}, names) or healthy
 
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(map(repr, names)) or "none"
 
 
-def _renaming(name: str, new: str = "NAME") -> str:
+def renaming(name: str, new: str = "NAME") -> str:
     """As it is typed in a shell; a backslash keeps what has a meaning for Hydra."""
     escaped = re.sub(r"([\\()\[\]{}:=,'\"])", r"\\\1", name)
     return shlex.quote(f"data.rename={{{escaped}: {new}}}")

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from brain_tumor.evaluation.comparison import BETTER, WORSE
-from brain_tumor.evaluation.drawing import ACCENT, BEST, FAINT, INK, new_figure, shorten, tidy
+from brain_tumor.evaluation.drawing import ACCENT, BEST, FAINT, INK, new_figure, short_name, shorten, tidy
 from brain_tumor.evaluation.metrics import HEADLINE, LOSSES
 
 SHOWN = 6  # images of each change on the sheet
@@ -54,7 +54,7 @@ def _draw(axes: Axes, table: pd.DataFrame, better: int) -> None:
             va="center", fontsize=8, color=INK, annotation_clip=False,
         )  # fmt: skip
     axes.axvline(0, color=INK, linewidth=1)
-    axes.set_yticks(range(len(table)), [shorten(str(name), 24) for name in table.index], fontsize=9)
+    axes.set_yticks(range(len(table)), [short_name(str(name), 24) for name in table.index], fontsize=9)
     axes.set_ylim(len(table) - 0.5, -0.5)
     tidy(axes)
 
@@ -90,4 +90,9 @@ def first_changes(changes: pd.DataFrame) -> pd.DataFrame:
 
 def _answers(row: Any) -> str:
     said = [("A", row.prediction_a, row.probability_a), ("B", row.prediction_b, row.probability_b)]
-    return "\n".join([f"true {row.label}", *(f"{who}: {shorten(name, 14)} {sure:.0%}" for who, name, sure in said)])
+    return "\n".join(
+        [
+            f"true {short_name(row.label, 24)}",
+            *(f"{who}: {short_name(name, 14)} {sure:.0%}" for who, name, sure in said),
+        ]
+    )

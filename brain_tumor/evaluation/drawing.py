@@ -7,6 +7,7 @@ which leaks memory in a long process and is not safe in threads.
 import os
 import uuid
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ CLASS_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9
 ACCENT, BEST = "#0072B2", "#D55E00"
 INK, FAINT, ALARM = "#222222", "#8A8A8A", "#B3003C"
 DPI = 120
+FEW = 4  # classes, whose names have room side by side
 
 
 def class_colour(index: int) -> str:
@@ -53,6 +55,21 @@ def tidy(axes: Any) -> None:
 def shorten(text: str, limit: int) -> str:
     """The end of a text (of a path: the file's name), at most `limit` characters, the ellipsis included."""
     return text if len(text) <= limit else "…" + text[1 - limit :]
+
+
+def short_name(name: str, limit: int) -> str:
+    """A class's name, at most `limit` characters: both ends, since names differ now at the one, now at the other."""
+    kept = limit - 1
+    return name if len(name) <= limit else f"{name[: kept - kept // 2]}…{name[len(name) - kept // 2 :]}"
+
+
+def class_ticks(axes: Any, classes: Sequence[str]) -> None:
+    """Names of classes below an image or bars: slanting, and then longer, where there are many."""
+    if len(classes) <= FEW:
+        axes.set_xticks(range(len(classes)), [short_name(name, 14) for name in classes])
+    else:
+        names = [short_name(name, 20) for name in classes]
+        axes.set_xticks(range(len(classes)), names, rotation=40, ha="right", rotation_mode="anchor")
 
 
 def save(figure: Figure, path: Path) -> None:

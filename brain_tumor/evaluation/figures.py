@@ -13,11 +13,13 @@ from brain_tumor.evaluation.drawing import (
     ACCENT,
     BEST,
     FAINT,
+    FEW,
     INK,
     class_colour,
+    class_ticks,
     new_figure,
     save,
-    shorten,
+    short_name,
     tidy,
 )
 from brain_tumor.evaluation.metrics import Evaluation, reliability_bins, score
@@ -80,7 +82,9 @@ def confusion(evaluation: Evaluation) -> Figure:
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
     hits = int(np.trace(counts))
-    figure = new_figure(11, 4.9, f"Confusion: {evaluation.title} ({hits} of {len(evaluation.rows)} images right)")
+    side = max(5.5, 2 + 0.5 * size)  # inches
+    title = f"Confusion: {evaluation.title} ({hits} of {len(evaluation.rows)} images right)"
+    figure = new_figure(2 * side, side - 0.6, title)
     left, right = figure.subplots(1, 2)
     texts = [[str(count) for count in row] for row in counts]
     _matrix(left, np.nan_to_num(shares), texts, evaluation.classes, "images")
@@ -94,12 +98,12 @@ def _matrix(
 ) -> None:
     # Both matrices are shaded by share, or a large class would hide the errors of a small one.
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    size = 11 if len(classes) <= FEW else 8
     for (row, column), share in np.ndenumerate(shares):
         colour = "white" if share > 0.55 else INK
-        axes.text(column, row, texts[row][column], ha="center", va="center", color=colour, fontsize=11)
-    names = [shorten(name, 14) for name in classes]
-    axes.set_xticks(range(len(classes)), names)
-    axes.set_yticks(range(len(classes)), names)
+        axes.text(column, row, texts[row][column], ha="center", va="center", color=colour, fontsize=size)
+    class_ticks(axes, classes)
+    axes.set_yticks(range(len(classes)), [label.get_text() for label in axes.get_xticklabels()])
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     axes.tick_params(length=0)
@@ -176,12 +180,15 @@ def roc(evaluation: Evaluation) -> Figure:
     A class without an image, or with every image, has no curve: the legend says so.
     """
     scores = score(evaluation)
-    figure = new_figure(11, 5.2, f"ROC, one class against the rest: {evaluation.title}")
+    few, columns = len(evaluation.classes) <= FEW, 4
+    height = 5.2 if few else 5.4 + 0.24 * -(-len(evaluation.classes) // columns)
+    figure = new_figure(11, height, f"ROC, one class against the rest: {evaluation.title}")
     whole, corner = figure.subplots(1, 2)
     styles = ("-", "--", "-.", ":")
     for index, name in enumerate(evaluation.classes):
         area = scores[f"roc_auc_{name}"]
-        label = f"{name}: no curve" if np.isnan(area) else f"{name}: AUC {area:.4f}"
+        shown = short_name(name, 20)
+        label = f"{shown}: no curve" if np.isnan(area) else f"{shown}: AUC {area:.4f}"
         points: tuple[Any, Any] = ([], [])
         if not np.isnan(area):
             points = sklearn.metrics.roc_curve(evaluation.labels == index, evaluation.probabilities[:, index])[:2]
@@ -191,7 +198,10 @@ def roc(evaluation: Evaluation) -> Figure:
     whole.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=(0, (1, 3)))
     whole.set(xlim=(0, 1), ylim=(0, 1), title=f"macro AUC {scores['roc_auc']:.4f}")
     corner.set(xlim=(-0.002, 0.2), ylim=(0.8, 1.002), title="upper left corner")
-    whole.legend(fontsize=9, loc="lower right")
+    if few:
+        whole.legend(fontsize=9, loc="lower right")
+    else:
+        figure.legend(*whole.get_legend_handles_labels(), loc="outside lower center", ncols=columns, fontsize=8)
     for axes in (whole, corner):
         axes.set_xlabel("false positive rate")
         axes.set_ylabel("true positive rate")

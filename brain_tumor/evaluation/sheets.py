@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from brain_tumor.evaluation.drawing import ALARM, FAINT, INK, class_colour, new_figure, shorten
+from brain_tumor.evaluation.drawing import ALARM, FAINT, INK, class_colour, new_figure, short_name, shorten
 from brain_tumor.evaluation.metrics import Evaluation
 
 COLUMNS = 4  # of the sheet of mistakes
@@ -124,7 +124,7 @@ def gradcam_sheet(
             caption(panels[0], 13, verdict, color=INK if right else ALARM, weight="bold")
             caption(panels[0], 3, _path(evaluation, position, 80), color=FAINT, fontsize=6.5)
             if place % 2 == 0:
-                mark(panels[0], f"true {_name(evaluation, index)}", class_colour(index))
+                mark(panels[0], f"true {short_name(evaluation.classes[index], 16)}", class_colour(index))
         line += -(-len(block) // 2)
     return figure
 
@@ -165,7 +165,7 @@ def mark(axes: Axes, text: str, colour: str) -> None:
 
 
 def _name(evaluation: Evaluation, index: int) -> str:
-    return shorten(evaluation.classes[index], 20)
+    return short_name(evaluation.classes[index], 20)
 
 
 def _said(evaluation: Evaluation, position: int) -> str:

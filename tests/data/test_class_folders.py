@@ -301,3 +301,8 @@ def test_two_folders_become_one_class_where_that_is_meant(tmp_path: Path, make_f
     root = make_folders(tmp_path / "data", ("",), count=2, names=("HGG", "LGG", "no"))
     images, _ = list_images({"data": root}, replace(DATA, rename=(("HGG", "glioma"), ("lgg", "glioma"))))
     assert images["label"].value_counts().to_dict() == {"glioma": 4, "notumor": 2}
+    # However the new name is spelt, and whatever the model calls it.
+    spelt = replace(DATA, rename=(("HGG", "Glioma"), ("lgg", "Glioma")))
+    assert set(list_images({"data": root}, spelt, STANDARD)[0]["label"]) == {"glioma", "notumor"}
+    with pytest.raises(InputError, match=r"one class \(notumor\): .*'data.rename=\{normal: notumor\}'"):
+        list_images({"data": make_folders(tmp_path / "twice", ("",), count=1, names=("no", "normal", "x"))}, DATA)

@@ -25,6 +25,10 @@ YES_NO = ClassList(("notumor", "tumour"), "notumor")
         (("glioma", "notumor", "pituitary"), {"classes": ["notumor", "glioma"]}, ("notumor", "glioma"), "notumor"),
         (("0", "1"), {"classes": [1, 0]}, ("1", "0"), None),
         (("größe é", "神经胶质瘤"), {}, ("größe é", "神经胶质瘤"), None),
+        (("gro\N{COMBINING DIAERESIS}ße", "a"), {}, ("a", "größe"), None),  # as macOS stores it
+        (("glioma 2", "glioma 3", "0_no_tumor"), {}, ("glioma 2", "glioma 3", "notumor"), "notumor"),
+        (("glioma疑い", "noé"), {}, ("glioma疑い", "noé"), None),
+        (("no", "yes"), {"healthy": "No"}, ("notumor", "yes"), "notumor"),
     ],
 )
 def test_folders_are_classes(
@@ -44,6 +48,9 @@ def test_parts_and_sites_may_spell_a_class_in_several_ways() -> None:
     ("folders", "keys", "message"),
     [
         (("tumor",), {}, "two classes at least, and there is only tumor"),
+        (("a", "b"), {"classes": []}, "two classes at least, and there is none"),
+        (("a", "_b"), {}, "cannot be called '_b'"),
+        (("a", "b" * 61), {}, "60 in all"),
         (("no", "yes", "pred"), {}, r"'pred' is probably no class.*'data.classes=\[notumor,yes\]'"),
         (("glioma", "masks"), {}, "'masks' is probably no class"),
         (("a", "all"), {}, "cannot be called 'all'"),

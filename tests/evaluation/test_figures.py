@@ -2,6 +2,7 @@ import gc
 import threading
 import weakref
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -50,6 +51,31 @@ def test_confusion_counts_and_shares(make_evaluation):
     assert texts(shares)[8:] == ["0.0%", "0.0%", "50.0%", "50.0%", *"––––"]
     assert [label.get_text() for label in counts.get_yticklabels()] == list(evaluation.classes)
     assert (counts.get_ylabel(), counts.get_xlabel()) == ("true", "predicted")
+
+
+LONG = ("high-grade glioma of the left hemisphere", "low-grade glioma of the left hemisphere")
+
+
+@pytest.mark.parametrize("count", [4, 6, 20])
+def test_names_of_any_number_of_classes_lie_apart_in_the_figure_and_are_told_apart(count, make_evaluation):
+    classes = (*LONG, *(f"class {index}" for index in range(count - 2)))
+    evaluation = make_evaluation(np.arange(count), np.eye(count), classes=classes)
+    for figure in (figures.confusion(evaluation), figures.roc(evaluation)):
+        figure.canvas.draw()
+        page = figure.bbox
+        legends = [*figure.legends, *filter(None, (axes.get_legend() for axes in figure.axes))]
+        for texts_ in (
+            figure.axes[0].texts,
+            figure.axes[1].texts,
+            figure.axes[0].get_yticklabels(),
+            [text for legend in legends for text in legend.get_texts()],
+        ):
+            boxes = [text.get_window_extent() for text in texts_]
+            assert all(page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 for box in boxes)
+            assert all(box.y1 <= page.y1 for box in boxes)
+            assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+    names = [label.get_text() for label in figures.confusion(evaluation).axes[0].get_xticklabels()]
+    assert len(set(names)) == count
 
 
 def test_reliability_bars_are_the_accuracy_of_each_bin(make_evaluation):

@@ -6,7 +6,18 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from brain_tumor.evaluation.drawing import ACCENT, ALARM, BEST, FAINT, INK, class_colour, new_figure, shorten, tidy
+from brain_tumor.evaluation.drawing import (
+    ACCENT,
+    ALARM,
+    BEST,
+    FAINT,
+    INK,
+    class_colour,
+    new_figure,
+    short_name,
+    shorten,
+    tidy,
+)
 from brain_tumor.evaluation.explanation.localisation import SCORES, Maps, Masks
 from brain_tumor.evaluation.explanation.map_scores import VERDICTS
 from brain_tumor.evaluation.explanation.maps import PRODUCT
@@ -99,7 +110,7 @@ def cases(
         caption(panels[0], 13, f"{rank}: {verdict}{more}", color=colour, weight="bold")
         caption(panels[0], 3, shorten(paths[index], 52), color=FAINT, fontsize=6.5)
         if rank == RANKS[0]:
-            mark(panels[0], name, class_colour(classes.index(name)))
+            mark(panels[0], short_name(name, 20), class_colour(classes.index(name)))
     return figure
 
 
