@@ -27,6 +27,7 @@ LITERAL_KEYS = (
     "tracking.experiment",
     "tracking.register",
     "tracking.checkpoints",
+    "tracking.artifacts",
     "sweep.storage",
     "sweep.study",
     "storage",

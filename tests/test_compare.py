@@ -225,7 +225,7 @@ def test_a_validation_part_that_leaks_is_marked(store: Store, split: Split) -> N
             "it was never opened; compare part=val, or open it .* model_uri=runs:/.*/model",
         ),
         ("train", "RUNNING", {}, "test", r"it has not finished \(RUNNING\); wait, or go on: .* resume="),
-        ("train", "FINISHED", {"test/accuracy": 1.0}, "test", "it has scored them, so was its artifact folder moved"),
+        ("train", "FINISHED", {"test/accuracy": 1.0}, "test", "it has scored them, and their table is not in .*/tables"),
         ("evaluate", "FINISHED", {}, "val", "evaluate measures the test part alone; give the run that trained, abc"),
         ("evaluate", "FAILED", {}, "test", r"it has not finished \(FAILED\); wait, or evaluate again"),
         ("sweep", "FINISHED", {}, "test", "it is a study; give the run of a training"),

@@ -183,6 +183,7 @@ class TrackingConfig:
     register: str | None  # name in MLflow's registry (`preflight.check_name`); None: logged, but not registered
     checkpoints: str  # folder of the checkpoints that `resume` reads
     system_metrics: bool
+    artifacts: str | None = None  # once, where the files of a SQLite store that was moved are now
 
 
 @dataclass(frozen=True, config=STRICT_KEYS)

@@ -44,6 +44,7 @@ KEYS_BESIDE_RESUME = (
     "tracking.uri",
     "tracking.register",
     "tracking.checkpoints",
+    "tracking.artifacts",
     "hardware",
     "hardware.threads",
     "hardware.strategy",

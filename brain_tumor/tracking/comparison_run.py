@@ -18,7 +18,7 @@ from brain_tumor.layout.blocks import Alert, Block, Grid, Paragraph, Points, pai
 from brain_tumor.tracking.model_address import trained_by
 from brain_tumor.tracking.predictions import FLATTERING, read_predictions
 from brain_tumor.tracking.results import log_figure
-from brain_tumor.tracking.runs import git_tags, log_table
+from brain_tumor.tracking.runs import artifact_place, git_tags, log_table
 from brain_tumor.tracking.store import command_here, current
 from brain_tumor.tracking.summary import NAMES
 
@@ -82,7 +82,7 @@ def _remedy(run: Run, part: str) -> str:
         again = f"go on: {command_here('train', f'resume={run_id}')}" if job == "train" else "evaluate again"
         return f"it has not finished ({run.info.status}); wait, or {again}"
     if f"{part}/accuracy" in run.data.metrics:
-        return "it has scored them, so was its artifact folder moved or deleted?"
+        return f"it has scored them, and their table is not in {artifact_place(run_id, 'tables')}: was it deleted?"
     return "it was never opened; compare part=val, or open it and give the run of that: " + command_here(
         "evaluate", f"model_uri=runs:/{run_id}/model"
     )

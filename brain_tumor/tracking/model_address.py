@@ -1,5 +1,6 @@
 """Which model an address means, and whether all that made it can be had: known before anything is loaded."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import mlflow
@@ -7,6 +8,7 @@ from mlflow.exceptions import MlflowException
 
 from brain_tumor.data.classes import ClassList, read_classes
 from brain_tumor.errors import InputError
+from brain_tumor.tracking.moved_store import local
 from brain_tumor.tracking.runs import load_config
 from brain_tumor.tracking.store import current
 
@@ -39,7 +41,7 @@ def find(uri: str, key: str = "model_uri") -> Found:
     except LookupError as error:
         raise InputError(f"{said}: {error.args[0]}; tracking.uri names another store") from error
     except Exception as error:  # MLflow's and the artifact store's own
-        reason = " ".join(str(error).split())[:200]
+        reason = _lost(uri) or " ".join(str(error).split())[:200]
         raise InputError(f"{said}: {reason} (expected {FORMS}; tracking.uri names another store)") from error
     if not info.run_id:
         raise InputError(f"{key}={uri} belongs to no run, so its split is unknown: train it with brain_tumor.train")
@@ -51,6 +53,18 @@ def find(uri: str, key: str = "model_uri") -> Found:
         ) from error
     load_config(info.run_id)
     return Found(exact, info.run_id, read_classes(info.metadata), name, version)
+
+
+def _lost(uri: str) -> str:
+    """Where the files of a registered model are looked for, if they are not there; nothing of another."""
+    with suppress(MlflowException, LookupError):
+        name, version = _resolve(uri)
+        place = local(mlflow.MlflowClient().get_model_version_download_uri(name, version)) if name else None
+        if place is not None and not (place / "MLmodel").exists():
+            return (
+                f"its files are looked for in {place}, and are not there: deleted, or moved (tracking.artifacts=DIR)?"
+            )
+    return ""
 
 
 def trained_by(uri: str) -> str:

@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 import pandas as pd
 import yaml
@@ -18,6 +16,7 @@ from brain_tumor.data.split import Split, read_csv
 from brain_tumor.errors import InputError
 from brain_tumor.lazy import lazy
 from brain_tumor.tracking import trash
+from brain_tumor.tracking.moved_store import local
 from brain_tumor.tracking.store import Store, current
 
 if TYPE_CHECKING:
@@ -173,15 +172,17 @@ def download(run_id: str, path: str, folder: str) -> str:
     try:
         return str(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path, dst_path=folder))
     except Exception as error:  # each artifact store raises its own
+        place = artifact_place(run_id, path)
         raise InputError(
-            f"run {run_id} has no artifact {path} that can be read: was its artifact folder moved or deleted?"
+            f"run {run_id} has no artifact {path} that can be read: it is looked for in {place}: "
+            "deleted, or moved (tracking.artifacts=DIR)?"
         ) from error
 
 
 def artifact_place(run_id: str, path: str) -> str:
     """Where an artifact of a run is: a path, or an address where the artifacts are on a server."""
     address = f"{mlflow.get_run(run_id).info.artifact_uri}/{path}"
-    return url2pathname(urlparse(address).path) if address.startswith("file:") else address
+    return str(local(address) or address)
 
 
 def log_table(table: pd.DataFrame, path: str) -> None:

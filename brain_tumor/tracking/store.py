@@ -19,6 +19,7 @@ from brain_tumor.config.train import TrackingConfig
 from brain_tumor.errors import InputError
 from brain_tumor.lazy import lazy
 from brain_tumor.paths import existing_path
+from brain_tumor.tracking import moved_store
 from brain_tumor.tracking.view import TAG, view_tags, with_view
 
 mlflow = lazy("mlflow")
@@ -79,6 +80,8 @@ def open_store(config: TrackingConfig) -> Store:
     database = _database(uri, named) if uri.startswith("sqlite:") else None
     if database is not None:
         uri = f"sqlite:///{database}"
+    elif config.artifacts is not None:
+        raise InputError(f"tracking.artifacts={config.artifacts} is for a SQLite store, and {named} is none")
 
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.pop("MLFLOW_RUN_ID", None)  # left by a parent process, it would hijack this run (mlflow issue 15713)
@@ -91,11 +94,16 @@ def open_store(config: TrackingConfig) -> Store:
         except Exception as error:  # SQLAlchemy's, requests' and MLflow's own
             reason = " ".join(str(error).split())[:200]
             raise InputError(f"{named} cannot be opened: {reason}") from error
+        if database is not None and config.artifacts is not None:
+            moved_store.readdress(database, config.artifacts)
+            experiment = _experiment(config.experiment, database)
     if experiment.lifecycle_stage == "deleted":
         raise InputError(
             f"tracking.experiment={config.experiment} was deleted in {shown(uri)}: "
             f"name another, or restore it: {mlflow_here('experiments', 'restore', '-x', experiment.experiment_id)}"
         )
+    if database is not None:
+        moved_store.check(database, experiment.experiment_id, experiment.artifact_location, named)
     if TAG not in experiment.tags:  # a user may have made it over
         with suppress(mlflow.exceptions.MlflowException):  # a server may let one log runs and no more
             for key, value in view_tags(experiment.experiment_id).items():
