@@ -41,6 +41,8 @@ def data(facts: Facts) -> Section:
         ("digest of all images", tags.get("listed_digest", NOTHING)),
         ("sites", listed(sorted(set(split.table["site"]))) if split is not None else NOTHING),
     ]
+    if renamed := facts.key("data.rename"):
+        rows.append(("folders taken for a class", listed([f"{old} as {new}" for old, new in renamed.items()])))
     if split is None:
         return Section("Data", (pairs(rows), Paragraph("Open: the run's split table cannot be read.")))
     return Section("Data", (pairs(rows), _sizes(facts, split), Points(tuple(findings(facts)))), note=_GROUPS)

@@ -53,6 +53,7 @@ def model(facts: Facts) -> Section:
         ("input", f"image: uint8 RGB 0..255 (N, {size}, {size}, 3), fitted into the square without distortion"),
         ("output", "probabilities: float32 (N, C), each row sums to 1, calibrated where Calibration says so"),
         ("classes, in the order of the output", listed(facts.classes)),
+        *([("class without a lesion", facts.split.classes.healthy or "none is named")] if facts.split else []),
         ("registered as", listed(facts.versions) or "not registered"),
         ("run", run.run_id),
         ("date", run.date),

@@ -10,7 +10,7 @@ from brain_tumor.config.train import DataConfig
 from brain_tumor.errors import InputError
 
 AUTO = "auto"  # `data.healthy`: found by its usual names
-RESERVED = frozenset({"all"})  # a row of several tables
+RESERVED = frozenset({"all", "part", "site"})  # rows and columns of several tables
 # What MLflow takes in the name of a metric; matplotlib leaves out of a legend what begins with _.
 _NAME = re.compile(r"(?!_)\w[\w .\-]{0,58}[\w.\-]|[^\W_]")
 

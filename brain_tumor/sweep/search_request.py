@@ -12,6 +12,7 @@ from brain_tumor.errors import InputError
 from brain_tumor.sweep.sampling import GRID, is_grid
 from brain_tumor.sweep.space import Space, Value, canonical, parse
 
+CLASSES = ("data.classes", "data.healthy", "data.rename")  # what they say is the task, and not how well it is done
 NO_PRUNER = {"_target_": "optuna.pruners.NopPruner"}
 
 
@@ -74,6 +75,9 @@ def read(arguments: Sequence[str], settings: SweepConfig, config_loader: Any = N
     enqueue = [{key: value for key, value in point.items() if key not in fixed} for point in enqueue]
     if not space:
         raise InputError("-m has nothing to search: give a key several values (key=a,b or key=choice(a,b)), or sweep=")
+    for key in space:
+        if key.lstrip("+").startswith(CLASSES):
+            raise InputError(f"{key} has several values: scores of other classes are not comparable, so give it one")
     settings = replace(settings, space=space, when=when, enqueue=enqueue)
     lists = bool(swept) and not named and all(_is_list(override) for override in given if override.is_sweep_override())
     if lists and not _typed(typed, "sweep/sampler", "sweep.sampler"):

@@ -4,13 +4,16 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from brain_tumor.card import claim, tripod
+from brain_tumor.card import claim, data, opening, tripod
 from brain_tumor.card.answers import NO_PEOPLE
 from brain_tumor.card.facts import Facts, Logged
-from brain_tumor.data.classes import STANDARD
+from brain_tumor.data.classes import STANDARD, ClassList
+from brain_tumor.data.split import Split
 from brain_tumor.layout.blocks import Grid, Section
 
 BARE = Facts(
@@ -42,6 +45,25 @@ def test_no_item_is_passed_over(room: object, make: object, count: int) -> None:
     assert asked | left_out == set(range(1, count + 1))
     assert not asked & left_out
     assert f"Left out: {len(left_out)} of {count} items" in room.LEFT_OUT  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("healthy", "said"), [("no", "no"), (None, "none is named")])
+def test_a_card_says_which_class_has_no_lesion_and_what_was_taken_for_a_class(healthy: str | None, said: str) -> None:
+    row = {
+        "path": "HGG/0.png",
+        "label": "glioma",
+        "part": "train",
+        "group": "g",
+        "twin": "g",
+        "site": "s",
+        "sha256": "0",
+    }
+    classes = ClassList(("no", "glioma"), healthy)
+    split = Split(pd.DataFrame([row]), root=Path(), source="folder", synthetic=False, classes=classes)
+    facts = replace(BARE, split=split, config={"data": {"rename": {"HGG": "glioma", "LGG": "glioma"}}})
+    assert ("class without a lesion", said) in rows(opening.model(facts))
+    table = next(block for block in data.data(facts).blocks if isinstance(block, Grid))
+    assert ("folders taken for a class", "HGG as glioma, LGG as glioma") in table.rows
 
 
 def test_what_only_the_source_knows_is_open_of_real_images() -> None:

@@ -54,6 +54,7 @@ def test_parts_and_sites_may_spell_a_class_in_several_ways() -> None:
         (("no", "yes", "pred"), {}, r"'pred' is probably no class.*'data.classes=\[notumor,yes\]'"),
         (("glioma", "masks"), {}, "'masks' is probably no class"),
         (("a", "all"), {}, "cannot be called 'all'"),
+        (("a", "site"), {}, "cannot be called 'site'"),
         (("a", "tumor (b)"), {}, r"'data.rename=\{tumor \\\(b\\\): NAME\}'"),
         (("a", "b"), {"classes": ["a", "c"]}, "data.classes names 'c', and no folder is called so: there are 'a', 'b'"),
         (("a", "b"), {"classes": ["a", "A"]}, "names one class twice: a and A"),

@@ -99,6 +99,12 @@ def test_the_sweeps_own_keys_are_not_searched(arguments):
         read(arguments, CONFIGURED)
 
 
+@pytest.mark.parametrize("argument", ["data.rename={a: b},{a: c}", "data.classes=[a,b],[a,c]", "+data.rename.a=b,c"])
+def test_classes_are_not_searched(argument):
+    with pytest.raises(InputError, match="has several values: scores of other classes are not comparable"):
+        read([argument, "rate=0.1,0.2"], CONFIGURED)
+
+
 def test_nothing_to_search_is_said():
     with pytest.raises(InputError, match="nothing to search"):
         read([], replace(CONFIGURED, space={}, when={}, enqueue=[]))

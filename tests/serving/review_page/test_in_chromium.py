@@ -23,6 +23,8 @@ from stores import Trained
 from toy import draw, environment, hear_ctrl_c
 
 from brain_tumor import NOTICE
+from brain_tumor.serving.predictor import Prediction
+from brain_tumor.serving.review_page import render
 from brain_tumor.serving.review_page.examples import draw_volume
 
 pytest.importorskip("gradio", reason="needs brain-tumor[app]")
@@ -365,6 +367,21 @@ def test_a_phone_needs_no_scrolling_sideways(phone: Any, picture: Path, tmp_path
         phone.get_by_text("End of the card").nth(place).wait_for()
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
     assert phone.evaluate("innerWidth") <= 390  # a phone zooms out to see what is too wide
+
+
+def test_the_probabilities_of_classes_with_long_names_stay_in_sight(browser: Any) -> None:
+    words, word = (
+        "high-grade glioma of the left hemisphere and a few words more",
+        "low_grade_glioma_of_the_left_hemisphere",
+    )
+    said = Prediction(words, {words: 0.5, word: 0.3, "no": 0.2}, {0.9: (words, word)}, False, False)
+    style = Path(render.__file__).with_name("style.css").read_text()
+    answer = f'<div class="bt-answer">{render._bars(said)}{render._sets(said)}</div>'
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.set_content(f'<style>{style}</style><section class="bt-panel">{answer}</section>')
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert all(box.bounding_box()["width"] > 20 for box in page.query_selector_all(".bt-bar"))
+    page.close()
 
 
 def test_a_cards_tables_are_set_as_its_markdown_says(tab: Any) -> None:
