@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from brain_tumor import interrupts
 from brain_tumor.command_line import VERBOSE, as_typed, literal
-from brain_tumor.config.refusals import hand_back_errors, refusals
+from brain_tumor.config.refusals import check_flags, hand_back_errors, refusals
 from brain_tumor.errors import InputError
 from brain_tumor.layout import terminal
 from brain_tumor.lazy import uncollected
@@ -47,6 +47,7 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
             return task(config)
 
     with guarded(), refusals(conf_dir(), config_name):
+        check_flags(sys.argv[1:])
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(guarded_task)()
 
 

@@ -1,15 +1,17 @@
 """What is wrong with a command line that Hydra cannot compose, in one line that names what there is instead."""
 
 import os
+import re
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 from hydra import initialize_config_dir
+from hydra._internal.utils import get_args_parser
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -18,11 +20,19 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from brain_tumor.config.nearest import dotted_keys, nearest
 from brain_tumor.errors import InputError
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 OTHER_CONFIGURATION = ("--config-", "-cn", "-cp", "-cd")  # flags of Hydra with which `problem` would look elsewhere
 REFUSED = (HydraException, ValueError, OSError)  # what Hydra raises where it cannot compose, or cannot begin
+SWEEPER, OUR_SWEEPER = "hydra.sweeper.", ".OptunaStudySweeper"
+# Of Hydra's own Optuna sweeper, what the keys of ours are called
+OURS = {"n_trials": "n_trials", "params": "space", "search_space": "space", "direction": "direction", "seed": "seed"}
+OURS |= {"storage": "storage", "study_name": "study", "sampler": "sampler", "max_failure_rate": "max_failures"}
+OPEN = ("sweep.space", "sweep.when")  # mappings whose keys are the user's
+VALUES = 50  # of a sweep that are looked at
+_FUNCTION = re.compile(r"Unknown function '(\w+)'\s+Available: ([\w,]+)")
 _asked: list[str] = []  # holds FULL_ERROR while Hydra raises because of `refusals`
 
 
@@ -50,6 +60,22 @@ def refusals(folder: Path, config_name: str) -> Iterator[None]:
         hand_back_errors()
 
 
+def check_flags(arguments: Sequence[str]) -> None:
+    """Raise InputError for a flag that Hydra does not have, and for overrides on both sides of one."""
+    parser = get_args_parser()
+    parser.error = _refuse  # type: ignore[method-assign]  # it would print how Hydra is used, and exit
+    _, odd = parser.parse_known_args(list(arguments))
+    if odd and odd[0].startswith("-"):
+        flags = re.findall(r"--[a-z-]+", parser.format_usage())
+        raise InputError(f"{odd[0]}: no known flag{nearest(odd[0], flags)} (--help and --hydra-help show them)")
+    if odd:
+        raise InputError(f"{odd[0]}: write all KEY=VALUE together, before the flags (-m) or behind them")
+
+
+def _refuse(message: str) -> NoReturn:
+    raise InputError(f"{message} (--hydra-help shows the flags)")
+
+
 def hand_back_errors() -> None:
     """Give errors back to Hydra's care: the command line is composed, and what fails from here on is the command's."""
     while _asked:
@@ -65,7 +91,7 @@ def problem(
     decide which keys there are.
     """
     if isinstance(error, OverrideParseException):
-        return _unreadable(error)
+        return unreadable(error)
     if isinstance(error, MissingConfigException) and error.options and (line := _missing(error, overrides)):
         return line
     parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
@@ -77,14 +103,22 @@ def problem(
         return ""
     for each in sorted(parsed, key=lambda override: not options[override.key_or_group]):
         line = each.input_line or ""
-        try:
-            config = loader.load_configuration(config_name, [*kept, line], mode)
-        except REFUSED as own:
-            if each.is_sweep_override():
-                return _unswept(each) if mode == RunMode.RUN else f"{line}: {one_line(own)}"
-            group = options[each.key_or_group]
-            return _unknown_choice(each, group, config, own) if group else _unknown_key(each, config, own)
-        kept.append(line)
+        if not each.get_key_element().strip("+~"):
+            return f"{line}: give KEY=VALUE (--help shows the keys)"
+        single = _single(each) if mode == RunMode.MULTIRUN else ()
+        for text in (line, *single):
+            try:
+                config = loader.load_configuration(config_name, [*kept, text], mode)
+            except REFUSED as own:
+                if each.is_sweep_override() and text == line:
+                    return _unswept(each) if mode == RunMode.RUN else _not_swept(each, own)
+                [plain] = OverridesParser.create(config_loader=loader).parse_overrides([text])
+                group = options[each.key_or_group]
+                return _unknown_choice(plain, group, config, own) if group else _unknown_key(plain, config, own)
+        kept.append(text)
+        key = each.get_key_element().lstrip("+")
+        if each.is_add() and key.startswith(SWEEPER) and config.hydra.sweeper["_target_"].endswith(OUR_SWEEPER):
+            return _of_sweeper(key)
     return ""
 
 
@@ -116,9 +150,14 @@ def _of_command_line(folder: Path, config_name: str, arguments: Sequence[str], e
         return problem(GlobalHydra.instance().config_loader(), config_name, overrides, error, mode)
 
 
-def _unreadable(error: OverrideParseException) -> str:
+def unreadable(error: OverrideParseException) -> str:
+    """What is wrong with an override that Hydra's grammar does not read."""
     if "=" not in error.override:
         return f"{error.override}: give KEY=VALUE (--help shows the keys)"
+    if unknown := _FUNCTION.search(error.message):
+        functions = unknown[2].split(",")
+        near = nearest(unknown[1], functions) or f": write one of {', '.join(functions)}"
+        return f"{error.override}: no known function {unknown[1]}{near}"
     reason = error.message.splitlines()[0]
     return f"{error.override} cannot be read ({reason}): quote a value that holds commas, brackets or quotes"
 
@@ -130,8 +169,26 @@ def _missing(error: MissingConfigException, overrides: Sequence[str]) -> str:
     for line in overrides:
         key, _, value = line.lstrip("+").partition("=")
         if key.partition("@")[0] == group and value == file:
-            return f"{key}={value} is none of {', '.join(options)}{_nearest(file, options)}"
+            return f"{key}={value} is none of {', '.join(options)}{nearest(file, options)}"
     return ""
+
+
+def _single(override: Override) -> list[str]:
+    """An override of several values as several of one value, as far as they can be told."""
+    if not override.is_discrete_sweep():
+        return []
+    return [f"{override.get_key_element()}={value}" for value in islice(override.sweep_string_iterator(), VALUES)]
+
+
+def _not_swept(override: Override, error: Exception) -> str:
+    key = override.get_key_element().lstrip("+~")
+    return _of_sweeper(key) if key.startswith(SWEEPER) else f"{override.input_line}: {one_line(error)}"
+
+
+def _of_sweeper(key: str) -> str:
+    """Keys of Hydra's other sweepers, which are ours by another name."""
+    name = key.removeprefix(SWEEPER).partition(".")[0]
+    return f"{key}: no known key: what a sweep searches, and how, is set by sweep.{OURS.get(name, 'KEY')} (conf/sweep/)"
 
 
 def _unswept(override: Override) -> str:
@@ -141,50 +198,62 @@ def _unswept(override: Override) -> str:
 
 
 def _unknown_choice(override: Override, options: Sequence[str], config: DictConfig, error: Exception) -> str:
-    line, key, value = override.input_line, override.get_key_element().lstrip("+~"), override.value()
+    line, key, value = override.input_line or "", override.get_key_element().lstrip("+~"), override.value()
     choices = config.hydra.runtime.choices
     if key not in choices and not override.is_add():
-        groups = ", ".join(sorted(each for each in choices if not each.startswith("hydra/")))
+        groups = ", ".join(sorted(each for each in choices if not each.startswith(("hydra/", "sweep/space"))))
         return f"{line}: this command has no group {key}; it has {groups or 'none'}"
     odd = [each for each in (value if isinstance(value, list) else [value]) if each not in options]
+    if override.is_add() and key in choices and not odd:
+        return f"{line}: {key} is chosen already: {line.lstrip('+')}"
+    if override.is_delete() and key in choices:
+        return f"{line}: the command needs one: {key}= one of {', '.join(options)}"
     if override.is_delete() or not odd:
         return f"{line}: {one_line(error)}"
     text = "null" if odd[0] is None else str(odd[0])
-    return f"{key}={text} is none of {', '.join(options)}{_nearest(text, options)}"
+    return f"{key}={text} is none of {', '.join(options)}{nearest(text, options)}"
 
 
 def _unknown_key(override: Override, config: DictConfig, error: Exception) -> str:
-    line, key = override.input_line or "", override.get_key_element().lstrip("+~")
+    key = override.get_key_element().lstrip("+~")
     known = [
-        each for each in _keys(OmegaConf.to_container(config)) if each.startswith("hydra.") == key.startswith("hydra.")
+        each
+        for each in dotted_keys(OmegaConf.to_container(config))
+        if each.startswith("hydra.") == key.startswith("hydra.")
     ]
     if key in known:
-        return f"{line}: there is such a key: {line.lstrip('+')}" if override.is_add() else f"{line}: {one_line(error)}"
+        return _misused(override, known, error)
+    if key.startswith(SWEEPER):
+        return _of_sweeper(key)
+    if "/" in key:
+        return f"{key}: no known group{nearest(key, config.hydra.runtime.choices)}"
+    return f"{key}: {no_phase(config, key) or f'no known key{nearest(key, known)}'}"
+
+
+def _misused(override: Override, known: Sequence[str], error: Exception) -> str:
+    """What is wrong with an override whose key there is."""
+    line, key = override.input_line or "", override.get_key_element().lstrip("+~")
+    if override.is_add():
+        return f"{line}: there is such a key: {line.lstrip('+')}"
+    if override.is_delete():
+        return f"{line}: the key is needed: {key}=null leaves it empty"
+    value = override.value()
+    if isinstance(value, dict):
+        if key in OPEN:
+            return f"{line}: to add a key to it, write +{line}"
+        for each in dotted_keys({str(name): held for name, held in value.items()}, f"{key}."):
+            if each not in known:
+                return f"{each}: no known key{nearest(each, known)}"
+    return f"{line}: {one_line(error)}"
+
+
+def no_phase(config: DictConfig, key: str) -> str:
+    """Why there is no key, where it is one of a phase that the chosen schedule does not have; else nothing."""
     group, _, rest = key.partition(".")
     phases = list(config.schedule) if group == "schedule" and rest and "schedule" in config else []
     phase = rest.partition(".")[0]
-    if phases and phase not in phases:
-        its = "its phase is" if len(phases) == 1 else "its phases are"
-        chosen = config.hydra.runtime.choices.get("schedule")
-        return f"{key}: schedule={chosen} has no phase {phase!r}: {its} {', '.join(map(repr, phases))}"
-    return f"{key}: no known key{_nearest(key, known)}"
-
-
-def _keys(values: Any, prefix: str = "") -> Iterator[str]:
-    """Every dotted key of a configuration, of mappings and of what they hold; not a sweep's, which hold dots."""
-    for key, value in values.items() if isinstance(values, dict) else ():
-        if "." in str(key):
-            continue
-        yield f"{prefix}{key}"
-        yield from _keys(value, f"{prefix}{key}.")
-
-
-def _nearest(text: str, known: Iterable[str]) -> str:
-    """`; nearest: …`, those that are spelt alike as a whole or in what follows the last dot; nothing where none is."""
-    known = list(known)
-    ends: dict[str, list[str]] = {}
-    for each in known:
-        ends.setdefault(each.rpartition(".")[2], []).append(each)
-    alike = get_close_matches(text, known, n=3)
-    alike += [each for end in get_close_matches(text.rpartition(".")[2], ends, cutoff=0.8) for each in ends[end]]
-    return f"; nearest: {', '.join(list(dict.fromkeys(alike))[:3])}" if alike else ""
+    if not phases or phase in phases:
+        return ""
+    its = "its phase is" if len(phases) == 1 else "its phases are"
+    chosen = config.hydra.runtime.choices.get("schedule")
+    return f"schedule={chosen} has no phase {phase!r}: {its} {', '.join(map(repr, phases))}"

@@ -1,6 +1,6 @@
 """What the command line asks for: which keys to search, where, and with which settings."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
@@ -24,6 +24,7 @@ class Request:
     space: Space
     shared: list[str]
     label: str  # of the study's name, where none is given
+    left_out: tuple[str, ...] = ()  # lines on what of a sweep's file is not searched
 
     @property
     def queue(self) -> list[dict[str, Value]]:
@@ -43,11 +44,17 @@ class Request:
         raise InputError("sweep.n_trials=null is the whole of a grid, and this search has no end: give a number")
 
 
-def read(arguments: Sequence[str], settings: SweepConfig, config_loader: Any = None) -> Request:
+def read(
+    arguments: Sequence[str],
+    settings: SweepConfig,
+    config_loader: Any = None,
+    lacking: Callable[[str], str] = lambda key: "",
+) -> Request:
     """Combine the configured sweep with the command line's.
 
     A key with several values there replaces the configured space, or, if `sweep=` is named too, extends it. Lists
-    alone are a grid, as in Hydra. A key with one value there is not searched.
+    alone are a grid, as in Hydra. A key with one value there is not searched. Of the configured space those keys are
+    left out of which `lacking` says why they are not there, and of the points to start with those beyond the space.
     """
     given = parse(arguments, config_loader)
     typed = {override.key_or_group for override in given if not override.is_sweep_override()}
@@ -57,6 +64,7 @@ def read(arguments: Sequence[str], settings: SweepConfig, config_loader: Any = N
     for key in swept:
         if key.startswith(("sweep.", "sweep/")) or key == "sweep":
             raise InputError(f"{key} is the sweep's own and has one value")
+    lost = {} if _typed(typed, "sweep.space") or (swept and not named) else _lost(settings, swept, lacking)
     space, when, enqueue = dict(settings.space), dict(settings.when), settings.enqueue
     if swept and not named:
         space = {}
@@ -70,14 +78,21 @@ def read(arguments: Sequence[str], settings: SweepConfig, config_loader: Any = N
         other, _, values = text.partition("=")
         if other in fixed and single[other.lstrip("+")] not in values.split(","):
             fixed.add(key)
-    space = {key: text for key, text in space.items() if key not in fixed}
-    when = {key: text for key, text in when.items() if key not in fixed and text.partition("=")[0] not in fixed}
-    enqueue = [{key: value for key, value in point.items() if key not in fixed} for point in enqueue]
+    gone = fixed | lost.keys()
+    space = {key: text for key, text in space.items() if key not in gone}
+    when = {key: text for key, text in when.items() if key not in gone and text.partition("=")[0] not in gone}
+    enqueue = [{key: value for key, value in point.items() if key not in gone} for point in enqueue]
+    if not space and lost:
+        raise InputError(
+            f"{next(iter(lost.values()))}, and the sweep searches nothing else: name keys (key=a,b) instead"
+        )
     if not space:
         raise InputError("-m has nothing to search: give a key several values (key=a,b or key=choice(a,b)), or sweep=")
     for key in space:
         if key.lstrip("+").startswith(CLASSES):
             raise InputError(f"{key} has several values: scores of other classes are not comparable, so give it one")
+    searched = Space(space, when)
+    enqueue, odd = (enqueue, []) if _typed(typed, "sweep.enqueue") else _fitting(searched, enqueue)
     settings = replace(settings, space=space, when=when, enqueue=enqueue)
     lists = bool(swept) and not named and all(_is_list(override) for override in given if override.is_sweep_override())
     if lists and not _typed(typed, "sweep/sampler", "sweep.sampler"):
@@ -85,7 +100,36 @@ def read(arguments: Sequence[str], settings: SweepConfig, config_loader: Any = N
         settings = replace(settings, sampler={"_target_": GRID}, pruner=NO_PRUNER, n_trials=n_trials)
     if is_grid(settings.sampler) and "sweep/sampler" in typed and "sweep.n_trials" not in typed:
         settings = replace(settings, n_trials=None)
-    return Request(settings, Space(space, when), shared, "grid" if lists else "search" if swept and not named else "")
+    label = "grid" if lists else "search" if swept and not named else ""
+    return Request(settings, searched, shared, label, (*_said(lost), *odd))
+
+
+def _lost(settings: SweepConfig, swept: Collection[str], lacking: Callable[[str], str]) -> dict[str, str]:
+    """Keys of the configured space that are not there, and why: `lacking`, or they depend on such a key."""
+    lost = {key: why for key in settings.space if key not in swept and (why := lacking(key.lstrip("+")))}
+    for key, text in settings.when.items():
+        if (other := text.partition("=")[0]) in lost:
+            lost.setdefault(key, lost[other])
+    return lost
+
+
+def _said(lost: Mapping[str, str]) -> Iterator[str]:
+    for why in dict.fromkeys(lost.values()):
+        yield f"not searched: {', '.join(key for key in lost if lost[key] == why)}, since {why}"
+
+
+def _fitting(space: Space, points: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Those of a file's points to start with that are of the space, and a line on each other."""
+    kept, said = [], []
+    _ = space.distributions  # a space that cannot be read is no matter of points
+    for point in points:
+        try:
+            space.point(point)
+        except InputError as error:
+            said.append(f"{error}: the point is left out")
+        else:
+            kept.append(dict(point))
+    return [point for point in kept if point], said
 
 
 def study_name(request: Request, fixed: Mapping[str, Any], choices: Mapping[str, str]) -> str:

@@ -18,9 +18,11 @@ from hydra.core.override_parser.types import (
     RangeSweep,
     Transformer,
 )
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from brain_tumor.config.nearest import nearest
+from brain_tumor.config.refusals import unreadable
 from brain_tumor.errors import InputError
 
 Value = None | bool | int | float | str
@@ -99,9 +101,7 @@ class Space:
         point: dict[str, Value] = {}
         unknown = sorted(set(given) - set(self.texts))
         if unknown:
-            raise InputError(
-                f"sweep.enqueue: {', '.join(unknown)} is not searched; the space has {', '.join(self.texts)}"
-            )
+            raise InputError(f"sweep.enqueue: {', '.join(unknown)} is not searched{nearest(unknown[0], self.texts)}")
         for key in self.order:
             if key not in given or not self.active(key, point):
                 continue
@@ -144,6 +144,8 @@ def parse(texts: Sequence[str], config_loader: Any = None) -> list[Override]:
     """Overrides as Hydra reads them; InputError in one line for one that it cannot."""
     try:
         return OverridesParser.create(config_loader=config_loader).parse_overrides(list(texts))
+    except OverrideParseException as error:
+        raise InputError(unreadable(error)) from error
     except HydraException as error:
         raise InputError(" ".join(str(error).split())) from error
 

@@ -7,6 +7,7 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
 from brain_tumor.command_line import as_typed
-from brain_tumor.config.refusals import one_line, problem
+from brain_tumor.config.refusals import no_phase, one_line, problem
 from brain_tumor.config.sweep import SweepConfig
 from brain_tumor.config.validation import plain, typed
 from brain_tumor.errors import InputError
@@ -49,7 +50,10 @@ def sweep(
     loader = hydra_context.config_loader
     if "sweep" not in config:
         raise InputError("~sweep takes away what -m runs: leave it out")
-    request = requests.read(arguments, typed(SweepConfig, plain(config.sweep), "sweep."), loader)
+    settings = typed(SweepConfig, plain(config.sweep), "sweep.")
+    request = requests.read(arguments, settings, loader, partial(no_phase, config))
+    for line in request.left_out:
+        print(line, file=sys.stderr)
     settings, n_trials = request.settings, request.n_trials
     _quieten(launcher)
     sampler = make_sampler(settings.sampler, request.space, settings.seed)
@@ -226,7 +230,8 @@ def _check(request: requests.Request, config: DictConfig, loader: Any, hooks: Ho
             given = [*config.hydra.overrides.hydra, *request.shared, *overrides(point)]
             said = problem(loader, config.hydra.job.config_name, given, error) or one_line(error)
             file = config.hydra.runtime.choices.get("sweep")
-            named = not request.label and said.startswith(
+            typed_space = any("sweep.space" in each for each in config.hydra.overrides.task)
+            named = not (request.label or typed_space) and said.startswith(
                 tuple(f"{key}{end}" for key in config.sweep.space for end in ":=")
             )
             raise InputError(f"{said} (a key of sweep={file})" if named else said) from error

@@ -105,6 +105,24 @@ def test_classes_are_not_searched(argument):
         read([argument, "rate=0.1,0.2"], CONFIGURED)
 
 
+def test_of_a_file_those_keys_and_points_are_left_out_that_do_not_fit_and_a_line_says_so():
+    lacking = {"decay": "there is no decay"}.get
+    request = read([], CONFIGURED, None, lambda key: lacking(key, ""))
+    assert request.space.texts == {"rate": "interval(0, 1)"}  # without floor, whose condition reads decay
+    assert request.queue == [{"rate": 0.5}]
+    assert request.left_out == ("not searched: decay, floor, since there is no decay",)
+    narrowed = read(["sweep=finetune", "rate=interval(0, 0.1)"], CONFIGURED)
+    assert narrowed.queue == []
+    assert narrowed.left_out == ("sweep.enqueue: rate=0.5 is not of the space interval(0, 0.1): the point is left out",)
+    # What is typed is meant
+    with pytest.raises(InputError, match=r"rate=0\.5 is not of the space"):
+        _ = read(["sweep=finetune", "rate=interval(0, 0.1)", "sweep.enqueue=[{rate: 0.5}]"], CONFIGURED).queue
+    assert (
+        "decay"
+        in read(["sweep=finetune", "decay=cosine,b"], CONFIGURED, None, lambda key: lacking(key, "")).space.texts
+    )
+
+
 def test_nothing_to_search_is_said():
     with pytest.raises(InputError, match="nothing to search"):
         read([], replace(CONFIGURED, space={}, when={}, enqueue=[]))
