@@ -80,6 +80,10 @@ def test_a_model_keeps_its_classes() -> None:
         InputError, match=r"does not know the class 'Metastasis' \(its classes: glioma, .*'data.classes=\[notumor\]'"
     ):
         name_classes(["no", "Metastasis"], DATA, STANDARD)
+    with pytest.raises(
+        InputError, match=r"the classes 'HGG', 'LGG' \(.*\): say .* 'data.rename=\{HGG: CLASS, LGG: CLASS\}'$"
+    ):
+        name_classes(["HGG", "LGG"], DATA, STANDARD)  # of which none can be left out
     with pytest.raises(InputError, match=r"data\.classes names 'yes', which the model does not know"):
         name_classes(["no", "yes"], replace(DATA, classes=["no", "yes"]), STANDARD)
 
