@@ -164,7 +164,7 @@ def renamed_folders(names: Iterable[str], rename: Iterable[tuple[str, str]]) -> 
 def _label(name: str, renamed: Mapping[str, str], wanted: Collection[str] | None) -> str | None:
     target = renamed.get(name, name)
     if wanted is None:
-        return unicodedata.normalize("NFC", target if name in renamed else standard_name(name) or target)
+        return unicodedata.normalize("NFC", target if name in renamed else standard_name(name) or target).strip()
     same = [each for each in wanted if _key(each) == _key(target)]
     alike = [each for each in wanted if standard_name(target) and standard_name(each) == standard_name(target)]
     return next(iter(same or alike), None)

@@ -28,6 +28,7 @@ YES_NO = ClassList(("notumor", "tumour"), "notumor")
         (("gro\N{COMBINING DIAERESIS}ße", "a"), {}, ("a", "größe"), None),  # as macOS stores it
         (("glioma 2", "glioma 3", "0_no_tumor"), {}, ("glioma 2", "glioma 3", "notumor"), "notumor"),
         (("glioma疑い", "noé"), {}, ("glioma疑い", "noé"), None),
+        ((" a", "b "), {}, ("a", "b"), None),
         (("no", "yes"), {"healthy": "No"}, ("notumor", "yes"), "notumor"),
     ],
 )
