@@ -235,7 +235,7 @@ def _refuse_two_of_one(
                 where = f"{roots[str(site)]}" + (f", {part} part," if part else "")
                 raise InputError(
                     f"{where} holds {names[label]!r} and {name!r}, which are one class ({label}): merge them into "
-                    f"one folder, or say that they are one with {renaming(name, label)}"
+                    f"one folder, or say that they are one with {renaming(name, new=label)}"
                 )
             names[label] = name
 

@@ -164,7 +164,7 @@ def renamed_folders(names: Iterable[str], rename: Iterable[tuple[str, str]]) -> 
 def _label(name: str, renamed: Mapping[str, str], wanted: Collection[str] | None) -> str | None:
     target = renamed.get(name, name)
     if wanted is None:
-        return unicodedata.normalize("NFC", target if name in renamed else standard_name(name) or target)
+        return unicodedata.normalize("NFC", target if name in renamed else standard_name(name) or target).strip()
     same = [each for each in wanted if _key(each) == _key(target)]
     alike = [each for each in wanted if standard_name(target) and standard_name(each) == standard_name(target)]
     return next(iter(same or alike), None)
@@ -177,17 +177,20 @@ def _merged(label_of: Mapping[str, str]) -> dict[str, str | None]:
 
 
 def _refuse_unknown(label_of: Mapping[str, str | None], known: ClassList | None) -> None:
+    unknown = [name for name, label in label_of.items() if label is None]
+    others = [label for label in label_of.values() if label is not None]
+    if known is not None and unknown:
+        leave = f"leave {'it' if len(unknown) == 1 else 'them'} out with {_listing(others)}, or " if others else ""
+        raise InputError(
+            f"the model does not know the class{'es' if len(unknown) > 1 else ''} {_listed(unknown)} (its classes: "
+            f"{', '.join(known.names)}): {leave}say which one each is with {renaming(*unknown, new='CLASS')}"
+        )
     for name, label in label_of.items():
-        others = [each for folder, each in label_of.items() if folder != name and each is not None]
-        if known is not None and label is None:
-            raise InputError(
-                f"the model does not know the class {name!r} (its classes: {', '.join(known.names)}): leave it out "
-                f"with {_listing(others)}, or say which one it is with {renaming(name, 'CLASS')}"
-            )
         if known is None and label == name and _key(name) in _NO_CLASS:
+            rest = [each for folder, each in label_of.items() if folder != name and each is not None]
             raise InputError(
                 f"the folder {name!r} is probably no class: move it elsewhere, or say which folders are with "
-                f"{_listing(others)}"
+                f"{_listing(rest)}"
             )
 
 
@@ -213,10 +216,10 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(map(repr, names)) or "none"
 
 
-def renaming(name: str, new: str = "NAME") -> str:
+def renaming(*names: str, new: str = "NAME") -> str:
     """As it is typed in a shell; a backslash keeps what has a meaning for Hydra."""
-    escaped = re.sub(r"([\\()\[\]{}:=,'\"])", r"\\\1", name)
-    return shlex.quote(f"data.rename={{{escaped}: {new}}}")
+    pairs = (re.sub(r"([\\()\[\]{}:=,'\"])", r"\\\1", name) + f": {new}" for name in names)
+    return shlex.quote(f"data.rename={{{', '.join(pairs)}}}")
 
 
 def _listing(names: Sequence[str]) -> str:

@@ -51,7 +51,8 @@ NAMES = {  # of the metrics that are printed, as a reader knows them
 def score_table(table: pd.DataFrame) -> Grid:
     """The metrics of NAMES with their intervals, where there are any, and their spread where there is a column `sd`."""
     rows = table.set_index("metric").loc[list(NAMES)]
-    columns: dict[str, list[str]] = {"metric": list(NAMES.values()), "value": [f"{each:.3f}" for each in rows["value"]]}
+    values = ["–" if np.isnan(each) else f"{each:.3f}" for each in rows["value"]]  # of one class there is no ROC AUC
+    columns: dict[str, list[str]] = {"metric": list(NAMES.values()), "value": values}
     if rows["low"].notna().any():
         bounds = zip(rows["low"], rows["high"], strict=True)
         columns["95 % interval"] = ["" if np.isnan(low) else f"{low:.3f} to {high:.3f}" for low, high in bounds]

@@ -28,6 +28,7 @@ YES_NO = ClassList(("notumor", "tumour"), "notumor")
         (("gro\N{COMBINING DIAERESIS}ße", "a"), {}, ("a", "größe"), None),  # as macOS stores it
         (("glioma 2", "glioma 3", "0_no_tumor"), {}, ("glioma 2", "glioma 3", "notumor"), "notumor"),
         (("glioma疑い", "noé"), {}, ("glioma疑い", "noé"), None),
+        ((" a", "b "), {}, ("a", "b"), None),
         (("no", "yes"), {"healthy": "No"}, ("notumor", "yes"), "notumor"),
     ],
 )
@@ -80,6 +81,10 @@ def test_a_model_keeps_its_classes() -> None:
         InputError, match=r"does not know the class 'Metastasis' \(its classes: glioma, .*'data.classes=\[notumor\]'"
     ):
         name_classes(["no", "Metastasis"], DATA, STANDARD)
+    with pytest.raises(
+        InputError, match=r"the classes 'HGG', 'LGG' \(.*\): say .* 'data.rename=\{HGG: CLASS, LGG: CLASS\}'$"
+    ):
+        name_classes(["HGG", "LGG"], DATA, STANDARD)  # of which none can be left out
     with pytest.raises(InputError, match=r"data\.classes names 'yes', which the model does not know"):
         name_classes(["no", "yes"], replace(DATA, classes=["no", "yes"]), STANDARD)
 

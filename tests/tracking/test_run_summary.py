@@ -4,6 +4,8 @@ import shlex
 from pathlib import Path
 
 import mlflow
+import numpy as np
+import pandas as pd
 import pytest
 
 from brain_tumor.config.train import TrackingConfig
@@ -45,3 +47,12 @@ def test_a_store_that_takes_no_description_loses_no_run(
     assert "8 images" in printed.out
     assert f"run {run_id} could not be described: OSError: the store is gone" in printed.err
     assert mlflow.get_run(run_id).info.status == "FINISHED"
+
+
+def test_a_score_that_one_class_alone_does_not_have_is_a_dash() -> None:
+    values = dict.fromkeys(summary.NAMES, 0.5) | {"roc_auc": np.nan}
+    table = pd.DataFrame({"metric": values.keys(), "value": values.values(), "low": np.nan, "high": np.nan})
+    assert dict(summary.score_table(table).rows) == {
+        **dict.fromkeys(summary.NAMES.values(), "0.500"),
+        "ROC AUC": "–",
+    }
