@@ -230,7 +230,7 @@ def test_a_validation_part_that_leaks_is_marked(store: Store, split: Split) -> N
             "FINISHED",
             {"test/accuracy": 1.0},
             "test",
-            "it has scored them, and their table is not in ",
+            "it has scored them, and their table is not in .*/tables",
         ),
         ("evaluate", "FINISHED", {}, "val", "evaluate measures the test part alone; give the run that trained, abc"),
         ("evaluate", "FAILED", {}, "test", r"it has not finished \(FAILED\); wait, or evaluate again"),

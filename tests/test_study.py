@@ -1,16 +1,27 @@
 """`python -m brain_tumor.study` as a user types it."""
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
-from studies import RATE, empty, many, mixed
+import toy
+from hydra import compose, initialize_config_dir
+from studies import RATE, empty, many, mixed, trial
 from toy import environment, words
 
-from brain_tumor.sweep.storage import shown
+from brain_tumor.command_line import shown
+from brain_tumor.config.train import TrainConfig
+from brain_tumor.config.validation import plain, typed
+from brain_tumor.entry import conf_dir
+from brain_tumor.errors import InputError
+from brain_tumor.jobs.study_run import StudyRun
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -101,6 +112,45 @@ def test_a_storage_that_is_none(run: Run, tmp_path: Path) -> None:
     database.unlink()
     optuna.storages.RDBStorage(f"sqlite:///{database}")
     assert "holds no study yet" in run("study").stderr
+
+
+def test_a_store_that_has_lost_the_runs_is_said_with_the_way_on(run: Run, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    keep(work, mixed())
+    lost = f"The run of the best trial is not in {work}/mlruns/mlflow.db: was that deleted?"
+    assert lost in words(run("study").stdout)
+    with closing(sqlite3.connect(work / "mlruns" / "mlflow.db")) as store, store:
+        store.execute("CREATE TABLE runs (run_uuid TEXT)")
+        assert lost in words(run("study").stdout)
+        store.execute("INSERT INTO runs VALUES (?)", (mixed().best_trial.user_attrs["run_id"],))
+    assert "was that deleted?" not in run("study").stdout
+    (work / "mlruns" / "mlflow.db").unlink()
+    there = toy.call(tmp_path, "study", MLFLOW_TRACKING_URI="http://127.0.0.1:5000")
+    assert "was that deleted?" not in there.stdout
+
+
+@pytest.mark.parametrize(("best", "registered"), [("0" * 32, True), ("0" * 32, False), (None, True)])
+def test_a_sweep_says_so_before_its_first_trial(best: str | None, registered: bool, tmp_path: Path) -> None:
+    known = empty()
+    known.set_user_attr("parent_run", "gone")
+    if best:
+        known.add_trial(trial(0, values=[0.5], run_id=best))
+    values = task("debug=tiny", f"tracking.uri=sqlite:///{tmp_path}/mlflow.db")
+    values["tracking"]["register"] = "m" if registered else None
+    begun = partial(StudyRun.opened, typed(TrainConfig, values), values, known, synthetic=True, made=False)
+    if best and registered:
+        with pytest.raises(InputError, match=f"the run of its best trial, {best}, is not in sqlite:"):
+            begun()
+        assert known.user_attrs["parent_run"] == "gone"
+    else:
+        assert begun().run_id == known.user_attrs["parent_run"] != "gone"
+
+
+def task(*overrides: str) -> dict[str, Any]:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        values = plain(compose("train", list(overrides)))
+    values.pop("sweep")
+    return values
 
 
 def test_looking_loads_neither_tensorflow_nor_mlflow(tmp_path: Path) -> None:

@@ -1,16 +1,22 @@
 """The state of a sweep as text."""
 
 import difflib
+import os
+import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 import optuna
 
-from brain_tumor.command_line import command, shown
+from brain_tumor.command_line import STORE, command, shown
 from brain_tumor.config.commands import StudyConfig
 from brain_tumor.errors import InputError
+from brain_tumor.layout.blocks import Alert, Block
 from brain_tumor.layout.terminal import show_blocks
+from brain_tumor.sqlite_file import rows
 from brain_tumor.sweep import description
 from brain_tumor.sweep.storage import address, open_existing
+from brain_tumor.sweep.summary import chosen_trial
 
 
 def run(config: StudyConfig, cwd: Path) -> None:
@@ -34,6 +40,26 @@ def run(config: StudyConfig, cwd: Path) -> None:
     if len(studies) == 1:
         for block in description.describe(studies[0], train=command("train")):
             show_blocks(block)
+        if config.storage is None:
+            show_blocks(*_without_runs(studies[0], cwd))
     else:
         show_blocks(*description.listing(studies, show=command("study", *(f"storage={shown(each)}" for each in there))))
     show_blocks(*description.place(shown(where)))
+
+
+def _without_runs(study: optuna.Study, cwd: Path) -> list[Block]:
+    """That the embedded store has lost the runs of the embedded study; nothing where another store has them."""
+    best = chosen_trial(study)
+    elsewhere = os.environ.get(STORE) or "tracking.uri=" in str(study.user_attrs.get("command"))
+    if best is None or elsewhere or not best.user_attrs.get("run_id"):
+        return []
+    database = cwd / "mlruns" / "mlflow.db"
+    with suppress(sqlite3.Error):  # no tables, no database
+        if rows(database, "SELECT 1 FROM runs WHERE run_uuid = ?", best.user_attrs["run_id"]):
+            return []
+    return [
+        Alert(
+            f"The run of the best trial is not in {database}: was that deleted? A sweep goes on with "
+            "tracking.register=null, and registers no model then, or begins another study with sweep.study=NAME."
+        )
+    ]

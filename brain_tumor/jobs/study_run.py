@@ -14,7 +14,14 @@ from brain_tumor.tracking.cards import publish_card
 from brain_tumor.tracking.runs import git_tags
 from brain_tumor.tracking.store import Store, command_here, open_store
 from brain_tumor.tracking.summary import publish, with_store
-from brain_tumor.tracking.sweep_run import close_parent, log_progress, open_parent, register_best
+from brain_tumor.tracking.sweep_run import (
+    check_best,
+    close_parent,
+    log_progress,
+    open_parent,
+    register_best,
+    tell_of_namesakes,
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,10 @@ class StudyRun:
     ) -> "StudyRun":
         """The study's run, made with the configuration in it, or the one that another worker has `made`."""
         store = open_store(config.tracking)
+        if made:
+            tell_of_namesakes(store, study)
+        elif config.tracking.register:
+            check_best(study)
         tags = {"data_kind": "synthetic" if synthetic else "real", **git_tags()}
         text = yaml.safe_dump(composed, sort_keys=False, allow_unicode=True)
         name = f"study {study.study_name}"

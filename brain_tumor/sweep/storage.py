@@ -3,9 +3,10 @@
 import copy
 import functools
 import re
+import sqlite3
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from filelock import FileLock
 from brain_tumor.command_line import pip_install, shown
 from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path
+from brain_tumor.sqlite_file import tables
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -63,6 +65,7 @@ def open_storage(
     recorded, `max_retry` times. Raises InputError, without the password, where the storage cannot be used.
     """
     url = sqlalchemy.make_url(address)
+    _refuse_mlflows(address)
     with _explained(address), warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         with _creation_lock(url):
@@ -86,8 +89,19 @@ def open_existing(address: str, sweep: str) -> "RDBStorage":
     url = sqlalchemy.make_url(address)
     if url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
         raise _unusable(address, f"does not exist; a sweep makes it: {sweep}")
+    _refuse_mlflows(address)
     with _explained(address):
         return optuna.storages.RDBStorage(address, engine_kwargs=_engine_options(url), skip_table_creation=True)
+
+
+def _refuse_mlflows(address: str) -> None:
+    """Refuse MLflow's own SQLite file: Optuna would make its tables in it, and neither could be upgraded any more."""
+    url = sqlalchemy.make_url(address)
+    with suppress(sqlite3.Error):  # no database at all, which is said when it is opened
+        if url.get_backend_name() == "sqlite" and {"experiments", "runs"} <= tables(Path(str(url.database))):
+            raise _unusable(
+                address, "is MLflow's database: studies need one to themselves, sqlite:///DIR/optuna.db say"
+            )
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from urllib.request import url2pathname
 
 from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path
+from brain_tumor.sqlite_file import WAIT, rows
 
 # Where the database names a file: table, column, and the column with the id that stands in the address, if one does.
 ADDRESSES = (
@@ -25,7 +26,6 @@ ADDRESSES = (
     ("model_versions", "source", ""),
     ("experiments", "artifact_location", ""),
 )
-WAIT = 120  # seconds for other processes to be done writing
 
 
 def local(address: str) -> Path | None:
@@ -46,18 +46,12 @@ def check(database: Path, experiment_id: str, location: str, named: str) -> None
     if there.is_dir():
         if here.is_dir() and not here.samefile(there):
             _say(there, here)
-    elif _has_runs(database, experiment_id):
+    elif rows(database, "SELECT 1 FROM runs WHERE experiment_id = ? LIMIT 1", int(experiment_id)):
         now = shlex.quote(f"tracking.artifacts={here if here.is_dir() else 'DIR'}")
         raise InputError(
             f"{named}: the files of its runs are looked for in {there}, which is not there; if the store was moved, "
             f"add once where they are now: {now}"
         )
-
-
-def _has_runs(database: Path, experiment_id: str) -> bool:
-    with closing(sqlite3.connect(database, timeout=WAIT)) as store:
-        query = "SELECT 1 FROM runs WHERE experiment_id = ? LIMIT 1"
-        return store.execute(query, (int(experiment_id),)).fetchone() is not None
 
 
 @lru_cache(maxsize=1)  # once a process, which opens its store more than once

@@ -1,11 +1,8 @@
 """Opens the MLflow store before any work starts, so that an unreachable one is known then and not after."""
 
 import os
-import re
 import shlex
 import sys
-import urllib.error
-import urllib.request
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,15 +15,14 @@ from brain_tumor.command_line import STORE, command, program, shown
 from brain_tumor.config.train import TrackingConfig
 from brain_tumor.errors import InputError
 from brain_tumor.lazy import lazy
-from brain_tumor.paths import existing_path
-from brain_tumor.tracking import moved_store
+from brain_tumor.tracking import moved_store, store_checks
 from brain_tumor.tracking.view import TAG, view_tags, with_view
 
 mlflow = lazy("mlflow")
 
+DATABASE_SERVERS = ("postgresql", "mysql", "mssql")  # what MLflow takes beside SQLite
 # Opens the experiment in the UI for model training rather than the one for language models.
 TRAINING_VIEW = {"mlflow.experimentKind": "custom_model_development"}
-TIMEOUT = 10  # seconds that a server has to answer its health check
 
 
 @dataclass(frozen=True)
@@ -67,36 +63,16 @@ def open_store(config: TrackingConfig) -> Store:
     It is the one of `tracking.uri`, of MLflow's own variable where that is null, or the one in `mlruns/`. Raises
     InputError if the store cannot be reached or written, or the experiment has been deleted.
     """
-    key, uri = ("tracking.uri", config.uri) if config.uri else (STORE, os.environ.get(STORE, ""))
-    if key == STORE and uri:
-        _say(uri)
-    key, uri = (key, uri) if uri else ("tracking.uri", _embedded_uri())
-    named = f"{key}={shown(uri)}"
-    if uri.startswith(("http://", "https://")):
-        _check_server(uri, named)
-    elif uri.startswith("file:") or ("://" not in uri and uri != "databricks"):
-        folder = uri.removeprefix("file:").removeprefix("//")
-        raise InputError(f"{named} is a plain folder, which MLflow no longer takes: use sqlite:///{folder}/mlflow.db")
-    database = _database(uri, named) if uri.startswith("sqlite:") else None
-    if database is not None:
-        uri = f"sqlite:///{database}"
-    elif config.artifacts is not None:
-        raise InputError(f"tracking.artifacts={config.artifacts} is for a SQLite store, and {named} is none")
-
+    uri, named, database = _addressed(config)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.pop("MLFLOW_RUN_ID", None)  # left by a parent process, it would hijack this run (mlflow issue 15713)
-
     _connect(uri)
     # Two first runs at once would both create the database's tables, and one of them would fail.
     with nullcontext() if database is None else FileLock(database.with_suffix(".lock")):
-        try:
-            experiment = _experiment(config.experiment, database)
-        except Exception as error:  # SQLAlchemy's, requests' and MLflow's own
-            reason = " ".join(str(error).split())[:200]
-            raise InputError(f"{named} cannot be opened: {reason}") from error
+        experiment = _experiment(config.experiment, uri, named, database)
         if database is not None and config.artifacts is not None:
             moved_store.readdress(database, config.artifacts)
-            experiment = _experiment(config.experiment, database)
+            experiment = _experiment(config.experiment, uri, named, database)
     if experiment.lifecycle_stage == "deleted":
         raise InputError(
             f"tracking.experiment={config.experiment} was deleted in {shown(uri)}: "
@@ -110,6 +86,27 @@ def open_store(config: TrackingConfig) -> Store:
                 if key not in experiment.tags:
                     mlflow.MlflowClient().set_experiment_tag(experiment.experiment_id, key, value)
     return Store(uri, experiment.experiment_id)
+
+
+def _addressed(config: TrackingConfig) -> tuple[str, str, Path | None]:
+    """Address of the store that is asked for, how a message names it, and its file, if it is one."""
+    key, uri = ("tracking.uri", config.uri) if config.uri else (STORE, os.environ.get(STORE, ""))
+    if key == STORE and uri:
+        _say(uri)
+    key, uri = (key, uri) if uri else ("tracking.uri", _embedded_uri())
+    named, database = f"{key}={shown(uri)}", None
+    if config.artifacts is not None and not uri.startswith("sqlite:"):
+        raise InputError(f"tracking.artifacts={config.artifacts} is for a SQLite store, and {named} is none")
+    if uri.startswith(("http://", "https://")):
+        store_checks.check_server(uri, named)
+    elif uri.startswith("sqlite:"):
+        database = store_checks.database_of(uri, named)
+    elif uri.startswith(DATABASE_SERVERS):
+        store_checks.check_database_server(uri, named)
+    elif uri.startswith("file:") or ("://" not in uri and uri != "databricks"):
+        folder = uri.removeprefix("file:").removeprefix("//")
+        raise InputError(f"{named} is a plain folder, which MLflow no longer takes: use sqlite:///{folder}/mlflow.db")
+    return (uri if database is None else f"sqlite:///{database}"), named, database
 
 
 def current() -> str:
@@ -142,8 +139,27 @@ def _from_here(uri: str) -> str:
     return shown(uri).replace(f"sqlite:///{Path.cwd()}/", "sqlite:///", 1)
 
 
-def _experiment(name: str, database: Path | None) -> Any:
-    """The experiment of that name, created if need be."""
+def _experiment(name: str, uri: str, named: str, database: Path | None) -> Any:
+    """The experiment of that name, created if need be; raises InputError where the store cannot be opened for it."""
+    made_by = ""
+    if database is not None:
+        store_checks.check_content(database, named)
+        made_by = store_checks.revision(database)
+        artifacts = database.parent / "artifacts"
+        if not made_by and artifacts.is_dir() and any(artifacts.iterdir()):
+            said = f"{named} holds nothing: a store begins there that knows nothing of the files in {artifacts}"
+            print(said, file=sys.stderr)
+    try:
+        found = _found_or_made(name, database)
+    except Exception as error:  # SQLAlchemy's, requests' and MLflow's own
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{named} {store_checks.outdated(error, uri) or f'cannot be opened: {reason}'}") from error
+    if database is not None and made_by and store_checks.revision(database) != made_by:
+        print(f"{named} was an older MLflow's, and is upgraded now: that one no longer opens it", file=sys.stderr)
+    return found
+
+
+def _found_or_made(name: str, database: Path | None) -> Any:
     client = mlflow.MlflowClient()
     found = client.get_experiment_by_name(name)
     if found is not None:
@@ -155,21 +171,6 @@ def _experiment(name: str, database: Path | None) -> Any:
         if client.get_experiment_by_name(name) is None:
             raise
     return client.get_experiment_by_name(name)
-
-
-def _database(uri: str, named: str) -> Path:
-    """The file of a SQLite URI, in a folder that exists and can be written; InputError if that cannot be."""
-    text = uri.removeprefix("sqlite:///")
-    if text in ("", uri) or text.endswith("/"):
-        raise InputError(f"{named} names no file: give sqlite:///DIR/mlflow.db")
-    odd = sorted(set(text) & set("?#%"))
-    if odd:  # SQLAlchemy and MLflow read them differently, so that the parts of the store would end up apart
-        raise InputError(f"{named}: a SQLite store cannot lie in a path with {' '.join(odd)}; take another")
-    database = existing_path(text).absolute()
-    if database.is_dir():
-        raise InputError(f"{named} is a folder: give sqlite:///{text}/mlflow.db")
-    _check_folder(database.parent, named)
-    return database
 
 
 def _embedded_uri() -> str:
@@ -195,30 +196,3 @@ def _connect(uri: str) -> None:
         os.environ.pop(name, None)
         if name in given:
             os.environ[name] = given[name]
-
-
-def _check_server(uri: str, named: str) -> None:
-    bare = re.sub(r"//[^/@]*@", "//", uri)  # MLflow brings a name and a password that stand in it
-    try:
-        with urllib.request.urlopen(f"{bare.rstrip('/')}/health", timeout=TIMEOUT):
-            return
-    except urllib.error.HTTPError as error:
-        if error.code in (401, 403, 404):  # MLflow brings the credentials, and a proxy may hide /health
-            return
-        reason: object = f"it answers {error.code}"
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-    raise InputError(f"{named} cannot be reached ({reason}): start that server, or leave it out to track in mlruns/")
-
-
-def _check_folder(folder: Path, named: str) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{named}: the folder {folder} cannot be made ({error.strerror}): give tracking.uri"
-        ) from error
-    if not os.access(folder, os.W_OK):
-        raise InputError(
-            f"{named}: the folder {folder} cannot be written to; give tracking.uri=sqlite:///DIR/mlflow.db"
-        )

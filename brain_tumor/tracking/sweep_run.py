@@ -60,6 +60,37 @@ def open_parent(
     return known
 
 
+def check_best(study: Study) -> None:
+    """Raise InputError where the store does not have the best trial's run, whose model is registered in the end."""
+    best = chosen_trial(study)
+    run_id = None if best is None else best.user_attrs.get("run_id")
+    if best is None or run_id is None:
+        return
+    try:
+        mlflow.get_run(str(run_id))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        raise InputError(
+            f"study {study.study_name}: the run of its best trial, {run_id}, is not in {current()}, so that its model "
+            "could not be registered in the end: name the store that has it (tracking.uri=…), or register none "
+            "(tracking.register=null), or begin another study (sweep.study=NAME)"
+        ) from error
+
+
+def tell_of_namesakes(store: Store, study: Study) -> None:
+    """Say that a study that has just been made has the name of one whose runs the store has."""
+    client = mlflow.MlflowClient(store.uri)
+    known = client.search_runs([store.experiment_id], "tags.job = 'sweep'", order_by=["attributes.start_time DESC"])
+    earlier = [run.info.run_id for run in known if run.data.tags.get("study") == study.study_name]
+    if earlier:
+        print(
+            f"study {study.study_name} begins anew: {current()} has an earlier one's run, {earlier[0]}, but its trials "
+            "are not in this storage (was optuna.db deleted, or was there another sweep.storage=…?)",
+            file=sys.stderr,
+        )
+
+
 def log_progress(store: Store, run_id: str, study: Study, *, figures: bool | None = None) -> None:
     """Bring the study's run up to date: `study/trials.csv`, metrics at the number of finished trials, the best as tags.
 

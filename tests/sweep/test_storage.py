@@ -1,6 +1,7 @@
 """Every worker finds the same study, no two get the same trial, and a storage that cannot be used is one line."""
 
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,10 +13,11 @@ import optuna
 import postgres
 import pytest
 import sqlalchemy
+import stores
 from optuna.trial import TrialState
 
 from brain_tumor.errors import InputError
-from brain_tumor.sweep.storage import address, open_storage
+from brain_tumor.sweep.storage import address, open_existing, open_storage
 
 # Told to begin once all are up, so that they meet at the storage and not at the imports.
 WORKER = """
@@ -159,6 +161,16 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "o.db").write_text("no database, but long enough to be taken for one " * 9)
     with pytest.raises(InputError, match=r"cannot be opened: .*not a database"):
         open_storage(address("sqlite:///o.db", tmp_path))
+
+
+def test_mlflows_own_file_is_refused_and_stays_as_it_is(shared: Path, tmp_path: Path) -> None:
+    database = tmp_path / "mlflow.db"
+    shutil.copy(stores.empty(shared), database)
+    before = database.read_bytes()
+    for opened in (open_storage, lambda address: open_existing(address, "a sweep")):
+        with pytest.raises(InputError, match=f"^sweep.storage=sqlite:///{database} is MLflow's database"):
+            opened(f"sqlite:///{database}")
+    assert database.read_bytes() == before
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

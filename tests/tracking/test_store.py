@@ -50,15 +50,6 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         open_store(tracking(f"sqlite:///{tmp_path}/file/mlruns/mlflow.db"))
 
 
-def test_a_database_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from brain_tumor.tracking.store import open_store
-
-    monkeypatch.setattr("time.sleep", lambda seconds: None)  # MLflow tries again and again, ever more slowly
-    (tmp_path / "mlflow.db").write_text("no database, but long enough to be taken for one " * 9)
-    with pytest.raises(InputError, match="cannot be opened"):
-        open_store(tracking(f"sqlite:///{tmp_path}/mlflow.db"))
-
-
 def test_a_deleted_experiment(tmp_path: Path) -> None:
     import mlflow
 

@@ -91,6 +91,35 @@ def test_a_run_that_is_gone_is_made_again(store: Store) -> None:
     assert opened(store, study, created=False) not in (first, second)
 
 
+def test_a_best_trial_whose_run_the_store_does_not_have_is_said(store: Store) -> None:
+    import mlflow
+
+    from brain_tumor.tracking.sweep_run import check_best
+
+    check_best(empty())
+    study = empty()
+    study.add_trial(trial(0, values=[0.5], run_id="0" * 32))
+    with pytest.raises(InputError, match=r"0{32}, is not in sqlite:.*tracking\.register=null.*sweep\.study=NAME"):
+        check_best(study)
+    with mlflow.start_run(experiment_id=store.experiment_id) as run:
+        study.add_trial(trial(1, values=[0.9], run_id=run.info.run_id))
+    check_best(study)
+    mlflow.delete_run(run.info.run_id)  # from the trash its model can be registered
+    check_best(study)
+
+
+def test_a_study_that_begins_anew_is_said_to(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    from brain_tumor.tracking.sweep_run import tell_of_namesakes
+
+    tell_of_namesakes(store, empty())
+    assert capsys.readouterr().err == ""
+    earlier = opened(store, empty())
+    tell_of_namesakes(store, empty(name="another"))
+    assert capsys.readouterr().err == ""
+    tell_of_namesakes(store, empty())
+    assert f"study demo begins anew: {store.uri} has an earlier one's run, {earlier}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("maker", "patience"), [(True, 60.0), (False, 0.0)])
 def test_workers_that_start_at_once_share_one_run(
     store: Store, tmp_path: Path, maker: bool, patience: float, monkeypatch: pytest.MonkeyPatch
