@@ -88,6 +88,8 @@ class ModelConfig:
     name: str  # a key of the table of backbones, models/backbones.py
     weights: str  # imagenet | none | path of a file
     dropout: Annotated[float, Field(ge=0, lt=1)]  # before the logits
+    # With a default, so that configurations logged before there were heads still load.
+    head: Literal["pooled"] = "pooled"  # how the answer is made of the backbone's activations, models/heads.py
 
 
 @dataclass(frozen=True, config=STRICT_KEYS)

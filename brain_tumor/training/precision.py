@@ -2,7 +2,7 @@
 
 import keras
 
-from brain_tumor.models.classifier import HEAD
+from brain_tumor.models.heads import HEAD
 from brain_tumor.models.hardware import Precision
 
 

@@ -59,6 +59,7 @@ def prepare(config: TrainConfig, dataset: Dataset, weights: Path | None) -> Prep
             weights=weights,
             dropout=config.model.dropout,
             seed=config.seed,
+            head=config.model.head,
         )
     check(config.explain, model, config.model.name, dataset)
     for name, phase in config.schedule.items():
