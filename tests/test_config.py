@@ -256,6 +256,28 @@ def test_a_run_logged_before_there_was_hardware_still_loads() -> None:
     assert typed(TrainConfig, config).hardware == as_trained
 
 
+def test_a_model_logged_before_there_were_heads_has_the_pooled_one() -> None:
+    config = composed("train")
+    del config.model.head
+    assert typed(TrainConfig, config).model.head == "pooled"
+
+
+@pytest.mark.parametrize(
+    "others, message",
+    [
+        (
+            ["schedule=fast"],
+            "schedule.head.feature_views=1 stores pooled features, and model.head=evidence learns from",
+        ),
+        (["hardware=mirrored"], "model.head=evidence trains on one device: give hardware.strategy=none"),
+    ],
+)
+def test_what_does_not_go_with_the_evidence_head_is_one_line(others: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message) as raised:
+        typed(TrainConfig, composed("train", "model.head=evidence", *others))
+    assert "\n" not in str(raised.value)
+
+
 def test_an_empty_schedule_is_refused() -> None:
     config: Any = DictConfig(task())
     config.schedule = {}

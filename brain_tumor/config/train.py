@@ -89,7 +89,9 @@ class ModelConfig:
     weights: str  # imagenet | none | path of a file
     dropout: Annotated[float, Field(ge=0, lt=1)]  # before the logits
     # With a default, so that configurations logged before there were heads still load.
-    head: Literal["pooled"] = "pooled"  # how the answer is made of the backbone's activations, models/heads.py
+    head: Literal["pooled", "evidence"] = (
+        "pooled"  # how the answer is made of the backbone's activations, models/heads.py
+    )
 
 
 @dataclass(frozen=True, config=STRICT_KEYS)
@@ -243,9 +245,22 @@ class TrainConfig:
             raise ValueError(f"seeds={list(self.seeds)}: give at least two seeds, or seed={[*self.seeds, 0][0]}")
         if len(set(self.seeds or ())) < len(self.seeds or ()):
             raise ValueError(f"seeds={list(self.seeds or ())} has a seed twice")
+        if self.model.head != "pooled":
+            self._check_head()
         if len(set(self.coverage)) < len(self.coverage):
             raise ValueError(f"coverage={list(self.coverage)} has a level twice")
         if self.protocol.name == "auto":  # known by its name ever after
             name: Literal["official", "grouped"]
             name = "official" if self.data.source is Source.phantom and self.protocol.folds is None else "grouped"
             object.__setattr__(self, "protocol", replace(self.protocol, name=name))
+
+    def _check_head(self) -> None:
+        """What the head that is more than logits cannot have: its own convolutions learn, too, from pictures."""
+        for name, phase in self.schedule.items():
+            if phase.feature_views is not None:
+                raise ValueError(
+                    f"schedule.{name}.feature_views={phase.feature_views} stores pooled features, and "
+                    f"model.head={self.model.head} learns from pictures: give schedule.{name}.feature_views=null"
+                )
+        if self.hardware.strategy == "mirrored":
+            raise ValueError(f"model.head={self.model.head} trains on one device: give hardware.strategy=none")

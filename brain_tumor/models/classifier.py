@@ -13,7 +13,7 @@ import keras
 from brain_tumor.errors import InputError
 from brain_tumor.models import cnn, efficientnet, lite
 from brain_tumor.models.backbones import Backbone, Family, get_backbone
-from brain_tumor.models.heads import add_head, is_head
+from brain_tumor.models.heads import HeadName, add_head, is_head
 
 MIN_SIZE = 32  # pixels a side: the backbones halve it five times
 _BLOCK = re.compile(r"(block\d+[a-z]?|top)_")
@@ -27,7 +27,7 @@ def build_classifier(
     weights: Path | None,
     dropout: float,
     seed: int,
-    head: str = "pooled",
+    head: HeadName = "pooled",
 ) -> keras.Model:
     """Build a classifier whose input scaling is inside.
 
