@@ -89,9 +89,8 @@ class ModelConfig:
     weights: str  # imagenet | none | path of a file
     dropout: Annotated[float, Field(ge=0, lt=1)]  # before the logits
     # With a default, so that configurations logged before there were heads still load.
-    head: Literal["pooled", "evidence"] = (
-        "pooled"  # how the answer is made of the backbone's activations, models/heads.py
-    )
+    head: Literal["pooled", "evidence"] = "pooled"
+    lesion_weight: NonNegativeFloat = 1.0  # head=evidence: of the map's loss, beside the cross-entropy's 1
 
 
 @dataclass(frozen=True, config=STRICT_KEYS)

@@ -80,6 +80,8 @@ def prepare(config: TrainConfig, dataset: Dataset, weights: Path | None) -> Prep
         val_rows=dataset.pixel_rows[dataset.rows("val")],
         recipes={name: recipe(config.augment, config.seed, strength) for name, strength in strengths.items()},
         cache=cache_folder(config.data.cache),
+        masks=dataset.lesions(rows) if config.model.head == "evidence" else None,
+        lesion_weight=config.model.lesion_weight,
     )
     return Prepared(config, dataset, model, training, execution)
 

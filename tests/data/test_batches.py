@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from brain_tumor.config.train import AugmentConfig
-from brain_tumor.data.augment import build
+from brain_tumor.data.augment import Sample, build
 from brain_tumor.data.batches import Examples, steps_per_epoch, train_batches
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 3)).astype(np.uint8)
@@ -18,8 +18,8 @@ LABELS = (np.arange(23) % 4).astype(np.int32)
 STEPS = 5  # of 5, 5, 5, 5 and 3
 
 
-def same(image: NDArray[np.uint8], epoch: int, index: int) -> NDArray[np.uint8]:
-    return image
+def same(sample: Sample, epoch: int, index: int) -> Sample:
+    return sample
 
 
 def stream(**changes: Any) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int32]]]:
@@ -72,9 +72,9 @@ def test_stream_from_a_later_epoch_is_the_tail_of_the_whole() -> None:
 
 
 def test_slow_batches_keep_their_order() -> None:
-    def slow(image: NDArray[np.uint8], epoch: int, index: int) -> NDArray[np.uint8]:
+    def slow(sample: Sample, epoch: int, index: int) -> Sample:
         time.sleep(0.004 * (index % 3))
-        return image
+        return sample
 
     assert_equal(take(2 * STEPS, augment=same), take(2 * STEPS, augment=slow, workers=3))
 
@@ -82,9 +82,9 @@ def test_slow_batches_keep_their_order() -> None:
 def test_batches_are_made_ahead_of_the_consumer() -> None:
     made = []
 
-    def note(image: NDArray[np.uint8], epoch: int, index: int) -> NDArray[np.uint8]:
+    def note(sample: Sample, epoch: int, index: int) -> Sample:
         made.append(index)
-        return image
+        return sample
 
     batches = stream(augment=note, workers=2)
     next(batches)
@@ -104,7 +104,7 @@ def test_closing_ends_the_threads() -> None:
 
 
 def test_error_in_a_worker_reaches_the_consumer_and_ends_the_threads() -> None:
-    def fail(image: NDArray[np.uint8], epoch: int, index: int) -> NDArray[np.uint8]:
+    def fail(sample: Sample, epoch: int, index: int) -> Sample:
         raise RuntimeError("in the worker")
 
     with pytest.raises(RuntimeError, match="in the worker"):
