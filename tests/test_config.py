@@ -221,6 +221,18 @@ def test_every_file_opens_with_what_it_is_and_a_command() -> None:
             "feature_views=1 stores pooled features, and model.head=evidence learns",
         ),
         ("model.head=evidence & hardware=mirrored", "model.head=evidence trains on one device: give hardware.strategy"),
+        (
+            "augment=counterfactual & data=folder",
+            "augment=counterfactual needs lesion masks to paint over: give data.masks",
+        ),
+        (
+            "augment=counterfactual & schedule=fast",
+            "feature_views=1 stores pooled features, and augment=counterfactual",
+        ),
+        (
+            "augment=counterfactual & augment.counterfactual.removed=0.9",
+            "removed=0.9 and elsewhere=0.2 are more than all",
+        ),
         ("monitor=test/accuracy", "monitor: input should be 'val/accuracy'"),
         ("protocol.name=fair", "protocol.name: input should be 'auto', 'official', 'clean', 'grouped'"),
         ("protocol=clean & protocol.folds=5", "protocol: folds=5 needs protocol=grouped"),

@@ -24,6 +24,7 @@ LOWER_IS_BETTER = frozenset({"val/loss"})
 
 STRICT_KEYS = ConfigDict(extra="forbid", allow_inf_nan=False)
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Level = Annotated[float, Field(gt=0, le=0.999)]  # beyond it a thousand calibration images of a class are not enough
 ClassName = Annotated[str, Field(min_length=1, coerce_numbers_to_str=True)]
 SplitSeed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -94,9 +95,22 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, config=STRICT_KEYS)
+class CounterfactualConfig:
+    """Lesions painted over in training, see data/counterfactual.py; shares of the images."""
+
+    removed: Share  # whose known lesion is painted over, and who then belong to the healthy class
+    elsewhere: Share  # that are painted over where no lesion is, and stay what they are
+
+    def __post_init__(self) -> None:
+        if self.removed + self.elsewhere > 1:
+            raise ValueError(f"removed={self.removed} and elsewhere={self.elsewhere} are more than all images")
+
+
+@dataclass(frozen=True, config=STRICT_KEYS)
 class AugmentConfig:
     name: str
     transforms: dict[str, dict[str, Any]]  # albumentations transform -> its parameters, applied in order
+    counterfactual: CounterfactualConfig | None = None  # before the transforms; None: nothing is painted over
 
 
 @dataclass(frozen=True, config=STRICT_KEYS)
@@ -244,8 +258,7 @@ class TrainConfig:
             raise ValueError(f"seeds={list(self.seeds)}: give at least two seeds, or seed={[*self.seeds, 0][0]}")
         if len(set(self.seeds or ())) < len(self.seeds or ()):
             raise ValueError(f"seeds={list(self.seeds or ())} has a seed twice")
-        if self.model.head != "pooled":
-            self._check_head()
+        self._check_masks()
         if len(set(self.coverage)) < len(self.coverage):
             raise ValueError(f"coverage={list(self.coverage)} has a level twice")
         if self.protocol.name == "auto":  # known by its name ever after
@@ -253,13 +266,20 @@ class TrainConfig:
             name = "official" if self.data.source is Source.phantom and self.protocol.folds is None else "grouped"
             object.__setattr__(self, "protocol", replace(self.protocol, name=name))
 
-    def _check_head(self) -> None:
-        """What the head that is more than logits cannot have: its own convolutions learn, too, from pictures."""
-        for name, phase in self.schedule.items():
-            if phase.feature_views is not None:
-                raise ValueError(
-                    f"schedule.{name}.feature_views={phase.feature_views} stores pooled features, and "
-                    f"model.head={self.model.head} learns from pictures: give schedule.{name}.feature_views=null"
-                )
-        if self.hardware.strategy == "mirrored":
+    def _check_masks(self) -> None:
+        """What the keys that learn from pictures and their masks cannot have, or need."""
+        keys = {
+            f"model.head={self.model.head}": self.model.head != "pooled",
+            f"augment={self.augment.name}": self.augment.counterfactual is not None,
+        }
+        for key in [key for key, asked in keys.items() if asked]:
+            for name, phase in self.schedule.items():
+                if phase.feature_views is not None:
+                    raise ValueError(
+                        f"schedule.{name}.feature_views={phase.feature_views} stores pooled features, and {key} learns "
+                        f"from pictures: give schedule.{name}.feature_views=null"
+                    )
+        if self.model.head != "pooled" and self.hardware.strategy == "mirrored":
             raise ValueError(f"model.head={self.model.head} trains on one device: give hardware.strategy=none")
+        if self.augment.counterfactual is not None and self.data.masks is None and self.data.source != Source.phantom:
+            raise ValueError(f"augment={self.augment.name} needs lesion masks to paint over: give data.masks=DIR")

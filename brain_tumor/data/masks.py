@@ -115,6 +115,11 @@ class PackedMasks:
     known: NDArray[np.bool_]  # (n,): whether it is known where the lesion is, or that there is none
     side: int  # S
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of all that is known."""
+        return hashlib.sha256(self.bits.tobytes() + self.known.tobytes()).hexdigest()
+
     def __getitem__(self, index: int) -> NDArray[np.bool_] | None:
         """bool (S, S): the lesion of an image; None where it is not known."""
         if not self.known[index]:

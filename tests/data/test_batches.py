@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from brain_tumor.config.train import AugmentConfig
 from brain_tumor.data.augment import Sample, build
 from brain_tumor.data.batches import Examples, steps_per_epoch, train_batches
+from brain_tumor.data.masks import PackedMasks
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 3)).astype(np.uint8)
 ROWS = np.arange(29, 6, -1)  # 23 images
@@ -121,3 +122,23 @@ def test_no_images_is_an_error() -> None:
     empty = train_batches(Examples(PIXELS, ROWS[:0], LABELS[:0]), batch_size=5, seed=0, augment=same, workers=1)
     with pytest.raises(ValueError, match="no training images"):
         next(empty)
+
+
+def test_what_is_learned_of_an_image_is_what_its_augmentation_makes_of_it() -> None:
+    bits = np.zeros((23, 8), np.uint8)
+    bits[:, :4] = 255  # the upper half
+    masks = PackedMasks(bits, np.arange(23) % 2 == 0, 8)
+
+    def removed(sample: Sample, epoch: int, index: int) -> Sample:
+        mask = None if sample.mask is None else sample.mask & (index % 4 == 0)
+        return Sample(np.full_like(sample.image, index), 9 if index % 3 == 0 else sample.label, mask)
+
+    examples = Examples(PIXELS, ROWS, LABELS, masks=masks, grid=(2, 2))
+    batches = train_batches(examples, batch_size=23, seed=0, augment=removed, workers=1)
+    images, (labels, maps) = next(batches)  # type: ignore[misc]
+    batches.close()
+    for image, label, cells in zip(images, labels, maps, strict=True):
+        index = int(image[0, 0, 0])
+        assert label == (9 if index % 3 == 0 else LABELS[index])
+        upper = {0: [1, 1], 2: [0, 0]}.get(index % 4, [-1, -1])
+        assert cells[..., 0].tolist() == [upper, [min(each, 0) for each in upper]]
