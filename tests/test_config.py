@@ -114,7 +114,7 @@ def test_maps_are_made_alike_by_every_command() -> None:
     train = typed(TrainConfig, task("explain.layer=top_conv", "explain.views=2")).explain
     other = ["model_uri=u", "explain.layer=top_conv", "explain.views=2"]
     assert typed(EvaluateConfig, composed("evaluate", *other)).explain == train
-    assert (train.method, train.layer, train.views, train.sanity) == ("layercam", "top_conv", 2, False)
+    assert (train.method, train.layer, train.views, train.sanity) == (None, "top_conv", 2, False)
     given = ["model_uri=u", "input=x", "explain=true", "maps.layer=top_conv", "maps.views=2"]
     predict = typed(PredictConfig, composed("predict", *given))
     assert predict.explain
