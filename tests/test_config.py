@@ -233,6 +233,7 @@ def test_every_file_opens_with_what_it_is_and_a_command() -> None:
             "augment=counterfactual & augment.counterfactual.removed=0.9",
             "removed=0.9 and elsewhere=0.2 are more than all",
         ),
+        ("explain.method=evidence", "explain.method=evidence is the map of model.head=evidence, not of pooled"),
         ("monitor=test/accuracy", "monitor: input should be 'val/accuracy'"),
         ("protocol.name=fair", "protocol.name: input should be 'auto', 'official', 'clean', 'grouped'"),
         ("protocol=clean & protocol.folds=5", "protocol: folds=5 needs protocol=grouped"),

@@ -282,5 +282,7 @@ class TrainConfig:
                     )
         if self.model.head != "pooled" and self.hardware.strategy == "mirrored":
             raise ValueError(f"model.head={self.model.head} trains on one device: give hardware.strategy=none")
+        if self.explain.method == "evidence" and self.model.head != "evidence":
+            raise ValueError(f"explain.method=evidence is the map of model.head=evidence, not of {self.model.head}")
         if self.augment.counterfactual is not None and self.data.masks is None and self.data.source != Source.phantom:
             raise ValueError(f"augment={self.augment.name} needs lesion masks to paint over: give data.masks=DIR")

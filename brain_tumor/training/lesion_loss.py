@@ -12,9 +12,9 @@ SMOOTHING = 1.0  # cells, of the Dice coefficient
 def lesion_loss(target: Any, drawn: Any) -> Any:
     """The loss (B,) of maps (B, h, w, 1), 0 where the target is not known.
 
-    ENTROPY times the cross-entropy, the mean over the cells, and where there is a lesion 1 - soft Dice (Milletari et al.
-    2016, arXiv:1606.04797, without its squares). Of images without a lesion Dice would press every cell down at once,
-    far harder than those with one lift a few: every map becomes empty, and stays so.
+    ENTROPY times the cross-entropy, the mean over the cells, and of a lesion 1 - soft Dice, too (Milletari et al. 2016,
+    arXiv:1606.04797, without its squares). Of images without a lesion Dice would press every cell down at once, far
+    harder than those with one lift a few: every map becomes empty, and stays so.
     """
     ops = keras.ops
     known = ops.cast(target[:, 0, 0, 0] > KNOWN_FROM, drawn.dtype)
