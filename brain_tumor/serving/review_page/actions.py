@@ -182,7 +182,7 @@ def _panels(page: Page, found: Review, choices: Choices) -> str:
     for place, (model, layer) in enumerate(zip(page.models, choices.layers, strict=True)):
         if layer not in model.layers:
             raise InputError(f"{layer} is no layer of {model.name} to choose from")
-        heat, how = "", "it draws no lesion map"
+        heat, how = "", ""
         if choices.method in model.methods:
             values = found.map(choices.file, index, page.models, place, layer, choices.method)
             heat = pictures.address(pictures.heat(values)) if values.any() else ""
