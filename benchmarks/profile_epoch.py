@@ -51,9 +51,9 @@ class Profile:
 
         def counted(*given: Any) -> Any:
             began = time.thread_time()
-            image = augment(*given)
+            sample = augment(*given)
             self.making += time.thread_time() - began
-            return image
+            return sample
 
         return counted
 

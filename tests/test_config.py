@@ -114,7 +114,7 @@ def test_maps_are_made_alike_by_every_command() -> None:
     train = typed(TrainConfig, task("explain.layer=top_conv", "explain.views=2")).explain
     other = ["model_uri=u", "explain.layer=top_conv", "explain.views=2"]
     assert typed(EvaluateConfig, composed("evaluate", *other)).explain == train
-    assert (train.method, train.layer, train.views, train.sanity) == ("layercam", "top_conv", 2, False)
+    assert (train.method, train.layer, train.views, train.sanity) == (None, "top_conv", 2, False)
     given = ["model_uri=u", "input=x", "explain=true", "maps.layer=top_conv", "maps.views=2"]
     predict = typed(PredictConfig, composed("predict", *given))
     assert predict.explain
@@ -216,6 +216,24 @@ def test_every_file_opens_with_what_it_is_and_a_command() -> None:
         ("hardware.micro_batch=0", "hardware.micro_batch: input should be greater than 0 (got 0)"),
         ("hardware=mirrored & hardware.micro_batch=8", "hardware: micro_batch=8 needs strategy=none"),
         ("hardware=mirrored & hardware.jit_compile=true", "hardware: jit_compile=true needs strategy=none"),
+        (
+            "model.head=evidence & schedule=fast",
+            "feature_views=1 stores pooled features, and model.head=evidence learns",
+        ),
+        ("model.head=evidence & hardware=mirrored", "model.head=evidence trains on one device: give hardware.strategy"),
+        (
+            "augment=counterfactual & data=folder",
+            "augment=counterfactual needs lesion masks to paint over: give data.masks",
+        ),
+        (
+            "augment=counterfactual & schedule=fast",
+            "feature_views=1 stores pooled features, and augment=counterfactual",
+        ),
+        (
+            "augment=counterfactual & augment.counterfactual.removed=0.9",
+            "removed=0.9 and elsewhere=0.2 are more than all",
+        ),
+        ("explain.method=evidence", "explain.method=evidence is the map of model.head=evidence, not of pooled"),
         ("monitor=test/accuracy", "monitor: input should be 'val/accuracy'"),
         ("protocol.name=fair", "protocol.name: input should be 'auto', 'official', 'clean', 'grouped'"),
         ("protocol=clean & protocol.folds=5", "protocol: folds=5 needs protocol=grouped"),
@@ -254,6 +272,12 @@ def test_a_run_logged_before_there_was_hardware_still_loads() -> None:
     assert typed(TrainConfig, config).hardware == as_trained
     config["hardware"] = {"threads": None, "strategy": "none"}  # as it then was
     assert typed(TrainConfig, config).hardware == as_trained
+
+
+def test_a_model_logged_before_there_were_heads_has_the_pooled_one() -> None:
+    config = task()
+    del config["model"]["head"]
+    assert typed(TrainConfig, config).model.head == "pooled"
 
 
 def test_an_empty_schedule_is_refused() -> None:

@@ -76,7 +76,7 @@ REFUSED = {
     "train --config-dir no/such/folder seed=1": "no/such/folder' not found",
     "study data=folder": "data=folder: this command has no group data; it has none",
     "app data=folder": "data=folder: this command has no group data; it has tracking",
-    "predict maps=nope": "maps=nope is none of auto, gradcam, layercam",
+    "predict maps=nope": "maps=nope is none of auto, default, gradcam, layercam",
 }
 
 

@@ -48,6 +48,8 @@ def method(facts: Facts) -> str:
     """How maps are made."""
     tags = facts.run.tags
     how = tags.get("explain_method") or facts.key("explain.method")
+    if how == "evidence":
+        return "the lesion map that the answer is read from"
     where = tags.get("explain_layer") or facts.key("explain.layer") or "the network's default layers"
     return f"{how} at {where}, {shown(facts.key('explain.views'))} views" if how else "open: the run does not say how"
 

@@ -24,6 +24,7 @@ LOWER_IS_BETTER = frozenset({"val/loss"})
 
 STRICT_KEYS = ConfigDict(extra="forbid", allow_inf_nan=False)
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Level = Annotated[float, Field(gt=0, le=0.999)]  # beyond it a thousand calibration images of a class are not enough
 # `true`, `false` and numbers are names of folders, too.
 ClassName = Annotated[
@@ -97,12 +98,28 @@ class ModelConfig:
     name: str  # a key of the table of backbones, models/backbones.py
     weights: str  # imagenet | none | path of a file
     dropout: Annotated[float, Field(ge=0, lt=1)]  # before the logits
+    # With a default, so that configurations logged before there were heads still load.
+    head: Literal["pooled", "evidence"] = "pooled"
+    lesion_weight: NonNegativeFloat = 1.0  # head=evidence: of the map's loss, beside the cross-entropy's 1
+
+
+@dataclass(frozen=True, config=STRICT_KEYS)
+class CounterfactualConfig:
+    """Lesions painted over in training, see data/counterfactual.py; shares of the images."""
+
+    removed: Share  # whose known lesion is painted over, and who then belong to the healthy class
+    elsewhere: Share  # that are painted over where no lesion is, and stay what they are
+
+    def __post_init__(self) -> None:
+        if self.removed + self.elsewhere > 1:
+            raise ValueError(f"removed={self.removed} and elsewhere={self.elsewhere} are more than all images")
 
 
 @dataclass(frozen=True, config=STRICT_KEYS)
 class AugmentConfig:
     name: str
     transforms: dict[str, dict[str, Any]]  # albumentations transform -> its parameters, applied in order
+    counterfactual: CounterfactualConfig | None = None  # before the transforms; None: nothing is painted over
 
 
 @dataclass(frozen=True, config=STRICT_KEYS)
@@ -190,7 +207,8 @@ class TrackingConfig:
 class ExplainConfig:
     """How maps are made. auto: what points best at the known lesions of the validation part."""
 
-    method: Literal["gradcam", "gradcam++", "hirescam", "layercam", "auto"]
+    # None: the lesion map of a model that has one (evidence), otherwise layercam.
+    method: Literal["gradcam", "gradcam++", "hirescam", "layercam", "evidence", "auto"] | None
     layer: (
         Annotated[str, Field(min_length=1)] | None
     )  # a name, several with * between them (their product), or auto; None: the backbone's `cam_layer`
@@ -251,9 +269,30 @@ class TrainConfig:
             raise ValueError(f"seeds={list(self.seeds)}: give at least two seeds, or seed={[*self.seeds, 0][0]}")
         if len(set(self.seeds or ())) < len(self.seeds or ()):
             raise ValueError(f"seeds={list(self.seeds or ())} has a seed twice")
+        self._check_masks()
         if len(set(self.coverage)) < len(self.coverage):
             raise ValueError(f"coverage={list(self.coverage)} has a level twice")
         if self.protocol.name == "auto":  # known by its name ever after
             name: Literal["official", "grouped"]
             name = "official" if self.data.source is Source.phantom and self.protocol.folds is None else "grouped"
             object.__setattr__(self, "protocol", replace(self.protocol, name=name))
+
+    def _check_masks(self) -> None:
+        """What the keys that learn from pictures and their masks cannot have, or need."""
+        keys = {
+            f"model.head={self.model.head}": self.model.head != "pooled",
+            f"augment={self.augment.name}": self.augment.counterfactual is not None,
+        }
+        for key in [key for key, asked in keys.items() if asked]:
+            for name, phase in self.schedule.items():
+                if phase.feature_views is not None:
+                    raise ValueError(
+                        f"schedule.{name}.feature_views={phase.feature_views} stores pooled features, and {key} learns "
+                        f"from pictures: give schedule.{name}.feature_views=null"
+                    )
+        if self.model.head != "pooled" and self.hardware.strategy == "mirrored":
+            raise ValueError(f"model.head={self.model.head} trains on one device: give hardware.strategy=none")
+        if self.explain.method == "evidence" and self.model.head != "evidence":
+            raise ValueError(f"explain.method=evidence is the map of model.head=evidence, not of {self.model.head}")
+        if self.augment.counterfactual is not None and self.data.masks is None and self.data.source != Source.phantom:
+            raise ValueError(f"augment={self.augment.name} needs lesion masks to paint over: give data.masks=DIR")

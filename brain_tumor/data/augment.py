@@ -7,7 +7,7 @@ import random
 import threading
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +19,22 @@ from brain_tumor.lazy import lazy
 albumentations = lazy("albumentations")
 cv2 = lazy("cv2")
 
-# (image (H, W, 3) uint8, epoch, index) -> image of the same shape and type
-Augment = Callable[[NDArray[np.uint8], int, int], NDArray[np.uint8]]
+
+class Sample(NamedTuple):
+    """A training image as it is shown, and what is to be learned of it."""
+
+    image: NDArray[np.uint8]  # (H, W, 3) RGB 0..255
+    label: int = 0  # index of the class
+    mask: NDArray[np.bool_] | None = None  # (H, W): the lesion, empty where there is none; None: not known
+
+
+Augment = Callable[[Sample, int, int], Sample]  # of a sample, the epoch, and its position among the training images
 
 
 def build(config: AugmentConfig, seed: int, strength: float = 1.0) -> Augment:
-    """The augmentation as a function of image, epoch and index, safe to call from several threads.
+    """The transforms as a function of sample, epoch and index, safe to call from several threads.
+
+    A mask goes through the same geometry as its image.
 
     What it does depends on (seed, epoch, index) alone, whichever thread does it and whatever came before. Each
     transform's probability is multiplied by `strength` (0..1).
@@ -33,7 +43,7 @@ def build(config: AugmentConfig, seed: int, strength: float = 1.0) -> Augment:
         InputError: albumentations knows no transform of that name, or not with these parameters.
     """
     if not config.transforms:
-        return lambda image, epoch, index: image
+        return lambda sample, epoch, index: sample
     # Without it, importing albumentations asks the network for a newer version.
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     from brain_tumor.data.mri_transforms import known_transforms  # noqa: PLC0415 - derives from albumentations' classes
@@ -47,7 +57,7 @@ def build(config: AugmentConfig, seed: int, strength: float = 1.0) -> Augment:
 
     local.compose = compose()  # here and now, so that a mistake shows before training
 
-    def augment(image: NDArray[np.uint8], epoch: int, index: int) -> NDArray[np.uint8]:
+    def augment(sample: Sample, epoch: int, index: int) -> Sample:
         if not hasattr(local, "compose"):
             local.compose = compose()
         sequence = np.random.SeedSequence([seed, epoch, index])
@@ -56,13 +66,15 @@ def build(config: AugmentConfig, seed: int, strength: float = 1.0) -> Augment:
         local.compose.set_random_state(
             np.random.Generator(np.random.PCG64(sequence)), random.Random(int(sequence.generate_state(1)[0]))
         )
-        result: NDArray[np.uint8] = local.compose(image=image)["image"]
-        if result.shape != image.shape or result.dtype != np.uint8:
+        masks = {} if sample.mask is None else {"mask": sample.mask.astype(np.uint8)}
+        result = local.compose(image=sample.image, **masks)
+        image, shape = result["image"], sample.image.shape
+        if image.shape != shape or image.dtype != np.uint8:
             raise InputError(
-                f"augment={config.name} turns a uint8 image of {image.shape} into {result.dtype} of "
-                f"{result.shape}: leave out what resizes, crops or normalizes"
+                f"augment={config.name} turns a uint8 image of {shape} into {image.dtype} of "
+                f"{image.shape}: leave out what resizes, crops or normalizes"
             )
-        return result
+        return sample._replace(image=image, mask=result["mask"].astype(np.bool_) if masks else None)
 
     return augment
 

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.data.augment import Augment
+from brain_tumor.data.augment import Augment, Sample
+from brain_tumor.data.masks import PackedMasks, on_grid
 from brain_tumor.data.pixels import Pixels
 from brain_tumor.data.prefetch import worked_ahead
 
-# inputs (B, …), labels (B,) and, where images are weighted, those (B,)
-Batch = tuple[NDArray[Any], NDArray[np.int32]] | tuple[NDArray[Any], NDArray[np.int32], NDArray[np.float32]]
+Targets = NDArray[np.int32] | tuple[NDArray[np.int32], NDArray[np.float32]]  # labels (B,), and maps (B, h, w, 1)
+# inputs (B, …), targets and, where images are weighted, the weights (B,)
+Batch = tuple[NDArray[Any], Targets] | tuple[NDArray[Any], Targets, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +26,13 @@ class Examples:
     rows: NDArray[np.int64]  # (n,): the picture in `pixels` of each
     labels: NDArray[np.int32]  # (n,): its class
     weights: NDArray[np.float32] | None = None  # (n,): of each in the loss; None: all alike
+    masks: PackedMasks | None = None  # the lesion of each; None: not looked at
+    grid: tuple[int, int] | None = None  # cells (h, w) of the lesion map that is learned, too; None: of none
+
+    def sample(self, index: int) -> Sample:
+        """An example by its position, as it is."""
+        mask = None if self.masks is None else self.masks[index]
+        return Sample(np.array(self.pixels[self.rows[index]]), int(self.labels[index]), mask)
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
@@ -43,20 +52,24 @@ def train_batches(
         examples: what is learned from.
         batch_size: images a batch.
         seed: of the order; `augment` brings its own.
-        augment: called with a picture, the epoch and the image's position among the examples.
+        augment: called with a sample, the epoch and the image's position among the examples.
         workers: threads; each makes whole batches, two batches a thread ahead of the consumer.
         first_epoch: 0 for a new stream.
 
     Yields:
         images uint8 (B, S, S, 3), labels int32 (B,) and, where the examples have weights, those (B,); B = batch_size
-        but for an epoch's last batch.
+        but for an epoch's last batch. With a `grid`, for the labels a pair: these, and lesion maps float32
+        (B, h, w, 1), a cell being the share of it that is lesion, or -1 where the lesion is not known.
     """
 
     def make(task: tuple[int, NDArray[np.int64]]) -> Batch:
         epoch, indices = task
-        pictures = (np.array(examples.pixels[examples.rows[index]]) for index in indices)
-        images = np.stack([augment(each, epoch, int(index)) for each, index in zip(pictures, indices, strict=True)])
-        return _batch(images, examples.labels, examples.weights, indices)
+        seen = [augment(examples.sample(int(index)), epoch, int(index)) for index in indices]
+        labels = np.array([each.label for each in seen], np.int32)
+        targets: Targets = labels
+        if examples.grid is not None:
+            targets = labels, np.stack([on_grid(each.mask, examples.grid) for each in seen])
+        return _weighted(np.stack([each.image for each in seen]), targets, examples.weights, indices)
 
     yield from worked_ahead(make, _tasks(len(examples.rows), batch_size, seed, first_epoch), workers)
 
@@ -76,7 +89,8 @@ def feature_batches(
     The order is that of `train_batches`. Epoch `first_view` has the first view.
     """
     for epoch, indices in _tasks(len(labels), batch_size, seed, first_epoch):
-        yield _batch(views[(epoch - first_view) % len(views)][indices], labels, weights, indices)
+        inputs = views[(epoch - first_view) % len(views)][indices]
+        yield _weighted(inputs, labels[indices].astype(np.int32), weights, indices)
 
 
 def _tasks(images: int, batch_size: int, seed: int, first_epoch: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
@@ -88,8 +102,7 @@ def _tasks(images: int, batch_size: int, seed: int, first_epoch: int) -> Iterato
             yield epoch, order[start : start + batch_size]
 
 
-def _batch(
-    inputs: NDArray[Any], labels: NDArray[np.int32], weights: NDArray[np.float32] | None, indices: NDArray[np.int64]
+def _weighted(
+    inputs: NDArray[Any], targets: Targets, weights: NDArray[np.float32] | None, indices: NDArray[np.int64]
 ) -> Batch:
-    classes = labels[indices].astype(np.int32)
-    return (inputs, classes) if weights is None else (inputs, classes, weights[indices].astype(np.float32))
+    return (inputs, targets) if weights is None else (inputs, targets, weights[indices].astype(np.float32))

@@ -16,7 +16,7 @@ from brain_tumor.data.cache import Contents, cache_folder, decoded
 from brain_tumor.data.classes import ClassList
 from brain_tumor.data.grouping import with_groups
 from brain_tumor.data.image_table import from_site, locate, read_images, read_phantom, source_folders
-from brain_tumor.data.masks import find_masks, read_mask
+from brain_tumor.data.masks import PackedMasks, find_masks, read_mask
 from brain_tumor.data.pixels import Pixels
 from brain_tumor.data.protocol import KNOWN, divide, leak, require_whole_groups
 from brain_tumor.data.split import Split, carve, rows_digest
@@ -61,6 +61,17 @@ class Dataset:
             if self.mask_paths[row]:
                 mask[:] = read_mask(self.split.root / self.mask_paths[row], self.image_size)
         return masks
+
+    def lesions(self, rows: NDArray[np.int64]) -> PackedMasks:
+        """What is known of the lesions of `rows`: their masks, but black ones, and that the healthy class has none."""
+        healthy = self.split.classes.healthy
+        known = np.array([name == healthy for name in self.split.table["label"].to_numpy()[rows]], np.bool_)
+        bits = np.zeros((len(rows), -(-(self.image_size**2) // 8)), np.uint8)
+        for index, row in enumerate(rows):
+            masks = self.mask_of(np.array([row]))
+            if masks is not None and masks.any():
+                bits[index], known[index] = np.packbits(masks), True
+        return PackedMasks(bits, known, self.image_size)
 
 
 def load(data: DataConfig, *, image_size: int, protocol: ProtocolConfig) -> Dataset:

@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -15,8 +16,10 @@ from tqdm import tqdm
 
 from brain_tumor.data.decode import letterbox, to_rgb
 from brain_tumor.errors import InputError
+from brain_tumor.lazy import lazy
 from brain_tumor.paths import existing_path
 
+cv2 = lazy("cv2")
 logger = logging.getLogger(__name__)
 
 MOST = 0.5  # share of its image beyond which a mask is suspect: the largest lesion of the public set covers 0.10
@@ -102,6 +105,35 @@ def read_mask(path: Path, size: int) -> NDArray[np.bool_]:
     with Image.open(path) as image:
         fitted = letterbox(to_rgb(image), size, Image.Resampling.NEAREST)
     return np.asarray(np.asarray(fitted).any(axis=-1), dtype=np.bool_)
+
+
+@dataclass(frozen=True, eq=False)
+class PackedMasks:
+    """The lesions of n images, a bit a pixel, so that those of a whole training part stay in memory."""
+
+    bits: NDArray[np.uint8]  # (n, ceil(S * S / 8))
+    known: NDArray[np.bool_]  # (n,): whether it is known where the lesion is, or that there is none
+    side: int  # S
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of all that is known."""
+        return hashlib.sha256(self.bits.tobytes() + self.known.tobytes()).hexdigest()
+
+    def __getitem__(self, index: int) -> NDArray[np.bool_] | None:
+        """bool (S, S): the lesion of an image; None where it is not known."""
+        if not self.known[index]:
+            return None
+        flat = np.unpackbits(self.bits[index], count=self.side**2)
+        return flat.reshape(self.side, self.side).astype(np.bool_)
+
+
+def on_grid(mask: NDArray[np.bool_] | None, grid: tuple[int, int]) -> NDArray[np.float32]:
+    """float32 (h, w, 1): the share of each cell of a grid (h, w) that is lesion; -1 where the mask is not known."""
+    if mask is None:
+        return np.full((*grid, 1), -1, np.float32)
+    shares: NDArray[np.float32] = cv2.resize(mask.astype(np.float32), grid[::-1], interpolation=cv2.INTER_AREA)
+    return shares[..., None]
 
 
 def _name(path: str) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_tumor.config.train import AugmentConfig
-from brain_tumor.data.augment import build
+from brain_tumor.data.augment import Augment, Sample, build
 
 Images = NDArray[np.uint8]  # (B, S, S, 3) RGB 0..255
 Transform = tuple[str, dict[str, Any]]  # an augmentation's name and its parameters
@@ -116,7 +116,7 @@ def corrupter(corruption: Corruption, strength: float, side: int) -> Callable[[I
     every strength; its lowest bit is the direction.
     """
 
-    def built(value: float) -> Callable[[NDArray[np.uint8], int, int], NDArray[np.uint8]]:
+    def built(value: float) -> Augment:
         name, parameters = corruption.transform(value, side)
         return build(AugmentConfig(corruption.name, {name: {**parameters, "p": 1.0}}), seed=0)
 
@@ -124,6 +124,8 @@ def corrupter(corruption: Corruption, strength: float, side: int) -> Callable[[I
     ways = (usual, usual if corruption.opposite is None else built(corruption.opposite(strength)))
 
     def corrupt(images: Images, seeds: Sequence[int]) -> Images:
-        return np.stack([ways[seed % 2](image, 0, seed) for image, seed in zip(images, seeds, strict=True)])
+        return np.stack(
+            [ways[seed % 2](Sample(image), 0, seed).image for image, seed in zip(images, seeds, strict=True)]
+        )
 
     return corrupt

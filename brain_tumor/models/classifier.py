@@ -13,14 +13,21 @@ import keras
 from brain_tumor.errors import InputError
 from brain_tumor.models import cnn, efficientnet, lite
 from brain_tumor.models.backbones import Backbone, Family, get_backbone
+from brain_tumor.models.heads import HeadName, add_head, is_head
 
-HEAD = ("avg_pool", "dropout", "logits", "probabilities")
 MIN_SIZE = 32  # pixels a side: the backbones halve it five times
 _BLOCK = re.compile(r"(block\d+[a-z]?|top)_")
 
 
 def build_classifier(
-    name: str, *, image_size: int, classes: int = 4, weights: Path | None, dropout: float, seed: int
+    name: str,
+    *,
+    image_size: int,
+    classes: int = 4,
+    weights: Path | None,
+    dropout: float,
+    seed: int,
+    head: HeadName = "pooled",
 ) -> keras.Model:
     """Build a classifier whose input scaling is inside.
 
@@ -32,6 +39,7 @@ def build_classifier(
         dropout: fraction of the pooled features that is dropped in training, 0..1 (1 excluded).
         seed: of every initial weight and every dropout. It seeds Python's, NumPy's and TensorFlow's global
             generators, for Keras' initialisers draw from them: the same seed builds equal weights.
+        head: how the answer is made of the backbone's activations, see `heads`.
 
     Returns:
         Flat functional model from RGB (B, image_size, image_size, 3), uint8 or float, 0..255, to float32
@@ -48,14 +56,7 @@ def build_classifier(
     keras.utils.set_random_seed(seed)
     inputs = keras.Input((image_size, image_size, 3), name="image")
     trunk = _build_trunk(backbone, inputs, weights)
-    x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(trunk.output)
-    # Built at rate 0 it would have no random generator, which a phase with a dropout of its own needs.
-    head_dropout = keras.layers.Dropout(dropout or 0.5, seed=seed, name="dropout")
-    head_dropout.rate = dropout
-    x = head_dropout(x)
-    initializer = keras.initializers.GlorotUniform(seed=seed)
-    x = keras.layers.Dense(classes, kernel_initializer=initializer, name="logits")(x)
-    probabilities = keras.layers.Activation("softmax", dtype="float32", name="probabilities")(x)
+    probabilities = add_head(trunk, backbone, head=head, classes=classes, dropout=dropout, seed=seed)
     return keras.Model(inputs, probabilities, name=name)
 
 
@@ -80,7 +81,7 @@ def blocks(model: keras.Model) -> list[list[keras.layers.Layer]]:
     """
     groups: dict[str, list[keras.layers.Layer]] = {}
     for layer in model.layers:
-        if layer.name in HEAD or type(layer).__name__ == "InputLayer":
+        if is_head(layer) or type(layer).__name__ == "InputLayer":
             continue
         block = _BLOCK.match(layer.name)
         groups.setdefault(block[1] if block else "stem", []).append(layer)

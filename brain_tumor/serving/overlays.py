@@ -14,10 +14,10 @@ from PIL import Image
 from brain_tumor.config.commands import MapsConfig
 from brain_tumor.data.classes import ClassList
 from brain_tumor.errors import InputError
+from brain_tumor.evaluation.explanation import kinds
 from brain_tumor.evaluation.explanation.gradcam import Kind
 from brain_tumor.evaluation.explanation.maps import check_layer, mapper
 from brain_tumor.evaluation.explanation.overlay import overlay
-from brain_tumor.models.backbones import get_backbone
 from brain_tumor.serving.answer_lines import printable
 from brain_tumor.serving.files import Read
 from brain_tumor.serving.inputs import MAPS_MARK
@@ -29,13 +29,13 @@ _UNUSABLE = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
 
 def kind_of(config: MapsConfig, model: Any, backbone: str) -> Kind:
-    """Method and layer that are configured; InputError if the model has no such layer."""
-    layer = config.layer or get_backbone(backbone).cam_layer
+    """Method and layer that are configured; InputError if the model has no such map."""
     try:
-        check_layer(model, layer)
+        kind = kinds.kind_of(config, model, backbone)
+        check_layer(model, kind[1])
     except InputError as error:
-        raise InputError(str(error).replace("explain.layer", "maps.layer")) from error
-    return config.method, layer
+        raise InputError(str(error).replace("explain.", "maps.")) from error
+    return kind
 
 
 def overlay_writer(

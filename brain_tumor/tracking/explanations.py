@@ -10,11 +10,13 @@ import numpy as np
 from brain_tumor.config.train import ExplainConfig
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.evaluation.explanation import figures, removal, sanity
-from brain_tumor.evaluation.explanation.kinds import candidates, fallback
+from brain_tumor.evaluation.explanation.gradcam import EVIDENCE
+from brain_tumor.evaluation.explanation.kinds import candidates, kind_of
 from brain_tumor.evaluation.explanation.localisation import SCORES
 from brain_tumor.evaluation.explanation.map_scores import (
     CENTRE,
     CLASS_MEAN,
+    DICE,
     MODEL,
     VERDICTS,
     Lesions,
@@ -59,6 +61,7 @@ def log_explanations(
     known = {part: known_lesions(dataset, part, each) for part, each in evaluations.items()}
     lesions = {part: found for part, found in known.items() if found is not None}
     explainer, reference, surveyed = _validated(model, backbone, config, lesions.get("val"), evaluations)
+    tag(explain_method=explainer.method, explain_layer=explainer.layer)
     found = []
     for part in parts:
         log_pictures(dataset, part, evaluations[part], explainer)
@@ -91,7 +94,7 @@ def _validated(
     kinds = candidates(config, model, backbone)
     if lesions is None:
         if len(kinds) > 1:
-            kinds = [fallback(config, backbone)]
+            kinds = [kind_of(config, model, backbone)]
             logger.warning(
                 "explain: no correctly classified lesion of the validation part has a mask to choose by: %s at %s",
                 *kinds[0],
@@ -105,7 +108,6 @@ def _validated(
     if len(kinds) > 1:
         log_table(table, "tables/val_map_kinds.csv")
         log_figure(figures.kinds(table, evaluations["val"].title), "val/map_kinds")
-        tag(explain_method=kinds[best][0], explain_layer=kinds[best][1])
     return explainers[best], fit_reference(lesions, found[best]), found[best]
 
 
@@ -121,11 +123,14 @@ def _log_scores(
     if found is None:
         found = survey(lesions, explainer.make, title=f"scoring maps of {part}")[0]
     scores = score_lesions(lesions, found, reference)
-    table = tabulate(lesions, scores, resamples=resamples)
+    overlaps = found.dice if explainer.method == EVIDENCE else None
+    table = tabulate(lesions, scores, resamples=resamples, overlaps=overlaps)
     log_table(table, f"tables/{part}_maps.csv")
     overall = {(row["map"], row["metric"]): row for row in table[table["class"] == "all"].to_dict("records")}
     if np.isfinite(pointing := overall[MODEL, "pointing"]["value"]):
         mlflow.log_metric(f"{part}/map_pointing", pointing, step=0)
+    if overlaps is not None:
+        mlflow.log_metric(f"{part}/lesion_dice", overall[MODEL, DICE]["value"], step=0)
     _log_cases(lesions, part, evaluation, explainer, scores[MODEL])
     return _of_part(part, _pointing(overall, len(lesions), explainer.name))
 
@@ -181,7 +186,9 @@ def _log_sanity(
     log_table(table, f"tables/{part}_map_sanity.csv")
     log_figure(figures.randomisation(table, f"{explainer.name}: {evaluation.title}"), f"{part}/map_sanity")
     tag(explanations=found)
-    states = zip(("trained", "logits random", "all random"), table.iloc[[0, 1, -1]].itertuples(), strict=True)
+    states = zip(
+        ("trained", f"{table['block'].iloc[1]} random", "all random"), table.iloc[[0, 1, -1]].itertuples(), strict=True
+    )
     shares = [f"{state} {row.pointing:.1%} [{row.pointing_low:.1%}, {row.pointing_high:.1%}]" for state, row in states]
     said = f"With random weights in the network: {VERDICTS[found]}"
     return Finding(f"{said}.", f"{said} (maps that peak in the lesion: {', '.join(shares)}).")
@@ -200,6 +207,8 @@ def _pointing(overall: Mapping[tuple[str, str], Mapping[Any, Any]], images: int,
         own, *rest = [overall[kind, score]["value"] for kind in (MODEL, *kinds)]
         if np.isfinite(own):
             more.append(f"{score} {own:.3f} ({', '.join(f'{value:.3f}' for value in rest)})")
+    if (MODEL, DICE) in overall:
+        more.append(f"Dice {overall[MODEL, DICE]['value']:.3f}")
     detail = f"{said}{_interval(peak)} {of} ({', '.join(others)}); {'; '.join(more)}. Maps: {kind}."
     return Finding(f"{said} {of} ({others[0]}).", detail)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 mlflow = lazy("mlflow")
 
-EPOCH_METRICS = ("train/loss", "train/accuracy", "learning_rate", "images_per_second")
+EPOCH_METRICS = ("train/loss", "train/accuracy", "train/lesion_loss", "learning_rate", "images_per_second")
 
 
 @contextmanager

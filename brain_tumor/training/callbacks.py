@@ -81,14 +81,19 @@ class Record(keras.callbacks.Callback):  # type: ignore[misc]
                 f"training diverged in epoch {epoch + 1} of phase {self._phase} (loss or weights are not finite): "
                 f"lower schedule.{self._phase}.learning_rate"
             )
+        # Of a model that draws a lesion map, too, Keras names what is said of the classes by that output.
+        losses = {"train/loss": float(logs.get("probabilities_loss", logs["loss"]))}
+        if "lesion_map_loss" in logs:
+            losses["train/lesion_loss"] = float(logs["lesion_map_loss"])
+        accuracy = float(logs["accuracy" if "accuracy" in logs else "probabilities_accuracy"])
         logs.update(self._validate())
         now = time.perf_counter()
         self._history.append(
             {
                 "phase": self._phase,
                 "step": len(self._history) + 1,
-                "train/loss": float(logs["loss"]),
-                "train/accuracy": float(logs["accuracy"]),
+                **losses,
+                "train/accuracy": accuracy,
                 **{name: float(value) for name, value in logs.items() if name.startswith("val/")},
                 "learning_rate": float(np.asarray(self.model.optimizer.learning_rate)),
                 "images_per_second": self._images / (trained - self._started),

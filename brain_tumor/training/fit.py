@@ -18,7 +18,7 @@ from brain_tumor.training.checkpoint import History
 from brain_tumor.training.distribute import fed, finished, predictor, synchronized
 from brain_tumor.training.freezing import apply_phase, as_built, restore
 from brain_tumor.training.gradient_accumulation import InPieces
-from brain_tumor.training.optimizers import make_loss, make_optimizer
+from brain_tumor.training.optimizers import losses, make_optimizer
 from brain_tumor.training.precision import compute_in, scaled
 from brain_tumor.training.stage import Stage, TrainingSet, Validate, make_stage
 from brain_tumor.training.xla import compilable, xla_pays
@@ -94,14 +94,19 @@ def phase_step(name: str) -> str:
 
 
 def compile_phase(
-    model: keras.Model, phase: PhaseConfig, steps: int, precision: Precision = "float32", jit_compile: bool = False
+    model: keras.Model,
+    phase: PhaseConfig,
+    steps: int,
+    precision: Precision = "float32",
+    jit_compile: bool = False,
+    *,
+    lesion_weight: float = 1.0,
 ) -> None:
     """Compile for the phase and create the optimizer's variables, which `load_last` fills."""
     with model.distribute_strategy.scope():
         model.compile(
             optimizer=scaled(make_optimizer(phase, steps), precision),
-            loss=make_loss(model.output_shape[-1], phase.label_smoothing),
-            metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+            **losses(model, phase.label_smoothing, lesion_weight),
             jit_compile=False,
         )
         # Keras turns XLA down where operations are deterministic, since XLA lacks some of these; it says so if it does.
@@ -116,7 +121,7 @@ def _executed(
     size = piece_size(name, phase, execution.micro_batch)
     model = stage.model if size is None else InPieces(stage.model, size)
     steps = steps_per_epoch(images, phase.batch_size)
-    compile_model = partial(compile_phase, model, phase, steps, execution.precision)
+    compile_model = partial(compile_phase, model, phase, steps, execution.precision, lesion_weight=stage.lesion_weight)
     jit_compile = execution.jit_compile if phase.feature_views is None else False  # a head alone gains nothing
     if jit_compile is None:
         stream = stage.stream(epoch)

@@ -20,13 +20,13 @@ class InPieces(keras.Model):  # type: ignore[misc]
         self.piece_size = size
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """One step on images (B, …), labels (B,) and maybe weights (B,).
+        """One step on images (B, …), targets, labels (B,) and what else is learned, and maybe weights (B,).
 
         A batch that the pieces do not divide, an epoch's last, is filled up with its first images again; as they share
         their weight with their copies, the gradient stays that of the batch.
         """
-        images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
-        size = tf.shape(labels)[0]
+        images, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
+        size = tf.shape(images)[0]
         count = -(-size // self.piece_size)
         share = -(-size // count)
         rows = tf.range(count * share) % size
@@ -36,8 +36,8 @@ class InPieces(keras.Model):  # type: ignore[misc]
         rows, shared = tf.reshape(rows, (count, share)), tf.reshape(shared, (count, share))
 
         def add(index: Any, sums: list[Any]) -> tuple[Any, list[Any]]:
-            piece = tf.gather(images, rows[index]), tf.gather(labels, rows[index]), shared[index]
-            gradients = self._gradients(*piece, size / count)
+            piece, wanted = keras.tree.map_structure(lambda each: tf.gather(each, rows[index]), (images, targets))
+            gradients = self._gradients(piece, wanted, shared[index], size / count)
             return index + 1, [total + gradient for total, gradient in zip(sums, gradients, strict=True)]
 
         zeros = [tf.zeros(variable.shape) for variable in self.trainable_variables]
@@ -47,14 +47,14 @@ class InPieces(keras.Model):  # type: ignore[misc]
         self.optimizer.apply(means, self.trainable_variables)
         return dict(self.get_metrics_result())
 
-    def _gradients(self, images: Any, labels: Any, weights: Any, counted: Any) -> list[Any]:
+    def _gradients(self, images: Any, targets: Any, weights: Any, counted: Any) -> list[Any]:
         """Of the piece's mean loss, which counts as that of so many images in what is reported."""
         with tf.GradientTape() as tape:
-            probabilities = self(images, training=True)
-            loss = self.compute_loss(images, labels, probabilities, weights, training=True)
+            outputs = self(images, training=True)
+            loss = self.compute_loss(images, targets, outputs, weights, training=True)
             scaled = self.optimizer.scale_loss(loss)
         for metric in self.metrics:
             if metric.name == "loss":
                 metric.update_state(loss, sample_weight=counted)
-        self.compute_metrics(images, labels, probabilities, weights)
+        self.compute_metrics(images, targets, outputs, weights)
         return list(tape.gradient(scaled, [variable.value for variable in self.trainable_variables]))

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from brain_tumor.config.train import PhaseConfig
+from brain_tumor.training.lesion_loss import lesion_loss
 
 
 def make_optimizer(phase: PhaseConfig, steps_per_epoch: int) -> keras.optimizers.Optimizer:
@@ -42,6 +43,15 @@ def learning_rate(phase: PhaseConfig, steps_per_epoch: int) -> Any:
         warmup_target=phase.learning_rate,
         warmup_steps=warmup,
     )
+
+
+def losses(model: keras.Model, label_smoothing: float, lesion_weight: float) -> dict[str, Any]:
+    """What `compile` takes of losses and metrics, for a model that gives probabilities and maybe a lesion map."""
+    loss = make_loss(model.outputs[0].shape[-1], label_smoothing)
+    accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+    if len(model.outputs) == 1:
+        return {"loss": loss, "metrics": [accuracy]}
+    return {"loss": [loss, lesion_loss], "loss_weights": [1.0, lesion_weight], "metrics": [[accuracy], []]}
 
 
 def make_loss(classes: int, label_smoothing: float) -> Callable[[Any, Any], Any]:

@@ -2,19 +2,19 @@
 
 import keras
 
-from brain_tumor.models.classifier import HEAD
 from brain_tumor.models.hardware import Precision
+from brain_tumor.models.heads import FLOAT32
 
 
 def compute_in(model: keras.Model, precision: Precision) -> None:
-    """Let the classifier's layers compute in `precision` from their next tracing on; its probabilities stay float32.
+    """Let the classifier's layers compute in `precision` from their next tracing on; what is in FLOAT32 stays so.
 
     The layers are told, and not built so: a model that has trained in 16 bits is told "float32" in the end, and what is
     kept of it computes alike on every machine.
     """
     policy = "float32" if precision == "float32" else f"mixed_{precision}"
     for layer in model.layers:
-        if layer.name != HEAD[-1]:
+        if layer.name not in FLOAT32:
             layer.dtype_policy = policy
 
 

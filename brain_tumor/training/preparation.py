@@ -1,5 +1,6 @@
 """From a configuration and its data to a trained model."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,13 @@ from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_sample_weight
 
 from brain_tumor.config.train import Monitor, TrainConfig
-from brain_tumor.data.augment import build, recipe
+from brain_tumor.data import counterfactual
+from brain_tumor.data.augment import Augment, build, recipe
+from brain_tumor.data.batches import Examples
 from brain_tumor.data.cache import cache_folder
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.pixels import Pixels
+from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.kinds import check
 from brain_tumor.evaluation.measuring import evaluation
 from brain_tumor.evaluation.metrics import score
@@ -27,6 +31,8 @@ from brain_tumor.training.distribute import make_strategy
 from brain_tumor.training.fit import Bookkeeping, TrainedRun, fit
 from brain_tumor.training.freezing import unfrozen_blocks
 from brain_tumor.training.stage import TrainingSet
+
+logger = logging.getLogger(__name__)
 
 LOSS = "val/loss"  # the log loss; every other Monitor is a score of the same name
 VALIDATED = tuple(name.removeprefix("val/") for name in get_args(Monitor) if name != LOSS)
@@ -59,28 +65,59 @@ def prepare(config: TrainConfig, dataset: Dataset, weights: Path | None) -> Prep
             weights=weights,
             dropout=config.model.dropout,
             seed=config.seed,
+            head=config.model.head,
         )
     check(config.explain, model, config.model.name, dataset)
     for name, phase in config.schedule.items():
         unfrozen_blocks(model, phase, name)
         piece_size(name, phase, config.hardware.micro_batch)
     rows = dataset.rows("train")
-    strengths = {name: phase.augment_strength for name, phase in config.schedule.items()}
-    built = {strength: build(config.augment, config.seed, strength) for strength in set(strengths.values())}
-    augment = {name: built[strength] for name, strength in strengths.items()}
-    sites = dataset.split.table["site"].to_numpy()[rows]
-    training = TrainingSet(
+    learns_masks = config.model.head == "evidence" or config.augment.counterfactual is not None
+    examples = Examples(
         dataset.pixels,
         dataset.pixel_rows[rows],
         dataset.labels(rows),
+        masks=dataset.lesions(rows) if learns_masks else None,
+    )
+    strengths = {name: phase.augment_strength for name, phase in config.schedule.items()}
+    built = {strength: _augmentation(config, dataset, examples, strength) for strength in set(strengths.values())}
+    augment = {name: built[strength] for name, strength in strengths.items()}
+    sites = dataset.split.table["site"].to_numpy()[rows]
+    training = TrainingSet(
+        examples.pixels,
+        examples.rows,
+        examples.labels,
         augment,
         config.data.workers,
         weights=site_weights(sites) if config.data.site_weights == "balanced" else None,
         val_rows=dataset.pixel_rows[dataset.rows("val")],
         recipes={name: recipe(config.augment, config.seed, strength) for name, strength in strengths.items()},
         cache=cache_folder(config.data.cache),
+        masks=examples.masks,
+        lesion_weight=config.model.lesion_weight,
     )
     return Prepared(config, dataset, model, training, execution)
+
+
+def _augmentation(config: TrainConfig, dataset: Dataset, examples: Examples, strength: float) -> Augment:
+    """What is painted over, where that is asked for, and then the transforms."""
+    transforms, painting = build(config.augment, config.seed, strength), config.augment.counterfactual
+    if painting is None:
+        return transforms
+    assert examples.masks is not None
+    if not examples.masks.bits.any():
+        raise InputError(
+            f"augment={config.augment.name} paints lesions over, and none of the training images has a mask that shows "
+            "one: leave it out"
+        )
+    classes = dataset.split.classes
+    if classes.healthy is None:
+        logger.warning("augment=%s: no class is healthy, so no lesion is painted over", config.augment.name)
+    healthy = None if classes.healthy is None else classes.index(classes.healthy)
+    repaint = counterfactual.build(
+        painting, examples.sample, len(examples.rows), healthy=healthy, seed=config.seed, strength=strength
+    )
+    return lambda sample, epoch, index: transforms(repaint(sample, epoch, index), epoch, index)
 
 
 def site_weights(sites: NDArray[np.object_]) -> NDArray[np.float32]:

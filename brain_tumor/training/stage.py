@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_class_weight
 
 from brain_tumor.config.train import PhaseConfig
-from brain_tumor.data.augment import Augment
+from brain_tumor.data.augment import Augment, Sample
 from brain_tumor.data.batches import Examples, feature_batches, train_batches
 from brain_tumor.data.cache import cache_folder
+from brain_tumor.data.masks import PackedMasks
 from brain_tumor.data.pixels import Pixels
+from brain_tumor.models.heads import LESION_MAP, head_of
 from brain_tumor.training.batch_norm import learning_model
 from brain_tumor.training.distribute import Stream, predictor
 from brain_tumor.training.features import head, pooled, stored_features
@@ -36,6 +38,8 @@ class TrainingSet:
     val_rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))  # rows of the val part
     recipes: Mapping[str, str] = field(default_factory=dict)  # of every phase: all that determines its augmentation
     cache: Path = field(default_factory=lambda: cache_folder(None))  # where stored features are
+    masks: PackedMasks | None = None  # the lesions of the images, where something learns from them
+    lesion_weight: float = 1.0  # of the lesion map's loss beside the cross-entropy's 1, of a head that draws one
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +49,7 @@ class Stage:
     model: keras.Model  # to compile and fit
     stream: Callable[[int], Stream]  # the batches from an epoch on, counted over all phases
     validate: Callable[[], dict[str, float]]
+    lesion_weight: float = 1.0  # see TrainingSet
 
 
 def make_stage(
@@ -65,10 +70,13 @@ def make_stage(
     """
     weights = _weights(training, phase)
     if phase.feature_views is None:
-        examples = Examples(training.pixels, training.rows, training.labels, weights)
+        learner = _with_map(model)
+        grid = tuple(learner.outputs[1].shape[1:3]) if len(learner.outputs) > 1 else None
+        examples = Examples(training.pixels, training.rows, training.labels, weights, training.masks, grid)
         augment, workers = training.augment[name], training.workers
         stream = partial(_pictures, examples, augment, workers, batch_size=phase.batch_size, seed=seed)
-        return Stage(learning_model(model), stream, lambda: validate(alone, training.pixels, training.val_rows))
+        checked = partial(validate, alone, training.pixels, training.val_rows)
+        return Stage(learning_model(learner), stream, checked, training.lesion_weight)
     views, shown = _features(alone, training, name, phase.feature_views, began)
     with model.distribute_strategy.scope():
         learner = head(model)
@@ -86,6 +94,13 @@ def make_stage(
         )
 
     return Stage(learner, stream_features, lambda: validate(on_one, shown, np.arange(len(shown))))
+
+
+def _with_map(model: keras.Model) -> keras.Model:
+    """The classifier, whose lesion map, if it draws one, is a second output."""
+    if head_of(model) == "pooled":
+        return model
+    return keras.Model(model.inputs, [*model.outputs, model.get_layer(LESION_MAP).output], name=model.name)
 
 
 def _pictures(
@@ -121,7 +136,7 @@ def _features(
 
 
 def _view(augment: Augment, epoch: int, image: NDArray[np.uint8], position: int) -> NDArray[np.uint8]:
-    return augment(image, epoch, position)
+    return augment(Sample(image), epoch, position).image
 
 
 def _weights(training: TrainingSet, phase: PhaseConfig) -> NDArray[np.float32] | None:

@@ -106,6 +106,7 @@ def warm_key(prepared: Prepared, phases: list[str], weights: Path | None) -> str
         "image_size": prepared.dataset.image_size,
         "model": {**asdict(config.model), "weights": _content(weights)},
         "augment": asdict(config.augment),
+        "masks": None if prepared.training.masks is None else prepared.training.masks.digest,
         "phases": [[name, asdict(config.schedule[name])] for name in phases],
         "seed": config.seed,
         "monitor": config.monitor,

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from brain_tumor.config.train import AugmentConfig
 from brain_tumor.config.validation import typed
-from brain_tumor.data.augment import build
+from brain_tumor.data.augment import Augment, Sample, build
 from brain_tumor.errors import InputError
 
 CONF = Path(__file__).parents[2] / "conf" / "augment"
@@ -20,10 +20,15 @@ def read(name: str) -> AugmentConfig:
     return typed(AugmentConfig, OmegaConf.load(CONF / f"{name}.yaml"))  # type: ignore[arg-type]
 
 
+def seen(augment: Augment, image: NDArray[np.uint8], epoch: int, index: int) -> NDArray[np.uint8]:
+    """What an augmentation shows of an image."""
+    return augment(Sample(image), epoch, index).image
+
+
 @pytest.mark.parametrize("name", ["none", "notebook", "mri"])
 def test_every_file_builds_and_keeps_shape_and_type(name: str) -> None:
     augment = build(read(name), 0)
-    results = [augment(IMAGE, 0, index) for index in range(20)]
+    results = [seen(augment, IMAGE, 0, index) for index in range(20)]
     assert {(result.shape, result.dtype.str) for result in results} == {((48, 48, 3), "|u1")}
     assert read(name).name == name
     assert any((result != IMAGE).any() for result in results) == (name != "none")
@@ -37,21 +42,21 @@ def test_notebook_holds_its_three_transforms() -> None:
 def test_result_depends_on_seed_epoch_and_index_alone(name: str) -> None:
     keys = [(epoch, index) for epoch in range(3) for index in range(20)]
     first = build(read(name), 7)
-    known = {key: first(IMAGE, *key) for key in keys}
+    known = {key: seen(first, IMAGE, *key) for key in keys}
     second = build(read(name), 7)
     with ThreadPoolExecutor(3) as pool:
-        backwards = list(pool.map(lambda key: second(IMAGE, *key), keys[::-1]))
+        backwards = list(pool.map(lambda key: seen(second, IMAGE, *key), keys[::-1]))
     for key, result in zip(keys[::-1], backwards, strict=True):
         assert np.array_equal(result, known[key])
     assert len({known[key].tobytes() for key in keys}) > len(keys) * 0.6
     other = build(read(name), 8)
-    assert not all(np.array_equal(other(IMAGE, *key), known[key]) for key in keys)
+    assert not all(np.array_equal(seen(other, IMAGE, *key), known[key]) for key in keys)
 
 
 def test_transforms_strike_independently_of_each_other() -> None:
     flips = AugmentConfig("x", {"HorizontalFlip": {"p": 0.5}, "VerticalFlip": {"p": 0.5}})
     augment = build(flips, 0)
-    outcomes = [augment(IMAGE, 0, index).tobytes() for index in range(400)]
+    outcomes = [seen(augment, IMAGE, 0, index).tobytes() for index in range(400)]
     expected = [IMAGE, IMAGE[:, ::-1], IMAGE[::-1], IMAGE[::-1, ::-1]]
     shares = [outcomes.count(np.ascontiguousarray(image).tobytes()) / 400 for image in expected]
     assert shares == pytest.approx([0.25] * 4, abs=0.09)  # 4 standard errors
@@ -60,7 +65,7 @@ def test_transforms_strike_independently_of_each_other() -> None:
 def test_strength_multiplies_the_probabilities() -> None:
     flips = AugmentConfig("x", {"HorizontalFlip": {"p": 0.8}, "VerticalFlip": {}})  # 0.5 is the library's default
     augment = build(flips, 0, 0.5)
-    outcomes = [augment(IMAGE, 0, index).tobytes() for index in range(400)]
+    outcomes = [seen(augment, IMAGE, 0, index).tobytes() for index in range(400)]
     expected = [IMAGE, IMAGE[:, ::-1], IMAGE[::-1], IMAGE[::-1, ::-1]]
     shares = [outcomes.count(np.ascontiguousarray(image).tobytes()) / 400 for image in expected]
     assert shares == pytest.approx([0.6 * 0.75, 0.4 * 0.75, 0.6 * 0.25, 0.4 * 0.25], abs=0.1)  # 4 standard errors
@@ -69,8 +74,8 @@ def test_strength_multiplies_the_probabilities() -> None:
 def test_strength_one_is_as_written_and_zero_is_none() -> None:
     usual, one, zero = build(read("mri"), 0), build(read("mri"), 0, 1.0), build(read("mri"), 0, 0.0)
     for index in range(30):
-        assert np.array_equal(one(IMAGE, 1, index), usual(IMAGE, 1, index))
-        assert np.array_equal(zero(IMAGE, 1, index), IMAGE)
+        assert np.array_equal(seen(one, IMAGE, 1, index), seen(usual, IMAGE, 1, index))
+        assert np.array_equal(seen(zero, IMAGE, 1, index), IMAGE)
     with pytest.raises(InputError, match="no transform of that name"):
         build(AugmentConfig("x", {"Xyzzy": {}}), 0, 0.0)
 
@@ -79,7 +84,7 @@ def test_images_are_left_as_they_were() -> None:
     image = IMAGE.copy()
     augment = build(read("mri"), 0)
     for index in range(20):
-        augment(image, 0, index)
+        seen(augment, image, 0, index)
     assert np.array_equal(image, IMAGE)
 
 
@@ -106,11 +111,28 @@ def test_mistakes_are_known_before_training(transforms: dict[str, Any], message:
 def test_what_changes_size_or_type_is_refused(transforms: dict[str, Any]) -> None:
     augment = build(AugmentConfig("x", transforms), 0)
     with pytest.raises(InputError, match="leave out what resizes, crops or normalizes"):
-        augment(IMAGE, 0, 0)
+        seen(augment, IMAGE, 0, 0)
 
 
 def test_read_only_pictures_can_be_augmented() -> None:
     image: NDArray[np.uint8] = IMAGE.copy()
     image.flags.writeable = False
     augment = build(read("mri"), 0)
-    assert all(augment(image, 0, index).shape == (48, 48, 3) for index in range(30))
+    assert all(seen(augment, image, 0, index).shape == (48, 48, 3) for index in range(30))
+
+
+def test_a_mask_goes_through_the_geometry_of_its_image_and_nothing_else() -> None:
+    augment = build(read("mri"), 0)
+    y, x = np.ogrid[:96, :96]
+    mask = (y - 30) ** 2 + (x - 60) ** 2 < 100
+    image: NDArray[np.uint8] = np.repeat(mask[..., None], 3, axis=2).astype(np.uint8) * 250
+    found = [augment(Sample(image, 2, mask), 0, index) for index in range(30)]
+    assert {each.label for each in found} == {2}
+    overlaps = []
+    for index, each in enumerate(found):
+        assert each.mask is not None
+        assert np.array_equal(each.image, seen(augment, image, 0, index))  # as without a mask
+        lit = each.image[..., 0] > 125
+        overlaps.append((each.mask & lit).sum() / (each.mask | lit).sum())
+    assert np.median(overlaps) > 0.9
+    assert len({each.mask.tobytes() for each in found if each.mask is not None}) > 15

@@ -9,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from brain_tumor.config.train import AugmentConfig
-from brain_tumor.data.augment import build
+from brain_tumor.data.augment import Sample, build
 from brain_tumor.data.batches import Examples, steps_per_epoch, train_batches
+from brain_tumor.data.masks import PackedMasks
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 3)).astype(np.uint8)
 ROWS = np.arange(29, 6, -1)  # 23 images
@@ -18,8 +19,8 @@ LABELS = (np.arange(23) % 4).astype(np.int32)
 STEPS = 5  # of 5, 5, 5, 5 and 3
 
 
-def same(image: NDArray[np.uint8], epoch: int, index: int) -> NDArray[np.uint8]:
-    return image
+def same(sample: Sample, epoch: int, index: int) -> Sample:
+    return sample
 
 
 def stream(**changes: Any) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int32]]]:
@@ -72,9 +73,9 @@ def test_stream_from_a_later_epoch_is_the_tail_of_the_whole() -> None:
 
 
 def test_slow_batches_keep_their_order() -> None:
-    def slow(image: NDArray[np.uint8], epoch: int, index: int) -> NDArray[np.uint8]:
+    def slow(sample: Sample, epoch: int, index: int) -> Sample:
         time.sleep(0.004 * (index % 3))
-        return image
+        return sample
 
     assert_equal(take(2 * STEPS, augment=same), take(2 * STEPS, augment=slow, workers=3))
 
@@ -82,9 +83,9 @@ def test_slow_batches_keep_their_order() -> None:
 def test_batches_are_made_ahead_of_the_consumer() -> None:
     made = []
 
-    def note(image: NDArray[np.uint8], epoch: int, index: int) -> NDArray[np.uint8]:
+    def note(sample: Sample, epoch: int, index: int) -> Sample:
         made.append(index)
-        return image
+        return sample
 
     batches = stream(augment=note, workers=2)
     next(batches)
@@ -104,7 +105,7 @@ def test_closing_ends_the_threads() -> None:
 
 
 def test_error_in_a_worker_reaches_the_consumer_and_ends_the_threads() -> None:
-    def fail(image: NDArray[np.uint8], epoch: int, index: int) -> NDArray[np.uint8]:
+    def fail(sample: Sample, epoch: int, index: int) -> Sample:
         raise RuntimeError("in the worker")
 
     with pytest.raises(RuntimeError, match="in the worker"):
@@ -121,3 +122,23 @@ def test_no_images_is_an_error() -> None:
     empty = train_batches(Examples(PIXELS, ROWS[:0], LABELS[:0]), batch_size=5, seed=0, augment=same, workers=1)
     with pytest.raises(ValueError, match="no training images"):
         next(empty)
+
+
+def test_what_is_learned_of_an_image_is_what_its_augmentation_makes_of_it() -> None:
+    bits = np.zeros((23, 8), np.uint8)
+    bits[:, :4] = 255  # the upper half
+    masks = PackedMasks(bits, np.arange(23) % 2 == 0, 8)
+
+    def removed(sample: Sample, epoch: int, index: int) -> Sample:
+        mask = None if sample.mask is None else sample.mask & (index % 4 == 0)
+        return Sample(np.full_like(sample.image, index), 9 if index % 3 == 0 else sample.label, mask)
+
+    examples = Examples(PIXELS, ROWS, LABELS, masks=masks, grid=(2, 2))
+    batches = train_batches(examples, batch_size=23, seed=0, augment=removed, workers=1)
+    images, (labels, maps) = next(batches)  # type: ignore[misc]
+    batches.close()
+    for image, label, cells in zip(images, labels, maps, strict=True):
+        index = int(image[0, 0, 0])
+        assert label == (9 if index % 3 == 0 else LABELS[index])
+        upper = {0: [1, 1], 2: [0, 0]}.get(index % 4, [-1, -1])
+        assert cells[..., 0].tolist() == [upper, [min(each, 0) for each in upper]]

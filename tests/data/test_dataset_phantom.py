@@ -13,6 +13,7 @@ from toy import OFFICIAL
 from brain_tumor.config.train import DataConfig, PhantomConfig, Source
 from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.dataset import Dataset, find_by_content, load
+from brain_tumor.data.masks import on_grid
 from brain_tumor.errors import InputError
 
 MakeConfig = Callable[..., DataConfig]
@@ -88,3 +89,27 @@ def test_phantom_without_its_block(data_config: MakeConfig) -> None:
 def test_phantom_reads_no_patients(phantom_config: tuple[DataConfig, Path]) -> None:
     with pytest.raises(InputError, match=r"data\.patients=p\.csv is not read with data=phantom.*leave it out"):
         official(replace(phantom_config[0], patients="p.csv"))
+
+
+def test_of_lesions_is_known_where_a_mask_is_or_the_class_has_none(phantom_config: tuple[DataConfig, Path]) -> None:
+    data, root = phantom_config
+    Image.fromarray(np.zeros((32, 32), np.uint8)).save(root / "masks" / "glioma_0_0.png")
+    dataset = official(data)
+    rows = dataset.rows("train")
+    lesions = dataset.lesions(rows)
+    expected = np.zeros((16, 16), np.bool_)
+    expected[:4, 8:] = True
+    for index, (path, label) in enumerate(dataset.split.table.loc[rows, ["path", "label"]].itertuples(index=False)):
+        mask = lesions[index]
+        if path == "glioma_0_0.png":  # of a glioma a black mask shows nothing
+            assert mask is None
+            continue
+        assert mask is not None
+        assert np.array_equal(mask, expected & (label != "notumor"))
+
+
+def test_a_grid_holds_the_share_of_each_cell_that_is_lesion() -> None:
+    mask = np.zeros((8, 8), np.bool_)
+    mask[:3, :4] = True  # of cells of 4 x 4: three quarters of the first
+    assert on_grid(mask, (2, 2))[..., 0].tolist() == [[0.75, 0], [0, 0]]
+    assert on_grid(None, (2, 3)).tolist() == [[[-1], [-1], [-1]], [[-1], [-1], [-1]]]

@@ -9,6 +9,7 @@ from brain_tumor.evaluation.explanation.localisation import (
     QUANTILES,
     best_quantile,
     centred_gaussian,
+    dice,
     energy,
     iou,
     pointing,
@@ -119,3 +120,9 @@ def test_the_table_has_all_and_each_class():
     assert np.isnan(values.loc[("a", "model", "iou"), "low"])
     assert values.loc[("all", "centre", "pointing"), ["value", "low", "high"]].tolist() == [0, 0, 0]
     assert isinstance(table, pd.DataFrame)
+
+
+def test_dice_is_twice_the_overlap_over_both() -> None:
+    maps = np.float32([[[0.9, 0.5], [0.4, 0.0]], [[0.1, 0.2], [0.3, 0.4]]])
+    masks = np.array([[[True, False], [True, True]], [[True, False], [False, False]]])
+    assert dice(maps, masks).tolist() == [2 * 1 / (2 + 3), 0]

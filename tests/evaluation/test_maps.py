@@ -8,13 +8,14 @@ from brain_tumor.config.train import ExplainConfig
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation import maps as maps_module
 from brain_tumor.evaluation.explanation.gradcam import layer_maps
-from brain_tumor.evaluation.explanation.kinds import candidates, check, fallback
+from brain_tumor.evaluation.explanation.kinds import candidates, check, kind_of
 from brain_tumor.evaluation.explanation.maps import (
     REACH,
     Explainer,
     View,
     explain,
     layer_choices,
+    mapper,
     normalise,
     stages,
     upsample,
@@ -179,9 +180,39 @@ def test_what_a_configuration_allows():
     four = candidates(ExplainConfig("auto", "block4_relu"), cnn, "cnn_baseline")
     assert four == [(method, "block4_relu") for method in ("gradcam", "gradcam++", "hirescam", "layercam")]
     assert len(candidates(ExplainConfig("auto", "auto"), cnn, "cnn_baseline")) == 4 * len(layer_choices(cnn))
-    assert fallback(ExplainConfig("auto", "auto"), "cnn_baseline") == ("layercam", own)
-    assert fallback(ExplainConfig("gradcam", "auto"), "cnn_baseline") == ("gradcam", own)
-    assert fallback(ExplainConfig("auto", "block4_relu"), "cnn_baseline") == ("layercam", "block4_relu")
+    assert kind_of(ExplainConfig("auto", "auto"), cnn, "cnn_baseline") == ("layercam", own)
+    assert kind_of(ExplainConfig("gradcam", "auto"), cnn, "cnn_baseline") == ("gradcam", own)
+    assert kind_of(ExplainConfig("auto", "block4_relu"), cnn, "cnn_baseline") == ("layercam", "block4_relu")
+    assert kind_of(ExplainConfig(None, None), cnn, "cnn_baseline") == ("layercam", own)
+
+
+@pytest.fixture(scope="module")
+def drawing():
+    """A classifier that draws a lesion map."""
+    return build_classifier("cnn_baseline", image_size=32, weights=None, dropout=0, seed=0, head="evidence")
+
+
+def test_a_model_with_a_lesion_map_is_explained_by_it(drawing):
+    evidence = ("evidence", "lesion_map")
+    assert kind_of(ExplainConfig(None, None), drawing, "cnn_baseline") == evidence
+    assert kind_of(ExplainConfig(None, "block4_relu"), drawing, "cnn_baseline") == ("layercam", "block4_relu")
+    assert candidates(ExplainConfig(None, None), drawing, "cnn_baseline") == [evidence]
+    four = candidates(ExplainConfig("auto", "block4_relu"), drawing, "cnn_baseline")
+    assert four[-1] == evidence
+    assert len(four) == 5
+    with pytest.raises(InputError, match=r"is the lesion map itself: leave out explain\.layer=block4_relu"):
+        kind_of(ExplainConfig("evidence", "block4_relu"), drawing, "cnn_baseline")
+
+
+def test_the_lesion_map_is_shown_as_it_is(drawing):
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    drawn = keras.Model(drawing.inputs, drawing.get_layer("lesion_map").output).predict_on_batch(images)[..., 0]
+    maps = explain(Explainer(drawing, "evidence", "lesion_map", 4), images, np.array([0, 1]))
+    assert maps.shape == (2, 32, 32)
+    np.testing.assert_allclose(maps, upsample(drawn, (32, 32)), atol=1e-6)  # of one view, and not stretched to 1
+    mixed = mapper(drawing, [("layercam", "block4_relu"), ("evidence", "lesion_map")], 4)(images, np.array([0, 1]))
+    np.testing.assert_allclose(mixed[1], maps, atol=1e-6)
+    np.testing.assert_allclose(mixed[0].max(axis=(1, 2)), 1, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -196,6 +227,7 @@ def test_what_a_configuration_allows():
         ),
         (ExplainConfig("gradcam", "block4_relu*"), r"explain.layer=block4_relu\* is a product of 2 .* is unknown"),
         (ExplainConfig("gradcam", "block4_relu*block9"), r"explain.layer=block9 is unknown"),
+        (ExplainConfig("evidence", None), r"lesion map of model.head=evidence, and this model has another head"),
     ],
 )
 def test_what_cannot_be_explained_is_known_before_training(config, message):

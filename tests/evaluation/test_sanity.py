@@ -39,8 +39,15 @@ def lesions(tmp_path: Path) -> Lesions:
     return found
 
 
-def test_every_block_is_randomised_and_all_is_put_back(lesions, monkeypatch):
-    model = build_classifier("cnn_baseline", image_size=SIDE, weights=None, dropout=0, seed=5)
+@pytest.mark.parametrize(
+    ("head", "first", "weights_of_head", "kind"),
+    [
+        ("pooled", "logits", 2, ("layercam", "block4_relu")),  # the logits' kernel and bias
+        ("evidence", "head", 14, ("evidence", "lesion_map")),  # and those of the map
+    ],
+)
+def test_every_block_is_randomised_and_all_is_put_back(head, first, weights_of_head, kind, lesions, monkeypatch):
+    model = build_classifier("cnn_baseline", image_size=SIDE, weights=None, dropout=0, seed=5, head=head)
     for weights in model.weights:
         weights.assign(weights + 1e-3)
     before = model.get_weights()
@@ -54,15 +61,15 @@ def test_every_block_is_randomised_and_all_is_put_back(lesions, monkeypatch):
         return [type("Survey", (), {"raw": raw})]
 
     monkeypatch.setattr(sanity, "survey", watch)
-    table = randomise(Explainer(model, "layercam", "block4_relu", 1), "cnn_baseline", lesions, resamples=100)
-    assert table["block"].tolist() == ["", "logits", "block4", "block3", "block2", "block1", "stem"]
+    table = randomise(Explainer(model, *kind, 1), "cnn_baseline", lesions, resamples=100)
+    assert table["block"].tolist() == ["", first, "block4", "block3", "block2", "block1", "stem"]
     assert table["depth"].tolist() == list(range(7))
     assert table["pointing"].tolist() == [1, 0, 0, 0, 0, 0, 0]
     assert table["energy_low"].tolist() == pytest.approx([1 / depth for depth in range(1, 8)])
     assert all(np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True))
     changed = [sum(not np.array_equal(a, b) for a, b in zip(before, state, strict=True)) for state in states]
     assert changed[0] == 0
-    assert changed[1] == 2  # the logits' kernel and bias
+    assert changed[1] == weights_of_head
     assert changed == sorted(changed)
     assert changed[-2] == len(before)  # the stem is the scaling alone here, which has no weights
     assert changed[-1] == len(before)

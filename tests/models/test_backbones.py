@@ -58,7 +58,7 @@ def test_every_model_has_its_configuration_and_no_other():
     for name, file in files.items():
         text = file.read_text()
         values = yaml.safe_load(text)
-        assert values.keys() == {"name", "weights", "dropout"}
+        assert values.keys() == {"defaults", "name", "weights", "dropout"}
         assert values["name"] == name
         assert values["weights"] == ("none" if name == "cnn_baseline" else "imagenet")
         assert text.startswith("#")

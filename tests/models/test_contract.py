@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from brain_tumor.models.backbones import BACKBONES
-from brain_tumor.models.classifier import HEAD, blocks, build_classifier
+from brain_tumor.models.classifier import blocks, build_classifier
+from brain_tumor.models.heads import HEAD
 
 SIZE, LABELS = 64, [0, 3]
 SMALLEST = ("cnn_baseline", "effnet_b0", "effnet_v2_b0", "effnet_lite0")  # of each family

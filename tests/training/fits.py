@@ -42,8 +42,12 @@ def train(
     stop_after: int | None = None,
     cut: Path | None = None,
     execution: Any = None,
+    head: Any = "pooled",
+    known: int = 0,
+    weights: Any = None,
+    side: int = SIDE,
 ) -> Any:
-    """Fit `cnn_baseline` to 32 images by a schedule, in `folder`.
+    """Fit `cnn_baseline` to 32 images by a schedule, in `folder`; the masks of the first `known` ones are known.
 
     StoppedError follows the epoch `stop_after`. A copy of the folder as it is after the second epoch, from which a
     stopped run goes on, is put into `cut`.
@@ -51,6 +55,7 @@ def train(
     import keras
     import tensorflow as tf
 
+    from brain_tumor.data.masks import PackedMasks
     from brain_tumor.evaluation.prediction import predict
     from brain_tumor.models.classifier import build_classifier
     from brain_tumor.models.hardware import Execution
@@ -61,12 +66,17 @@ def train(
     tf.config.experimental.enable_op_determinism()
     rng = np.random.default_rng(0)
     labels = np.arange(40, dtype=np.int32) % 4
-    pixels = np.stack([draw(label, rng, SIDE) for label in labels])
+    pixels = np.stack([draw(label, rng, side) for label in labels])
+    bars = pixels.min(axis=-1) > 119  # drawn on noise below 90
     rows = np.arange(32)
-    model = build_classifier("cnn_baseline", image_size=SIDE, weights=None, dropout=dropout, seed=seed)
+    model = build_classifier("cnn_baseline", image_size=side, weights=None, dropout=dropout, seed=seed, head=head)
 
-    def noisy(image: Any, epoch: int, index: int) -> Any:
-        return np.roll(image, np.random.default_rng([epoch, index]).integers(-1, 2), axis=0)
+    def noisy(sample: Any, epoch: int, index: int) -> Any:
+        moved = np.random.default_rng([epoch, index]).integers(-1, 2)
+        return sample._replace(
+            image=np.roll(sample.image, moved, axis=0),
+            mask=None if sample.mask is None else np.roll(sample.mask, moved, axis=0),
+        )
 
     def validate(candidate: Any, inputs: Any, rows: Any) -> dict[str, float]:
         assert len(rows) == 8
@@ -95,6 +105,8 @@ def train(
             val_rows=np.arange(32, 40),
             recipes=dict.fromkeys(schedule, "rolled"),
             cache=folder / "cache",
+            masks=PackedMasks(np.packbits(bars[:32].reshape(32, -1), axis=1), rows < known, side),
+            weights=weights,
         ),
         schedule,
         Bookkeeping("val/macro_f1", validate, folder, on_epoch),

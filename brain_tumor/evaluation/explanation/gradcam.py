@@ -1,7 +1,8 @@
 """Class activation maps: where in an image a class's logit comes from, by one convolutional layer.
 
 With A_k the layer's k-th channel (h, w) and G_k the gradient by it of the class's logit (before softmax),
-each method is a plain function of A and G. All maps are then cut off at 0.
+each method is a plain function of A and G. All maps are then cut off at 0. EVIDENCE is no class activation map but
+what a model with a lesion map reads its answer from, the same for every class.
 """
 
 import difflib
@@ -53,13 +54,24 @@ METHODS: Mapping[str, Callable[[Array, Array], Array]] = MappingProxyType(
 )
 
 
+EVIDENCE = "evidence"
+
+
+def _evidence(A: Array, G: Array) -> Array:
+    """The map (B, h, w) itself."""
+    return A[..., 0]
+
+
+_EVERY: Mapping[str, Callable[[Array, Array], Array]] = MappingProxyType({**METHODS, EVIDENCE: _evidence})
+
+
 def layer_maps(model: Any, kinds: Sequence[Kind]) -> Callable[[NDArray[Any], NDArray[np.int64]], list[Array]]:
     """What explains a class of each image of a batch, at the layers' own resolution.
 
     Args:
         model: functional Keras model with a linear layer `logits`; built here or reloaded. Weights that change later
             are followed.
-        kinds: (method, layer) of each map: a key of METHODS, and a layer with output (B, h, w, K).
+        kinds: (method, layer) of each map: a key of METHODS or EVIDENCE, and a layer with output (B, h, w, K).
 
     Returns:
         Function of images (B, H, W, 3) RGB 0..255 and classes (B,), usually the predicted ones; it gives a map
@@ -69,14 +81,14 @@ def layer_maps(model: Any, kinds: Sequence[Kind]) -> Callable[[NDArray[Any], NDA
         InputError: a layer or a method is unknown, or a layer's output is no map that feeds the logits.
     """
     layers = list(dict.fromkeys(layer for _, layer in kinds))
-    unknown = [method for method, _ in kinds if method not in METHODS]
+    unknown = [method for method, _ in kinds if method not in _EVERY]
     if unknown:
         raise InputError(f"explain.method={unknown[0]} is unknown: choose one of {', '.join(METHODS)}")
     differentiate = _differentiate(model, layers)
 
     def explain(images: NDArray[Any], classes: NDArray[np.int64]) -> list[Array]:
         found = dict(zip(layers, differentiate(images, classes), strict=True))
-        return [np.maximum(METHODS[method](*found[layer]), 0).astype(np.float32) for method, layer in kinds]
+        return [np.maximum(_EVERY[method](*found[layer]), 0).astype(np.float32) for method, layer in kinds]
 
     return explain
 

@@ -2,27 +2,54 @@
 
 from typing import Any
 
+from brain_tumor.config.commands import MapsConfig
 from brain_tumor.config.train import ExplainConfig
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.errors import InputError
-from brain_tumor.evaluation.explanation.gradcam import METHODS, Kind
+from brain_tumor.evaluation.explanation.gradcam import EVIDENCE, METHODS, Kind
 from brain_tumor.evaluation.explanation.maps import check_layer, layer_choices
 from brain_tumor.models.backbones import get_backbone
+from brain_tumor.models.heads import LESION_MAP, head_of
 
 AUTO = "auto"
 
 
+def kind_of(config: ExplainConfig | MapsConfig, model: Any, backbone: str) -> Kind:
+    """The one (method, layer) of a configuration, and what stands for auto where nothing can be measured.
+
+    Raises:
+        InputError: `evidence` of a model without a lesion map, or at a layer of its own.
+    """
+    layer = None if config.layer == AUTO else config.layer
+    method: str | None = config.method
+    if method is None or method == AUTO:
+        method = EVIDENCE if config.layer is None and has_map(model) else "layercam"
+    if method != EVIDENCE:
+        return method, layer or get_backbone(backbone).cam_layer
+    if not has_map(model):
+        raise InputError(
+            "explain.method=evidence is the lesion map of model.head=evidence, and this model has another head: choose "
+            f"one of {', '.join(METHODS)}"
+        )
+    if config.layer is not None:
+        raise InputError(f"explain.method=evidence is the lesion map itself: leave out explain.layer={config.layer}")
+    return EVIDENCE, LESION_MAP
+
+
 def candidates(config: ExplainConfig, model: Any, backbone: str) -> list[Kind]:
     """Every (method, layer) that the configuration allows: several with auto, otherwise one."""
-    methods = list(METHODS) if config.method == AUTO else [config.method]
+    own = kind_of(config, model, backbone)
+    if AUTO not in (config.method, config.layer):
+        return [own]
+    methods = list(METHODS) if config.method == AUTO else [own[0]]
     layers = layer_choices(model) if config.layer == AUTO else [config.layer or get_backbone(backbone).cam_layer]
-    return [(method, layer) for layer in layers for method in methods]
+    found = [(method, layer) for layer in layers for method in methods]
+    return [*found, (EVIDENCE, LESION_MAP)] if config.method == AUTO and has_map(model) else found
 
 
-def fallback(config: ExplainConfig, backbone: str) -> Kind:
-    """What stands for auto where nothing can be measured: LayerCAM, and the backbone's own layers."""
-    layer = None if config.layer == AUTO else config.layer
-    return "layercam" if config.method == AUTO else config.method, layer or get_backbone(backbone).cam_layer
+def has_map(model: Any) -> bool:
+    """Whether the model reads its answer from a lesion map."""
+    return head_of(model) == "evidence"
 
 
 def check(config: ExplainConfig, model: Any, backbone: str, dataset: Dataset) -> None:

@@ -7,6 +7,9 @@ A map is scored at the resolution of its mask. Three scores of one image, each 0
 - energy: the share of the map's sum that lies in the mask (Wang et al. 2020, "Score-CAM", section 4.3).
 - iou: intersection over union of the mask and the pixels above a quantile of the map.
 
+- dice: of a lesion map alone, whose values are probabilities: twice the intersection of the mask and the pixels from
+  0.5 on, over the sum of both.
+
 A map without a value above 0 points nowhere: it scores 0.
 """
 
@@ -52,6 +55,14 @@ def iou(maps: Maps, masks: Masks, quantiles: Sequence[float] = QUANTILES) -> NDA
     return found
 
 
+def dice(maps: Maps, masks: Masks) -> NDArray[np.float64]:
+    """The Dice coefficient (N,) of each mask and the pixels of its map from 0.5 on."""
+    values, inside = _rows(maps, masks)
+    found = values >= 0.5
+    both, either = (found & inside).sum(axis=1), found.sum(axis=1) + inside.sum(axis=1)
+    return np.asarray(2 * both / either, dtype=np.float64)
+
+
 def raw_scores(maps: Maps, masks: Masks) -> NDArray[np.float64]:
     """Pointing, energy, and the IoU at each of QUANTILES (N, 2 + Q), from which `settled` takes one.
 
@@ -89,15 +100,17 @@ def summarise(
     *,
     resamples: int = 1000,
     seed: int = 0,
+    metrics: Sequence[str] = SCORES,
 ) -> pd.DataFrame:
     """Mean scores over all images and over each class, with 95 % intervals resampled by group.
 
     Args:
-        scores: of each kind of map the scores (N, 3) of the same images.
+        scores: of each kind of map the scores (N, len(metrics)) of the same images.
         labels: (N,) class of each image.
         groups: (N,) images of one group are drawn together.
         resamples: behind each interval.
         seed: the same seed gives the same intervals.
+        metrics: what the scores are called.
 
     Returns:
         Columns `class` ("all", then each class in the order of its name), `images`, `map`, `metric`, `value`, `low`,
@@ -108,7 +121,7 @@ def summarise(
         members = np.flatnonzero((labels == name) | (name == "all"))
         for kind, values in scores.items():
             table = mean_intervals(values[members], groups[members], resamples=resamples, seed=seed)
-            rows += [(name, len(members), kind, *row) for row in zip(SCORES, *table, strict=True)]
+            rows += [(name, len(members), kind, *row) for row in zip(metrics, *table, strict=True)]
     return pd.DataFrame(rows, columns=["class", "images", "map", "metric", "value", "low", "high"])
 
 

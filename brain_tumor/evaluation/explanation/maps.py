@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_tumor.errors import InputError
-from brain_tumor.evaluation.explanation.gradcam import Kind, layer_maps, output_of
+from brain_tumor.evaluation.explanation.gradcam import EVIDENCE, Kind, layer_maps, output_of
 from brain_tumor.lazy import lazy
 from brain_tumor.progress import progress
 
@@ -61,13 +61,15 @@ class Explainer:
     """A model and how its maps are made."""
 
     model: Any  # keras.Model
-    method: str  # a key of METHODS
+    method: str  # a key of METHODS, or EVIDENCE
     layer: str  # one name, or several with PRODUCT between them
     views: int
 
     @property
     def name(self) -> str:
         """For titles: method, layers and views."""
+        if self.method == EVIDENCE:
+            return "the lesion map that the answer is read from"
         layers = " x ".join(self.layer.split(PRODUCT))
         return f"{self.method} at {layers}" + (f", {self.views} views" if self.views > 1 else "")
 
@@ -95,7 +97,8 @@ def explain(
         title: names a progress bar; None draws none.
 
     Returns:
-        (N, H, W) float32 in [0, 1], with 1 at each map's maximum; all 0 where nothing speaks for the class.
+        (N, H, W) float32 in [0, 1], with 1 at each map's maximum; all 0 where nothing speaks for the class. A lesion
+        map is as the model draws it of the image itself, whatever the views: 0.5 and more is lesion.
 
     Raises:
         InputError: the layer or the method is unknown, or the layer's output is no map that feeds the logits.
@@ -117,7 +120,7 @@ def mapper(model: Any, kinds: Sequence[Kind], count: int) -> Mapper:
     """
     single = list(dict.fromkeys((method, name) for method, layer in kinds for name in layer.split(PRODUCT)))
     differentiate = layer_maps(model, single)
-    seen = views(count)
+    seen = views(1 if {method for method, _ in kinds} == {EVIDENCE} else count)
     outputs = model.get_layer("logits").output.shape[-1]
 
     def run(images: NDArray[np.uint8], classes: NDArray[np.int64]) -> list[Maps]:
@@ -127,10 +130,13 @@ def mapper(model: Any, kinds: Sequence[Kind], count: int) -> Mapper:
         sums: dict[Kind, Maps] = {}
         for view in seen:
             for kind, small in zip(single, differentiate(view.of(images), classes), strict=True):
-                sums[kind] = sums.get(kind, np.float32(0)) + view.back(upsample(small, size))
-        whole = {kind: normalise(total) for kind, total in sums.items()}
+                if kind[0] != EVIDENCE or view is seen[0]:
+                    sums[kind] = sums.get(kind, np.float32(0)) + view.back(upsample(small, size))
+        whole = {kind: total if kind[0] == EVIDENCE else normalise(total) for kind, total in sums.items()}
         return [
-            normalise(np.prod([whole[method, name] for name in layer.split(PRODUCT)], axis=0))
+            whole[method, layer]
+            if method == EVIDENCE
+            else normalise(np.prod([whole[method, name] for name in layer.split(PRODUCT)], axis=0))
             for method, layer in kinds
         ]
 

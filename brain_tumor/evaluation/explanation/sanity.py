@@ -13,6 +13,7 @@ from brain_tumor.evaluation.bootstrap import mean_intervals
 from brain_tumor.evaluation.explanation.map_scores import Lesions, survey
 from brain_tumor.evaluation.explanation.maps import Explainer, mapper
 from brain_tumor.models.classifier import blocks, build_classifier
+from brain_tumor.models.heads import head_of, is_head
 from brain_tumor.progress import progress
 
 IMAGES = 200  # at most; of each class its share
@@ -37,9 +38,17 @@ def randomise(explainer: Explainer, backbone: str, lesions: Lesions, *, resample
     make = mapper(model, [(explainer.method, explainer.layer)], explainer.views)
     size = int(model.input_shape[1])
     untrained = build_classifier(
-        backbone, image_size=size, classes=int(model.output_shape[-1]), weights=None, dropout=0.0, seed=0
+        backbone,
+        image_size=size,
+        classes=int(model.output_shape[-1]),
+        weights=None,
+        dropout=0.0,
+        seed=0,
+        head=head_of(model),
     )
-    cascade = [("", []), ("logits", [model.get_layer("logits")])]
+    head = [layer for layer in model.layers if is_head(layer) and layer.weights]
+    # A head that draws the map is randomised whole: its logits alone stand behind the map.
+    cascade = [("", []), ("logits" if head_of(model) == "pooled" else "head", head)]
     stem, *rest = blocks(model)
     cascade += [*((group[0].name.split("_")[0], group) for group in reversed(rest)), ("stem", stem)]
     trained = model.get_weights()

@@ -9,7 +9,7 @@ from typing import TypeVar, get_args
 from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.scans.scan import Limits, Plane
 from brain_tumor.errors import InputError
-from brain_tumor.evaluation.explanation.gradcam import METHODS
+from brain_tumor.evaluation.explanation.gradcam import EVIDENCE
 from brain_tumor.serving.review_page import pictures, render
 from brain_tumor.serving.review_page.examples import Example
 from brain_tumor.serving.review_page.models import Shown
@@ -174,7 +174,7 @@ def _answer(
 def _panels(page: Page, found: Review, choices: Choices) -> str:
     file = found.files[choices.file]
     index = min(max(choices.index, 0), file.slices - 1)
-    if choices.method not in METHODS:
+    if not any(choices.method in model.methods for model in page.models):
         raise InputError(f"{choices.method} is no method to choose from")
     least = max(model.predictor.size for model in page.models)
     picture = pictures.address(found.picture(choices.file, index, least))
@@ -182,9 +182,12 @@ def _panels(page: Page, found: Review, choices: Choices) -> str:
     for place, (model, layer) in enumerate(zip(page.models, choices.layers, strict=True)):
         if layer not in model.layers:
             raise InputError(f"{layer} is no layer of {model.name} to choose from")
-        values = found.map(choices.file, index, page.models, place, layer, choices.method)
-        heat = pictures.address(pictures.heat(values)) if values.any() else ""
-        how = f"{choices.method} at {layer.replace('*', ' × ')}"
+        heat, how = "", ""
+        if choices.method in model.methods:
+            values = found.map(choices.file, index, page.models, place, layer, choices.method)
+            heat = pictures.address(pictures.heat(values)) if values.any() else ""
+            how = f"{choices.method} at {layer.replace('*', ' × ')}"
+            how = "the lesion map that the answer is read from" if choices.method == EVIDENCE else how
         drawn += render.panel(file, index, model, place, picture, heat, how)
     return f'<div class="bt-all">{drawn}</div>'
 

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from brain_tumor.data.scans.scan import Plane
-from brain_tumor.evaluation.explanation.gradcam import METHODS
+from brain_tumor.evaluation.explanation.gradcam import EVIDENCE
 from brain_tumor.serving.review_page import actions, render
 from brain_tumor.serving.review_page.actions import PLANES, Choices, Page, View
 from brain_tumor.serving.review_page.unfetched_answers import Unfetched
@@ -94,7 +94,9 @@ def _map_part(page: Page) -> tuple[Any, Any, list[Any]]:
     """The opacity of the map, its method, and of each model its layer."""
     gr.Markdown("## Map")
     opacity = gr.Slider(0, 100, 60, step=1, label="Opacity of the map, %", elem_id="bt-opacity")
-    method = gr.Radio(list(METHODS), value=DEFAULT, label="Method", elem_id="bt-method")
+    methods = list(dict.fromkeys(each for model in page.models for each in model.methods))
+    default = EVIDENCE if page.models[0].methods[0] == EVIDENCE else DEFAULT
+    method = gr.Radio(methods, value=default, label="Method", elem_id="bt-method")
     layers = [
         gr.Dropdown(
             [(_short(name), name) for name in model.layers],

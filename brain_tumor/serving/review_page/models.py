@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.evaluation.explanation.gradcam import METHODS
+from brain_tumor.evaluation.explanation.gradcam import EVIDENCE, METHODS
+from brain_tumor.evaluation.explanation.kinds import has_map
 from brain_tumor.evaluation.explanation.maps import Maps, layer_choices, mapper
+from brain_tumor.models.heads import LESION_MAP
 from brain_tumor.serving.batching import batched
 from brain_tumor.serving.predictor import Predictor, keras_predictor
 from brain_tumor.serving.registered_model import RegisteredModel
@@ -28,6 +30,7 @@ class Shown:
     layers: tuple[str, ...]  # to choose from, the default first
     synthetic: bool  # trained on synthetic images
     card: str  # Markdown
+    methods: tuple[str, ...] = tuple(METHODS)  # that make maps of it
 
     @property
     def name(self) -> str:
@@ -48,7 +51,13 @@ def shown(registered: RegisteredModel, default_layer: str, views: int, card: str
             layers=layers,
             synthetic=registered.split.synthetic,
             card=card,
+            methods=methods_of(registered.model),
         )
+
+
+def methods_of(model: Any) -> tuple[str, ...]:
+    """The methods that make maps of a model; the lesion map that it reads its answer from, if any, is the first."""
+    return (EVIDENCE, *METHODS) if has_map(model) else tuple(METHODS)
 
 
 def explainer(model: Any, views: int) -> Explain:
@@ -58,12 +67,14 @@ def explainer(model: Any, views: int) -> Explain:
     """
     ready: dict[str, Callable[[NDArray[np.uint8], NDArray[np.int64]], list[Maps]]] = {}
     lock = threading.Lock()
+    methods = methods_of(model)
 
     def explain(pixels: NDArray[np.uint8], label: int, layer: str) -> Mapping[str, Maps]:
         with lock:
             if layer not in ready:
-                ready[layer] = mapper(model, [(method, layer) for method in METHODS], views)
+                kinds = [(method, LESION_MAP if method == EVIDENCE else layer) for method in methods]
+                ready[layer] = mapper(model, kinds, views)
             found = ready[layer](pixels[None], np.array([label]))
-        return {method: maps[0] for method, maps in zip(METHODS, found, strict=True)}
+        return {method: maps[0] for method, maps in zip(methods, found, strict=True)}
 
     return explain

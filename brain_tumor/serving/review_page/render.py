@@ -13,6 +13,7 @@ from brain_tumor.serving.review_page.review import Opened, Review
 
 NAME_LENGTH = 60
 OTHER, UNSURE = "Not a brain MRI", "Not sure"
+_NOTHING, _NO_MAP = "nothing in the map speaks for this class", "this model draws no lesion map"
 
 
 def heading(models: Sequence[Shown]) -> str:
@@ -148,7 +149,7 @@ def panel(file: Opened, index: int, model: Shown, answer: int, picture: str, lay
         answer: its place among the models.
         picture: `data:` address of the slice.
         layer: `data:` address of the map over it; "" where nothing speaks for the class.
-        how: the map's method and layers.
+        how: the map's method and layers; "" of a model that has no such map.
     """
     scan = file.answers[answer]
     said = scan.slices[index]
@@ -159,7 +160,7 @@ def panel(file: Opened, index: int, model: Shown, answer: int, picture: str, lay
         else ""
     )
     name = escape(short(file.name))
-    caption = f"{escape(how)}, for {escape(said.label)}" if layer else "nothing in the map speaks for this class"
+    caption = f"{escape(how)}, for {escape(said.label)}" if layer else (_NOTHING if how else _NO_MAP)
     volume = _volume(scan.volume, scan.decisive, scan.rule) if scan.volume else ""
     brainless = file.slices > 1 and scan.volume is None
     warning = '<p class="bt-warning">No slice of this volume looks like a brain MRI.</p>' if brainless else ""

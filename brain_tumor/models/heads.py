@@ -1,0 +1,98 @@
+"""The heads by name: from a backbone's activations to the probabilities of the classes.
+
+Every head ends with the layers of HEAD, under these names: `avg_pool` gives the features (B, D) of an image, `logits`
+is a Dense layer, into which calibration is folded, and `probabilities` its softmax.
+
+`pooled` takes the mean of the last activations over the image. `evidence` draws a map of the lesion first, and its
+features are what lies under it: whatever decides passes through the map, and of an empty one nothing is left but the
+bias of the logits (attention pooling: Ilse et al. 2018, arXiv:1802.04712, with a sigmoid and a floor for its softmax).
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import keras
+
+from brain_tumor.errors import InputError
+from brain_tumor.models.backbones import Backbone
+
+HeadName = Literal["pooled", "evidence"]
+HEAD = ("avg_pool", "dropout", "logits", "probabilities")
+LESION_MAP = "lesion_map"  # the layer of the map, (B, h, w, 1) in 0..1, at an 8th of the image's side
+FLOAT32 = (LESION_MAP, "lesion_under", "lesion_sum", "lesion_area", "lesion_peak", "probabilities")
+CHANNELS = 96
+FLOOR = 0.01  # share of the image: a lesion of this area counts half as much as one of any greater
+SPARSE = 0.03  # of the untrained map everywhere
+
+
+def add_head(trunk: keras.Model, backbone: Backbone, *, head: HeadName, classes: int, dropout: float, seed: int) -> Any:
+    """The probabilities (B, classes), float32, that a head of this name makes of the trunk's activations."""
+    if head not in get_args(HeadName):
+        raise InputError(f"model.head={head} is unknown: choose one of {', '.join(get_args(HeadName))}")
+    if head == "evidence":
+        fine = [trunk.get_layer(name).output for name in backbone.cam_layer.split("*")]
+        features = _under_map(fine if fine[-1] is trunk.output else [*fine, trunk.output])
+    else:
+        features = keras.layers.GlobalAveragePooling2D(name="avg_pool")(trunk.output)
+    # Built at rate 0 it would have no random generator, which a phase with a dropout of its own needs.
+    layer = keras.layers.Dropout(dropout or 0.5, seed=seed, name="dropout")
+    layer.rate = dropout
+    initializer = keras.initializers.GlorotUniform(seed=seed)
+    logits = keras.layers.Dense(classes, kernel_initializer=initializer, name="logits")(layer(features))
+    return keras.layers.Activation("softmax", dtype="float32", name="probabilities")(logits)
+
+
+def is_head(layer: keras.layers.Layer) -> bool:
+    """Whether a classifier's layer belongs to its head, and not to its backbone."""
+    return layer.name in HEAD or layer.name.startswith("lesion_")
+
+
+def head_of(model: keras.Model) -> HeadName:
+    """The name of a classifier's head; also right for a reloaded model."""
+    return "evidence" if any(layer.name == LESION_MAP for layer in model.layers) else "pooled"
+
+
+def _under_map(activations: Sequence[Any]) -> Any:
+    """Features (B, D) under the lesion map that is drawn of activations (B, h, w, K), the finest first."""
+    layers = keras.layers
+    seen = _pyramid(activations)
+    bias = keras.initializers.Constant(math.log(SPARSE / (1 - SPARSE)))
+    lesion = layers.Conv2D(1, 1, activation="sigmoid", bias_initializer=bias, dtype="float32", name=LESION_MAP)(seen)
+    under = layers.Multiply(dtype="float32", name="lesion_under")([seen, lesion])
+    # Means over the image for sums over cells, so that the floor is an area whatever the image's size.
+    total = layers.GlobalAveragePooling2D(dtype="float32", name="lesion_sum")(under)
+    area = layers.GlobalAveragePooling2D(dtype="float32", name="lesion_area")(lesion)
+    peak = layers.GlobalMaxPooling2D(dtype="float32", name="lesion_peak")(lesion)
+    return layers.Concatenate(dtype="float32", name="avg_pool")([total / (area + FLOOR), area / (area + FLOOR), peak])
+
+
+def _pyramid(activations: Sequence[Any]) -> Any:
+    """Activations of every size added up at the finest (Lin et al. 2017, arXiv:1612.03144), then mixed: (B, h, w, D).
+
+    Normalised cell by cell and not over the batch, so that a phase that leaves batch norm alone trains it as well.
+    """
+    layers = keras.layers
+    side = activations[0].shape[1]
+    levels = []
+    for place, activation in enumerate(activations):
+        level = layers.Conv2D(CHANNELS, 1, use_bias=False, name=f"lesion_level{place}")(activation)
+        level = layers.LayerNormalization(name=f"lesion_level{place}_norm")(level)
+        if place:
+            # By whole factors: tf2onnx makes a resizing to 13 cells from 7 one to 12.
+            level = layers.UpSampling2D(2**place, interpolation="bilinear", name=f"lesion_level{place}_enlarged")(level)
+            level = _fitted(level, side, f"lesion_level{place}_fitted")
+        levels.append(level)
+    x = layers.Add(name="lesion_pyramid")(levels)
+    x = layers.Activation("swish", name="lesion_pyramid_activation")(x)
+    x = layers.SeparableConv2D(CHANNELS, 3, padding="same", use_bias=False, name="lesion_mixed")(x)
+    x = layers.LayerNormalization(name="lesion_mixed_norm")(x)
+    return layers.Activation("swish", name="lesion_features")(x)
+
+
+def _fitted(level: Any, side: int, name: str) -> Any:
+    """Cut off, or filled up with zeros, at the lower and the right edge: halving has rounded odd sides up, or down."""
+    excess = level.shape[1] - side
+    if excess > 0:
+        return keras.layers.Cropping2D(((0, excess), (0, excess)), name=name)(level)
+    return keras.layers.ZeroPadding2D(((0, -excess), (0, -excess)), name=name)(level) if excess else level

@@ -1,0 +1,79 @@
+"""A lesion map is learned beside the classes, where masks are known."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fits import Whole, train
+from toy import draw
+from trials import assert_equal, numbers, phase
+
+from brain_tumor.models.hardware import Execution
+
+SIDE = 64
+WEIGHTS = np.tile(np.float32([0.5, 1.5]), 16)
+EXACT = {"batch_size": 21, "dropout": 0.0, "update_batch_norm": False, "optimizer": "sgd", "learning_rate": 0.1}
+SCHEDULE = {"all": phase(**EXACT, epochs=4, weight_averaging=0.8, label_smoothing=0.1)}
+SETTINGS = {"dropout": 0.0, "head": "evidence", "known": 20, "weights": WEIGHTS, "side": SIDE}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def two_blocks() -> Iterator[None]:
+    """All four blocks in place of two, narrow ones: the head needs activations at an 8th and a 16th of the side."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("brain_tumor.models.cnn._FILTERS", (8, 8, 16, 16))
+        yield
+
+
+def test_the_loss_is_cross_entropy_and_dice_where_the_lesion_is_known():
+    from brain_tumor.training.lesion_loss import lesion_loss
+
+    half = np.float32([[1, 1], [0, 0]])[..., None]
+    target = np.stack([half, half, 0 * half, 0 * half - 1])
+    drawn = np.stack([half, 0 * half + 0.5, 0 * half + 0.5, 0 * half + 0.5])
+    # Dice with a cell of smoothing: (4 + 1) / (4 + 1), (2 + 1) / (4 + 1), and none where there is no lesion.
+    expected = [0, 10 * np.log(2) + 1 - 3 / 5, 10 * np.log(2), 0]
+    np.testing.assert_allclose(lesion_loss(target, drawn), expected, atol=1e-4)
+
+
+def test_the_map_comes_to_find_what_the_masks_show(tmp_path: Path) -> None:
+    import keras
+
+    run = train(tmp_path / "run", {"all": phase(epochs=15, learning_rate=3e-3)}, head="evidence", known=32, side=SIDE)
+    assert run.history[-1]["train/lesion_loss"] < 0.6 * run.history[0]["train/lesion_loss"]
+    maps = keras.Model(run.model.inputs, run.model.get_layer("lesion_map").output)
+    rng = np.random.default_rng(1)
+    for label in range(4):
+        rows = maps.predict_on_batch(draw(label, rng, SIDE)[None])[0, :, :, 0].mean(axis=1)  # of 8, 8 pixels each
+        assert rows.argmax() // 2 == label  # the bar begins at 2 + 16 * label, and is 12 pixels high
+
+
+@pytest.mark.parametrize("known", [0, 32])
+def test_only_known_masks_have_a_say(known: int, tmp_path: Path) -> None:
+    run = train(tmp_path / "run", {"all": phase(epochs=1)}, head="evidence", known=known, side=SIDE)
+    assert (run.history[0]["train/lesion_loss"] > 0) == (known > 0)
+    assert list(run.model.output_names) == ["probabilities"]
+
+
+def test_the_step_in_pieces_is_that_of_the_whole_batch(whole: Whole) -> None:
+    batches = whole.run(SCHEDULE, **SETTINGS)
+    pieces = whole.run(SCHEDULE, **SETTINGS, execution=Execution(micro_batch=7))
+    for row, other in zip(numbers(pieces.history), numbers(batches.history), strict=True):
+        for rows in (row, other):
+            for name in ("phase", "train/accuracy", "train/loss", "train/lesion_loss"):  # which count the copy
+                del rows[name]
+        assert row == pytest.approx(other, rel=1e-3)
+    for one, other in zip(pieces.model.get_weights(), batches.model.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+
+
+def test_goes_on_as_if_never_stopped(whole: Whole, tmp_path: Path) -> None:
+    cut = whole.cut(tmp_path / "cut", SCHEDULE, **SETTINGS)
+    assert_equal(train(cut, SCHEDULE, **SETTINGS), whole.run(SCHEDULE, **SETTINGS))
+
+
+def test_trains_in_16_bits(tmp_path: Path) -> None:
+    run = train(tmp_path / "run", {"all": phase(epochs=2)}, **SETTINGS, execution=Execution(precision="bfloat16"))
+    assert run.history[-1]["train/lesion_loss"] < run.history[0]["train/lesion_loss"]
+    assert {layer.compute_dtype for layer in run.model.layers} == {"float32"}
