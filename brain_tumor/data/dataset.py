@@ -228,7 +228,9 @@ def _warn_of_conflicts(images: pd.DataFrame) -> None:
     labels = images.groupby("twin")["label"].nunique()
     if (labels > 1).any():
         paths = images.loc[images["twin"].isin(labels.index[labels > 1]), "path"]
-        logger.warning("%d slices stand under two classes (%s): the audit lists them", (labels > 1).sum(), _some(paths))
+        logger.warning(
+            "slices that stand under two classes: %d (%s); the audit lists them", (labels > 1).sum(), _some(paths)
+        )
 
 
 def _pixel_rows(shas: "pd.Series[str]", contents: Contents) -> NDArray[np.int64]:

@@ -205,7 +205,7 @@ def _require_free(images: pd.DataFrame) -> None:
     train = images["part"] == "train"
     free = _free(images)
     if (train & ~free).any():
-        logger.info("%d images whose group stands under two classes only train", int((train & ~free).sum()))
+        logger.info("images whose group stands under two classes, and which only train: %d", int((train & ~free).sum()))
     torn = sorted(set(images.loc[train, "label"]) - set(images.loc[free, "label"]))
     if torn:
         raise InputError(

@@ -99,7 +99,7 @@ def _answer(config: PredictConfig, registered: RegisteredModel, files: Files, an
         before = len(files.names) - len(names)
         show_blocks(*answer_lines.opening(predictor, trained_on, runtime, files, before))
         if journal is None:
-            print(f"\n{answer_lines.header(registered.uncertainty)}")
+            print(f"\n{answer_lines.header(registered.classes.names, registered.uncertainty)}")
         bar = stack.enter_context(progress(len(names), "answering", "file", disable=journal is None))
         if journal:
             stack.enter_context(_kept(journal.path, tally, len(names)))

@@ -1,7 +1,7 @@
 """What a person at the terminal reads of answers."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from brain_tumor import NOTICE
 from brain_tumor.evaluation.uncertainty.fitting import Uncertainty, warnings
@@ -84,10 +84,10 @@ def _left_out(files: Files) -> str:
     return f"{files.skipped.total()} left out: {kinds}"
 
 
-def header(uncertainty: Uncertainty | None) -> str:
+def header(classes: Iterable[str], uncertainty: Uncertainty | None) -> str:
     """The names of the columns of `row`."""
     level = f"{min(uncertainty.sets.levels):.0%} set" if uncertainty is not None and uncertainty.sets.levels else ""
-    return f"{'file':<{WIDTH}} {'class':<11} {'probability':>11}  {level}".rstrip()
+    return f"{'file':<{WIDTH}} {'class':<{_width(classes)}} {'probability':>11}  {level}".rstrip()
 
 
 def row(file: Read, found: ScanPrediction | None) -> str:
@@ -102,7 +102,13 @@ def row(file: Read, found: ScanPrediction | None) -> str:
     if len(found.slices) > 1:
         remarks.append(f"{len(found.slices)} slices" + (f", {file.plane}" if file.plane else ""))
     probability = answer.probabilities[answer.label]
-    return f"{name:<{WIDTH}} {answer.label:<11} {probability:>11.4f}  {smallest:<24} {'; '.join(remarks)}".rstrip()
+    said = f"{answer.label:<{_width(answer.probabilities)}} {probability:>11.4f}"
+    return f"{name:<{WIDTH}} {said}  {smallest:<24} {'; '.join(remarks)}".rstrip()
+
+
+def _width(classes: Iterable[str]) -> int:
+    """Of the column of the classes."""
+    return max(11, *map(len, classes))
 
 
 def printable(name: str) -> str:

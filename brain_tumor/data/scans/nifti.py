@@ -52,7 +52,9 @@ def open_nifti(content: bytes, plane: Plane, limits: Limits, volume: int | None 
     packed = is_gzip(content)
     head = bytes(gunzipped(content, HEAD)) if packed else content[:HEAD]
     if packed and not is_nifti(head):
-        raise CorruptImageError("gzip holds no NIfTI volume: unpack the file first")
+        raise CorruptImageError(
+            "gzip holds no NIfTI volume: unpack the file, or convert it (FreeSurfer: mri_convert in.mgz out.nii.gz)"
+        )
     layout = _layout(head, limits)
     unpacked = partial(gunzipped, content) if packed else lambda _: content
     values = one_volume(layout.grid, volume, unpacked, layout.offset, limits)
