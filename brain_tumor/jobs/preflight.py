@@ -208,7 +208,11 @@ def check_app(config: "AppConfig") -> tuple[tuple[str, str] | None, socket.socke
     login = address.login_of(config)
     address.require_gradio()
     listening = address.listen(config.host, config.port)
-    _check_models(config.tracking, model_uri=config.model_uri, model_b=config.model_b)
+    try:
+        _check_models(config.tracking, model_uri=config.model_uri, model_b=config.model_b)
+    except InputError:
+        listening.close()
+        raise
     return login, listening
 
 
