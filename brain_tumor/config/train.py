@@ -22,6 +22,8 @@ from pydantic.dataclasses import dataclass
 Monitor = Literal["val/accuracy", "val/balanced_accuracy", "val/macro_f1", "val/roc_auc", "val/loss"]
 LOWER_IS_BETTER = frozenset({"val/loss"})
 
+Head = Literal["pooled", "evidence"]  # models/heads.py
+
 STRICT_KEYS = ConfigDict(extra="forbid", allow_inf_nan=False)
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -98,8 +100,8 @@ class ModelConfig:
     name: str  # a key of the table of backbones, models/backbones.py
     weights: str  # imagenet | none | path of a file
     dropout: Annotated[float, Field(ge=0, lt=1)]  # before the logits
-    # With a default, so that configurations logged before there were heads still load.
-    head: Literal["pooled", "evidence"] = "pooled"
+    # With defaults, so that configurations logged before there were heads still load.
+    head: Head = "pooled"  # how the answer is made of the backbone's activations
     lesion_weight: NonNegativeFloat = 1.0  # head=evidence: of the map's loss, beside the cross-entropy's 1
 
 

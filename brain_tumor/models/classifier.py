@@ -10,10 +10,11 @@ from typing import Any
 
 import keras
 
+from brain_tumor.config.train import Head
 from brain_tumor.errors import InputError
 from brain_tumor.models import cnn, efficientnet, lite
 from brain_tumor.models.backbones import Backbone, Family, get_backbone
-from brain_tumor.models.heads import HeadName, add_head, is_head
+from brain_tumor.models.heads import add_head, is_head
 
 MIN_SIZE = 32  # pixels a side: the backbones halve it five times
 _BLOCK = re.compile(r"(block\d+[a-z]?|top)_")
@@ -27,7 +28,7 @@ def build_classifier(
     weights: Path | None,
     dropout: float,
     seed: int,
-    head: HeadName = "pooled",
+    head: Head = "pooled",
 ) -> keras.Model:
     """Build a classifier whose input scaling is inside.
 

@@ -10,26 +10,26 @@ bias of the logits (attention pooling: Ilse et al. 2018, arXiv:1802.04712, with 
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import keras
 
+from brain_tumor.config.train import Head
 from brain_tumor.errors import InputError
 from brain_tumor.models.backbones import Backbone
 
-HeadName = Literal["pooled", "evidence"]
 HEAD = ("avg_pool", "dropout", "logits", "probabilities")
 LESION_MAP = "lesion_map"  # the layer of the map, (B, h, w, 1) in 0..1, at an 8th of the image's side
 FLOAT32 = (LESION_MAP, "lesion_under", "lesion_sum", "lesion_area", "lesion_peak", "probabilities")
 CHANNELS = 96
-FLOOR = 0.01  # share of the image: a lesion of this area counts half as much as one of any greater
+FLOOR = 0.01  # share of the image: what lies under a lesion of this area has half the weight of a large one
 SPARSE = 0.03  # of the untrained map everywhere
 
 
-def add_head(trunk: keras.Model, backbone: Backbone, *, head: HeadName, classes: int, dropout: float, seed: int) -> Any:
+def add_head(trunk: keras.Model, backbone: Backbone, *, head: Head, classes: int, dropout: float, seed: int) -> Any:
     """The probabilities (B, classes), float32, that a head of this name makes of the trunk's activations."""
-    if head not in get_args(HeadName):
-        raise InputError(f"model.head={head} is unknown: choose one of {', '.join(get_args(HeadName))}")
+    if head not in get_args(Head):
+        raise InputError(f"model.head={head} is unknown: choose one of {', '.join(get_args(Head))}")
     if head == "evidence":
         fine = [trunk.get_layer(name).output for name in backbone.cam_layer.split("*")]
         features = _under_map(fine if fine[-1] is trunk.output else [*fine, trunk.output])
@@ -48,7 +48,7 @@ def is_head(layer: keras.layers.Layer) -> bool:
     return layer.name in HEAD or layer.name.startswith("lesion_")
 
 
-def head_of(model: keras.Model) -> HeadName:
+def head_of(model: keras.Model) -> Head:
     """The name of a classifier's head; also right for a reloaded model."""
     return "evidence" if any(layer.name == LESION_MAP for layer in model.layers) else "pooled"
 
