@@ -170,7 +170,7 @@ def test_a_written_command_composes_and_is_typed(words: tuple[str, ...]) -> None
 
 @cache
 def known_keys() -> frozenset[str]:
-    """Every key and group of every command, with those of all schedules and data sets."""
+    """Every key and group of every command, with those of all schedules, data sets and augmentations."""
     keys = {"hydra.sweeper.workers"}
     for name in COMMANDS:
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
@@ -178,7 +178,7 @@ def known_keys() -> frozenset[str]:
             keys |= set(config.hydra.runtime.choices)
         variants = [config]
         if name == "train":
-            choices = [path for group in ("schedule", "data") for path in (conf_dir() / group).glob("*.yaml")]
+            choices = [path for group in ("schedule", "data", "augment") for path in (conf_dir() / group).glob("*.yaml")]
             variants += [composed(name, f"{each.parent.name}={each.stem}") for each in choices]
         for each in variants:
             keys |= set(flat(OmegaConf.to_container(each, resolve=False)))
