@@ -86,7 +86,10 @@ def read(
             f"{next(iter(lost.values()))}, and the sweep searches nothing else: name keys (key=a,b) instead"
         )
     if not space:
-        raise InputError("-m has nothing to search: give a key several values (key=a,b or key=choice(a,b)), or sweep=")
+        raise InputError(
+            "-m has nothing to search: give a key several values (key=a,b or key=choice(a,b)), or sweep=; what the default "
+            "sweep searches of a schedule is in conf/sweep/space/"
+        )
     searched = Space(space, when)
     enqueue, odd = (enqueue, []) if _typed(typed, "sweep.enqueue") else _fitting(searched, enqueue)
     settings = replace(settings, space=space, when=when, enqueue=enqueue)
