@@ -158,9 +158,8 @@ def test_a_written_command_composes_and_is_typed(words: tuple[str, ...]) -> None
         typed(SweepConfig, values.pop("sweep"), "sweep.")
         typed(TrainConfig, values)
     else:
-        searches = [
-            each for each in given if each.lstrip("+").startswith(("sweep", "experiment", "schedule=", "debug="))
-        ]
+        chosen = ("sweep", "experiment", "schedule=", "debug=")
+        searches = [each for each in given if each.lstrip("+").startswith(chosen)]
         request = read(given, typed(SweepConfig, plain(composed(name, *searches).sweep), "sweep."))
         corners = request.space.corners()  # of spaces in conf/, test_config.py tries all of them
         points = [*request.queue[:2], *(islice(corners, 2) if len(request.space.texts) > 4 else corners)]
@@ -178,7 +177,9 @@ def known_keys() -> frozenset[str]:
             keys |= set(config.hydra.runtime.choices)
         variants = [config]
         if name == "train":
-            choices = [path for group in ("schedule", "data", "augment") for path in (conf_dir() / group).glob("*.yaml")]
+            choices = [
+                path for group in ("schedule", "data", "augment") for path in (conf_dir() / group).glob("*.yaml")
+            ]
             variants += [composed(name, f"{each.parent.name}={each.stem}") for each in choices]
         for each in variants:
             keys |= set(flat(OmegaConf.to_container(each, resolve=False)))

@@ -23,16 +23,17 @@ class Composition:
     values: dict[str, Any]  # the configuration as plain values
     overrides: list[str]  # as typed, without those of a sweep
     choices: Mapping[str, str]  # group -> the file chosen in it
+    searchable: bool = False  # -m would search something without more words
 
 
 def composition(raw: DictConfig) -> Composition:
     """The composition that Hydra's current job has; InputError in one line for a mistake in it."""
     values = plain(raw)
-    typed(SweepConfig, values.pop("sweep", {}), "sweep.")
+    sweep = typed(SweepConfig, values.pop("sweep", {}), "sweep.")
     config = typed(TrainConfig, values)
     hydra = HydraConfig.get()
     overrides = [text for text in hydra.overrides.task if not text.lstrip("+~").startswith(_OF_A_SWEEP)]
-    return Composition(config, values, overrides, dict(hydra.runtime.choices))
+    return Composition(config, values, overrides, dict(hydra.runtime.choices), bool(sweep.space))
 
 
 def is_multirun() -> bool:

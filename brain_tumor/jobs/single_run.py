@@ -70,11 +70,17 @@ def _run(composed: Composition, parent: str | None, member: str | None, listed: 
     with started(job, parent) as (run_id, folder), ExitStack() as stack:
         if parent is None:  # several runs are gone on with by their parent
             stack.enter_context(resumable(run_id, folder, composed.overrides))
-        return finish(job.prepared, job.store, job.tags, run_id, folder)
+        search = composed.searchable and member is None
+        return finish(job.prepared, job.store, job.tags, run_id, folder, search=search)
 
 
-def finish(prepared: Prepared, store: Store, tags: dict[str, str], run_id: str, folder: Path) -> float:
-    """Train the current run from what `folder` holds, register, then measure and draw; returns the best `monitor`."""
+def finish(
+    prepared: Prepared, store: Store, tags: dict[str, str], run_id: str, folder: Path, *, search: bool = False
+) -> float:
+    """Train the current run from what `folder` holds, register, then measure and draw; returns the best `monitor`.
+
+    With `search` the command that searches for a better one is printed at the end.
+    """
 
     config, member = prepared.config, tags.get("member")
     expect_work(prepared, checkpoint.read_history(folder))
@@ -117,7 +123,7 @@ def finish(prepared: Prepared, store: Store, tags: dict[str, str], run_id: str, 
         [*found, card],
         facts=[("model", model)],
         details=crowned,
-        commands=_next(config, uri, member),
+        commands=_next(config, uri, search=search),
     )
     summary.publish(run_id, said, printed=member is None)
     if member is not None:
@@ -162,14 +168,10 @@ def measure(
     return list(measured.values()), [*maps, *worth, *logged_uncertainty.describe(uncertainty)]
 
 
-def _next(config: TrainConfig, uri: str, member: str | None) -> list[str]:
-    """What to type next: measure the model in a fresh process, and search for a better one.
-
-    The default search is of the phase `all`; what is gone on with, and one of several, is not typed again as it was.
-    """
+def _next(config: TrainConfig, uri: str, *, search: bool) -> list[str]:
+    """What to type next: measure the model in a fresh process, and search for a better one."""
     again = summary.with_store(config.tracking, "evaluate", f"model_uri={uri}", "robustness=true")
-    searched = "all" in config.schedule and member is None and not any(text.startswith("resume=") for text in as_typed)
-    return [again, command_here("train", *as_typed, "-m")] if searched and config.test else [again]
+    return [again, command_here("train", *as_typed, "-m")] if search and config.test else [again]
 
 
 def open_job(composed: Composition, read: Callable[..., Dataset]) -> Opened:

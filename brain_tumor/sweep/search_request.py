@@ -87,7 +87,10 @@ def read(
             f"{next(iter(lost.values()))}, and the sweep searches nothing else: name keys (key=a,b) instead"
         )
     if not space:
-        raise InputError("-m has nothing to search: give a key several values (key=a,b or key=choice(a,b)), or sweep=")
+        raise InputError(
+            "-m has nothing to search: give a key several values (key=a,b or key=choice(a,b)), or sweep=; what the default "
+            "sweep searches of a schedule is in conf/sweep/space/"
+        )
     for key in space:
         if key.lstrip("+").startswith(CLASSES):
             raise InputError(f"{key} has several values: scores of other classes are not comparable, so give it one")
