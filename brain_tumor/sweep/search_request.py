@@ -88,8 +88,8 @@ def read(
         )
     if not space:
         raise InputError(
-            "-m has nothing to search: give a key several values (key=a,b or key=choice(a,b)), or sweep=; what the default "
-            "sweep searches of a schedule is in conf/sweep/space/"
+            "-m has nothing to search: give a key several values (key=a,b or key=choice(a,b)), or sweep=; what the "
+            "default sweep searches of a schedule is in conf/sweep/space/"
         )
     for key in space:
         if key.lstrip("+").startswith(CLASSES):
