@@ -27,7 +27,6 @@ import pytest
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # test processes share the cores: more threads would spin
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-os.environ.pop("MLFLOW_TRACKING_URI", None)  # whoever tests has a store of runs that matter
 
 import stores
 import toy
@@ -86,6 +85,12 @@ def _quick(shared: Path) -> Iterator[None]:
     os.environ.setdefault("MPLCONFIGDIR", str(shared / "matplotlib"))
     with stores.quick(shared):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _unnamed_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test begins with a store that the developer, or MLflow in another test, has named for all commands."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import optuna
 import pytest
 import toy
@@ -144,6 +145,10 @@ def test_a_sweep_says_so_before_its_first_trial(best: str | None, registered: bo
         assert known.user_attrs["parent_run"] == "gone"
     else:
         assert begun().run_id == known.user_attrs["parent_run"] != "gone"
+        there = mlflow.MlflowClient()  # from the trash a model can be registered
+        there.delete_run(known.user_attrs["parent_run"])
+        known.add_trial(trial(1, values=[0.9], run_id=known.user_attrs["parent_run"]))
+        assert there.get_run(begun().run_id).info.lifecycle_stage == "active"
 
 
 def task(*overrides: str) -> dict[str, Any]:

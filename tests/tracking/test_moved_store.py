@@ -19,16 +19,19 @@ from brain_tumor.tracking.store import Store, open_store
 CHAMPION = "models:/brain-tumor@champion"
 
 
-def opened(work: Path, artifacts: Path | str | None = None, experiment: str = "brain-tumor") -> None:
+def opened(work: Path, artifacts: Path | str | None = None, experiment: str = "brain-tumor") -> Store:
     uri = f"sqlite:///{work}/mlruns/mlflow.db"
-    open_store(TrackingConfig(uri, experiment, None, "c", False, artifacts=artifacts and str(artifacts)))
+    return open_store(TrackingConfig(uri, experiment, None, "c", False, artifacts=artifacts and str(artifacts)))
 
 
 @pytest.fixture
 def moved(trained: Trained, tmp_path: Path) -> Trained:
     """A store that was moved, and whose addresses lead to where it was."""
-    copy = trained.copy(tmp_path / "at first")
-    return Trained((tmp_path / "at first").rename(tmp_path / "now (2)"), copy.run, copy.out, copy.err)
+    return move(trained.copy(tmp_path / "at first"), tmp_path)
+
+
+def move(copy: Trained, tmp_path: Path) -> Trained:
+    return Trained(copy.place.rename(tmp_path / "now (2)"), copy.run, copy.out, copy.err)
 
 
 def named(work: Path) -> str:
@@ -102,15 +105,17 @@ def test_a_copy_is_told_apart_from_what_it_was_copied_from(trained: Trained, tmp
     assert "lie in" not in call(tmp_path, "compare", "0", "1", cwd=second).stderr
 
 
-def test_what_lies_at_the_old_place_alone_stays_addressed_there(moved: Trained) -> None:
-    uri = f"sqlite:///{moved.work}/mlruns/mlflow.db"
-    mlflow.set_tracking_uri(uri)
-    store = Store(uri, mlflow.get_experiment_by_name("brain-tumor").experiment_id)
-    with runs.started(store, system_metrics=False) as late:  # MLflow makes that folder again
+def test_what_lies_at_the_old_place_alone_stays_addressed_there(trained: Trained, tmp_path: Path) -> None:
+    """As what a run has logged that MLflow has put where the store was: it makes that folder again."""
+    copy = trained.copy(tmp_path / "at first")
+    with runs.started(opened(copy.work), system_metrics=False) as late:
         mlflow.log_text("x", "late.txt")
-    opened(moved.work, moved.work / "mlruns" / "artifacts")
-    assert "at first" in runs.artifact_place(late, "late.txt")
-    assert Path(runs.artifact_place(late, "late.txt")).read_text() == "x"
+    there = Path("work", "mlruns", "artifacts", late)
+    moved = move(copy, tmp_path)
+    (copy.place / there.parent).mkdir(parents=True)
+    (moved.place / there).rename(copy.place / there)
+    store = opened(moved.work, moved.work / "mlruns" / "artifacts")
+    assert runs.artifact_place(late, "late.txt") == str(copy.place / there / "artifacts" / "late.txt")
     with runs.started(store, system_metrics=False) as new:
         pass
     for run in (moved.run, new):

@@ -91,23 +91,6 @@ def test_a_run_that_is_gone_is_made_again(store: Store) -> None:
     assert opened(store, study, created=False) not in (first, second)
 
 
-def test_a_best_trial_whose_run_the_store_does_not_have_is_said(store: Store) -> None:
-    import mlflow
-
-    from brain_tumor.tracking.sweep_run import check_best
-
-    check_best(empty())
-    study = empty()
-    study.add_trial(trial(0, values=[0.5], run_id="0" * 32))
-    with pytest.raises(InputError, match=r"0{32}, is not in sqlite:.*tracking\.register=null.*sweep\.study=NAME"):
-        check_best(study)
-    with mlflow.start_run(experiment_id=store.experiment_id) as run:
-        study.add_trial(trial(1, values=[0.9], run_id=run.info.run_id))
-    check_best(study)
-    mlflow.delete_run(run.info.run_id)  # from the trash its model can be registered
-    check_best(study)
-
-
 def test_a_study_that_begins_anew_is_said_to(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     from brain_tumor.tracking.sweep_run import tell_of_namesakes
 
