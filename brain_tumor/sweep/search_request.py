@@ -87,8 +87,8 @@ def read(
         )
     if not space:
         raise InputError(
-            "-m has nothing to search: give a key several values (key=a,b or key=choice(a,b)), or sweep=; what the default "
-            "sweep searches of a schedule is in conf/sweep/space/"
+            "-m has nothing to search: give a key several values (key=a,b or key=choice(a,b)), or sweep=; what the "
+            "default sweep searches of a schedule is in conf/sweep/space/"
         )
     searched = Space(space, when)
     enqueue, odd = (enqueue, []) if _typed(typed, "sweep.enqueue") else _fitting(searched, enqueue)

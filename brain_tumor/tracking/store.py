@@ -10,6 +10,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from brain_tumor import disk
 from brain_tumor.command_line import mlflow_command
 from brain_tumor.config.train import TrackingConfig
 from brain_tumor.errors import InputError
@@ -85,7 +86,7 @@ def open_store(config: TrackingConfig) -> Store:
         try:
             experiment = _experiment(config.experiment, database)
         except Exception as error:  # SQLAlchemy's, requests' and MLflow's own
-            reason = " ".join(str(error).split())[:200]
+            reason = disk.refusal(error) or " ".join(str(error).split())[:200]
             raise InputError(f"tracking.uri={uri} cannot be opened: {reason}") from error
     if experiment.lifecycle_stage == "deleted":
         raise InputError(
