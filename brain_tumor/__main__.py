@@ -7,7 +7,7 @@ import importlib.metadata
 import sys
 from pathlib import Path
 
-from brain_tumor import NOTICE
+from brain_tumor import NOTICE, pipe
 
 COMMANDS = ("train", "evaluate", "predict", "export", "audit", "compare", "study", "app")  # modules with a `main`
 USAGE = "usage: brain-tumor COMMAND [ARGUMENTS]"
@@ -16,6 +16,11 @@ MORE = "brain-tumor COMMAND --help shows what a command takes, brain-tumor --ver
 
 def main() -> None:
     """Run the command that is named first with the other arguments, or list all commands."""
+    with pipe.quiet():
+        _main()
+
+
+def _main() -> None:
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in ("-h", "--help"):
         print(listing())

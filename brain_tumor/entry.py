@@ -12,7 +12,7 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
-from brain_tumor import interrupts
+from brain_tumor import disk, interrupts, pipe
 from brain_tumor.command_line import VERBOSE, as_typed, literal
 from brain_tumor.config.refusals import check_flags, hand_back_errors, refusals
 from brain_tumor.errors import InputError
@@ -29,8 +29,9 @@ def conf_dir() -> Path:
 def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
     """Compose `config_name` from the command line and hand it to `task`.
 
-    An InputError, and what cannot be composed, becomes one line on stderr and exit code 2; Ctrl-C and SIGTERM end with
-    130 and 143 after `task` has had its chance to clean up. `-v`, which Hydra does not know, asks for the details.
+    An InputError, what cannot be composed, and a disk or folder that cannot be written become one line on stderr and
+    exit code 2; Ctrl-C, SIGTERM and a closed stdout end with 130, 143 and 141 after `task` has had its chance to clean
+    up. `-v`, which Hydra does not know, asks for the details.
     """
     terminal.ask_for_details(any(argument in VERBOSE for argument in sys.argv[1:]))
     sys.argv[1:] = [argument for argument in sys.argv[1:] if argument not in VERBOSE]
@@ -38,6 +39,8 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
     multirun = any(argument in ("-m", "--multirun") for argument in sys.argv[1:])
     sys.argv[1:] = [literal(argument, multirun) for argument in sys.argv[1:]]
     interrupts.listen()
+    logging.raiseExceptions = False  # where a log cannot be written, pages of traces would be
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it says with its trace what it raises, too
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
     def guarded_task(config: DictConfig) -> Any:
@@ -46,7 +49,7 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
         with guarded():
             return task(config)
 
-    with guarded(), refusals(conf_dir(), config_name):
+    with pipe.quiet(), guarded(), refusals(conf_dir(), config_name):
         check_flags(sys.argv[1:])
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(guarded_task)()
 
@@ -61,11 +64,26 @@ def guarded() -> Iterator[None]:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(interrupts.exit_code())
+    except BrokenPipeError as error:
+        pipe.give_up(error)
+        sys.exit(pipe.EXIT)
     except Exception as error:
-        if not type(error).__module__.startswith("mlflow."):
+        line = disk.refusal(error)
+        if not line and type(error).__module__.startswith("mlflow."):
+            line = f"tracking failed: {' '.join(str(error).split())[:300]}"
+        if not line:
             raise
-        print(f"error: tracking failed: {' '.join(str(error).split())[:300]}", file=sys.stderr)
+        if not _ending(error):
+            print(f"error: {line}", file=sys.stderr)
         sys.exit(2)
+
+
+def _ending(error: BaseException) -> bool:
+    """Whether the process was about to end, with a line: on a full disk its last words cannot be written either."""
+    before = error.__context__
+    while before is not None and not isinstance(before, SystemExit):
+        before = before.__context__
+    return before is not None
 
 
 def preflight() -> Any:

@@ -30,7 +30,14 @@ from brain_tumor.models import backend
 _OUT = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 _ERR = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
 # Loggers that commands change and that may not be there before.
-_CHANGED = ("py.warnings", "faiss.loader", "tensorflow", "matplotlib.category", "mlflow.models.utils")
+_CHANGED = (
+    "py.warnings",
+    "faiss.loader",
+    "tensorflow",
+    "matplotlib.category",
+    "mlflow.models.utils",
+    "mlflow.store.db.utils",
+)
 
 
 def called(
@@ -116,6 +123,7 @@ def _logging() -> Iterator[None]:
         logging.getLogger(name)
     loggers = [root, *(each for each in root.manager.loggerDict.values() if isinstance(each, logging.Logger))]
     before = {each: (each.level, list(each.handlers), each.propagate, each.disabled) for each in loggers}
+    raising = logging.raiseExceptions
     listed = list(logging._handlerList)  # type: ignore[attr-defined]
     handlers = {*(ref() for ref in listed), *(handler for logger in loggers for handler in logger.handlers)}
     ours = {sys.stdout: _OUT, sys.stderr: _ERR}
@@ -129,6 +137,7 @@ def _logging() -> Iterator[None]:
         yield
     finally:
         logging.captureWarnings(False)
+        logging.raiseExceptions = raising
         for logger, (level, own, propagate, disabled) in before.items():
             for handler in set(logger.handlers) - set(own):
                 if isinstance(handler, logging.FileHandler):

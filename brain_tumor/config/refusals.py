@@ -20,6 +20,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from brain_tumor import disk
 from brain_tumor.config.nearest import dotted_keys, nearest
 from brain_tumor.errors import InputError
 
@@ -51,7 +52,7 @@ def refusals(folder: Path, config_name: str) -> Iterator[None]:
     try:
         yield
     except REFUSED as error:
-        if not _asked:
+        if not _asked or disk.refusal(error) or isinstance(error, BrokenPipeError):
             raise
         if not isinstance(error, HydraException) and _launched(error):
             raise

@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from brain_tumor import pipe
 from brain_tumor.layout.blocks import Alert, Block, Code, Grid, Paragraph, Points, Summary
 from brain_tumor.lazy import lazy
 
@@ -25,8 +26,14 @@ def ask_for_details(asked: bool) -> None:
 
 
 def show(summary: Summary) -> None:
-    """Print a summary to stdout, with its details where they were asked for."""
-    show_blocks(*summary.blocks, *(summary.details if _asked[0] else ()))
+    """Print a summary to stdout, with its details where they were asked for.
+
+    Where nobody reads it any more, what it sums up is done all the same: the command ends so when it is over.
+    """
+    try:
+        show_blocks(*summary.blocks, *(summary.details if _asked[0] else ()))
+    except OSError as error:
+        pipe.give_up(error)
 
 
 def show_blocks(*blocks: Block) -> None:

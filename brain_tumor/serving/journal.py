@@ -31,9 +31,12 @@ class Journal:
     done: frozenset[str]  # names of files that have an answer
 
     def append(self, file: Read, found: ScanPrediction | None) -> None:
-        """Add a file; a stop loses no finished one."""
-        with open(self.path, "ab") as journal:
-            journal.write(_line(_record(file, found)))
+        """Add a file; a stop loses no finished one. Raises OSError, with the journal's path."""
+        try:
+            with open(self.path, "ab") as journal:
+                journal.write(_line(_record(file, found)))
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
 
     def records(self) -> Iterator[dict[str, Any]]:
         """All records, in the order in which they were added, each with the model that it is of."""

@@ -14,6 +14,7 @@ import optuna
 import sqlalchemy
 from filelock import FileLock
 
+from brain_tumor import disk
 from brain_tumor.command_line import pip_install, shown
 from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path
@@ -111,7 +112,7 @@ def _explained(address: str) -> Iterator[None]:
         yield
     except Exception as error:  # SQLAlchemy's, the driver's, the file system's, and Optuna's RuntimeError
         cause = error.__cause__ or error
-        reason = " ".join(str(getattr(cause, "orig", None) or cause).split())[:300]
+        reason = disk.refusal(error) or " ".join(str(getattr(cause, "orig", None) or cause).split())[:300]
         password = sqlalchemy.make_url(address).password
         if password:
             reason = reason.replace(str(password), "***")

@@ -5,13 +5,14 @@ import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import yaml
 
+from brain_tumor import disk
 from brain_tumor.data.split import Split, read_csv
 from brain_tumor.errors import InputError
 from brain_tumor.lazy import lazy
@@ -39,7 +40,8 @@ def started(
 ) -> Iterator[str]:
     """A new run, or with `run_id` the same one again; yields its id.
 
-    Ends as FINISHED, as KILLED after Ctrl-C or SIGTERM, and as FAILED after anything else; what was raised goes on.
+    Ends as FINISHED, as KILLED after Ctrl-C, SIGTERM or a closed output, as FAILED after anything else; what was raised
+    goes on, also where no end can be written.
     """
     run = mlflow.start_run(
         run_id=run_id,
@@ -52,11 +54,9 @@ def started(
     )
     try:
         yield run.info.run_id
-    except KeyboardInterrupt:
-        mlflow.end_run("KILLED")
-        raise
-    except BaseException:
-        mlflow.end_run("FAILED")
+    except BaseException as error:
+        with suppress(mlflow.exceptions.MlflowException):  # where nothing can be written, what was raised says so
+            mlflow.end_run("KILLED" if isinstance(error, KeyboardInterrupt | BrokenPipeError) else "FAILED")
         raise
     mlflow.end_run("FINISHED")
 
@@ -173,10 +173,8 @@ def download(run_id: str, path: str, folder: str) -> str:
         return str(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path, dst_path=folder))
     except Exception as error:  # each artifact store raises its own
         place = artifact_place(run_id, path)
-        raise InputError(
-            f"run {run_id} has no artifact {path} that can be read: it is looked for in {place}: "
-            "deleted, or moved (tracking.artifacts=DIR)?"
-        ) from error
+        why = disk.refusal(error) or f"it is looked for in {place}: deleted, or moved (tracking.artifacts=DIR)?"
+        raise InputError(f"run {run_id} has no artifact {path} that can be read: {why}") from error
 
 
 def artifact_place(run_id: str, path: str) -> str:

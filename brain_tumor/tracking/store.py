@@ -11,6 +11,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from brain_tumor import disk
 from brain_tumor.command_line import STORE, command, program, shown
 from brain_tumor.config.train import TrackingConfig
 from brain_tumor.errors import InputError
@@ -152,7 +153,7 @@ def _experiment(name: str, uri: str, named: str, database: Path | None) -> Any:
     try:
         found = _found_or_made(name, database)
     except Exception as error:  # SQLAlchemy's, requests' and MLflow's own
-        reason = " ".join(str(error).split())[:200]
+        reason = disk.refusal(error) or " ".join(str(error).split())[:200]
         raise InputError(f"{named} {store_checks.outdated(error, uri) or f'cannot be opened: {reason}'}") from error
     if database is not None and made_by and store_checks.revision(database) != made_by:
         print(f"{named} was an older MLflow's, and is upgraded now: that one no longer opens it", file=sys.stderr)
