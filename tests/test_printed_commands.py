@@ -117,7 +117,7 @@ def test_search_for_a_better_model(
     own = [f"tracking.experiment={placed.tracking.experiment}", f"data.root={placed.images}", "data=folder"]
     monkeypatch.setattr(single_run, "as_typed", own)
     config: Any = type("Config", (), {"tracking": placed.tracking, "schedule": {"all": 1}, "test": True})
-    [_, line] = single_run._next(config, "models:/m/1", None)
+    [_, line] = single_run._next(config, "models:/m/1", search=True)
     paste(line)
 
 

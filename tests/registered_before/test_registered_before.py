@@ -92,7 +92,7 @@ def test_it_answers_for_files_as_it_was_measured(place: Path, current_store: str
     now = pd.read_csv(place / "answers.csv", index_col="path")
     pd.testing.assert_frame_equal(now.loc[then.index, list(then)], then, atol=1e-5)
     for level in ("set_90", "set_95"):
-        assert all(answer in names.split() for answer, names in zip(now["class"], now[level], strict=True))
+        assert all(answer in names.split("; ") for answer, names in zip(now["class"], now[level], strict=True))
 
 
 def test_the_code_that_was_saved_with_it_still_serves_it(place: Path, current_store: str) -> None:
