@@ -17,7 +17,7 @@ import pytest
 from mlflow.cli import cli
 from packaging.requirements import Requirement
 from studies import RATE, mixed
-from toy import call, draw_folders, environment
+from toy import call, draw_folders, environment, located
 
 from brain_tumor import command_line, entry
 from brain_tumor.command_line import command, pip_install
@@ -169,8 +169,9 @@ def test_look_at_studies_in_a_browser(monkeypatch: pytest.MonkeyPatch) -> None:
     [_, code] = description.place("sqlite:////my place/optuna.db")
     assert isinstance(code, Code)
     install, line = map(shlex.split, code.text.splitlines())
-    assert install[:4] == [sys.executable, "-m", "pip", "install"]
-    assert line == [str(Path(sys.executable).with_name("optuna-dashboard")), "sqlite:////my place/optuna.db"]
+    assert [located(install[0]), *install[1:4]] == [Path(sys.executable), "-m", "pip", "install"]
+    assert located(line[0]) == Path(sys.executable).with_name("optuna-dashboard")
+    assert line[1:] == ["sqlite:////my place/optuna.db"]
 
 
 def test_open_the_store(placed: Placed) -> None:
@@ -212,7 +213,8 @@ def test_an_extra_is_one_of_this_package_and_installed_for_this_python(monkeypat
             assert Requirement(asked).extras <= extras.keys(), file
     for installed, package in ((True, "brain-tumor[app]"), (False, f"{ROOT}[app]")):
         monkeypatch.setattr(command_line, "_is_installed", lambda name, there=installed: there)
-        assert shlex.split(pip_install("brain-tumor[app]")) == [sys.executable, "-m", "pip", "install", package]
+        program, *words = shlex.split(pip_install("brain-tumor[app]"))
+        assert (located(program), words) == (Path(sys.executable), ["-m", "pip", "install", package])
 
 
 def test_an_address_with_a_password_is_left_in_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import importlib
 import io
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -96,6 +97,11 @@ def hear_ctrl_c() -> None:
 def _made(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def located(program: str) -> Path:
+    """Where a program lies that is typed in this folder."""
+    return Path(shutil.which(program) or program).absolute()
 
 
 def words(text: str) -> str:
