@@ -140,15 +140,13 @@ def check_evaluation(config: "EvaluateConfig") -> None:
     """Check the runtime's packages, the images of another source, and the folder of the training images."""
     if config.runtime in runtimes.FORMATS:
         runtimes.require(config.runtime)
-    if isinstance(config.data, DataConfig):
-        if config.data.healthy != AUTO:
-            raise InputError(
-                f"data.healthy={config.data.healthy} is the model's own, and not of the data: leave it out"
-            )
-        check_store(config.tracking)
-        check_source(config.data, known=model_address.find(config.model_uri).classes)
+    if isinstance(config.data, DataConfig) and config.data.healthy != AUTO:
+        raise InputError(f"data.healthy={config.data.healthy} is the model's own, and not of the data: leave it out")
     _check_trained_root(config)
-    _check_models(config.tracking, model_uri=config.model_uri)
+    check_store(config.tracking)
+    known = model_address.find(config.model_uri).classes
+    if isinstance(config.data, DataConfig):
+        check_source(config.data, known=known)
 
 
 def _check_trained_root(config: "EvaluateConfig") -> None:
