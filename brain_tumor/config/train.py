@@ -88,9 +88,8 @@ class DataConfig:
     masks: str | None = None  # folder of lesion masks, with the images' tree and names, .png; None: none are known
     # Names and order of the classes; None: what the folders say, see data/classes.py.
     classes: tuple[ClassName, ...] | None = None
-    healthy: ClassName | None = (
-        "auto"  # the class without a lesion; auto: found by its usual names; None: there is none
-    )
+    # The class without a lesion; auto: found by its usual names; None: there is none.
+    healthy: ClassName | None = "auto"
     # Folder -> class, where folders cannot be renamed; several folders may become one class.
     rename: Annotated[tuple[tuple[ClassName, ClassName], ...], BeforeValidator(_pairs)] = ()
 

@@ -34,6 +34,7 @@ PART_SPELLINGS: Mapping[str, frozenset[str]] = {
     "val": frozenset({"val", "valid", "validation"}),
     "test": frozenset({"test", "testing"}),
 }
+_PARTS = frozenset().union(*PART_SPELLINGS.values())
 
 
 def site_folders(roots: str | Sequence[str] | None) -> dict[str, Path]:
@@ -206,17 +207,13 @@ def _refuse_set(folder: Path) -> None:
     """A folder of parts or of classes is no class, but a data set of its own."""
     if standard_name(folder.name):
         return
-    inner = [name for name in subfolders(folder) if standard_name(name) or any(map(_spells(name), PART_SPELLINGS))]
+    inner = [name for name in subfolders(folder) if standard_name(name) or _bare(name) in _PARTS]
     if inner:
         raise InputError(
             f"{folder} holds {', '.join(map(repr, inner[:4]))} and so is no class but a data set: give "
             f"data.root={folder}, several of them as 'data.root=[A,B]', or, if it is one class, all classes as "
             "'data.classes=[A,B]'"
         )
-
-
-def _spells(name: str) -> Callable[[str], bool]:
-    return lambda part: _bare(name) in PART_SPELLINGS[part]
 
 
 def _refuse_two_of_one(
