@@ -39,3 +39,15 @@ def flat(red: int, green: int = 0, side: int = 20) -> Image.Image:
     pixels[...] = red, green, 0
     pixels[..., 2] = np.linspace(0, 255, side)
     return Image.fromarray(pixels)
+
+
+def drawn(images: NDArray[np.uint8]) -> Answers:
+    """As `run`, with a map: the red of each pixel, of 255."""
+    return run(images)._replace(lesion_map=images[..., :1].astype(np.float32) / 255)
+
+
+def spotted() -> Image.Image:
+    """A picture of a red of 10, with a spot of four by three pixels that are as red as can be."""
+    pixels = np.array(flat(10, side=SIZE))
+    pixels[2:6, 3:6, 0] = 255
+    return Image.fromarray(pixels)

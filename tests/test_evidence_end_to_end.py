@@ -58,6 +58,17 @@ def test_the_answer_rests_on_the_lesion_and_the_map_shows_it(images: tuple[str, 
     assert again.returncode == 0, again.stderr
     evaluated = scores_of(work, run_id(again.stdout))
     assert evaluated["accuracy"] == pytest.approx(scores["test/accuracy"])
+    out, folder = tmp_path / "answers.csv", images[0].removeprefix("data.root=")
+    asked = ("model_uri=models:/brain-tumor/1", f"input={folder}/glioma", f"out={out}", "without_lesion=true")
+    for runtime in ("keras", "onnx"):
+        done = run("predict", *asked, f"runtime={runtime}", "overwrite=true")
+        assert done.returncode == 0, done.stderr
+        rows = pd.read_csv(out)
+        assert rows["lesion_area"].median() == pytest.approx(np.pi * 8**2 / SIDE**2, rel=0.5)
+        assert (rows["class"] == "glioma").mean() > 0.8
+        left = rows["without_lesion_probability_glioma"]
+        assert left.notna().mean() > 0.9
+        assert left.mean() < rows["probability_glioma"].mean() - 0.1
 
 
 def test_what_it_needs_is_said_at_once(images: tuple[str, str], run: Run) -> None:

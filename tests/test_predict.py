@@ -129,6 +129,10 @@ def test_a_broken_file_is_named_and_the_rest_answered(trained_copy: Trained) -> 
     [
         (["input=nothing*.png"], "error: input=nothing*.png: there is no such file, and no file that this matches"),
         (["input=.", "explain=true"], "error: explain=true writes a folder beside out"),
+        (
+            ["input=.", "without_lesion=true"],
+            "error: without_lesion=true paints over what a lesion map marks, and ",
+        ),
         (["input=.", "out=x.txt"], "error: out=x.txt: name a file that ends in .csv or .jsonl"),
         (["input=.", "plane=oblique"], "plane: input should be 'auto', 'axial', 'coronal' or 'sagittal'"),
         ([], "Missing mandatory value: input"),

@@ -63,6 +63,7 @@ class PredictConfig:
     workers: Annotated[int, Field(ge=1, le=64)]  # threads that read and decode
     explain: bool  # write maps laid over the pictures beside `out`
     maps: MapsConfig
+    without_lesion: bool  # answer again with what the model's lesion map marks painted over
     tracking: TrackingConfig
 
 

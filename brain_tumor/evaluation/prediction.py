@@ -23,8 +23,16 @@ class Answers(NamedTuple):
     probabilities: NDArray[np.float32]  # (B, C)
     logits: NDArray[np.float32]  # (B, C)
     features: NDArray[np.float32]  # (B, D) pooled, before the head
+    lesion_map: NDArray[np.float32] | None = None  # (B, h, w, 1) in 0..1, of a model that reads its answer from one
+
+    def part(self, rows: slice) -> "Answers":
+        """The same for some of the images."""
+        drawn = None if self.lesion_map is None else self.lesion_map[rows]
+        return Answers(self.probabilities[rows], self.logits[rows], self.features[rows], drawn)
 
 
+# The layers that give them: models/heads.py
+LAYERS = dict(zip(Answers._fields, ("probabilities", "logits", "avg_pool", "lesion_map"), strict=True))
 Runtime = Callable[[NDArray[np.uint8]], Answers]  # of RGB 0..255 (B, H, W, 3); a model in whatever runs it
 
 
@@ -35,10 +43,12 @@ class Outputs:
     probabilities: NDArray[np.float64]  # (N, C), each row sums to 1
     logits: NDArray[np.float64]  # (N, C)
     features: NDArray[np.float32]  # (N, D) pooled, before the head
+    lesion_map: NDArray[np.float32] | None = None  # (N, h, w), of a model that draws one
 
     def take(self, indices: NDArray[np.int64]) -> "Outputs":
         """The same for some of the images, by position, in the order given."""
-        return Outputs(self.probabilities[indices], self.logits[indices], self.features[indices])
+        drawn = None if self.lesion_map is None else self.lesion_map[indices]
+        return Outputs(self.probabilities[indices], self.logits[indices], self.features[indices], drawn)
 
 
 def predict(
@@ -61,11 +71,17 @@ def predict(
 
 
 def observing(model: Any) -> Any:
-    """A classifier with its logits and pooled features as further outputs, of the same layers; for `observe`.
+    """A classifier with all of `Answers` as its outputs, of the same layers; for `observe`.
 
     Made once for several parts: TensorFlow traces each such model anew.
     """
-    return keras.Model(model.inputs, [model.get_layer(name).output for name in ("probabilities", "logits", "avg_pool")])
+    return keras.Model(model.inputs, list(answers_of_layers(model).values()))
+
+
+def answers_of_layers(model: Any) -> dict[str, Any]:
+    """The symbolic outputs of a classifier's layers by the fields of `Answers`; a lesion map where it draws one."""
+    draws = any(layer.name == LAYERS["lesion_map"] for layer in model.layers)
+    return {field: model.get_layer(name).output for field, name in LAYERS.items() if draws or field != "lesion_map"}
 
 
 def answering(observed: Any) -> Runtime:
@@ -86,9 +102,14 @@ def observe(
     chunks = [Answers(*each) for each in _batches(observed, pixels, rows, batch_size, title)]
     if not chunks:  # a black image shows how wide the outputs are
         black = answering(observed)(np.zeros((1, *pixels.shape[1:]), np.uint8))
-        chunks = [Answers(*(each[:0] for each in black))]
-    probabilities, logits, features = (np.concatenate(column) for column in zip(*chunks, strict=True))
-    return Outputs(_normalised(probabilities), logits.astype(np.float64), features.astype(np.float32))
+        chunks = [black.part(slice(0))]
+    probabilities, logits, features, drawn = zip(*chunks, strict=True)
+    return Outputs(
+        _normalised(np.concatenate(probabilities)),
+        np.concatenate(logits).astype(np.float64),
+        np.concatenate(features).astype(np.float32),
+        None if drawn[0] is None else np.concatenate(drawn)[..., 0],
+    )
 
 
 def _batches(

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,13 @@ from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.logged_split import load_logged
 from brain_tumor.data.pixels import spread
 from brain_tumor.data.split import write_text
+from brain_tumor.evaluation.explanation.kinds import has_map
+from brain_tumor.evaluation.explanation.region import LESION
 from brain_tumor.evaluation.prediction import predict
 from brain_tumor.layout.blocks import Paragraph, pairs
 from brain_tumor.layout.terminal import show_blocks
 from brain_tumor.models.backend import start_tensorflow
+from brain_tumor.models.heads import LESION_MAP
 from brain_tumor.serving.exports import COMPARED_IMAGES, INT8_IMAGES, write_export
 from brain_tumor.serving.registered_model import RegisteredModel
 from brain_tumor.serving.runtimes import FORMATS
@@ -38,7 +41,7 @@ def run(config: ExportConfig, folder: Path) -> None:
         print(f"writing {name} …", file=sys.stderr)
         path, agreement = write_export(name, registered.model, folder, compared, calibration)
         size = path.stat().st_size
-        facts[name] = {"file": path.name, "bytes": size, **asdict(agreement)}
+        facts[name] = {"file": path.name, "bytes": size, **agreement.plain()}
         accuracies = ""
         if not FORMATS[name].exact:
             scores = _accuracies({name: FORMATS[name].open(path), "keras": registered.model}, dataset)
@@ -52,11 +55,17 @@ def run(config: ExportConfig, folder: Path) -> None:
         "data": dataset.split.name,
         **dataset.split.classes.plain(),
         "image": f"uint8 RGB 0..255 (N, {dataset.image_size}, {dataset.image_size}, 3), letterboxed",
+        **({"lesion_map": _drawn(registered.model)} if has_map(registered.model) else {}),
         "exports": facts,
     }
     write_text(folder / ABOUT, json.dumps(about, indent=2) + "\n")
     said = f"{registered.uri} ({dataset.split.name}), checked against Keras on {len(compared)} val images:"
     show_blocks(Paragraph(said), pairs(rows), pairs([("folder", str(folder))]))
+
+
+def _drawn(model: Any) -> str:
+    height, width = model.get_layer(LESION_MAP).output.shape[1:3]
+    return f"float32 0..1 (N, {height}, {width}, 1), over the whole image: {LESION} and more, enlarged, is lesion"
 
 
 def _load(config: ExportConfig) -> tuple[RegisteredModel, Dataset]:

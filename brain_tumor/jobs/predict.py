@@ -14,6 +14,7 @@ from brain_tumor.config.commands import PredictConfig
 from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
 from brain_tumor.errors import InputError
+from brain_tumor.evaluation.explanation.kinds import has_map
 from brain_tumor.evaluation.prediction import answering
 from brain_tumor.layout.blocks import pairs
 from brain_tumor.layout.terminal import show_blocks
@@ -69,6 +70,8 @@ def run(config: PredictConfig, files: Files, out: Path | None) -> None:
         "volume": config.volume,
         "input": str(files.base.absolute()),
         "maps": [*kind, config.maps.views] if folder else None,
+        "lesion_map": has_map(registered.model) or None,
+        "without_lesion": config.without_lesion or None,
     }
     with ExitStack() as stack:
         journal = stack.enter_context(journal_of(out, begun_with)) if out else None
@@ -103,7 +106,7 @@ def _answer(config: PredictConfig, registered: RegisteredModel, files: Files, an
         bar = stack.enter_context(progress(len(names), "answering", "file", disable=journal is None))
         if journal:
             stack.enter_context(_kept(journal.path, tally, len(names)))
-        for file, found in answer_files(predictor, chain(first, read)):
+        for file, found in answer_files(predictor, chain(first, read), without=config.without_lesion):
             answers.keep(file, found)
             bar.update()
         if journal:

@@ -170,7 +170,13 @@ def check_prediction(config: "PredictConfig") -> "tuple[Files, Path | None]":
         raise InputError("explain=true writes a folder beside out: give out=FILE.csv or out=FILE.jsonl")
     out = journal.check_out(config.out, overwrite=config.overwrite) if config.out else None
     files = inputs.find_files(config.input)
-    _check_models(config.tracking, model_uri=config.model_uri)
+    check_store(config.tracking)
+    found = model_address.find(config.model_uri)
+    if config.without_lesion and not found.draws_lesion_map:
+        raise InputError(
+            f"without_lesion=true paints over what a lesion map marks, and model_uri={config.model_uri} draws none: "
+            "leave it out, or answer by a model that was trained with model.head=evidence"
+        )
     return files, out
 
 

@@ -8,7 +8,7 @@ from brain_tumor.evaluation.uncertainty.fitting import Uncertainty, warnings
 from brain_tumor.layout.blocks import Block, Grid, Paragraph, Points, pairs
 from brain_tumor.serving.files import Read
 from brain_tumor.serving.inputs import Files
-from brain_tumor.serving.predictor import Predictor, ScanPrediction
+from brain_tumor.serving.predictor import Prediction, Predictor, ScanPrediction
 
 WIDTH = 36  # of the column of names
 LISTED = 20  # refused files that are named at the end
@@ -24,6 +24,7 @@ class Tally:
         self.notes: Counter[str] = Counter()  # on files, see `Scan.remarks`
         self.refused: list[tuple[str, str]] = []
         self.refusals = self.volumes = 0
+        self.painted = self.changed = 0  # answered again without what the map marks; of these, otherwise
         self.rule = ""  # by which slices speak for volumes
 
     @property
@@ -41,6 +42,9 @@ class Tally:
         self.remarks.update(_remarks(found))
         self.notes.update(file.remarks)
         self.volumes += found.volume is not None
+        if bare := found.overall.without:
+            self.painted += 1
+            self.changed += bare.label != found.overall.label
         self.rule = found.rule or self.rule
 
     def blocks(self) -> Iterator[Block]:
@@ -48,6 +52,9 @@ class Tally:
         answered = sum(self.classes.values())
         counts = [*sorted(self.classes.items()), ("answered", answered)]
         counts += [(f"of these {name}", count) for name, count in sorted(self.remarks.items())]
+        if self.painted:
+            counts += [("of these asked again without what the map marks", self.painted)]
+            counts += [("of these answered otherwise", self.changed)]
         if self.refusals:
             counts.append(("refused", self.refusals))
         yield Grid(("answer", "files"), tuple((name, f"{count:,}") for name, count in counts))
@@ -98,7 +105,7 @@ def row(file: Read, found: ScanPrediction | None) -> str:
         return f"{name:<{WIDTH}} refused: {file.error}"
     answer = found.overall
     smallest = next((", ".join(names) for _, names in sorted(answer.sets.items())), "")
-    remarks = [*_remarks(found), *file.remarks]
+    remarks = [*_remarks(found), *_marks(answer), *file.remarks]
     if len(found.slices) > 1:
         remarks.append(f"{len(found.slices)} slices" + (f", {file.plane}" if file.plane else ""))
     probability = answer.probabilities[answer.label]
@@ -118,6 +125,13 @@ def printable(name: str) -> str:
 
 def _files(count: int) -> str:
     return f"{count:,} file{'' if count == 1 else 's'}"
+
+
+def _marks(answer: Prediction) -> Iterator[str]:
+    if answer.lesion is not None:
+        yield f"its map marks {answer.lesion}"
+    if bare := answer.without:
+        yield f"without what it marks: {bare.label} {bare.probabilities[bare.label]:.4f}"
 
 
 def _remarks(found: ScanPrediction) -> Iterator[str]:

@@ -76,5 +76,5 @@ def _answer(run: Runtime, requests: list[_Request]) -> None:
     start = 0
     for images, future in requests:
         part = slice(start, start + len(images))
-        future.set_result(Answers(*(each[part] for each in answers)))
+        future.set_result(answers.part(part))
         start += len(images)

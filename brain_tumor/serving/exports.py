@@ -1,13 +1,13 @@
 """A classifier as a file for other runtimes, and how far that file agrees with Keras.
 
-An export takes `image`, uint8 RGB 0..255 (B, S, S, 3), and gives the three outputs of `Answers`; the calibration is in
-the weights. Keras' own exporters make it.
+An export takes `image`, uint8 RGB 0..255 (B, S, S, 3), and gives the outputs of `Answers` by their names, of which the
+lesion map only where the model draws one; the calibration is in the weights. Keras' own exporters make it.
 """
 
 import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_tumor.errors import InputError
-from brain_tumor.evaluation.prediction import Answers, Runtime, observe, observing
+from brain_tumor.evaluation.prediction import Runtime, answers_of_layers, observe, observing
 from brain_tumor.lazy import lazy
 from brain_tumor.models.backend import quiet
 from brain_tumor.serving.runtimes import FORMATS
@@ -23,10 +23,9 @@ from brain_tumor.serving.runtimes import FORMATS
 keras = lazy("keras")
 tf = lazy("tensorflow")
 
-TOLERANCE = 1e-4  # of probabilities: float32 sums in another order stay below it
+TOLERANCE = 1e-4  # of probabilities and of lesion maps: float32 sums in another order stay below it
 INT8_IMAGES = 128  # fix the range of every activation of an int8 export
 COMPARED_IMAGES = 64
-_LAYERS = dict(zip(Answers._fields, ("probabilities", "logits", "avg_pool"), strict=True))  # that give each output
 
 Images = NDArray[np.uint8]
 
@@ -38,12 +37,18 @@ class Agreement:
     images: int
     difference: float  # the largest of any probability
     same_class: float  # share of images whose most probable class is the same
+    map_difference: float | None = None  # the largest of any value of the lesion map; None: there is none
 
     def __str__(self) -> str:
+        drawn = "" if self.map_difference is None else f", the lesion map within {self.map_difference:.1e}"
         return (
             f"probabilities within {self.difference:.1e} of Keras' on {self.images} images, "
-            f"the same class on {self.same_class:.1%}"
+            f"the same class on {self.same_class:.1%}{drawn}"
         )
+
+    def plain(self) -> dict[str, Any]:
+        """Its values by name, for JSON; without those that the model does not have."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def convert(name: str, model: Any, path: Path, calibration: Images | None = None) -> None:
@@ -74,14 +79,19 @@ def convert(name: str, model: Any, path: Path, calibration: Images | None = None
 def compare(run: Runtime, model: Any, images: Images) -> Agreement:
     """How far a Runtime answers as a Keras classifier does, on uint8 RGB (n, S, S, 3)."""
     rows = np.arange(len(images))
-    ours, keras = (observe(each, images, rows).probabilities for each in (run, observing(model)))
-    same = ours.argmax(axis=1) == keras.argmax(axis=1)
-    return Agreement(len(images), float(np.abs(ours - keras).max()), float(same.mean()))
+    ours, keras = (observe(each, images, rows) for each in (run, observing(model)))
+    same = ours.probabilities.argmax(axis=1) == keras.probabilities.argmax(axis=1)
+    difference = float(np.abs(ours.probabilities - keras.probabilities).max())
+    if ours.lesion_map is None or keras.lesion_map is None:
+        return Agreement(len(images), difference, float(same.mean()))
+    drawn = float(np.abs(ours.lesion_map - keras.lesion_map).max())
+    return Agreement(len(images), difference, float(same.mean()), drawn)
 
 
 def check(name: str, agreement: Agreement) -> None:
     """Raise InputError where a float export disagrees with Keras."""
-    if FORMATS[name].exact and not agreement.difference <= TOLERANCE:  # also of NaN
+    differences = (agreement.difference, agreement.map_difference or 0.0)
+    if FORMATS[name].exact and not all(each <= TOLERANCE for each in differences):  # also of NaN
         raise InputError(
             f"{name} disagrees with Keras: {agreement}, where {TOLERANCE:.0e} is allowed. Leave {name} out, "
             "and report it with the versions of tensorflow, keras, tf2onnx, onnxruntime and ai-edge-litert"
@@ -129,5 +139,4 @@ def _exportable(model: Any) -> Any:
         mean, deviation = np.ravel(layer.mean), np.sqrt(np.ravel(layer.variance))
         return keras.layers.Rescaling((1 / deviation).tolist(), (-mean / deviation).tolist(), name=layer.name)
 
-    named = {output: model.get_layer(layer).output for output, layer in _LAYERS.items()}
-    return keras.models.clone_model(keras.Model(model.inputs, named), clone_function=plain)
+    return keras.models.clone_model(keras.Model(model.inputs, answers_of_layers(model)), clone_function=plain)

@@ -12,10 +12,10 @@ from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.prefetch import worked_ahead
 from brain_tumor.data.scans.on_disk import beside, read_content
 from brain_tumor.data.scans.opening import open_scan
-from brain_tumor.data.scans.scan import Limits, Plane
+from brain_tumor.data.scans.scan import Extent, Limits, Plane
 from brain_tumor.data.scans.series import SeriesScales
 from brain_tumor.evaluation.prediction import EVALUATION_BATCH
-from brain_tumor.serving.predictor import Predictor, ScanPrediction, predict_scans
+from brain_tumor.serving.predictor import Predictor, ScanPrediction, predict_scans, without_lesions
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +29,7 @@ class Read:
     error: str = ""
     remarks: tuple[str, ...] = ()  # see `Scan`
     planes: tuple[str | None, ...] = ()  # of each slice; empty where there is none
+    extents: tuple[Extent, ...] = ()  # of each slice
 
 
 def read_files(
@@ -54,7 +55,8 @@ def read_files(
             content = read_content(base / name, limits)
             scan = open_scan(content, plane, limits, scales.of(name, content), volume, beside(base / name, limits))
             planes = tuple(map(scan.plane_of, range(scan.count)))
-            return Read(name, scan.kind, scan.plane, scan.pixels(size), remarks=scan.remarks, planes=planes)
+            pixels, extents = scan.fitted(size)
+            return Read(name, scan.kind, scan.plane, pixels, "", scan.remarks, planes, extents)
         except CorruptImageError as error:
             return Read(name, error=str(error))
 
@@ -66,10 +68,13 @@ def _head(path: Path, size: int) -> bytes:
         return file.read(size)
 
 
-def answer_files(predictor: Predictor, files: Iterable[Read]) -> Iterator[tuple[Read, ScanPrediction | None]]:
+def answer_files(
+    predictor: Predictor, files: Iterable[Read], *, without: bool = False
+) -> Iterator[tuple[Read, ScanPrediction | None]]:
     """Each file with what is said of it, in their order; None of one that could not be read.
 
-    At most a batch of files is held (more only where one file has more slices).
+    With `without` also what is said once what a lesion map marks is painted over, see `without_lesions`. At most a
+    batch of files is held (more only where one file has more slices).
     """
     held: list[Read] = []
     slices = 0
@@ -77,12 +82,15 @@ def answer_files(predictor: Predictor, files: Iterable[Read]) -> Iterator[tuple[
         held.append(file)
         slices += 0 if file.pixels is None else len(file.pixels)
         if slices >= EVALUATION_BATCH or len(held) >= EVALUATION_BATCH:
-            yield from _answer(predictor, held)
+            yield from _answer(predictor, held, without)
             held, slices = [], 0
-    yield from _answer(predictor, held)
+    yield from _answer(predictor, held, without)
 
 
-def _answer(predictor: Predictor, held: list[Read]) -> Iterator[tuple[Read, ScanPrediction | None]]:
-    found = predict_scans(predictor, [file.pixels for file in held if file.pixels is not None])
+def _answer(predictor: Predictor, held: list[Read], without: bool) -> Iterator[tuple[Read, ScanPrediction | None]]:
+    scans = [file.pixels for file in held if file.pixels is not None]
+    found = predict_scans(predictor, scans, tuple(extent for file in held for extent in file.extents))
+    if without and scans:
+        found = without_lesions(predictor, scans, list(found))
     for file in held:
         yield file, None if file.pixels is None else next(found)

@@ -39,17 +39,19 @@ class Journal:
             raise OSError(error.errno, error.strerror, str(self.path)) from error
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """All records, in the order in which they were added, each with the model that it is of."""
+        """What it was begun with; then all records, in the order in which they were added, each with its model."""
         with open(self.path, "rb") as file:
-            model = json.loads(next(file))["model"]
+            begun = json.loads(next(file))
+            yield begun
             for line in file:
-                yield {**json.loads(line), "model": model}
+                yield {**json.loads(line), "model": begun["model"]}
 
     def finish(self) -> None:
         """Write `out` from it, complete or not at all, and remove it."""
         write = _write_csv if self.out.suffix.lower() == ".csv" else _write_jsonl
         with replacing(self.out, errors="surrogateescape") as file:
-            write(file, self.records())
+            records = self.records()
+            write(file, next(records), records)
         self.path.unlink()
 
 
@@ -128,13 +130,12 @@ def _line(record: Mapping[str, Any]) -> bytes:
     return json.dumps(record, allow_nan=False).encode() + b"\n"
 
 
-def _write_jsonl(file: IO[str], records: Iterator[dict[str, Any]]) -> None:
+def _write_jsonl(file: IO[str], begun: Mapping[str, Any], records: Iterator[dict[str, Any]]) -> None:
     for each in records:
         file.write(json.dumps(each, ensure_ascii=False) + "\n")
 
 
-def _write_csv(file: IO[str], records: Iterator[dict[str, Any]]) -> None:
-    records = iter(records)
+def _write_csv(file: IO[str], begun: Mapping[str, Any], records: Iterator[dict[str, Any]]) -> None:
     held = []
     # Of the first file that has an answer: they are the model's, and so the same for all.
     names: list[str] = []
@@ -146,6 +147,10 @@ def _write_csv(file: IO[str], records: Iterator[dict[str, Any]]) -> None:
             break
     columns = ["path", "slice", "class", *(f"probability_{name}" for name in names)]
     columns += [*(f"set_{float(level) * 100:g}" for level in levels), "not_sure", "not_brain_mri"]
+    if begun.get("lesion_map"):
+        columns += ["lesion_area", "lesion_area_mm2", "lesion_peak"]
+    if begun.get("without_lesion"):
+        columns += ["without_lesion_class", *(f"without_lesion_probability_{name}" for name in names)]
     columns += ["remarks", "model", "error"]
     writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
     writer.writeheader()
@@ -169,5 +174,9 @@ def _rows(each: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         row = {**about, "slice": name, "class": found["class"]}
         row |= {f"probability_{label}": repr(value) for label, value in found["probabilities"].items()}
         row |= {f"set_{float(level) * 100:g}": "; ".join(names) for level, names in found["sets"].items()}
+        row |= {f"lesion_{key}": "" if value is None else repr(value) for key, value in found.get("lesion", {}).items()}
+        if bare := found.get("without_lesion"):
+            row["without_lesion_class"] = bare["class"]
+            row |= {f"without_lesion_probability_{name}": repr(value) for name, value in bare["probabilities"].items()}
         flags = {key: found[key] for key in ("not_sure", "not_brain_mri")}
         yield row | {key: "" if value is None else str(value).lower() for key, value in flags.items()}

@@ -4,24 +4,26 @@ import errno
 import hashlib
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from brain_tumor.config.commands import MapsConfig
 from brain_tumor.data.classes import ClassList
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation import kinds
-from brain_tumor.evaluation.explanation.gradcam import Kind
-from brain_tumor.evaluation.explanation.maps import check_layer, mapper
+from brain_tumor.evaluation.explanation.gradcam import EVIDENCE, Kind
+from brain_tumor.evaluation.explanation.maps import Maps, check_layer, mapper, upsample
 from brain_tumor.evaluation.explanation.overlay import overlay
+from brain_tumor.evaluation.explanation.region import LESION, outlined
 from brain_tumor.serving.answer_lines import printable
 from brain_tumor.serving.files import Read
 from brain_tumor.serving.inputs import MAPS_MARK
-from brain_tumor.serving.predictor import ScanPrediction
+from brain_tumor.serving.predictor import Prediction, ScanPrediction
 from brain_tumor.serving.side_marks import marked
 
 BATCH = 16
@@ -43,11 +45,11 @@ def overlay_writer(
 ) -> Callable[[Read, ScanPrediction], None]:
     """Function that writes the overlays of a file into `folder`: NAME.png; of a volume NAME.slices/SLICE.png.
 
-    Of a volume only the slices that speak for it are drawn. Where the file says how it lies, letters say which side is
-    which. A name that cannot be had there, being too long or
-    another's folder, is replaced by its digest. Raises InputError where nothing can be written.
+    Of a volume only the slices that speak for it are drawn. A lesion map is the answer's own, and what it marks has an
+    outline. Where the file says how it lies, letters say which side is which. A name that cannot be had there, being
+    too long or another's folder, is replaced by its digest. Raises InputError where nothing can be written.
     """
-    explain = mapper(model, [kind], views)
+    draw = _drawer(model, kind, views, names)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MAPS_MARK).touch()
@@ -60,13 +62,32 @@ def overlay_writer(
         shown = found.decisive if several else (0,)
         for start in range(0, len(shown), BATCH):
             chosen = list(shown[start : start + BATCH])
-            images = file.pixels[chosen]
-            classes = np.array([names.index(found.slices[index].label) for index in chosen])
-            for index, drawn in zip(chosen, overlay(images, explain(images, classes)[0]), strict=True):
+            pictures = draw(file.pixels[chosen], [found.slices[index] for index in chosen])
+            for index, drawn in zip(chosen, pictures, strict=True):
                 picture = marked(Image.fromarray(drawn), file.planes[index] if file.planes else None)
                 _save(picture, folder, file.name, f".slices/{index:04d}.png" if several else ".png")
 
     return write
+
+
+def _drawer(
+    model: Any, kind: Kind, views: int, names: ClassList
+) -> Callable[[NDArray[np.uint8], Sequence[Prediction]], NDArray[np.uint8]]:
+    """Function of slices (N, S, S, 3) and what is said of them that lays their maps over them."""
+    if kind[0] == EVIDENCE:
+
+        def own(images: NDArray[np.uint8], said: Sequence[Prediction]) -> NDArray[np.uint8]:
+            small: Maps = np.stack([each.lesion.map for each in said if each.lesion])
+            maps = upsample(small, (images.shape[1], images.shape[2]))
+            return outlined(overlay(images, maps), maps >= LESION)
+
+        return own
+    explain = mapper(model, [kind], views)
+
+    def of_class(images: NDArray[np.uint8], said: Sequence[Prediction]) -> NDArray[np.uint8]:
+        return overlay(images, explain(images, np.array([names.index(each.label) for each in said]))[0])
+
+    return of_class
 
 
 def _save(picture: Image.Image, folder: Path, name: str, suffix: str) -> None:

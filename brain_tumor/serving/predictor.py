@@ -5,7 +5,7 @@ weights after training.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from brain_tumor.data.blank import is_blank
 from brain_tumor.data.classes import ClassList
+from brain_tumor.data.scans.scan import Extent
 from brain_tumor.evaluation.prediction import Outputs, Runtime, answering, observe, observing
 from brain_tumor.evaluation.uncertainty.fitting import Uncertainty, answers_of
+from brain_tumor.serving.lesions import Lesion, lesion_of, painted
 
 VOLUME_SHARE, VOLUME_LEAST = 0.1, 3
 
@@ -41,6 +43,8 @@ class Prediction:
     sets: Mapping[float, tuple[str, ...]]  # level -> the classes, `label` one, that hold the true one so often
     not_sure: bool | None  # the confidence is too low to answer
     not_brain_mri: bool | None  # too far from what was trained on
+    lesion: Lesion | None = None  # of a slice, by a model that draws a lesion map
+    without: "Prediction | None" = None  # what is said once all that is marked is painted over, where that was asked
 
 
 @dataclass(frozen=True)
@@ -71,33 +75,79 @@ def keras_predictor(model: Any, uri: str, classes: ClassList, uncertainty: Uncer
     return Predictor(uri, answering(observing(model)), int(model.input_shape[1]), classes, uncertainty)
 
 
-def predict_slices(predictor: Predictor, pixels: NDArray[np.uint8]) -> tuple[Prediction, ...]:
+def predict_slices(
+    predictor: Predictor, pixels: NDArray[np.uint8], extents: Sequence[Extent] = ()
+) -> tuple[Prediction, ...]:
     """What is said of slices (N, S, S, 3) RGB 0..255, fitted to `predictor.size`; N may be 0.
 
-    One that shows nothing is no brain MRI, whatever the model, which has learned from none, says.
+    One that shows nothing is no brain MRI, whatever the model, which has learned from none, says. `extents` are those
+    of the slices' pictures, for the areas of lesions; without them the pictures are taken to fill their squares.
     """
-    found = _predictions(predictor, observe(predictor.run, pixels, np.arange(len(pixels))))
+    found = _predictions(predictor, observe(predictor.run, pixels, np.arange(len(pixels))), extents)
     return tuple(
         replace(each, not_brain_mri=True) if is_blank(slice_) else each
         for each, slice_ in zip(found, pixels, strict=True)
     )
 
 
-def predict_scan(predictor: Predictor, pixels: NDArray[np.uint8]) -> ScanPrediction:
-    """What is said of a file whose slices (N, S, S, 3) are, N at least 1."""
-    return _summarise(predict_slices(predictor, pixels), predictor.classes)
+def predict_scan(predictor: Predictor, pixels: NDArray[np.uint8], extents: Sequence[Extent] = ()) -> ScanPrediction:
+    """What is said of a file whose slices (N, S, S, 3) are, N at least 1; `extents` as in `predict_slices`."""
+    return _summarise(predict_slices(predictor, pixels, extents), predictor.classes)
 
 
-def predict_scans(predictor: Predictor, scans: Sequence[NDArray[np.uint8]]) -> Iterator[ScanPrediction]:
-    """`predict_scan` of one file after the other, in their order, where small ones share a batch; at least one file."""
-    found = predict_slices(predictor, np.concatenate(scans))
+def predict_scans(
+    predictor: Predictor, scans: Sequence[NDArray[np.uint8]], extents: Sequence[Extent] = ()
+) -> Iterator[ScanPrediction]:
+    """`predict_scan` of one file after the other, in their order, where small ones share a batch; at least one file.
+
+    `extents` are those of all slices of all files.
+    """
+    found = predict_slices(predictor, np.concatenate(scans), extents)
+    yield from _summaries(found, map(len, scans), predictor.classes)
+
+
+def without_lesions(
+    predictor: Predictor, scans: Sequence[NDArray[np.uint8]], found: Sequence[ScanPrediction]
+) -> Iterator[ScanPrediction]:
+    """The answers `found` of files, with what is said of each slice, and volume, once what is marked is painted over.
+
+    Nothing more is said of a slice in which nothing is marked, nor of a volume that no marked slice speaks for.
+    """
+    slices = [each for scan in found for each in scan.slices]
+    lesions = {row: each.lesion for row, each in enumerate(slices) if each.lesion and each.lesion.area}
+    bare = dict(enumerate(slices))
+    if lesions:
+        pixels = painted(np.concatenate(scans)[list(lesions)], list(lesions.values()))
+        bare |= dict(zip(lesions, predict_slices(predictor, pixels), strict=True))
+    counts = [len(scan.slices) for scan in found]
     start = 0
-    for pixels in scans:
-        yield _summarise(found[start : start + len(pixels)], predictor.classes)
-        start += len(pixels)
+    for scan, other in zip(found, _summaries(tuple(bare.values()), counts, predictor.classes), strict=True):
+        rows = range(start, start := start + len(scan.slices))
+        own = tuple(replace(slices[row], without=bare[row] if row in lesions else None) for row in rows)
+        decided = any(rows[index] in lesions for index in scan.decisive)
+        volume = scan.volume and replace(scan.volume, without=other.volume if decided else None)
+        yield replace(scan, slices=own, volume=volume)
 
 
-def _predictions(predictor: Predictor, outputs: Outputs) -> tuple[Prediction, ...]:
+def _summaries(slices: tuple[Prediction, ...], counts: Iterable[int], classes: ClassList) -> Iterator[ScanPrediction]:
+    start = 0
+    for count in counts:
+        yield _summarise(slices[start : start + count], classes)
+        start += count
+
+
+def _predictions(predictor: Predictor, outputs: Outputs, extents: Sequence[Extent]) -> tuple[Prediction, ...]:
+    found = _answers(predictor, outputs)
+    if outputs.lesion_map is None:
+        return found
+    extents = extents or (Extent(predictor.size, predictor.size),) * len(found)
+    return tuple(
+        replace(each, lesion=lesion_of(values, predictor.size, extent))
+        for each, values, extent in zip(found, outputs.lesion_map, extents, strict=True)
+    )
+
+
+def _answers(predictor: Predictor, outputs: Outputs) -> tuple[Prediction, ...]:
     rows = [dict(zip(predictor.classes.names, row.tolist(), strict=True)) for row in outputs.probabilities]
     if predictor.uncertainty is None:
         return tuple(Prediction(max(row, key=row.__getitem__), row, {}, None, None) for row in rows)

@@ -33,12 +33,22 @@ def reply(scan: Scan, found: ScanPrediction) -> dict[str, Any]:
 def said(prediction: Prediction) -> dict[str, Any]:
     """Keys: `class`, `probabilities` by class, `sets` by level ("0.9"), `not_sure` and `not_brain_mri`.
 
-    The sets are {} and the last two None where nothing is known of them.
+    The sets are {} and the last two None where nothing is known of them. Of a slice, by a model that draws a lesion
+    map, also `lesion`: the marked `area`, a share of the image, `area_mm2` or None, and the map's `peak`; and where it
+    was asked and anything is marked, `without_lesion`: `class` and `probabilities` once that is painted over.
     """
+    more: dict[str, Any] = {}
+    if prediction.lesion is not None:
+        lesion = prediction.lesion
+        more["lesion"] = {"area": lesion.area, "area_mm2": lesion.area_mm2, "peak": lesion.peak}
+    if prediction.without is not None:
+        bare = prediction.without
+        more["without_lesion"] = {"class": bare.label, "probabilities": dict(bare.probabilities)}
     return {
         "class": prediction.label,
         "probabilities": dict(prediction.probabilities),
         "sets": {f"{level:g}": list(classes) for level, classes in prediction.sets.items()},
         "not_sure": prediction.not_sure,
         "not_brain_mri": prediction.not_brain_mri,
+        **more,
     }

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.scans.opening import open_scan
-from brain_tumor.data.scans.scan import Limits, Plane, Scan
+from brain_tumor.data.scans.scan import Extent, Limits, Plane, Scan
 from brain_tumor.data.scans.series import SeriesScales
 from brain_tumor.errors import InputError
 
@@ -56,15 +56,15 @@ def sent_files(rows: Sequence[Mapping[Any, Any]], limits: Limits = LIMITS) -> li
     ]
 
 
-def fitted(file: SentFile, size: int, limits: Limits = LIMITS) -> tuple[Scan, NDArray[np.uint8]]:
-    """The scan in a file, and its slices (N, size, size, 3) as `Scan.pixels` gives them.
+def fitted(file: SentFile, size: int, limits: Limits = LIMITS) -> tuple[Scan, NDArray[np.uint8], tuple[Extent, ...]]:
+    """The scan in a file, and its slices (N, size, size, 3) with their extents as `Scan.fitted` gives them.
 
     Raises InputError if it is none, is over a limit, or a slice cannot be decoded.
     """
     try:
         scale = file.scales.of(file.name, file.content) if file.scales else None
         scan = open_scan(file.content, file.plane, limits, scale)
-        return scan, scan.pixels(size)
+        return scan, *scan.fitted(size)
     except CorruptImageError as error:
         raise InputError(f"{file.name}: {error}") from error
 

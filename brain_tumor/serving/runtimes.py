@@ -34,9 +34,11 @@ def open_onnx(path: Path, threads: int | None = None) -> Runtime:
     options.log_severity_level = 3  # errors
     session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
     [image] = [each.name for each in session.get_inputs()]
+    given = {each.name for each in session.get_outputs()}
+    outputs = [name for name in Answers._fields if name in given]
 
     def run(images: NDArray[np.uint8]) -> Answers:
-        return Answers(*session.run(list(Answers._fields), {image: images}))
+        return Answers(*session.run(outputs, {image: images}))
 
     return run
 

@@ -26,6 +26,11 @@ class Found:
     name: str | None = None
     version: str | None = None
 
+    @property
+    def draws_lesion_map(self) -> bool:
+        """Whether it reads its answer from a lesion map; heads had no name when the first runs were logged."""
+        return bool(load_config(self.run_id)["model"].get("head") == "evidence")
+
 
 def find(uri: str, key: str = "model_uri") -> Found:
     """The model that `models:/NAME@ALIAS`, `models:/NAME/VERSION` or `runs:/RUN_ID/model` means today.

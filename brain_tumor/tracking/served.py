@@ -131,8 +131,8 @@ class ServedModel(PythonModel):  # type: ignore[misc]
         answers = []
         for file in sent_files(rows.to_dict("records")):
             with self.decoding:
-                scan, pixels = fitted(file, self.predictor.size)
-            found = predict_scan(self.predictor, pixels)
+                scan, pixels, extents = fitted(file, self.predictor.size)
+            found = predict_scan(self.predictor, pixels, extents)
             answers.append(reply(scan, found) | {"model": self.predictor.uri, "run": self.run_id})
         return answers
 

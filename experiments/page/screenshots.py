@@ -1,4 +1,4 @@
-"""Pictures of the review page for the README; overrides as for the page.
+"""Pictures of the review page for the README; overrides as for the page. Of a model of model.head=evidence another one.
 
 python experiments/page/screenshots.py model_uri=models:/brain-tumor@champion
 """
@@ -15,6 +15,8 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 HERE = Path(__file__).parent
+SHOWN = (("desktop", 1280, "SYNTHETIC volume"), ("phone", 390, "SYNTHETIC pituitary"))
+DRAWN = (("lesion", 1280, "SYNTHETIC glioma"),)  # by a model that draws a lesion map
 
 
 def main() -> None:
@@ -22,14 +24,20 @@ def main() -> None:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        address = next(found[1] for line in process.stdout if (found := re.match(r"page\s+(http\S+)", line)))
+        address = next(found[1] for line in process.stdout if (found := re.match(r"\s*page\s+(http\S+)", line)))
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-            for name, width, example in (("desktop", 1280, "SYNTHETIC volume"), ("phone", 390, "SYNTHETIC pituitary")):
+            page = browser.new_page()
+            page.goto(address)
+            page.get_by_role("radio", name="layercam").wait_for()
+            for name, width, example in DRAWN if page.get_by_role("radio", name="evidence").count() else SHOWN:
                 page = browser.new_page(viewport={"width": width, "height": 844}, device_scale_factor=1)
                 page.goto(address)
                 page.get_by_role("button", name=example).click()
                 page.wait_for_selector(".bt-panel", timeout=120_000)
+                if page.locator("#bt-paint").is_visible():
+                    page.locator("#bt-paint").click()
+                    page.wait_for_selector(".bt-painted", timeout=120_000)
                 _save(page, HERE / f"{name}.png")
     finally:
         process.send_signal(signal.SIGTERM)

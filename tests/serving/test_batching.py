@@ -36,7 +36,7 @@ class Echo:
         if (images == 255).any():
             raise ValueError("no answer to white")
         column = images[:, 0, 0, :1].astype(np.float32)
-        return Answers(column, column + 1, column + 2)
+        return Answers(column, column + 1, column + 2, column[..., None, None] + 3)
 
 
 def test_each_request_gets_its_own_answers() -> None:
@@ -47,6 +47,8 @@ def test_each_request_gets_its_own_answers() -> None:
     for images, answers in zip(asked, found, strict=True):
         assert answers.probabilities[:, 0].tolist() == images[:, 0, 0, 0].tolist()
         assert answers.features[:, 0].tolist() == (images[:, 0, 0, 0] + 2.0).tolist()
+        assert answers.lesion_map is not None
+        assert answers.lesion_map[:, 0, 0, 0].tolist() == (images[:, 0, 0, 0] + 3.0).tolist()
     assert sum(echo.batches) == sum(map(len, asked))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from toy import draw
 
+from brain_tumor.config.train import Head
 from brain_tumor.data.pixels import spread
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.prediction import Answers, observe, observing, predict
@@ -20,10 +21,10 @@ from brain_tumor.serving.runtimes import FORMATS
 IMAGES = np.stack([draw(index % 4, np.random.default_rng(index), 64) for index in range(20)])
 
 
-def network(name: str, side: int) -> keras.Model:
+def network(name: str, side: int, head: Head = "pooled") -> keras.Model:
     """A classifier whose answers differ from image to image, as after training."""
     weights = resolve_weights(name, "imagenet") if name == "effnet_lite0" else None  # a package brings them
-    model = build_classifier(name, image_size=side, weights=weights, dropout=0.2, seed=0)
+    model = build_classifier(name, image_size=side, weights=weights, dropout=0.2, seed=0, head=head)
     images = IMAGES[:, :side, :side]
     if weights is None:  # statistics of these images: with others, random layers answer all of them alike
         for layer in model.layers:
@@ -53,7 +54,7 @@ def written(small: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> dic
 def expected(model: keras.Model, images: np.ndarray) -> dict[str, Any]:
     outputs = [model.get_layer(name).output for name in ("probabilities", "logits", "avg_pool")]
     found = keras.Model(model.inputs, outputs).predict(images, verbose=0)
-    return dict(zip(Answers._fields, found, strict=True))
+    return dict(zip(("probabilities", "logits", "features"), found, strict=True))
 
 
 @pytest.mark.parametrize("name", ["onnx", "tflite"])
@@ -100,6 +101,24 @@ def test_a_normalization_is_part_of_the_graph(name: str, tmp_path: Path) -> None
     x = keras.layers.Conv2D(8, 5, 4, activation="relu")(x)
     x = keras.layers.Dense(4, name="logits")(keras.layers.GlobalAveragePooling2D(name="avg_pool")(x))
     agrees(keras.Model(image, keras.layers.Softmax(name="probabilities")(x)), name, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["onnx", "tflite"])
+def test_a_lesion_map_is_an_output(name: str, tmp_path: Path) -> None:
+    model = network("cnn_baseline", 32, "evidence")
+    layer = model.get_layer("lesion_map")
+    layer.set_weights([np.random.default_rng(0).normal(size=layer.kernel.shape), np.zeros(1)])
+    path, agreement = write_export(name, model, tmp_path, IMAGES[:8, :32, :32], IMAGES[:8, :32, :32])
+    images = IMAGES[8:, :32, :32]
+    outputs = [layer.output, model.get_layer("probabilities").output]
+    drawn, probabilities = keras.Model(model.inputs, outputs).predict(images, verbose=0)
+    assert np.ptp(drawn) > 0.5
+    found = FORMATS[name].open(path)(images)
+    assert found.lesion_map is not None
+    np.testing.assert_allclose(found.lesion_map, drawn, atol=3e-5)
+    np.testing.assert_allclose(found.probabilities, probabilities, atol=3e-5)
+    assert agreement.map_difference is not None
+    assert 0 < agreement.map_difference <= TOLERANCE
 
 
 def test_int8_is_a_fourth_of_the_size_and_close(written: Any, small: keras.Model) -> None:
@@ -153,8 +172,11 @@ def test_a_float_export_has_to_agree_and_int8_need_not(difference: float) -> Non
     for name in ("onnx", "tflite"):
         with pytest.raises(InputError, match=f"{name} disagrees with Keras"):
             check(name, agreement)
-        check(name, Agreement(4, 1e-4, 1.0))
+        with pytest.raises(InputError, match=f"{name} disagrees with Keras: .*, the lesion map within "):
+            check(name, Agreement(4, 0, 1.0, difference))
+        check(name, Agreement(4, 1e-4, 1.0, 1e-4))
     check("tflite_int8", agreement)
+    check("tflite_int8", Agreement(4, 0, 1.0, difference))
 
 
 def test_images_are_spread_over_all_rows() -> None:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from brain_tumor.layout.blocks import Grid, Paragraph, Points, pairs
 from brain_tumor.serving import answer_lines
 from brain_tumor.serving.files import Read
 from brain_tumor.serving.journal import check_out, journal_of
+from brain_tumor.serving.lesions import Lesion
 from brain_tumor.serving.predictor import Prediction, ScanPrediction
 
 BEGUN = {"model": "models:/m/1", "plane": "auto"}
@@ -72,6 +74,28 @@ def test_a_csv_has_a_row_a_slice_and_one_a_volume(tmp_path: Path) -> None:
     assert (tmp_path / "x.csv").stat().st_mode & 0o777 == new_file(tmp_path / "other").stat().st_mode & 0o777
     (tmp_path / "other").unlink()
     assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
+
+
+def test_lesions_have_columns_where_the_model_draws_them(tmp_path: Path) -> None:
+    lesion = Lesion(np.zeros((2, 2), np.float32), 0.125, 4.0, 0.75)
+    other = replace(lesion, area_mm2=None)
+    bare = said("notumor", 0.85)
+    slices = (said("glioma", 0.7, lesion=lesion, without=bare), said("glioma", 0.4, lesion=other))
+    found = ScanPrediction(slices, said("glioma", 0.55, without=bare), (0, 1), "by its slices")
+    with journal_of(tmp_path / "x.csv", {**BEGUN, "lesion_map": True, "without_lesion": True}) as journal:
+        journal.append(Read("c.png", error="the file is empty"), None)
+        journal.append(Read("a.nii", "nifti", "axial", PIXELS), found)
+        journal.finish()
+    with open(tmp_path / "x.csv", encoding="utf-8", newline="") as file:
+        _, first, second, volume = csv.DictReader(file)
+    measured = ["lesion_area", "lesion_area_mm2", "lesion_peak"]
+    assert [first[name] for name in measured] == ["0.125", "4.0", "0.75"]
+    assert [second[name] for name in measured] == ["0.125", "", "0.75"]
+    assert [volume[name] for name in measured] == ["", "", ""]
+    told = ["without_lesion_class", "without_lesion_probability_notumor"]
+    assert [[row[name] for name in told] for row in (first, second, volume)] == [
+        ["notumor", "0.85"], ["", ""], ["notumor", "0.85"],
+    ]  # fmt: skip
 
 
 def test_json_lines_have_an_object_a_file(tmp_path: Path) -> None:

@@ -11,10 +11,13 @@ from PIL import Image
 
 from brain_tumor.config.commands import MapsConfig
 from brain_tumor.data.classes import STANDARD
+from brain_tumor.data.scans.scan import Extent
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.overlay import overlay
+from brain_tumor.evaluation.explanation.region import COLOUR
 from brain_tumor.models.classifier import build_classifier
 from brain_tumor.serving.files import Read
+from brain_tumor.serving.lesions import lesion_of
 from brain_tumor.serving.overlays import kind_of, overlay_writer
 from brain_tumor.serving.predictor import Prediction, ScanPrediction
 
@@ -63,6 +66,21 @@ def test_each_file_has_its_place_whatever_it_is_called(model: keras.Model, tmp_p
     for name in names:
         with Image.open(tmp_path / "maps" / name) as shown:
             assert shown.size == (32, 32)
+
+
+def test_what_a_lesion_map_marks_has_a_line_around_it(model: keras.Model, tmp_path: Path) -> None:
+    write = overlay_writer(model, ("evidence", "lesion_map"), 8, tmp_path / "maps", STANDARD)
+    drawn = np.zeros((32, 32), np.float32)
+    drawn[10:12, 20] = 0.5, 1
+    drawn[20, 5] = 0.49
+    found = replace(PICTURE, slices=(replace(SAID, lesion=lesion_of(drawn, 32, Extent(32, 32))),))
+    black = replace(read("a"), pixels=np.zeros((1, 32, 32, 3), np.uint8))
+    write(black, found)
+    shown = np.asarray(Image.open(tmp_path / "maps" / "a.png"))
+    line = {(9, 20), (10, 19), (10, 21), (11, 19), (11, 21), (12, 20)}
+    assert {(int(row), int(column)) for row, column in np.argwhere((shown == COLOUR).all(axis=-1))} == line
+    assert shown[11, 20].tolist() == pytest.approx([164, 166, 107], abs=1)  # 0.65 of inferno's last colour, #fcffa4
+    assert shown[20, 5].max() > 0  # heat without a line
 
 
 def test_sides_are_marked_where_they_are_known(model: keras.Model, tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from fitted import UNCERTAINTY
 from numpy.typing import NDArray
 
 from brain_tumor.data.classes import STANDARD
+from brain_tumor.data.scans.scan import Extent
 from brain_tumor.evaluation.prediction import Answers
-from brain_tumor.serving.predictor import Predictor, predict_scan, predict_scans, predict_slices
+from brain_tumor.serving.predictor import Predictor, predict_scan, predict_scans, predict_slices, without_lesions
 
 TUMOUR, NONE = STANDARD.names.index("glioma"), STANDARD.names.index("notumor")
 
@@ -103,3 +104,58 @@ def test_files_that_share_a_batch_are_answered_as_each_alone() -> None:
         parts = [files[start : start + together] for start in range(0, len(files), together)]
         found = [each for part in parts for each in predict_scans(DECIDING, part)]
         assert found == [predict_scan(DECIDING, each) for each in files]
+
+
+def drawn(images: NDArray[np.uint8]) -> Answers:
+    """Its map is the red of each pixel in percent, and so much of it is glioma as there is anywhere."""
+    lesion_map = images[..., :1].astype(np.float32) / 100
+    glioma = lesion_map.max(axis=(1, 2))
+    probabilities = np.zeros((len(images), 4), np.float32)
+    probabilities[:, [TUMOUR]], probabilities[:, [NONE]] = glioma, 1 - glioma
+    return Answers(probabilities, probabilities, glioma, lesion_map)
+
+
+DRAWING = Predictor("models:/m/1", drawn, 8, STANDARD, None)
+
+
+def spotted(*percent: int) -> NDArray[np.uint8]:
+    """Slices whose pixels 2 to 3 in the rows 3 to 4 have that much red, among 10."""
+    images = np.full((len(percent), 8, 8, 3), 10, np.uint8)
+    images[:, 3:5, 2:4, 0] = np.array(percent)[:, None, None]
+    images[:, 7, :, 1:] = 200  # something to see
+    return images
+
+
+def test_what_a_map_marks_is_measured_in_the_picture_and_not_in_the_bars_beside_it() -> None:
+    images = spotted(90, 50, 49)
+    images[:, 0, 0, 0] = 100  # in the bar
+    wide, known = Extent(16, 8), Extent(16, 8, 0.5)  # which fill rows 2 to 5 of 8
+    found = predict_slices(DRAWING, images, (wide, known, known))
+    first, second, third = (each.lesion for each in found if each.lesion)
+    assert (first.area, first.area_mm2, first.peak) == (4 / 32, None, pytest.approx(0.9))
+    assert (second.area, second.area_mm2) == (4 / 32, 4.0)  # of 8 mm by 4 mm
+    assert (third.area, third.area_mm2, third.peak) == (0, 0, pytest.approx(0.49))
+    assert str(first) == "12.5 % of the image"
+    assert str(second) == "12.5 % of the image (4 mm²)"
+    assert str(third) == "nothing (its peak is 0.49, and 0.5 is needed)"
+    [square] = predict_slices(DRAWING, spotted(90))
+    assert square.lesion is not None
+    assert square.lesion.area == 4 / 64
+    assert predict_slices(PLAIN, slices(90))[0].lesion is None
+
+
+def test_what_is_marked_is_painted_over_and_the_model_asked_again() -> None:
+    scans = [spotted(90), spotted(30), spotted(30, 90, 80, 30, 30), spotted(40, 40)]
+    found = list(without_lesions(DRAWING, scans, [predict_scan(DRAWING, each) for each in scans]))
+    [one], [blank], several, _ = (each.slices for each in found)
+    assert one.label == "glioma"
+    assert one.without is not None
+    # What surrounds the spot has a red of 10, and the paint continues it
+    assert (one.without.label, one.without.probabilities["glioma"]) == ("notumor", pytest.approx(0.1, abs=0.01))
+    assert blank.without is None
+    assert [each.without is not None for each in several] == [False, True, True, False, False]
+    volume, unmarked = found[2].overall, found[3].overall
+    assert volume.probabilities["glioma"] == pytest.approx((0.9 + 0.8 + 0.3) / 3)
+    assert volume.without is not None
+    assert volume.without.probabilities["glioma"] == pytest.approx(0.3)  # of the three slices that were not painted
+    assert unmarked.without is None

@@ -1,12 +1,14 @@
 """An answer as a client reads it."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
 
 from brain_tumor import NOTICE
 from brain_tumor.data.scans.scan import Scan
+from brain_tumor.serving.lesions import Lesion
 from brain_tumor.serving.predictor import Prediction, ScanPrediction
 from brain_tumor.serving.reply import reply
 
@@ -35,6 +37,16 @@ def test_a_picture() -> None:
         "slices": [ANSWER],
         "notice": NOTICE,
     }
+
+
+def test_a_lesion_is_measured_and_what_is_said_without_it() -> None:
+    lesion = Lesion(np.zeros((2, 2), np.float32), 0.125, None, 0.75)
+    without = replace(PLAIN, label="notumor")
+    slices = (replace(SURE, lesion=lesion, without=without),)
+    found = reply(Scan("image", 1, None, lambda _: BLACK), ScanPrediction(slices, None, ()))
+    told = {"lesion": {"area": 0.125, "area_mm2": None, "peak": 0.75}}
+    told |= {"without_lesion": {"class": "notumor", "probabilities": TUMOUR}}
+    assert json.loads(json.dumps(found["slices"])) == [{**ANSWER, **told}]
 
 
 def test_a_volume_has_its_own_answer_and_those_of_its_slices() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brain_tumor.data.scans.scan import Limits
+from brain_tumor.data.scans.scan import Extent, Limits
 from brain_tumor.errors import InputError
 from brain_tumor.serving.requests import MOST_FILES, SentFile, fitted, sent_files
 
@@ -77,9 +77,10 @@ def test_all_files_of_a_request_share_one_limit() -> None:
 
 
 def test_a_picture_is_fitted_as_in_training() -> None:
-    scan, pixels = fitted(SentFile("file 1 of 1", png(), "auto"), 32)
+    scan, pixels, [extent] = fitted(SentFile("file 1 of 1", png(), "auto"), 32)
     assert (scan.kind, pixels.shape) == ("image", (1, 32, 32, 3))
     assert (set(pixels[0, :12].ravel()), set(pixels[0, 20:28].ravel())) == ({200}, {0})
+    assert extent == Extent(40, 40)
 
 
 @pytest.mark.parametrize("content", [b"hello", b"", png()[:60]])

@@ -52,12 +52,13 @@ def open_dicom(content: bytes, limits: Limits, scale: GrayScale | None = None) -
     picture = partial(_picture, header, decode, scale)
     planes = tuple(plane_of(each.orientation) for each in header.frames)
     plane, *others = dict.fromkeys(planes)
+    sides = tuple(each.pixel_mm for each in header.frames)
     remarks = (*((UNTURNED,) if None in planes else ()), *((MISSED,) if scale and scale.missed else ()), *remarks)
     if header.shape.frames > 1:
         several = (None, planes) if others else (plane, ())
-        return Scan("dicom", header.shape.frames, several[0], picture, header.held, remarks, several[1])
+        return Scan("dicom", header.shape.frames, several[0], picture, header.held, remarks, several[1], sides)
     only = picture(0)
-    return Scan("dicom", 1, plane, lambda _: only, remarks=remarks)
+    return Scan("dicom", 1, plane, lambda _: only, remarks=remarks, pixel_mm=sides)
 
 
 def sample_of(content: bytes, limits: Limits, values: int) -> Sample | None:

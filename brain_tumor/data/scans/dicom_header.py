@@ -64,6 +64,7 @@ class FrameFacts:
     grays: Grays
     spacing: tuple[float, float]  # height and width of a pixel
     orientation: tuple[float, ...]  # empty where unknown
+    pixel_mm: float | None  # the shorter side of a pixel, in the patient
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +169,8 @@ def _frame(elements: "Dataset", groups: "list[Dataset]", table: "_Table", budget
         window=_window(windows),
         voi=table(windows, "VOILUTSequence", 255.0),
     )
-    spacing = numbers(places("PixelMeasuresSequence"), ("PixelSpacing", "ImagerPixelSpacing"))
+    measured = numbers(places("PixelMeasuresSequence"), ("PixelSpacing",))
+    spacing = measured or numbers(places("PixelMeasuresSequence"), ("ImagerPixelSpacing",))
     if len(spacing) != 2 or min(spacing) <= 0:
         spacing = numbers([elements], ("PixelAspectRatio",))
     orientation = tuple(numbers(places("PlaneOrientationSequence"), ("ImageOrientationPatient",)))
@@ -176,6 +178,7 @@ def _frame(elements: "Dataset", groups: "list[Dataset]", table: "_Table", budget
         grays,
         (spacing[0], spacing[1]) if len(spacing) == 2 and min(spacing) > 0 else (1.0, 1.0),
         orientation or orientation_of(words(elements, "PatientOrientation")),
+        min(measured) if len(measured) == 2 and min(measured) > 0 else None,
     )
 
 

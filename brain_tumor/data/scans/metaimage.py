@@ -65,6 +65,7 @@ def open_metaimage(
         sizes = [int(each) for each in fields["dimsize"].split()]
         header_size = int(fields.get("headersize", "0"))
         affine, unplaced = _affine(fields, len(sizes))
+        mm = 1.0 if "elementspacing" in fields or "elementsize" in fields else None
         if int(fields["ndims"]) != len(sizes):
             raise ValueError
     except (KeyError, ValueError) as error:
@@ -82,7 +83,8 @@ def open_metaimage(
     else:  # -1: the values end the file
         skipped = max(0, len(packed) - values.bytes) if header_size < 0 else 0
         stored = one_volume(values, volume, lambda _: packed, skipped, limits)
-    return slices_of(Volume("metaimage", stored, affine, unplaced, remark_on(volume, values.volumes)), plane, limits)
+    found = Volume("metaimage", stored, affine, unplaced, remark_on(volume, values.volumes), mm=mm)
+    return slices_of(found, plane, limits)
 
 
 def values_name(head: bytes) -> str | None:

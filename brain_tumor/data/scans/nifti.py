@@ -18,6 +18,7 @@ from brain_tumor.lazy import lazy
 nibabel = lazy("nibabel")
 
 HEADER_1, HEAD = 348, 540  # bytes of the header of NIfTI-1, and of NIfTI-2
+MM = {1: 1000.0, 3: 0.001}  # that the units of distances are, by their codes in xyzt_units; of all others, 1
 UNPLACED = "the file does not say which side is which: shown as if its axes ran to the left, front and head"
 
 
@@ -30,7 +31,8 @@ class _Layout:
     negative: bool  # the scaling turns bright to dark
     zero: float  # the stored value that is scaled to 0
     placed: bool  # it says where the patient's sides are
-    affine: NDArray[np.float64]  # (4, 4) from voxels to mm, RAS+
+    affine: NDArray[np.float64]  # (4, 4) from voxels, RAS+
+    mm: float  # that a unit of the affine is
 
 
 def is_nifti(head: bytes) -> bool:
@@ -59,7 +61,7 @@ def open_nifti(content: bytes, plane: Plane, limits: Limits, volume: int | None 
     unpacked = partial(gunzipped, content) if packed else lambda _: content
     values = one_volume(layout.grid, volume, unpacked, layout.offset, limits)
     unplaced, remarks = "" if layout.placed else UNPLACED, remark_on(volume, layout.grid.volumes)
-    found = Volume("nifti", values, layout.affine, unplaced, remarks, layout.negative, layout.zero)
+    found = Volume("nifti", values, layout.affine, unplaced, remarks, layout.negative, layout.zero, layout.mm)
     return slices_of(found, plane, limits)
 
 
@@ -86,7 +88,8 @@ def _layout(head: bytes, limits: Limits) -> _Layout:
     scaled = math.isfinite(slope) and slope != 0  # nifti1.h: else the values are as they are stored
     zero = -inter / slope if scaled and math.isfinite(inter) else 0.0
     placed = int(header["qform_code"]) > 0 or int(header["sform_code"]) > 0  # nifti1.h, method 1: else nobody knows
-    return _Layout(sizes, int(offset), scaled and slope < 0, zero, placed, affine)
+    mm = MM.get(int(header["xyzt_units"]) & 7, 1.0)
+    return _Layout(sizes, int(offset), scaled and slope < 0, zero, placed, affine, mm)
 
 
 def _header(head: bytes) -> Any:

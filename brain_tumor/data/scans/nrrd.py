@@ -30,6 +30,8 @@ _PARSED = frozenset(
     | {"spacings"}
 )
 _OTHERS = frozenset({"line skip", "lineskip", "byte skip", "byteskip", "data file", "datafile"})
+_UNITS = frozenset({"units", "space units"})
+_MILLIMETRES = re.compile(r'(\s*"(mm|millimet(er|re)s?)?")*\s*', re.IGNORECASE)  # or nothing is said
 # Signs that lead to the patient's right, front and head
 _SPACES = {
     "right-anterior-superior": (1, 1, 1),
@@ -51,6 +53,7 @@ class _Layout:
     skipped: int  # bytes before the values, as they are unpacked; -1: all but those that the values take
     affine: NDArray[np.float64]
     unplaced: str
+    mm: float | None  # that a unit of the affine is
 
 
 def is_nrrd(head: bytes) -> bool:
@@ -86,7 +89,7 @@ def open_nrrd(
     skipped = layout.skipped if layout.skipped >= 0 else max(0, len(packed) - layout.grid.bytes)
     values = one_volume(layout.grid, volume, unpacked, skipped, limits)
     remarks = remark_on(volume, layout.grid.volumes)
-    return slices_of(Volume("nrrd", values, layout.affine, layout.unplaced, remarks), plane, limits)
+    return slices_of(Volume("nrrd", values, layout.affine, layout.unplaced, remarks, mm=layout.mm), plane, limits)
 
 
 def values_name(head: bytes) -> str | None:
@@ -114,7 +117,8 @@ def _layout(magic: bytes, fields: Mapping[str, str], limits: Limits) -> _Layout:
                 raise CorruptImageError(DAMAGED)
             spatial = _spatial(header, len(sizes))
             affine, unplaced = _affine(header, spatial)
-            return _Layout(grid(sizes, _dtype(header), limits, spatial), encoding, lines, skipped, affine, unplaced)
+            values = grid(sizes, _dtype(header), limits, spatial)
+            return _Layout(values, encoding, lines, skipped, affine, unplaced, _mm(header, fields))
     except CorruptImageError:
         raise
     except Exception as error:  # pynrrd lets errors of several kinds through, with words of the file
@@ -130,7 +134,7 @@ def _fields(content: bytes) -> tuple[dict[str, str], int]:
     for line in content[: end.start() if end else None].splitlines()[1:]:
         name, colon, value = os.fsdecode(line).partition(":")
         name = name.strip().lower()
-        if colon and name in _PARSED | _OTHERS and not value.startswith("="):  # name:=value is somebody's own
+        if colon and name in _PARSED | _OTHERS | _UNITS and not value.startswith("="):  # name:=value is somebody's own
             if name in found:
                 raise CorruptImageError(DAMAGED)
             found[name] = value.strip()
@@ -180,6 +184,12 @@ def _affine(header: Mapping[str, Any], spatial: Sequence[int]) -> tuple[NDArray[
         given = np.array([header["spacings"][axis] for axis in spatial], np.float64)
         lengths[: len(given)] = np.where(np.isnan(given), 1.0, given)
     return np.diag(lengths * (-1, -1, 1)), UNPLACED
+
+
+def _mm(header: Mapping[str, Any], fields: Mapping[str, str]) -> float | None:
+    given = "space directions" in header or "spacings" in header
+    said = all(_MILLIMETRES.fullmatch(fields[name]) for name in _UNITS & fields.keys())
+    return 1.0 if given and said else None
 
 
 def _without_lines(packed: Bytes, lines: int) -> Bytes:

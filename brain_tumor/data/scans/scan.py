@@ -23,6 +23,15 @@ class Limits:
     samples: int = 2**28  # values of all slices, decoded
 
 
+@dataclass(frozen=True)
+class Extent:
+    """How large a slice's picture is."""
+
+    width: int  # pixels, as wide as high
+    height: int
+    pixel_mm: float | None = None  # a pixel's side, where the file says it
+
+
 @dataclass(frozen=True, eq=False)
 class Scan:
     """The slices of one file."""
@@ -34,20 +43,27 @@ class Scan:
     held: int = 0  # bytes of memory, about, besides the file's own and the pixels
     remarks: tuple[str, ...] = ()  # what whoever reads the answer should know of the file; never the file's own text
     planes: tuple[str | None, ...] = ()  # of each slice, where they differ
+    pixel_mm: tuple[float | None, ...] = ()  # of each slice, the side of a picture's pixel; empty: nobody knows
 
     def plane_of(self, index: int) -> str | None:
         """The plane of a slice, where the file says so: then the slice is shown as radiologists look at it."""
         return self.planes[index] if self.planes else self.plane
 
     def pixels(self, size: int) -> NDArray[np.uint8]:
-        """All slices (count, size, size, 3) RGB 0..255, each fitted into a square as in training.
+        """The slices of `fitted` alone."""
+        return self.fitted(size)[0]
+
+    def fitted(self, size: int) -> tuple[NDArray[np.uint8], tuple[Extent, ...]]:
+        """All slices (count, size, size, 3) RGB 0..255, each fitted into a square as in training, and what they were.
 
         Raises CorruptImageError where a slice cannot be decoded, or none of them shows anything.
         """
-        fitted = np.empty((self.count, size, size, 3), np.uint8)
+        fitted, extents = np.empty((self.count, size, size, 3), np.uint8), []
         for index in range(self.count):
-            fitted[index] = np.asarray(letterbox(self.picture(index), size, Image.Resampling.BILINEAR))
+            picture = self.picture(index)
+            extents.append(Extent(*picture.size, self.pixel_mm[index] if self.pixel_mm else None))
+            fitted[index] = np.asarray(letterbox(picture, size, Image.Resampling.BILINEAR))
         most = max(map(contrast, fitted), default=0.0)
         if most < BLANK_CONTRAST:
             raise CorruptImageError(f"there is nothing to see: its grays span {most:.0f} of 255 levels")
-        return fitted
+        return fitted, tuple(extents)

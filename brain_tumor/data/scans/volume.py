@@ -38,6 +38,7 @@ class Volume:
     remarks: tuple[str, ...] = ()
     negative: bool = False  # the scaling turns bright to dark
     zero: float = 0.0  # the stored value that is scaled to 0
+    mm: float | None = 1.0  # that a unit of the affine is; None: the file gives no distances
 
 
 @dataclass(frozen=True)
@@ -168,10 +169,11 @@ def slices_of(volume: Volume, plane: Plane, limits: Limits) -> Scan:
         gray = Image.fromarray(levels(pixels, shown)).convert("RGB")
         return square_pixels(gray, spacing[up], spacing[across])
 
-    if volume.unplaced:
-        remarks = (volume.unplaced, *volume.remarks)
-        return Scan(volume.kind, count, PLANES[axis], picture, remarks=remarks, planes=(None,) * count)
-    return Scan(volume.kind, count, PLANES[axis], picture, remarks=volume.remarks)
+    # Made square, a pixel is as large as its shorter side was
+    sides = () if volume.mm is None else (volume.mm * min(spacing[across], spacing[up]),) * count
+    remarks = (volume.unplaced, *volume.remarks) if volume.unplaced else volume.remarks
+    planes = (None,) * count if volume.unplaced else ()
+    return Scan(volume.kind, count, PLANES[axis], picture, remarks=remarks, planes=planes, pixel_mm=sides)
 
 
 def _canonical(volume: Volume) -> tuple[NDArray[Any], tuple[float, ...]]:

@@ -3,8 +3,10 @@
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar, get_args
+
+from PIL import Image
 
 from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.scans.scan import Limits, Plane
@@ -13,6 +15,7 @@ from brain_tumor.evaluation.explanation.gradcam import EVIDENCE
 from brain_tumor.serving.review_page import pictures, render
 from brain_tumor.serving.review_page.examples import Example
 from brain_tumor.serving.review_page.models import Shown
+from brain_tumor.serving.review_page.render import Drawn
 from brain_tumor.serving.review_page.review import Review, review
 from brain_tumor.serving.review_page.review_store import Kept
 from brain_tumor.serving.review_page.uploads import Uploads
@@ -103,16 +106,21 @@ def answer_example(page: Page, session: str, place: int, method: str, layers: Se
     return guarded(lambda: _answer(page, session, [(example.name, example.content)], method, layers), failed)
 
 
-def look(page: Page, session: str, choices: Choices) -> tuple[str, str]:
-    """Status and panels of another slice, map or file of the session's review."""
+def look(page: Page, session: str, choices: Choices, *, without: bool = False) -> tuple[str, str]:
+    """Status and panels of another slice, map or file of the session's review.
+
+    With `without` each model is asked again with what its lesion map marks painted over, and that is shown beside.
+    """
     found = page.kept.get(session)
     if found is None:
         return render.status(LET_GO, failed=True), ""
     held: Review = found
 
     def draw() -> tuple[str, str]:
-        panels = _panels(page, held, choices)
-        return render.status(_place(held, choices)), panels
+        panels, told = _panels(page, held, choices, without)
+        if page.kept.get(session) is None:  # it was forgotten meanwhile
+            return render.status(LET_GO, failed=True), ""
+        return render.status(told or _place(held, choices)), panels
 
     return guarded(draw, lambda text: (render.status(text, failed=True), ""))
 
@@ -163,7 +171,7 @@ def _answer(
     return View(
         said,
         render.table(found, page.models),
-        _panels(page, found, choices),
+        _panels(page, found, choices)[0],
         tuple((f"{place + 1}. {render.short(found.files[place].name)}", place) for place in good),
         good[0],
         first.slices,
@@ -171,25 +179,42 @@ def _answer(
     )
 
 
-def _panels(page: Page, found: Review, choices: Choices) -> str:
+def _panels(page: Page, found: Review, choices: Choices, without: bool = False) -> tuple[str, str]:
+    """A panel a model; and in a line what they say without what they mark, if that is asked."""
     file = found.files[choices.file]
     index = min(max(choices.index, 0), file.slices - 1)
     if not any(choices.method in model.methods for model in page.models):
         raise InputError(f"{choices.method} is no method to choose from")
     least = max(model.predictor.size for model in page.models)
     picture = pictures.address(found.picture(choices.file, index, least))
-    drawn = ""
+    panels, told = "", []
     for place, (model, layer) in enumerate(zip(page.models, choices.layers, strict=True)):
         if layer not in model.layers:
             raise InputError(f"{layer} is no layer of {model.name} to choose from")
-        heat, how = "", ""
-        if choices.method in model.methods:
-            values = found.map(choices.file, index, page.models, place, layer, choices.method)
-            heat = pictures.address(pictures.heat(values)) if values.any() else ""
-            how = f"{choices.method} at {layer.replace('*', ' × ')}"
-            how = "the lesion map that the answer is read from" if choices.method == EVIDENCE else how
-        drawn += render.panel(file, index, model, place, picture, heat, how)
-    return f'<div class="bt-all">{drawn}</div>'
+        drawn = _drawn(page, found, replace(choices, index=index), place, picture)
+        if without and model.draws:
+            bare = found.without(choices.file, index, page.models, place)
+            if bare is not None:
+                drawn = replace(drawn, painted=pictures.address(Image.fromarray(bare[0])))
+            drawn = replace(drawn, told=render.told(file.answers[place].slices[index], bare and bare[1]))
+            told.append(f"{model.name}: {drawn.told}" if len(page.models) > 1 else drawn.told)
+        panels += render.panel(file, index, model, place, drawn)
+    return f'<div class="bt-all">{panels}</div>', " ".join(told)
+
+
+def _drawn(page: Page, found: Review, choices: Choices, place: int, picture: str) -> Drawn:
+    """What is drawn of the slice for one of the models."""
+    model, layer = page.models[place], choices.layers[place]
+    if choices.method not in model.methods:
+        return Drawn(picture)
+    values = found.map(choices.file, choices.index, page.models, place, layer, choices.method)
+    heat = pictures.address(pictures.heat(values)) if values.any() else ""
+    lesion = found.lesion(choices.file, choices.index, place)
+    if choices.method != EVIDENCE or lesion is None:
+        return Drawn(picture, heat, f"{choices.method} at {layer.replace('*', ' × ')}")
+    line = pictures.address(pictures.contour(lesion.map)) if lesion.area else ""
+    how = "the lesion map that the answer is read from"
+    return Drawn(picture, heat, how, line, f"The map marks {lesion}.")
 
 
 def _place(found: Review, choices: Choices) -> str:

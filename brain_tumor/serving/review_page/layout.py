@@ -19,6 +19,7 @@ SCRIPT = (Path(__file__).parent / "page.js").read_text(encoding="utf-8")
 EXCESS = "() => window.btExcess"  # files and bytes of the drop that the page's script has stopped
 OPACITY = "(value) => { document.documentElement.style.setProperty('--bt-map', value / 100); }"
 DEFAULT = "layercam"
+PAINT = "Paint over what the lesion map marks, and ask again"
 NOTHING = "<p>Drop a file, or try one.</p>"
 AT_ONCE = 4  # drops that are answered, and maps that are asked for, at the same time; the others wait
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # in no list of what may be called
@@ -51,12 +52,12 @@ def build(page: Page, waiting: int) -> gr.Blocks:
                 status = gr.HTML("", elem_id="bt-status")
                 table = gr.HTML("", elem_id="bt-table")
             with gr.Column(elem_id="bt-answer-part"):
-                file, index, panels, forget = _answer_part()
+                file, index, panels, paint, forget = _answer_part()
             with gr.Column(elem_id="bt-map-part"):
                 opacity, method, layers = _map_part(page)
         _models_part(page)
 
-        said = [drop, status, table, panels, file, index, forget]
+        said = [drop, status, table, panels, file, index, paint, forget]
         chosen = [method, *layers]
         asked = Asked(page, Unfetched(blocks))
         answered: dict[str, Any] = {"concurrency_limit": AT_ONCE, "concurrency_id": "answer", **PRIVATE}
@@ -67,9 +68,10 @@ def build(page: Page, waiting: int) -> gr.Blocks:
         looked: dict[str, Any] = {"concurrency_limit": AT_ONCE, "concurrency_id": "look", **PRIVATE}
         where = [file, index, *chosen]
         newest: dict[str, Any] = {"trigger_mode": "always_last", "show_progress": "hidden"}
-        index.input(asked.look, where, [status, panels], **newest, **looked)
+        index.input(asked.look(), where, [status, panels], **newest, **looked)
         for choose in [method.input, *(layer.input for layer in layers)]:
-            choose(asked.look, where, [status, panels], **looked)
+            choose(asked.look(), where, [status, panels], **looked)
+        paint.click(asked.look(without=True), where, [status, panels], **looked)
         file.input(asked.other_file, [file, *chosen], [status, panels, index], **looked)
         forget.click(asked.forget, None, said, concurrency_limit=None, **PRIVATE)
         excess.click(asked.excess, sizes, said, js=EXCESS, concurrency_limit=None, **PRIVATE)
@@ -80,14 +82,15 @@ def build(page: Page, waiting: int) -> gr.Blocks:
     return blocks  # type: ignore[no-any-return]
 
 
-def _answer_part() -> tuple[Any, Any, Any, Any]:
-    """The file that is looked at, its slice, what is said of it, and the button that forgets all."""
+def _answer_part() -> tuple[Any, Any, Any, Any, Any]:
+    """The file that is looked at, its slice, what is said of it, and the buttons that ask again, and forget all."""
     gr.Markdown("## Answer")
     file = gr.Dropdown([], label="File", visible=False, elem_id="bt-file")
     index = gr.Slider(1, 2, 1, step=1, label="Slice (arrow keys)", visible=False, elem_id="bt-slice")
     panels = gr.HTML(NOTHING, elem_id="bt-panels")
+    paint = gr.Button(PAINT, size="sm", visible=False, elem_id="bt-paint")
     forget = gr.Button("Forget my files", size="sm", visible=False, elem_id="bt-forget")
-    return file, index, panels, forget
+    return file, index, panels, paint, forget
 
 
 def _map_part(page: Page) -> tuple[Any, Any, list[Any]]:
@@ -127,21 +130,25 @@ class Asked:
     def uploaded(self, request: gr.Request, files: Any, plane: Plane, method: str, *layers: str) -> list[Any]:
         """Files as the client describes them: a path, which the front has checked, and a name, its own word."""
         named = [(str(each.get("orig_name") or "file"), str(each["path"])) for each in files or []]
-        return _said(actions.answer_uploads(self.page, _session(request), named, method, layers, plane))
+        return self._said(actions.answer_uploads(self.page, _session(request), named, method, layers, plane))
 
     def example(self, place: int) -> Callable[..., list[Any]]:
         def answer(request: gr.Request, method: str, *layers: str) -> list[Any]:
-            return _said(actions.answer_example(self.page, _session(request), place, method, layers))
+            return self._said(actions.answer_example(self.page, _session(request), place, method, layers))
 
         return answer
 
     def excess(self, request: gr.Request, files: float, size: float) -> list[Any]:
-        return _said(actions.answer_excess(self.page, _session(request), int(files), int(size)))
+        return self._said(actions.answer_excess(self.page, _session(request), int(files), int(size)))
 
-    def look(self, request: gr.Request, file: int | None, index: float, method: str, *layers: str) -> list[Any]:
-        if file is None:  # nothing is looked at
-            return [gr.skip(), gr.skip()]
-        return list(actions.look(self.page, _session(request), Choices(file, int(index) - 1, method, layers)))
+    def look(self, *, without: bool = False) -> Callable[..., list[Any]]:
+        def answer(request: gr.Request, file: int | None, index: float, method: str, *layers: str) -> list[Any]:
+            if file is None:  # nothing is looked at
+                return [gr.skip(), gr.skip()]
+            choices = Choices(file, int(index) - 1, method, layers)
+            return list(actions.look(self.page, _session(request), choices, without=without))
+
+        return answer
 
     def other_file(self, request: gr.Request, file: int, method: str, *layers: str) -> list[Any]:
         first, slices = actions.first_slice(self.page, _session(request), file)
@@ -150,19 +157,19 @@ class Asked:
 
     def forget(self, request: gr.Request) -> list[Any]:
         self.page.kept.leave(_session(request))
-        return _said(View(render.status("Forgotten."), "", NOTHING))
+        return self._said(View(render.status("Forgotten."), "", NOTHING))
 
     async def left(self, request: gr.Request) -> None:
         self.page.kept.leave(_session(request))
         await self.unfetched.forget(_session(request))
 
-
-def _said(view: View) -> list[Any]:
-    """In the order of `said`; the drop zone is empty again, for nothing of the files is there any more."""
-    names: Sequence[tuple[str, int]] = view.names
-    chooser = gr.Dropdown(choices=list(names), value=view.file if names else None, visible=len(names) > 1)
-    shown = gr.Button(visible=bool(names))
-    return [None, view.status, view.table, view.panels, chooser, _slider(view.slices, view.index), shown]
+    def _said(self, view: View) -> list[Any]:
+        """In the order of `said`; the drop zone is empty again, for nothing of the files is there any more."""
+        names: Sequence[tuple[str, int]] = view.names
+        chooser = gr.Dropdown(choices=list(names), value=view.file if names else None, visible=len(names) > 1)
+        slider = _slider(view.slices, view.index)
+        paint = gr.Button(visible=bool(names) and any(model.draws for model in self.page.models))
+        return [None, view.status, view.table, view.panels, chooser, slider, paint, gr.Button(visible=bool(names))]
 
 
 def _short(layer: str) -> str:

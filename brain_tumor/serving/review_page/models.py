@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from brain_tumor.evaluation.explanation.gradcam import EVIDENCE, METHODS
 from brain_tumor.evaluation.explanation.kinds import has_map
 from brain_tumor.evaluation.explanation.maps import Maps, layer_choices, mapper
-from brain_tumor.models.heads import LESION_MAP
 from brain_tumor.serving.batching import batched
 from brain_tumor.serving.predictor import Predictor, keras_predictor
 from brain_tumor.serving.registered_model import RegisteredModel
 
-# Pixels (S, S, 3), index of the class to explain, layer -> method -> map (S, S).
+# Pixels (S, S, 3), index of the class to explain, layer -> method of METHODS -> map (S, S).
 Explain = Callable[[NDArray[np.uint8], int, str], Mapping[str, Maps]]
 
 
@@ -30,13 +29,18 @@ class Shown:
     layers: tuple[str, ...]  # to choose from, the default first
     synthetic: bool  # trained on synthetic images
     card: str  # Markdown
-    methods: tuple[str, ...] = tuple(METHODS)  # that make maps of it
+    methods: tuple[str, ...] = tuple(METHODS)  # that there are maps of it by
 
     @property
     def name(self) -> str:
         """`brain-tumor/3` of `models:/brain-tumor/3`; of a model that has no name, `run` and the id's beginning."""
         kind, _, rest = self.predictor.uri.partition(":/")
         return f"run {rest[:8]}" if kind == "runs" else rest
+
+    @property
+    def draws(self) -> bool:
+        """Whether it reads its answer from a lesion map, which comes with the answer."""
+        return EVIDENCE in self.methods
 
 
 @contextmanager
@@ -63,18 +67,16 @@ def methods_of(model: Any) -> tuple[str, ...]:
 def explainer(model: Any, views: int) -> Explain:
     """Explains one image at a time, for any number of threads; a layer's graph is made when it is first asked for.
 
-    All methods come from one pass, so that whoever compares them waits once.
+    All of METHODS come from one pass, so that whoever compares them waits once.
     """
     ready: dict[str, Callable[[NDArray[np.uint8], NDArray[np.int64]], list[Maps]]] = {}
     lock = threading.Lock()
-    methods = methods_of(model)
 
     def explain(pixels: NDArray[np.uint8], label: int, layer: str) -> Mapping[str, Maps]:
         with lock:
             if layer not in ready:
-                kinds = [(method, LESION_MAP if method == EVIDENCE else layer) for method in methods]
-                ready[layer] = mapper(model, kinds, views)
+                ready[layer] = mapper(model, [(method, layer) for method in METHODS], views)
             found = ready[layer](pixels[None], np.array([label]))
-        return {method: maps[0] for method, maps in zip(methods, found, strict=True)}
+        return {method: maps[0] for method, maps in zip(METHODS, found, strict=True)}
 
     return explain

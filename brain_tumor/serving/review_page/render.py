@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 
 from brain_tumor import NOTICE
@@ -14,6 +15,19 @@ from brain_tumor.serving.review_page.review import Opened, Review
 NAME_LENGTH = 60
 OTHER, UNSURE = "Not a brain MRI", "Not sure"
 _NOTHING, _NO_MAP = "nothing in the map speaks for this class", "this model draws no lesion map"
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What is drawn of a slice for a model, as `data:` addresses, and what is said of it; "" where there is nothing."""
+
+    picture: str
+    heat: str = ""  # the map over it; "" where nothing speaks for the class
+    how: str = ""  # the map's method and layers; "" of a model that has no such map
+    outline: str = ""  # of what a lesion map marks
+    marks: str = ""  # how much that is
+    painted: str = ""  # the slice with that painted over
+    told: str = ""  # what the model says then
 
 
 def heading(models: Sequence[Shown]) -> str:
@@ -131,36 +145,37 @@ def _row(file: Opened, models: int) -> str:
     cells = ""
     for answer in file.answers:
         said = answer.overall
-        share = _percent(said.probabilities[said.label])
         if said.not_brain_mri:  # of which it is no probability
-            cells += f"<td>{OTHER} (else: {escape(said.label)} {share})</td>"
+            cells += f"<td>{OTHER} (else: {escape(_with_share(said))})</td>"
         else:
-            cells += f"<td>{escape(headline(said))} ({share})</td>"
+            cells += f"<td>{escape(headline(said))} ({_percent(said.probabilities[said.label])})</td>"
     return f"<tr>{name}{cells}</tr>"
 
 
-def panel(file: Opened, index: int, model: Shown, answer: int, picture: str, layer: str, how: str) -> str:
-    """What one model says of one slice, beside its map.
+def told(before: Prediction, after: Prediction | None) -> str:
+    """What a model says of a slice without what its lesion map marks; None: it marks nothing."""
+    if after is None:
+        return "The lesion map marks nothing here, so there is nothing to paint over."
+    how = f"{OTHER}; else " if after.not_brain_mri else f"{UNSURE}; " if after.not_sure else ""
+    return f"Without the marked region: {how}{_with_share(after)} (before: {_with_share(before)})."
 
-    Args:
-        file: of a review.
-        index: the slice.
-        model: that answers.
-        answer: its place among the models.
-        picture: `data:` address of the slice.
-        layer: `data:` address of the map over it; "" where nothing speaks for the class.
-        how: the map's method and layers; "" of a model that has no such map.
-    """
+
+def panel(file: Opened, index: int, model: Shown, answer: int, drawn: Drawn) -> str:
+    """What one model, at its place among the `answer`s, says of one slice of a file, beside what is drawn of it."""
     scan = file.answers[answer]
     said = scan.slices[index]
     place = f"slice {index + 1} of {file.slices}" if file.slices > 1 else "the picture"
-    over = (
-        f'<img class="bt-map" src="{layer}" alt="Map of what speaks for {escape(said.label)}, by {escape(how)}">'
-        if layer
-        else ""
-    )
     name = escape(short(file.name))
-    caption = f"{escape(how)}, for {escape(said.label)}" if layer else (_NOTHING if how else _NO_MAP)
+    caption = _NOTHING if drawn.how else _NO_MAP
+    over = ""
+    if drawn.heat:
+        caption = f"{escape(drawn.how)}, for {escape(said.label)}"
+        alt = f"Map of what speaks for {escape(said.label)}, by {escape(drawn.how)}"
+        over = f'<img class="bt-map" src="{drawn.heat}" alt="{alt}">'
+    if drawn.outline:
+        over += f'<img class="bt-outline" src="{drawn.outline}" alt="Outline of what the map marks">'
+    if drawn.marks:
+        caption += f"<br>{escape(drawn.marks)}"
     volume = _volume(scan.volume, scan.decisive, scan.rule) if scan.volume else ""
     brainless = file.slices > 1 and scan.volume is None
     warning = '<p class="bt-warning">No slice of this volume looks like a brain MRI.</p>' if brainless else ""
@@ -168,11 +183,22 @@ def panel(file: Opened, index: int, model: Shown, answer: int, picture: str, lay
     return (
         f'<section class="bt-panel" aria-label="Answer of {escape(model.name)}">'
         f'<h3 class="bt-model">{escape(model.name)}</h3>'
-        f'<div class="bt-sides"><figure><div class="bt-stack"><img src="{picture}" alt="{name}, {place}">{over}</div>'
+        '<div class="bt-sides"><figure><div class="bt-stack">'
+        f'<img src="{drawn.picture}" alt="{name}, {place}">{over}</div>'
         f"<figcaption>{name}{f', {place}' if file.slices > 1 else ''}<br>{caption}</figcaption>"
-        f'</figure><div class="bt-answers">{_remarks(file)}{warning}{volume}'
+        f'</figure>{_painted(drawn, f"{name}, {place}")}<div class="bt-answers">{_remarks(file)}{warning}{volume}'
         f'<div class="bt-answer"><h4>{what}{_verdict(said)}</h4>{_bars(said)}{_sets(said)}'
         f"<p>{_calibrated(model)}</p></div></div></div></section>"
+    )
+
+
+def _painted(drawn: Drawn, what: str) -> str:
+    if not drawn.painted:
+        return f'<p class="bt-told"><strong>{escape(drawn.told)}</strong></p>' if drawn.told else ""
+    return (
+        f'<figure class="bt-painted"><div class="bt-stack"><img src="{drawn.painted}" alt="{what}, painted over"></div>'
+        f"<figcaption><strong>{escape(drawn.told)}</strong><br>What the lesion map marks, and a little around it, is "
+        "painted over: so the model saw it.</figcaption></figure>"
     )
 
 
@@ -227,11 +253,20 @@ def _calibrated(model: Shown) -> str:
     return text
 
 
+def _with_share(said: Prediction) -> str:
+    """The most probable class and its probability; to be escaped."""
+    return f"{said.label} {_share(said.probabilities[said.label])}"
+
+
 def _percent(value: float) -> str:
+    return escape(_share(value))
+
+
+def _share(value: float) -> str:
     if 0 < value < 0.0005:
-        return "&lt;\u00a00.1\u00a0%"
+        return "<\u00a00.1\u00a0%"
     if 0.9995 <= value < 1:
-        return "&gt;\u00a099.9\u00a0%"
+        return ">\u00a099.9\u00a0%"
     return f"{100 * value:.1f}\u00a0%"
 
 

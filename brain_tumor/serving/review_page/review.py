@@ -15,8 +15,10 @@ from brain_tumor.data.scans.dicom_scale import GrayScale
 from brain_tumor.data.scans.opening import open_scan
 from brain_tumor.data.scans.scan import Limits, Plane, Scan
 from brain_tumor.data.scans.series import SeriesScales
-from brain_tumor.evaluation.explanation.maps import Maps
-from brain_tumor.serving.predictor import ScanPrediction, predict_scan
+from brain_tumor.evaluation.explanation.gradcam import EVIDENCE
+from brain_tumor.evaluation.explanation.maps import Maps, upsample
+from brain_tumor.serving.lesions import Lesion, painted
+from brain_tumor.serving.predictor import Prediction, ScanPrediction, predict_scan, predict_slices
 from brain_tumor.serving.review_page import pictures
 from brain_tumor.serving.review_page.models import Shown
 from brain_tumor.serving.side_marks import marked
@@ -71,7 +73,11 @@ class Review:
         return marked(pictures.shown(self._picture(file, index), least), scan.plane_of(index) if scan else None)
 
     def map(self, file: int, index: int, models: Sequence[Shown], model: int, layer: str, method: str) -> Maps:
-        """What speaks for the class that a model says of a slice."""
+        """What speaks for the class that a model says of a slice; or the lesion map that came with its answer."""
+        lesion = self.lesion(file, index, model)
+        if method == EVIDENCE and lesion is not None:
+            side = models[model].predictor.size
+            return np.asarray(upsample(lesion.map[None], (side, side))[0])
         key = (file, index, model, layer)
         with self._maps_lock:
             found = self._maps.get(key)
@@ -84,6 +90,23 @@ class Review:
                 while len(self._maps) > KEPT_MAPS:
                     self._maps.popitem(last=False)
         return found[method]
+
+    def lesion(self, file: int, index: int, model: int) -> Lesion | None:
+        """What a model's lesion map marks in a slice; None where it draws none."""
+        return self.files[file].answers[model].slices[index].lesion
+
+    def without(
+        self, file: int, index: int, models: Sequence[Shown], model: int
+    ) -> tuple[NDArray[np.uint8], Prediction] | None:
+        """A slice (S, S, 3) with all that a model marks painted over, and what it says then; None: it marks nothing.
+
+        Nothing of that is kept.
+        """
+        lesion, predictor = self.lesion(file, index, model), models[model].predictor
+        if lesion is None or not lesion.area:
+            return None
+        bare = painted(self._pixels(file, index, predictor.size)[None], [lesion])
+        return bare[0], predict_slices(predictor, bare)[0]
 
     def _pixels(self, file: int, index: int, size: int) -> NDArray[np.uint8]:
         held = self.files[file].pixels.get(size)
@@ -134,7 +157,8 @@ def _open(
     try:
         with DECODERS:
             scan = open_scan(content, plane, allowed, scale())
-            pixels = {size: scan.pixels(size) for size in sizes}
+            fitted = {size: scan.fitted(size) for size in sizes}
+            pixels = {size: found for size, (found, _) in fitted.items()}
             width, height = scan.picture(0).size
             held = len(content) + VALUE_BYTES * scan.count * width * height + scan.held
             if scan.kind == "image":  # what is not shown of it is let go
@@ -143,5 +167,6 @@ def _open(
                 held = 3 * small.width * small.height + sum(each.nbytes for each in pixels.values())
     except CorruptImageError as error:
         return Opened(name, None, {}, (), str(error))
-    answers = tuple(predict_scan(model.predictor, pixels[model.predictor.size]) for model in models)
+    answers = tuple(predict_scan(model.predictor, *fitted[model.predictor.size]) for model in models)
+    held += sum(each.lesion.map.nbytes for answer in answers for each in answer.slices if each.lesion)
     return Opened(name, scan, pixels if scan.kind == "image" else {}, answers, None, held)

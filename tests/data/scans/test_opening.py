@@ -7,10 +7,12 @@ import sys
 import zipfile
 import zlib
 
+import nibabel
 import numpy as np
 import pytest
 from dicom_files import DEFLATED, EXPLICIT, RLE, dicom, item
 from PIL import Image
+from volume_files import metaimage, nrrd
 
 from brain_tumor.data.decode import MAX_PIXELS, CorruptImageError, decode
 from brain_tumor.data.scans import jpeg_plugin
@@ -39,6 +41,41 @@ def test_pictures_are_what_training_makes_of_them(kind: str) -> None:
 def test_of_a_tiff_with_pages_the_first_is_shown() -> None:
     pages = saved(Image.fromarray(SMALL), "TIFF", save_all=True, append_images=[Image.fromarray(255 - SMALL)])
     assert np.array_equal(np.asarray(open_scan(pages).picture(0))[..., 0], SMALL)
+
+
+FLAT = np.arange(108, dtype=np.uint8).reshape(6, 6, 3)
+LYING = np.diag([0.5, 0.7, 4, 1])
+
+
+def volume_of(**header: object) -> bytes:
+    image = nibabel.Nifti1Image(FLAT, LYING)
+    image.header.set_xyzt_units(**header)
+    return bytes(image.to_bytes())
+
+
+@pytest.mark.parametrize(
+    ("content", "side"),
+    [
+        (saved(Image.fromarray(SMALL), "PNG"), None),
+        (dicom(SMALL, PixelSpacing=[0.75, 0.5]), 0.5),  # rows are stretched until pixels are square
+        (dicom(SMALL, ImagerPixelSpacing=[0.75, 0.5]), None),  # at the detector, not in the patient
+        (dicom(SMALL, PixelAspectRatio=[3, 2]), None),
+        (dicom(np.stack([SMALL] * 2), PixelSpacing=[0.5, 0.5]), 0.5),
+        (volume_of(xyz="mm"), 0.5),
+        (volume_of(xyz="micron"), 0.0005),
+        (nrrd(FLAT, LYING), 0.5),
+        (nrrd(FLAT, LYING, **{"space units": '"mm" "mm" "mm"'}), 0.5),
+        (nrrd(FLAT, LYING, **{"space units": '"cm" "cm" "cm"'}), None),
+        (nrrd(FLAT, None, spacings="0.5 0.7 4"), 0.5),
+        (nrrd(FLAT), None),
+        (metaimage(FLAT, LYING), 0.5),
+        (metaimage(FLAT), None),
+    ],
+)
+def test_the_size_of_a_pixel_is_known_where_the_file_says_it(content: bytes, side: float | None) -> None:
+    scan = open_scan(content, "axial")
+    _, extents = scan.fitted(32)
+    assert [each.pixel_mm for each in extents] == [side and pytest.approx(side)] * scan.count
 
 
 def archive() -> bytes:

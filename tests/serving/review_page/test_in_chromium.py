@@ -6,26 +6,33 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import uvicorn
 from debian import install
+from pages import drawn, spotted
 from PIL import Image
 from stores import Trained
 from toy import draw, environment, hear_ctrl_c
 
 from brain_tumor import NOTICE
+from brain_tumor.evaluation.explanation.gradcam import METHODS
 from brain_tumor.serving.predictor import Prediction
-from brain_tumor.serving.review_page import render
-from brain_tumor.serving.review_page.examples import draw_volume
+from brain_tumor.serving.review_page import render, service
+from brain_tumor.serving.review_page.actions import Page
+from brain_tumor.serving.review_page.address import listen
+from brain_tumor.serving.review_page.examples import Example, draw_volume
+from brain_tumor.serving.review_page.models import Shown
 
 pytest.importorskip("gradio", reason="needs brain-tumor[app]")
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs brain-tumor[dev]")
@@ -309,9 +316,44 @@ def test_too_much_is_refused_in_a_line_that_stays(
 
 def test_files_are_forgotten_when_asked(tab: Any, picture: Path) -> None:
     drop(tab, picture)
+    tab.wait_for_selector(".bt-panel")
+    assert not tab.locator("#bt-paint").is_visible()  # these models draw no lesion map
     tab.get_by_role("button", name="Forget my files").click()
     tab.get_by_text("Forgotten.").wait_for()
     assert tab.locator(".bt-panel").count() == 0
+
+
+@pytest.fixture
+def drawing(browser: Any, page: Page, model: Shown, png: Callable[..., bytes]) -> Iterator[Any]:
+    """A tab with the page of a stand-in that draws a lesion map, answered by this process."""
+    shown = replace(model, predictor=replace(model.predictor, run=drawn), methods=("evidence", *METHODS))
+    example = Example("SYNTHETIC glioma", "SYNTHETIC glioma.png", png(spotted()))
+    with service.temporary() as uploads, listen("127.0.0.1", 0) as place:
+        asked = replace(page, models=(shown,), examples=(example,), uploads=uploads)
+        server = uvicorn.Server(uvicorn.Config(service.application(asked, 32, None, True), log_level="error"))
+        place.listen()
+        thread = threading.Thread(target=server.run, args=([place],))
+        thread.start()
+        try:
+            yield from opened(browser, f"http://127.0.0.1:{place.getsockname()[1]}", width=1280)
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def test_what_a_lesion_map_marks_is_painted_over_by_keyboard_and_forgotten(drawing: Any) -> None:
+    drawing.get_by_role("button", name="SYNTHETIC glioma").click()
+    drawing.wait_for_selector(".bt-outline")
+    drawing.get_by_role("button", name="Paint over what the lesion map marks, and ask again").focus()
+    drawing.keyboard.press("Enter")
+    said = drawing.locator(".bt-painted figcaption")
+    said.wait_for()
+    assert "Without the marked region: notumor 90.0\u00a0% (before: glioma 55.9\u00a0%)." in said.inner_text()
+    assert "notumor 90.0" in drawing.locator("#bt-status").inner_text()
+    drawing.get_by_role("button", name="Forget my files").click()
+    drawing.get_by_text("Forgotten.").wait_for()
+    assert drawing.locator(".bt-painted").count() == 0
+    assert not drawing.locator("#bt-paint").is_visible()
 
 
 def test_a_full_queue_is_said_to_be(tab: Any) -> None:
