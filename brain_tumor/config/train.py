@@ -80,6 +80,7 @@ class DataConfig:
     cache: str | None  # folder of decoded pixels; None: the user's cache folder
     handle: str | None = None  # kaggle: owner/dataset/versions/N
     phantom: PhantomConfig | None = None
+    copies: bool = True  # whether all copies of a slice train; False: one image a slice does
     subset: Fraction | None = None  # share of the training part that is used; None: all of it
     calibration_fraction: Fraction | None = None  # of the training part, set apart for prediction sets; None: none
     # How sites share the training: none (each image counts alike) or balanced (each site does).

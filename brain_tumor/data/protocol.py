@@ -24,13 +24,13 @@ def divide(images: pd.DataFrame, protocol: ProtocolConfig, data: DataConfig, cla
     - leave_one_site_out: `site` is the test part, and what shares a group with it does not train.
 
     Of a part that is drawn here one image a twin is kept, the one with the least SHA-256, since copies of a slice
-    are no further evidence. All copies train, and so do groups that stand under two labels: only the data's own test
+    are no further evidence. All copies train, unless `data.copies` is false, and so do groups that stand under two labels: only the data's own test
     and validation folders keep them.
 
     Args:
         images: columns path, label, part ("" where the folders do not say), group, twin, site, sha256.
         protocol: its `name`, and with it `fold` of `folds`, or `site`.
-        data: the fractions to draw, and `split_seed`.
+        data: the fractions to draw, `split_seed`, and whether `copies` train.
         classes: all that there are.
 
     Raises:
@@ -63,7 +63,7 @@ def divide(images: pd.DataFrame, protocol: ProtocolConfig, data: DataConfig, cla
         images.loc[rows.index[chosen], "part"] = part
         carved.append(part)
     drawn += carved
-    return _one_a_twin(images, drawn)
+    return _one_a_twin(images, drawn if data.copies else [*drawn, "train"])
 
 
 def require_trained(images: pd.DataFrame, protocol: ProtocolConfig, classes: ClassList) -> None:

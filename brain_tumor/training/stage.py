@@ -70,7 +70,7 @@ def make_stage(
     """
     weights = _weights(training, phase)
     if phase.feature_views is None:
-        learner = _with_map(model)
+        learner = with_map(model)
         grid = tuple(learner.outputs[1].shape[1:3]) if len(learner.outputs) > 1 else None
         examples = Examples(training.pixels, training.rows, training.labels, weights, training.masks, grid)
         augment, workers = training.augment[name], training.workers
@@ -96,7 +96,7 @@ def make_stage(
     return Stage(learner, stream_features, lambda: validate(on_one, shown, np.arange(len(shown))))
 
 
-def _with_map(model: keras.Model) -> keras.Model:
+def with_map(model: keras.Model) -> keras.Model:
     """The classifier, whose lesion map, if it draws one, is a second output."""
     if head_of(model) == "pooled":
         return model

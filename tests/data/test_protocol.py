@@ -77,6 +77,16 @@ def test_grouped_never_cuts_a_group_and_counts_each_slice_once(calibration: floa
     assert leak(split_of(table)) is None
 
 
+@pytest.mark.parametrize("protocol", ["grouped", "official"])
+def test_without_copies_one_image_a_slice_trains_and_the_parts_are_those_with_them(protocol: Any) -> None:
+    whole = divide(images(), ProtocolConfig(name=protocol), settings(), STANDARD)
+    thinned = divide(images(), ProtocolConfig(name=protocol), settings(copies=False), STANDARD)
+    train, all_train = (table[table["part"] == "train"] for table in (thinned, whole))
+    assert not train["twin"].duplicated().any()
+    assert set(train["twin"]) == set(all_train["twin"])
+    assert thinned[thinned["part"] != "train"]["path"].tolist() == whole[whole["part"] != "train"]["path"].tolist()
+
+
 def test_the_copy_that_counts_is_that_of_the_least_sha() -> None:
     table = divide(images(), ProtocolConfig(name="grouped"), settings(), STANDARD)
     least = images().groupby("twin")["sha256"].min()
