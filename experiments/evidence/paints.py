@@ -4,10 +4,13 @@ The removal test paints by Navier-Stokes; training, where it paints, in four way
 the test part are painted over in each of these five, and in two that neither uses: what a soap film would show that is
 spanned in the region (Laplace's equation, solved over it), and the tissue of a healthy image of the test part in the
 same place, the one of all that is most alike around it, made as bright and with a hard edge.
+
+Then by Navier-Stokes, further and further beyond the lesion's border, which was drawn around what takes up contrast:
+oedema reaches out of it. Beside it the same of the mirrored place, where the two do not touch.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -28,7 +31,10 @@ from brain_tumor.models.backend import start_tensorflow
 from brain_tumor.tracking import registry
 from brain_tumor.tracking.store import open_store
 
-Image, Region = NDArray[np.uint8], NDArray[np.bool_]
+Image = NDArray[np.uint8]
+Region = NDArray[np.bool_]
+
+REACHES = (0.0, 0.02, 0.04, 0.06)  # of the side, beyond the removal test's own margin
 
 
 def main(model_uri: str) -> None:
@@ -44,6 +50,19 @@ def main(model_uri: str) -> None:
     rows = dataset.rows("test")
     donors = dataset.images(rows[dataset.labels(rows) == healthy])
     answers = {name: _answers(model, lesions, paint) for name, paint in _paints(donors, healthy).items()}
+    print(f"answers kept of {len(lesions)} lesions of test, 95 % intervals by group")
+    print(_kept(lesions, answers, healthy).to_string(index=False))
+    print("\nby Navier-Stokes, as far beyond the mask as this share of the side")
+    for reach in REACHES:
+        pixels = round(reach * dataset.image_size)
+        answers = {f"{removal.MARGIN + reach:.0%}": _answers(model, lesions, _beyond(pixels))}
+        controls = _answers(model, lesions, _beyond(pixels, mirrored=True))
+        apart = np.concatenate([_apart(lesions.masks(part), pixels) for part in lesions.batches()])
+        control = f"{(controls == lesions.classes)[apart].mean():.3f} of {apart.sum()}"
+        print(_kept(lesions, answers, healthy).assign(mirrored=control).to_string(index=False, header=not reach))
+
+
+def _kept(lesions: Lesions, answers: Mapping[str, NDArray[np.int64]], healthy: int) -> pd.DataFrame:
     classes = ["all", *sorted(set(lesions.names))]
     table = []
     for name, answer in answers.items():
@@ -54,8 +73,20 @@ def main(model_uri: str) -> None:
             value, low, high = (bound[0] for bound in mean_intervals(stays, lesions.groups[of], resamples=1000))
             kept[each] = f"{value:.3f} [{low:.3f}, {high:.3f}]"
         table.append({"paint": name, **kept, "become healthy": f"{(answer == healthy).mean():.3f}"})
-    print(f"answers kept of {len(lesions)} lesions of test, 95 % intervals by group")
-    print(pd.DataFrame(table).to_string(index=False))
+    return pd.DataFrame(table)
+
+
+def _beyond(pixels: int, *, mirrored: bool = False) -> Callable[[Image, Region], Image]:
+    def paint(image: Image, mask: Region) -> Image:
+        region = painting.enlarged(mask, pixels) if pixels else mask
+        return removal.paint_over(image[None], (region[:, ::-1] if mirrored else region)[None])[0]
+
+    return paint
+
+
+def _apart(masks: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
+    regions = removal.widened(np.stack([painting.enlarged(mask, pixels) if pixels else mask for mask in masks]))
+    return ~(regions & regions[:, :, ::-1]).any(axis=(1, 2))
 
 
 def _answers(model: object, lesions: Lesions, paint: Callable[[Image, Region], Image]) -> NDArray[np.int64]:
