@@ -1,5 +1,6 @@
 """Predictions without the lesion that they should rest on."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.split import Split
 from brain_tumor.evaluation.explanation.map_scores import Lesions, known_lesions
 from brain_tumor.evaluation.explanation.removal import paint_over, remove, widened
+from brain_tumor.evaluation.lesion_scores import lesion_intervals, opening
 from brain_tumor.evaluation.metrics import Evaluation
+from brain_tumor.layout.blocks import Alert, Paragraph
 
 SIDE = 50
 GLIOMA, NOTUMOR = STANDARD.names.index("glioma"), STANDARD.names.index("notumor")
@@ -47,7 +50,7 @@ class Model:
 
 
 def table_of(lesions, decide):
-    table = remove(Model(decide), lesions, NOTUMOR, resamples=100)
+    table = remove(Model(decide), lesions, NOTUMOR, resamples=100)[0]
     return table.set_index(["class", "metric"])["value"]
 
 
@@ -81,9 +84,66 @@ def test_a_model_that_looks_elsewhere_does_not(lesions):
 
 
 def test_a_mirror_image_that_touches_its_lesion_is_no_control(lesions):
-    table = remove(Model(lambda image: GLIOMA), lesions, NOTUMOR, resamples=100).set_index(["class", "metric"])
+    table, each = remove(Model(lambda image: GLIOMA), lesions, NOTUMOR, resamples=100)
+    assert each["kept_mirrored"].isna().tolist() == [False, False, True, False]
+    table = table.set_index(["class", "metric"])
     assert table.loc[("all", "kept"), "images"] == 4
     assert table.loc[("all", "kept_mirrored"), "images"] == 3
     middle = lesions.take(np.array([2]))
-    assert "to_healthy" not in set(remove(Model(lambda image: GLIOMA), lesions, None)["metric"])
-    assert "kept_mirrored" not in set(remove(Model(lambda image: GLIOMA), middle, NOTUMOR)["metric"])
+    assert "to_healthy" not in set(remove(Model(lambda image: GLIOMA), lesions, None)[0]["metric"])
+    assert "kept_mirrored" not in set(remove(Model(lambda image: GLIOMA), middle, NOTUMOR)[0]["metric"])
+
+
+def row(value, low=np.nan, high=np.nan):
+    return {"value": value, "low": low, "high": high}
+
+
+NEED = "of the correctly classified lesions, {} keep their class when painted over"
+
+
+@pytest.mark.parametrize(
+    ("kept", "others", "block"),
+    [
+        (row(0.97, 0.95, 0.99), {}, Alert(f"Most answers do NOT need the lesion: {NEED.format('97.0%')}.")),
+        (
+            row(0.03, 0.01, 0.08),
+            {"to_healthy_without_lesion": row(0.9), "kept_mirrored": row(0.9)},
+            Paragraph(f"Most answers rest on the lesion: {NEED.format('3.0%')} and 90.0% become the healthy class."),
+        ),
+        (row(0.6, 0.5, 0.7), {}, Paragraph(f"Some answers need the lesion, some do not: {NEED.format('60.0%')}.")),
+        (row(0.4, 0.3, 0.5), {}, Paragraph(f"Some answers need the lesion, some do not: {NEED.format('40.0%')}.")),
+        (row(0.6), {}, Alert(f"Most answers do NOT need the lesion: {NEED.format('60.0%')}.")),  # a single group
+        (
+            row(0.03, 0.01, 0.08),
+            {"kept_mirrored": row(0.2)},
+            Paragraph(
+                "Whether answers need the lesion is open, for paint elsewhere changes them, too: "
+                f"{NEED.format('3.0%')}, and 20.0% keep it when their mirror image is."
+            ),
+        ),
+    ],
+)
+def test_what_stays_without_the_lesion_is_said_in_the_first_lines(kept, others, block):
+    assert opening({"kept_without_lesion": kept, **others}) == [block]
+    assert opening(others) == []
+
+
+def test_several_runs_of_the_same_images_have_the_mean_of_their_scores(make_evaluation):
+    """Each over its own correctly classified lesions."""
+    labels, groups = [0] * 4, ["p", "q", "r", "r"]
+    first, second = (make_evaluation(labels, np.eye(4)[labels], groups=groups) for _ in range(2))
+    first.rows["kept_without_lesion"], second.rows["kept_without_lesion"] = [1, 0, np.nan, np.nan], [1, 1, 1, 0]
+    first.rows["lesion_false"] = [1, 1, 1, 1]  # of one alone
+    [found] = lesion_intervals([first, second]).to_dict("records")
+    assert found["metric"] == "kept_without_lesion"
+    assert found["value"] == pytest.approx((1 / 2 + 3 / 4) / 2)
+    assert found["sd"] == pytest.approx(np.std([1 / 2, 3 / 4], ddof=1))
+    # Of the 27 draws of three groups the first has a value in all but r, r, r. The lowest of them, q, r, r, which comes
+    # three times, gives (0 + 3/5) / 2; the highest, p, p, p, gives 1.
+    assert (found["low"], found["high"]) == (pytest.approx(0.3), 1)
+    moved = replace(second, rows=second.rows.assign(path="elsewhere"))
+    assert np.isnan(lesion_intervals([first, moved])["low"]).all()
+    assert lesion_intervals([first]).set_index("metric")["value"].to_dict() == {
+        "kept_without_lesion": 0.5,
+        "lesion_false": 1,
+    }
