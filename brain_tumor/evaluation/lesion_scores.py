@@ -33,7 +33,6 @@ NAMES = {  # of the scores, as a reader knows them
     FOUND: "lesions found by it",
     FALSE: "lesions in healthy images (lower is better)",
 }
-PRINTED = (POINTING, KEPT, DICE, FOUND, FALSE)  # below the other scores; the first lines have the rest
 LOWER_IS_BETTER = (KEPT, FALSE)
 NEITHER = (TO_HEALTHY, MIRRORED)  # what stays explains these; by itself more of them is no better
 MOST = 0.5  # share of the answers: that more, or fewer, stay without the lesion is said where the interval bears it out
@@ -98,11 +97,10 @@ def opening(scores: Mapping[Any, Mapping[Any, Any]]) -> list[Alert | Paragraph]:
     if (kept := scores.get(KEPT)) is None:
         return []
     low, high = (kept[name] if np.isfinite(kept[name]) else kept["value"] for name in ("low", "high"))
-    control, healthy = scores.get(MIRRORED), scores.get(TO_HEALTHY)
-    said = f"of the correctly classified lesions, {kept['value']:.1%} keep their class when painted over"
-    said += f" and {healthy['value']:.1%} become the healthy class" if healthy is not None else ""
+    said = f"{kept['value']:.1%} of the right ones stay when it is painted over"
+    control = scores.get(MIRRORED)
     if control is not None and control["value"] < UNTOUCHED:
-        said += f", and {control['value']:.1%} keep it when their mirror image is"
+        said += f", {control['value']:.1%} when its mirror image is"
         return [Paragraph(f"Whether answers need the lesion is open, for paint elsewhere changes them, too: {said}.")]
     if low > MOST:
         return [Alert(f"Most answers do NOT need the lesion: {said}.")]

@@ -15,7 +15,7 @@ from brain_tumor.config.train import TrackingConfig
 from brain_tumor.data.protocol import leak
 from brain_tumor.data.split import Split
 from brain_tumor.evaluation.lesion_scores import NAMES as LESION_NAMES
-from brain_tumor.evaluation.lesion_scores import PRINTED, opening
+from brain_tumor.evaluation.lesion_scores import opening
 from brain_tumor.evaluation.metrics import Evaluation
 from brain_tumor.layout import markdown, terminal
 from brain_tumor.layout.blocks import (
@@ -52,7 +52,7 @@ NAMES = {  # of the metrics that are printed, as a reader knows them
 
 def score_table(table: pd.DataFrame) -> Grid:
     """The metrics of NAMES and those of lesions that are there; their intervals and spread (column `sd`), if any."""
-    named = NAMES | {name: LESION_NAMES[name] for name in PRINTED if name in set(table["metric"])}
+    named = NAMES | {name: said for name, said in LESION_NAMES.items() if name in set(table["metric"])}
     rows = table.set_index("metric").loc[list(named)]
     values = ["–" if np.isnan(each) else f"{each:.3f}" for each in rows["value"]]  # of one class there is no ROC AUC
     columns: dict[str, list[str]] = {"metric": list(named.values()), "value": values}
