@@ -91,19 +91,19 @@ def _with_a_say(values: NDArray[np.float64], evaluation: Evaluation) -> tuple[ND
 def opening(scores: Mapping[Any, Mapping[Any, Any]]) -> list[Alert | Paragraph]:
     """One plain sentence on whether the answers rest on the lesion; nothing where that was not asked.
 
-    `scores` by name, each with `value`, `low` and `high`. By the interval of what stays where there is one; beside a
-    control in which painting elsewhere changes the answers, too, nothing is said of the lesion.
+    `scores` by name, each with `value`, `low` and `high`: of what stays the interval counts, where there is one. That
+    answers rest on the lesion does not follow where they change with paint elsewhere, too.
     """
     if (kept := scores.get(KEPT)) is None:
         return []
     low, high = (kept[name] if np.isfinite(kept[name]) else kept["value"] for name in ("low", "high"))
     said = f"{kept['value']:.1%} of the right ones stay when it is painted over"
+    if low > MOST:
+        return [Alert(f"Most answers do NOT need the lesion: {said}.")]
     control = scores.get(MIRRORED)
     if control is not None and control["value"] < UNTOUCHED:
         said += f", {control['value']:.1%} when its mirror image is"
         return [Paragraph(f"Whether answers need the lesion is open, for paint elsewhere changes them, too: {said}.")]
-    if low > MOST:
-        return [Alert(f"Most answers do NOT need the lesion: {said}.")]
     if high < MOST:
         return [Paragraph(f"Most answers rest on the lesion: {said}.")]
     return [Paragraph(f"Some answers need the lesion, some do not: {said}.")]

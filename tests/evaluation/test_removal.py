@@ -107,6 +107,7 @@ def row(value, low=np.nan, high=np.nan):
         (row(0.03, 0.01, 0.08), row(0.9), False, "Most answers rest on the lesion: 3.0% of the right ones stay when"),
         (row(0.6, 0.5, 0.7), None, False, "Some answers need the lesion, some do not: 60.0% of the right ones stay"),
         (row(0.4, 0.3, 0.5), None, False, "Some answers need the lesion, some do not: 40.0% of the right ones stay"),
+        (row(0.97, 0.95, 0.99), row(0.2), True, "Most answers do NOT need the lesion: 97.0%"),
         (row(0.6), None, True, "Most answers do NOT need the lesion: 60.0% of"),  # a single group
         (row(0.03, 0.01, 0.08), row(0.2), False, "Whether answers need the lesion is open, for paint elsewhere"),
     ],
