@@ -47,7 +47,7 @@ def read(work: Path, run: str, name: str) -> pd.DataFrame:
 
 def test_the_answer_rests_on_the_lesion_and_the_map_shows_it(images: tuple[str, str], run: Run, tmp_path: Path) -> None:
     keys = ("model.head=evidence", "augment=counterfactual", "data.image_size=64", "schedule.scratch.epochs=12")
-    done = run("train", *TINY, "data=folder", *images, *keys)
+    done = run("train", *TINY, "data=folder", *images, *keys, "monitor=val/trust", "calibrate=none")
     assert done.returncode == 0, done.stderr
     trained, work = run_id(done.stdout), tmp_path / "work"
     assert tags_of(work, trained)["explain_method"] == "evidence"
@@ -64,6 +64,9 @@ def test_the_answer_rests_on_the_lesion_and_the_map_shows_it(images: tuple[str, 
     logged = tables["metrics"].set_index("metric").loc["kept_without_lesion"]
     assert logged.tolist() == kept[["value", "low", "high"]].tolist()
     each = tables["predictions"]
+    trust = {point.step: point.value for point in client(work).get_metric_history(trained, "val/trust")}
+    kept_epoch = trust.pop(13)  # measured by the removal test, once the model stood
+    assert (max(trust), max(trust.values())) == (12, pytest.approx(kept_epoch))
     right = each["correct"] & (each["kept_without_lesion"] != 1)
     assert scores["test/trust"] == pytest.approx(right.mean())
     again = run("evaluate", "model_uri=models:/brain-tumor/1", "bootstrap=100")
