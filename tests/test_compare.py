@@ -64,7 +64,8 @@ def make(store: Store, split: Split, right: np.ndarray | None, job: str = "train
     with runs.started(store, name=f"{job} of a test", tags=own, system_metrics=False) as run_id:
         runs.log_split(split, "training")
         if right is not None:
-            rows = split.table.assign(later_column="x")  # whatever may come to stand in the tables
+            # Whatever may come to stand in the tables; and what is known of lesions, of the first alone.
+            rows = split.table.assign(later_column="x", trust=[float(right[0]), *[np.nan] * (len(right) - 1)])
             said = np.where(right, LABELS, (LABELS + 1) % 4)
             evaluation = Evaluation(rows, 0.6 * np.eye(4)[said] + 0.1, STANDARD.names, "test part, folder, official")
             results.log_evaluation(evaluation, "test", resamples=100)
@@ -93,6 +94,7 @@ def test_a_comparison_from_the_command_line(run: Run, store: Store, split: Split
     assert "LEAKS: B had twins of test images in training" in out
     assert "CONTAMINATED: B had twins of test images in training" in out
     assert " accuracy 0.750 0.500 -0.250 -" in out
+    assert " right, and not without the lesion 1.000 0.000 -1.000" in out
     assert "These images do not show that one of the two is more often right." in out
     # 3 and 1 of 4 that differ: 2 (C(4, 0) + C(4, 1)) / 2^4
     said = (
@@ -107,6 +109,7 @@ def test_a_comparison_from_the_command_line(run: Run, store: Store, split: Split
     assert f"/runs/{a})" in tags["mlflow.note.content"]
     assert f"/runs/{b})" in tags["mlflow.note.content"]
     assert metrics["difference/accuracy"] == pytest.approx(-0.25)
+    assert metrics["difference/trust"] == -1
     assert metrics["mcnemar/p_value"] == pytest.approx(0.625)
     assert (metrics["images/compared"], metrics["images/only_a_right"]) == (8, 3)
     artifacts = work / "mlruns" / "artifacts" / made / "artifacts"

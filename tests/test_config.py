@@ -218,7 +218,7 @@ def test_every_file_opens_with_what_it_is_and_a_command() -> None:
         ("hardware=mirrored & hardware.jit_compile=true", "hardware: jit_compile=true needs strategy=none"),
         (
             "model.head=evidence & schedule=fast",
-            "feature_views=1 stores pooled features, and model.head=evidence learns",
+            "feature_views=1 stores pooled features, and model.head=evidence needs",
         ),
         ("model.head=evidence & hardware=mirrored", "model.head=evidence trains on one device: give hardware.strategy"),
         (
@@ -235,6 +235,8 @@ def test_every_file_opens_with_what_it_is_and_a_command() -> None:
         ),
         ("explain.method=evidence", "explain.method=evidence is the map of model.head=evidence, not of pooled"),
         ("monitor=test/accuracy", "monitor: input should be 'val/accuracy'"),
+        ("monitor=val/trust & schedule=fast", "stores pooled features, and monitor=val/trust needs pictures"),
+        ("monitor=val/trust & data=folder", "monitor=val/trust needs lesion masks to paint over: give data.masks=DIR"),
         ("protocol.name=fair", "protocol.name: input should be 'auto', 'official', 'clean', 'grouped'"),
         ("protocol=clean & protocol.folds=5", "protocol: folds=5 needs protocol=grouped"),
         ("protocol.folds=5 & protocol.fold=5", "protocol: fold=5 is none of the 5 folds: count from 0"),

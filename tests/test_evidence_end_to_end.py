@@ -41,23 +41,41 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     return f"data.root={folder / 'images'}", f"data.masks={folder / 'masks'}"
 
 
+def read(work: Path, run: str, name: str) -> pd.DataFrame:
+    return pd.read_csv(client(work).download_artifacts(run, f"tables/{name}.csv"))
+
+
 def test_the_answer_rests_on_the_lesion_and_the_map_shows_it(images: tuple[str, str], run: Run, tmp_path: Path) -> None:
     keys = ("model.head=evidence", "augment=counterfactual", "data.image_size=64", "schedule.scratch.epochs=12")
-    done = run("train", *TINY, "data=folder", *images, *keys)
+    done = run("train", *TINY, "data=folder", *images, *keys, "monitor=val/trust", "calibrate=none")
     assert done.returncode == 0, done.stderr
     trained, work = run_id(done.stdout), tmp_path / "work"
     assert tags_of(work, trained)["explain_method"] == "evidence"
     scores = metrics_of(work, trained)
     assert scores["test/accuracy"] > 0.8
-    assert scores["test/map_pointing"] > 0.8
-    assert scores["test/removal_kept"] < 0.3  # nothing but the disc tells the class
+    assert scores["test/pointing"] > 0.8
+    assert scores["test/kept_without_lesion"] < 0.3  # nothing but the disc tells the class
     assert scores["test/lesion_dice"] > 0.4
-    found = pd.read_csv(client(work).download_artifacts(trained, "tables/test_maps.csv"))
-    assert found.loc[found["metric"] == "dice", "map"].tolist() == ["model"] * 3  # all, and either tumour
+    assert scores["test/lesion_found"] > 0.7
+    rested = "Most answers rest on the lesion: "
+    assert words(done.stdout).split(" metric value")[0].find(rested) > 0  # above the scores
+    tables = {name: read(work, trained, f"test_{name}") for name in ("metrics", "removal", "predictions")}
+    kept = tables["removal"].set_index(["class", "metric"]).loc[("all", "kept")]
+    logged = tables["metrics"].set_index("metric").loc["kept_without_lesion"]
+    assert logged.tolist() == kept[["value", "low", "high"]].tolist()
+    each = tables["predictions"]
+    trust = {point.step: point.value for point in client(work).get_metric_history(trained, "val/trust")}
+    kept_epoch = trust.pop(13)  # measured by the removal test, once the model stood
+    assert (max(trust), max(trust.values())) == (12, pytest.approx(kept_epoch))
+    right = each["correct"] & (each["kept_without_lesion"] != 1)
+    assert scores["test/trust"] == pytest.approx(right.mean())
     again = run("evaluate", "model_uri=models:/brain-tumor/1", "bootstrap=100")
     assert again.returncode == 0, again.stderr
     evaluated = scores_of(work, run_id(again.stdout))
-    assert evaluated["accuracy"] == pytest.approx(scores["test/accuracy"])
+    for name in ("accuracy", "trust", "pointing", "kept_without_lesion", "lesion_dice", "lesion_false"):
+        assert evaluated[name] == pytest.approx(scores[f"test/{name}"]), name
+    card = Path(client(work).download_artifacts(trained, "card/model_card.md")).read_text()
+    assert rested in card.split("\n## ")[0]
     out, folder = tmp_path / "answers.csv", images[0].removeprefix("data.root=")
     asked = ("model_uri=models:/brain-tumor/1", f"input={folder}/glioma", f"out={out}", "without_lesion=true")
     for runtime in ("keras", "onnx"):

@@ -46,6 +46,7 @@ def test_seeds_are_child_runs_and_the_parent_has_mean_and_spread(run: Run, tmp_p
         "test/accuracy": metrics["test/accuracy_sd"],
         "val/macro_f1": metrics["val/macro_f1_sd"],
         "test/log_loss": test["log_loss"],
+        "test/trust": test["trust"],
         "val/ece": val["ece"],
         "test/aurc": pd.read_csv(artifact(work, parent, "tables/test_runs.csv"))["aurc"].std(),
     }
@@ -78,6 +79,7 @@ def test_folds_are_pooled_into_one_prediction_a_slice(run: Run, tmp_path: Path) 
     of_folds = [each.data.metrics["test/accuracy"] for each in folds.values()]
     assert metrics["test/accuracy"] == pytest.approx(pooled["correct"].mean())
     assert metrics["test/accuracy_sd"] == pytest.approx(np.std(of_folds, ddof=1))
+    assert metrics["test/trust"] == pytest.approx(pooled["trust"].mean())
     assert "pooled over 3 models: 3 runs, 96 images" in done.stdout
     assert artifact(work, parent, "figures/test/confusion.png").is_file()
     # A fold's model is one of several halves of an answer: none is registered.

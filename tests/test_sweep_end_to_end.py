@@ -127,6 +127,7 @@ def test_trials_share_their_head_phase(run: Run, bars: Callable[..., Path], tmp_
     [
         (["sweep.metric=val/f1"], "choose of"),
         (["sweep.metric=test/accuracy"], "test part"),
+        (["sweep.metric=val/trust"], "is measured where it is the monitor: add monitor=val/trust"),
         (["schedule.all.epochs=int(interval(0, 3))"], "epochs"),
         (["model=choice(effnet_lite0, effnet_b9)"], "effnet_b9"),
         (["model.weights=choice(imagenet, nowhere.h5)"], "nowhere.h5"),

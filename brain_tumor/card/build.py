@@ -6,7 +6,7 @@ from brain_tumor.card.data import data, protocol
 from brain_tumor.card.facts import NOTHING, Facts
 from brain_tumor.card.further import elsewhere, explanations, robustness
 from brain_tumor.card.machine import cost, environment, source
-from brain_tumor.card.opening import SYNTHETIC, headline, leaks, model, opening, use
+from brain_tumor.card.opening import SYNTHETIC, headline, leaks, model, opening, rests_on, use
 from brain_tumor.card.scores import certainty, performance
 from brain_tumor.card.tripod import tripod
 from brain_tumor.layout import markdown
@@ -31,6 +31,7 @@ def card_summary(facts: Facts, where: str, limit: int) -> str:
         f"Data: {facts.run.data}, digest {tags.get('data_digest', NOTHING)}.",
         f"Protocol: {tags.get('protocol', NOTHING)}.",
         headline(facts.run),
+        *(block.text for block in rests_on(facts)),
         *(leaks(facts) or ["No known leak between the parts of its split."]),
     ]
     first = [NOTICE, *([f"**{markdown.escape(SYNTHETIC)}**"] if facts.synthetic else [])]

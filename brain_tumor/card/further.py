@@ -4,6 +4,7 @@ from brain_tumor.card.facts import NOTHING, Facts, Logged, bounded, interval, nu
 from brain_tumor.card.scores import whose
 from brain_tumor.evaluation.explanation.localisation import SCORES
 from brain_tumor.evaluation.explanation.map_scores import CENTRE, CLASS_MEAN, MODEL, VERDICTS
+from brain_tumor.evaluation.lesion_scores import DICE, FALSE, FOUND
 from brain_tumor.layout.blocks import Block, Grid, Paragraph, Points, Section
 
 MAPS = {MODEL: "the model's maps", CENTRE: "a Gaussian in the centre", CLASS_MEAN: "the class's mean map"}
@@ -35,6 +36,8 @@ def explanations(facts: Facts) -> Section:
         )
     for run in found:
         blocks += [Paragraph(f"Maps on {whose(facts, run)}:"), _maps(run), *_removal(run)]
+    for run in facts.holding("test_lesions"):
+        blocks += [Paragraph(f"The lesion map as a segmentation, on {whose(facts, run)}:"), _lesions(run)]
     checked = facts.holding("test_map_sanity") or facts.holding("val_map_sanity")
     if not checked:
         blocks.append(Paragraph("Open: whether maps need the model was not looked at (explain.sanity=true)."))
@@ -79,6 +82,20 @@ def _removal(run: Logged) -> list[Block]:
         lines.append((name, lesions, *(bounded(own.get(metric)) for metric in metrics)))
     title = "The same lesions painted over, and the predictions made again:"
     return [Paragraph(title), Grid(("class", "lesions", *(REMOVED[metric] for metric in metrics)), tuple(lines))]
+
+
+def _lesions(run: Logged) -> Grid:
+    """Of all lesions, of thirds by size, by class, and of the healthy images."""
+    rows = run.rows("test_lesions")
+    lines = []
+    for name, size in dict.fromkeys((str(row["class"]), str(row["size"])) for row in rows):
+        own = {row["metric"]: row for row in rows if (row["class"], row["size"]) == (name, size)}
+        first = next(iter(own.values()))
+        share = NOTHING if size == "none" else f"{first['least']:.2%} to {first['most']:.2%}"
+        cells = [bounded(own.get(metric)) for metric in (DICE, FOUND, FALSE)]
+        lines.append((name, size, share, f"{first['images']:,}", *cells))
+    columns = ("class", "lesion", "of the image", "images", "Dice", "found", "false")
+    return Grid(columns, tuple(lines), leading=2)
 
 
 def _sanity(run: Logged) -> Grid:

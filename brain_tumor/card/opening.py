@@ -2,7 +2,10 @@
 
 from brain_tumor import NOTICE
 from brain_tumor.card.facts import NOTHING, Facts, Logged, listed, scored, shown
+from brain_tumor.card.scores import whose
 from brain_tumor.data.protocol import leak
+from brain_tumor.evaluation import lesion_scores
+from brain_tumor.evaluation.lesion_scores import KEPT, POINTING
 from brain_tumor.evaluation.uncertainty.fitting import warnings
 from brain_tumor.layout.blocks import Alert, Block, Paragraph, Points, Section, pairs
 
@@ -10,12 +13,26 @@ SYNTHETIC = (
     "SYNTHETIC: it was trained and measured on generated images, so none of its scores says anything of a patient."
 )
 HEADLINE = ("accuracy", "macro_f1")
+ON_LESIONS = (POINTING, KEPT)  # of the headline, too, where lesions are known
 
 
 def opening(facts: Facts) -> tuple[Block, ...]:
-    """The notice, what flatters the scores, and the scores."""
+    """The notice, what flatters the scores, whether the answers rest on the lesion, and the scores."""
     alerts = [NOTICE, *([SYNTHETIC] if facts.synthetic else []), *leaks(facts)]
-    return (*map(Alert, alerts), Paragraph(headline(facts.run)))
+    return (*map(Alert, alerts), *rests_on(facts), Paragraph(headline(facts.run)))
+
+
+def rests_on(facts: Facts) -> list[Alert | Paragraph]:
+    """Whether the answers rest on the lesion: in this run, else in the newest evaluation in which lesions are known."""
+    for run in facts.measured:
+        for part in ("test", "val"):
+            found = lesion_scores.opening({row["metric"]: row for row in run.rows(f"{part}_metrics")})
+            if found and (run, part) == (facts.run, "test"):
+                return found
+            if found:
+                where = whose(facts, run) if part == "test" else "the validation part"
+                return [type(block)(f"{block.text} This is of {where}.") for block in found]
+    return []
 
 
 def headline(run: Logged) -> str:
@@ -23,7 +40,8 @@ def headline(run: Logged) -> str:
     part = next((part for part in ("test", "val") if run.score(part, "accuracy")), None)
     if part is None:
         return "No scores were logged."
-    said = ", ".join(f"{metric.replace('_', ' ')} {scored(run.score(part, metric))}" for metric in HEADLINE)
+    metrics = [*HEADLINE, *(metric for metric in ON_LESIONS if run.score(part, metric))]
+    said = ", ".join(f"{metric.replace('_', ' ')} {scored(run.score(part, metric))}" for metric in metrics)
     size, mark = run.size(part), run.marks.get(part, "")
     images = f", {size[0]:,} images in {size[1]:,} groups" if size else ""
     closed = "" if part == "test" else "; the test part was not opened, and validation chose the epoch"
@@ -81,6 +99,8 @@ def limits(facts: Facts) -> list[str]:
     lines += leaks(facts)
     if facts.run.score("test", "accuracy") is None:
         lines.append("The test part of this run was not opened: its scores are of the images that chose the epoch.")
+    if not facts.holding("test_removal"):
+        lines.append("Whether its answers rest on the lesion is not known: that takes lesion masks (data.masks).")
     if not external(facts):
         lines.append("It was not measured on real images of another source of which none is known from its training.")
     if unnamed := nameless(facts):

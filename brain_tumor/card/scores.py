@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from brain_tumor.card.facts import NOTHING, Facts, Logged, bounded, interval, number
+from brain_tumor.evaluation.lesion_scores import NAMES, TRUST
 from brain_tumor.evaluation.metrics import HEADLINE, PER_CLASS
 from brain_tumor.layout.blocks import Block, Grid, Paragraph, Section, pairs
 
@@ -12,6 +13,11 @@ UNCALIBRATED = {"ece": "calibration error (ECE)", "log_loss": "log loss (nats)",
 _INTERVALS = (
     "95 % intervals by a bootstrap over groups: percentiles, of the calibration error (ece) the basic interval. "
     "Log loss, Brier score and ece: lower is better."
+)
+_LESIONS = (
+    "Trust: share of the images that are answered rightly and, where the lesion is known, no longer so without it. "
+    "Pointing to kept mirrored are of the correctly classified lesions, lesion dice and lesion found of all lesions, "
+    "lesion false is of the healthy images. Kept without lesion and lesion false: lower is better."
 )
 _SETS = (
     "A set of level L holds the most probable class, and shall hold the true class of at least L of the images of each "
@@ -32,7 +38,8 @@ def performance(facts: Facts) -> Section:
         confusion = _confusion(facts, part)
         if confusion is not None:
             blocks += [Paragraph(f"{_title(facts.run, part)}, true class (rows) and answer (columns):"), confusion]
-    return Section("Scores", tuple(blocks), note=_INTERVALS if parts else "")
+    notes = [_INTERVALS] * bool(parts) + [_LESIONS] * any(facts.run.score(part, TRUST) for part in parts)
+    return Section("Scores", tuple(blocks), note=" ".join(notes))
 
 
 def _title(run: Logged, part: str) -> str:
@@ -48,7 +55,8 @@ def _overall(run: Logged, parts: list[str]) -> Grid:
         mark = run.marks.get(part, "")
         columns += [f"{PART_NAMES[part]}{f' ({mark})' if mark else ''}", "95 % interval"]
     rows = []
-    for metric in HEADLINE:
+    lesions = [metric for metric in NAMES if any(run.score(part, metric) for part in parts)]
+    for metric in (*HEADLINE, *lesions):
         cells = [metric.replace("_", " ")]
         for part in parts:
             row = run.score(part, metric)

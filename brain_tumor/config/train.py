@@ -19,7 +19,8 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 # What picks the best epoch, and may be a sweep's objective.
-Monitor = Literal["val/accuracy", "val/balanced_accuracy", "val/macro_f1", "val/roc_auc", "val/loss"]
+Monitor = Literal["val/accuracy", "val/balanced_accuracy", "val/macro_f1", "val/roc_auc", "val/loss", "val/trust"]
+TRUST = "val/trust"  # measured only where it is the monitor, see training/trust.py
 LOWER_IS_BETTER = frozenset({"val/loss"})
 
 Head = Literal["pooled", "evidence"]  # models/heads.py
@@ -280,21 +281,24 @@ class TrainConfig:
             object.__setattr__(self, "protocol", replace(self.protocol, name=name))
 
     def _check_masks(self) -> None:
-        """What the keys that learn from pictures and their masks cannot have, or need."""
+        """What the keys that need pictures and their masks cannot have, or need."""
         keys = {
             f"model.head={self.model.head}": self.model.head != "pooled",
             f"augment={self.augment.name}": self.augment.counterfactual is not None,
+            f"monitor={self.monitor}": self.monitor == TRUST,
         }
         for key in [key for key, asked in keys.items() if asked]:
             for name, phase in self.schedule.items():
                 if phase.feature_views is not None:
                     raise ValueError(
-                        f"schedule.{name}.feature_views={phase.feature_views} stores pooled features, and {key} learns "
-                        f"from pictures: give schedule.{name}.feature_views=null"
+                        f"schedule.{name}.feature_views={phase.feature_views} stores pooled features, and {key} needs "
+                        f"pictures: give schedule.{name}.feature_views=null"
                     )
         if self.model.head != "pooled" and self.hardware.strategy == "mirrored":
             raise ValueError(f"model.head={self.model.head} trains on one device: give hardware.strategy=none")
         if self.explain.method == "evidence" and self.model.head != "evidence":
             raise ValueError(f"explain.method=evidence is the map of model.head=evidence, not of {self.model.head}")
-        if self.augment.counterfactual is not None and self.data.masks is None and self.data.source != Source.phantom:
-            raise ValueError(f"augment={self.augment.name} needs lesion masks to paint over: give data.masks=DIR")
+        painting = [f"augment={self.augment.name}"] * (self.augment.counterfactual is not None)
+        painting += [f"monitor={self.monitor}"] * (self.monitor == TRUST)
+        if painting and self.data.masks is None and self.data.source != Source.phantom:
+            raise ValueError(f"{painting[0]} needs lesion masks to paint over: give data.masks=DIR")

@@ -83,9 +83,7 @@ def _bounds(
 
     Undefined replicates are left out. No calibration error lies below `least`; only a difference of two is negative.
     """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="All-NaN slice", category=RuntimeWarning)
-        low, high = np.nanquantile(replicates, [(1 - level) / 2, (1 + level) / 2])
+    low, high = percentiles(replicates, level)
     if name == "ece":
         low, high = min(value, max(least, 2 * value - high)), max(value, 2 * value - low)
     return np.array([low, high])
@@ -234,15 +232,35 @@ def mean_intervals(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Mean, low and high (K,) of the columns of `values` (N, K): a percentile bootstrap over whole groups.
 
-    A resample's mean is the ratio of the sums over the groups drawn, as in `intervals`.
+    NaNs have no say; see `drawn_means`.
     """
-    mean = values.mean(axis=0)
+    defined = ~np.isnan(values)
+    mean = _ratio(np.where(defined, values, 0).sum(axis=0), defined.sum(axis=0).astype(np.float64))
+    low, high = percentiles(drawn_means(values, groups, resamples=resamples, seed=seed), level)
+    return mean, low, high
+
+
+def drawn_means(
+    values: NDArray[np.float64], groups: NDArray[np.str_], *, resamples: int = 1000, seed: int = 0
+) -> NDArray[np.float64]:
+    """The mean (resamples, K) of each column of `values` (N, K) where the same groups are drawn for all columns.
+
+    A resample's mean is the ratio of the sums over the groups drawn, as in `intervals`, of what is not NaN; it is NaN
+    where nothing is. With fewer than two groups all are.
+    """
     member, names = pd.factorize(groups)
     if len(names) < 2:
-        return mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)
-    sums = np.zeros((len(names), values.shape[1]))
-    np.add.at(sums, member, values)
+        return np.full((resamples, values.shape[1]), np.nan)
+    defined = ~np.isnan(values)
+    sums, counts = np.zeros((2, len(names), values.shape[1]))
+    np.add.at(sums, member, np.where(defined, values, 0))
+    np.add.at(counts, member, defined)
     drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
-    means = drawn @ sums / (drawn @ np.bincount(member))[:, None]
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return mean, low, high
+    return _ratio(drawn @ sums, drawn @ counts)
+
+
+def percentiles(replicates: NDArray[np.float64], level: float = 0.95) -> NDArray[np.float64]:
+    """Low and high (2, …) of `replicates` (resamples, …), of which undefined ones are left out."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="All-NaN slice", category=RuntimeWarning)
+        return np.asarray(np.nanquantile(replicates, [(1 - level) / 2, (1 + level) / 2], axis=0))

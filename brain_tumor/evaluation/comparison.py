@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from brain_tumor.data.grouping import joined
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.bootstrap import paired_intervals
+from brain_tumor.evaluation.lesion_scores import paired_lesions
 from brain_tumor.evaluation.metrics import Evaluation
 from brain_tumor.lazy import lazy
 
@@ -43,7 +44,7 @@ class Comparison:
     """All that is said of two evaluations together."""
 
     pair: Pair
-    differences: pd.DataFrame  # as `bootstrap.paired_intervals` returns it
+    differences: pd.DataFrame  # as `bootstrap.paired_intervals` and `lesion_scores.paired_lesions` return it
     test: McNemar
     changed: pd.DataFrame  # as `changes` returns it
 
@@ -57,6 +58,8 @@ def compare(a: Evaluation, b: Evaluation, *, resamples: int = 1000) -> Compariso
     """Compare two evaluations on the images that both have; InputError as `pair` raises it."""
     paired = pair(a, b)
     differences = paired_intervals(paired.a, paired.b, resamples=resamples)
+    lesions = paired_lesions(paired.a, paired.b, resamples=resamples)
+    differences = differences if lesions.empty else pd.concat([differences, lesions], ignore_index=True)
     return Comparison(paired, differences, mcnemar(paired.a.correct, paired.b.correct), changes(paired))
 
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from brain_tumor.evaluation.comparison import BETTER, WORSE
 from brain_tumor.evaluation.drawing import ACCENT, BEST, FAINT, INK, new_figure, short_name, shorten, tidy
+from brain_tumor.evaluation.lesion_scores import LOWER_IS_BETTER, NEITHER
+from brain_tumor.evaluation.lesion_scores import NAMES as LESION_NAMES
 from brain_tumor.evaluation.metrics import HEADLINE, LOSSES
 
 SHOWN = 6  # images of each change on the sheet
@@ -18,21 +20,22 @@ _LEFT: dict[str, Any] = {"loc": "left", "color": INK, "parse_math": False}
 
 
 def forest(differences: pd.DataFrame, title: str, names: tuple[str, str]) -> Figure:
-    """Differences of the headline metrics and of each class's recall, b less a, with their intervals.
+    """Differences of the headline metrics, of each class's recall and of lesions, b less a, with their intervals.
 
     Args:
-        differences: as `bootstrap.paired_intervals` returns it.
+        differences: of a `Comparison`.
         title: what was compared.
         names: what a and b are.
     """
     table = differences.set_index("metric")
-    scores = [name for name in table.index if name in HEADLINE or name.startswith("recall_")]
-    scores = [name for name in scores if name not in LOSSES]
-    figure = new_figure(10, 3 + 0.3 * (len(scores) + len(LOSSES)), title)
-    upper, lower = figure.subplots(2, 1, height_ratios=[len(scores), len(LOSSES)])
+    shown = [name for name in table.index if name in {*HEADLINE, *LESION_NAMES} or name.startswith("recall_")]
+    losses = [name for name in shown if name in {*LOSSES, *LOWER_IS_BETTER}]
+    scores = [name for name in shown if name not in {*losses, *NEITHER}]
+    figure = new_figure(10, 3 + 0.3 * (len(scores) + len(losses)), title)
+    upper, lower = figure.subplots(2, 1, height_ratios=[len(scores), len(losses)])
     upper.set_title(f"A: {shorten(names[0], 110)}\nB: {shorten(names[1], 110)}", fontsize=9, **_LEFT)
     _draw(upper, table.loc[scores], better=1)
-    _draw(lower, table.loc[list(LOSSES)], better=-1)
+    _draw(lower, table.loc[losses], better=-1)
     upper.set_xlabel("B − A (right: B is better)")
     lower.set_xlabel("B − A (left: B is better)")
     note = "95 % intervals by group. Blue: B is better, orange: A is better, gray: the interval holds 0."

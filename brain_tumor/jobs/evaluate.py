@@ -59,7 +59,7 @@ def run(config: EvaluateConfig) -> None:
     ) as run_id:
         runs.log_split(dataset.split, "evaluation")
         measured, tables, found = _measure(asked, answering)
-        maps = _explain(asked, answering, measured["test"])
+        maps = _explain(asked, answering, measured, tables)
         apart = (
             summary.no_leak(dataset.split, patients=asked.trained.data.patients is not None) if known is None else []
         )
@@ -90,7 +90,7 @@ def _ask(config: EvaluateConfig) -> Asked:
     return Asked(config, registered, trained, dataset, "all images", known)
 
 
-def _measure(asked: Asked, answering: Any) -> tuple[dict[str, Evaluation], Mapping[str, pd.DataFrame], list[Finding]]:
+def _measure(asked: Asked, answering: Any) -> tuple[dict[str, Evaluation], dict[str, pd.DataFrame], list[Finding]]:
     """Score the test part, and again without what the model has met; also what its uncertainty is worth."""
     config, uncertainty = asked.config, asked.registered.uncertainty
     evaluation, outputs = measure_all(
@@ -105,13 +105,19 @@ def _measure(asked: Asked, answering: Any) -> tuple[dict[str, Evaluation], Mappi
     return measured, tables, [*found, *logged_uncertainty.describe(uncertainty)]
 
 
-def _explain(asked: Asked, answering: Any, test: Evaluation) -> list[Finding]:
-    """Draw the maps of the test part, scored where masks are known; returns what was found."""
+def _explain(
+    asked: Asked, answering: Any, measured: Mapping[str, Evaluation], tables: dict[str, pd.DataFrame]
+) -> list[Finding]:
+    """Draw the maps of the test part, scored where masks are known; returns what was found, and adds to `tables`."""
     config, model, dataset = asked.config, asked.registered.model, asked.dataset
-    explained = {"test": test}
+    explained = {"test": measured["test"]}
     if dataset.mask_paths is not None and len(dataset.rows("val")):  # what scoring maps needs is chosen there
         explained["val"] = measure(answering, dataset, "val", asked.protocol, batch_size=config.batch_size)
     backbone = asked.trained.model.name
-    return log_explanations(
+    found, values = log_explanations(
         model, backbone, dataset, explained, config.explain, parts=["test"], resamples=config.bootstrap
     )
+    for part, each in measured.items():
+        own = values["test"].loc[each.rows.index]
+        tables[part] = results.log_lesions(each, own, part, tables[part], resamples=config.bootstrap)
+    return found

@@ -156,7 +156,7 @@ def measure(
     title = f"{config.model.name}, {dataset.split.name}, {config.protocol.name}"
     results.log_figure(curves(trained.history, best_step=trained.best_step, title=title), "curves")
     begin(MAPS)
-    maps = log_explanations(
+    maps, values = log_explanations(
         trained.model,
         config.model.name,
         dataset,
@@ -165,6 +165,11 @@ def measure(
         parts=parts,
         resamples=config.bootstrap,
     )
+    for part, (evaluation, table) in measured.items():
+        whole = results.log_lesions(
+            evaluation, values[part], part, table, resamples=config.bootstrap, history=trained.history
+        )
+        measured[part] = (evaluation, whole)
     return list(measured.values()), [*maps, *worth, *logged_uncertainty.describe(uncertainty)]
 
 

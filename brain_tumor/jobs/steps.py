@@ -25,9 +25,10 @@ def expect_work(prepared: Prepared, history: History) -> None:
     """Say how much work each step of the running course is, now that the images are known, after `history`'s epochs."""
     config, dataset = prepared.config, prepared.dataset
     counts = {part: len(dataset.rows(part)) for part in ("train", "val", "calibration", "test")}
+    painted = 0 if prepared.painted is None else len(prepared.painted.places)
     for name, phase in config.schedule.items():
         epochs = phase.epochs - sum(row["phase"] == name for row in history)
-        seen, validated = counts["train"] * epochs, counts["val"] * epochs
+        seen, validated = counts["train"] * epochs, (counts["val"] + painted) * epochs
         if phase.feature_views is not None:
             passes = counts["train"] * phase.feature_views + counts["val"]
             expect(phase_step(name), passes, passes)  # its epochs, on what is stored, are nearly nothing

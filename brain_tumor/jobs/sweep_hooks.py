@@ -5,7 +5,7 @@ from typing import Any, get_args
 import optuna
 
 from brain_tumor.config.sweep import SweepConfig
-from brain_tumor.config.train import Monitor, TrainConfig
+from brain_tumor.config.train import TRUST, Monitor, TrainConfig
 from brain_tumor.config.validation import typed
 from brain_tumor.data.dataset import load_shared
 from brain_tumor.errors import InputError
@@ -31,6 +31,8 @@ class Project(Hooks):
             if metric not in known:
                 raise InputError(f"sweep.metric={metric} is none that a run has: choose of {', '.join(known)}")
         trial = typed(TrainConfig, config)
+        if TRUST in settings.metrics and trial.monitor != TRUST:
+            raise InputError(f"sweep.metric={TRUST} is measured where it is the monitor: add monitor={TRUST}")
         if trial.resume:
             raise InputError("resume goes on with one run, by its own configuration: leave out -m")
         refuse(trial)

@@ -31,7 +31,7 @@ FOLDER = "card"  # of the artifacts
 MARKDOWN, PAGE = "model_card.md", "model_card.html"
 DESCRIPTION_LIMIT = 5000  # characters of a model version's description that any MLflow server takes
 TABLES = (
-    *("metrics", "predictions", "calibration", "conformal", "maps", "removal", "map_sanity"),
+    *("metrics", "predictions", "calibration", "conformal", "maps", "removal", "lesions", "map_sanity"),
     *("robustness", "robustness_means"),
 )
 PARTS = ("val", "test", "unseen")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.comparison import Comparison, McNemar
 from brain_tumor.evaluation.comparison_figures import changed_sheet, forest
+from brain_tumor.evaluation.lesion_scores import NAMES as LESION_NAMES
 from brain_tumor.evaluation.metrics import HEADLINE, Evaluation
 from brain_tumor.layout import markdown
 from brain_tumor.layout.blocks import Alert, Block, Grid, Paragraph, Points, pairs
@@ -132,7 +133,8 @@ def log(found: Comparison, names: tuple[str, str], images: Mapping[str, NDArray[
     `images` are those that the sheet of changed images shows; without them there is no sheet.
     """
     differences = found.differences.set_index("metric")["difference"]
-    mlflow.log_metrics({f"difference/{metric}": float(differences[metric]) for metric in HEADLINE})
+    logged = [metric for metric in (*HEADLINE, *LESION_NAMES) if metric in differences]
+    mlflow.log_metrics({f"difference/{metric}": float(differences[metric]) for metric in logged})
     counts = {
         "compared": len(found.pair.a.rows),
         "left_out_of_a": found.pair.only_a,
@@ -164,7 +166,7 @@ def summarize_comparison(found: Comparison, a: Run, b: Run) -> tuple[list[Block]
         if flattered:
             who = " and ".join(flattered)
             blocks.append(Alert(f"{word}: {who} had twins of {part} images in training, which flatters the scores"))
-    shown = found.differences[found.differences["metric"].isin(NAMES)]
+    shown = found.differences[found.differences["metric"].isin({**NAMES, **LESION_NAMES})]
     blocks += [_differences(shown), Points(tuple(_verdicts(found)))]
     return blocks, [_differences(found.differences), _answers(found.test)]
 
@@ -173,7 +175,7 @@ def _differences(table: pd.DataFrame) -> Grid:
     rows = []
     for row in table.to_dict("records"):
         interval = f"{row['low']:+.3f} to {row['high']:+.3f}" if np.isfinite(row["low"]) else ""
-        name = NAMES.get(row["metric"], row["metric"].replace("_", " "))
+        name = (NAMES | LESION_NAMES).get(row["metric"], row["metric"].replace("_", " "))
         rows.append((name, f"{row['a']:.3f}", f"{row['b']:.3f}", f"{row['difference']:+.3f}", interval))
     return Grid(("metric", "A", "B", "B - A", "95 % interval"), tuple(rows))
 

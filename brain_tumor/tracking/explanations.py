@@ -4,19 +4,18 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import mlflow
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from brain_tumor.config.train import ExplainConfig
 from brain_tumor.data.dataset import Dataset
-from brain_tumor.evaluation.explanation import figures, removal, sanity
-from brain_tumor.evaluation.explanation.gradcam import EVIDENCE
-from brain_tumor.evaluation.explanation.kinds import candidates, kind_of
+from brain_tumor.evaluation.explanation import figures, lesion_map, removal, sanity
+from brain_tumor.evaluation.explanation.kinds import candidates, has_map, kind_of
 from brain_tumor.evaluation.explanation.localisation import SCORES
 from brain_tumor.evaluation.explanation.map_scores import (
     CENTRE,
     CLASS_MEAN,
-    DICE,
     MODEL,
     VERDICTS,
     Lesions,
@@ -31,6 +30,7 @@ from brain_tumor.evaluation.explanation.map_scores import (
     why_none,
 )
 from brain_tumor.evaluation.explanation.maps import Explainer, explain, mapper
+from brain_tumor.evaluation.lesion_scores import DICE, FALSE, FOUND, KEPT, MIRRORED, TO_HEALTHY, TRUST, trust
 from brain_tumor.evaluation.metrics import Evaluation
 from brain_tumor.layout.blocks import Finding, plainly
 from brain_tumor.tracking.results import log_figure, log_pictures
@@ -38,9 +38,7 @@ from brain_tumor.tracking.runs import log_table, tag
 
 logger = logging.getLogger(__name__)
 
-# Shares of answers that stay with the lesion painted over: at most LOOKS where it looks at the lesion, more than
-# LOOKS_ELSEWHERE where it does not. With its mirror image painted over UNTOUCHED must stay, or the paint does it.
-LOOKS, LOOKS_ELSEWHERE, UNTOUCHED = 0.1, 0.5, 0.9
+REMOVAL = {"kept": KEPT, "to_healthy": TO_HEALTHY, removal.CONTROL: MIRRORED}  # metrics of it as scores of a part
 
 
 def log_explanations(
@@ -52,9 +50,10 @@ def log_explanations(
     *,
     parts: Sequence[str],
     resamples: int,
-) -> list[Finding]:
-    """Draw the parts, and score their maps where lesions are known; returns what was found, of val as a detail.
+) -> tuple[list[Finding], dict[str, pd.DataFrame]]:
+    """Draw the parts, and score their maps where lesions are known.
 
+    Returns what was found, of val as a detail, and of each part what its images have of `lesion_scores.NAMES`.
     What is chosen (method and layer by `auto`, the quantile of the IoU, the mean map of each class) is chosen on the
     part "val" of `evaluations`, if it is there.
     """
@@ -62,24 +61,31 @@ def log_explanations(
     lesions = {part: found for part, found in known.items() if found is not None}
     explainer, reference, surveyed = _validated(model, backbone, config, lesions.get("val"), evaluations)
     tag(explain_method=explainer.method, explain_layer=explainer.layer)
-    found = []
+    found: list[Finding] = []
+    values = {part: pd.DataFrame(index=evaluations[part].rows.index) for part in parts}
     for part in parts:
         log_pictures(dataset, part, evaluations[part], explainer)
+        if has_map(model):
+            values[part] = _log_lesion_map(model, dataset, part, evaluations[part], resamples)
         if part in lesions:
             own = surveyed if part == "val" else None
-            found += [
-                _log_scores(lesions[part], part, evaluations[part], explainer, reference, own, resamples),
-                _log_removal(model, lesions[part], part, resamples),
-            ]
+            pointing, peaks = _log_scores(lesions[part], part, evaluations[part], explainer, reference, own, resamples)
+            removed, answers = _log_removal(model, lesions[part], part, resamples)
+            found += [pointing, removed]
+            there = values[part].index[lesions[part].positions]
+            values[part] = values[part].join(answers.assign(pointing=peaks).set_index(there))
         elif dataset.mask_paths is not None:
             why = why_none(dataset, part, evaluations[part])
             found.append(_of_part(part, plainly(f"No map of the {part} part is scored: {why}.")))
+        if dataset.mask_paths is not None and any(dataset.mask_paths[row] for row in dataset.rows(part)):
+            stays = values[part][KEPT] == 1 if KEPT in values[part] else False
+            values[part][TRUST] = trust(evaluations[part].correct, np.asarray(stays))
     scored = [part for part in parts if part in lesions]
     if config.sanity and scored:
         found.append(_log_sanity(explainer, backbone, lesions[scored[-1]], evaluations[scored[-1]], resamples))
     elif config.sanity:
         found.append(plainly("Whether maps need the model was not looked at: no map is scored."))
-    return found
+    return found, values
 
 
 def _of_part(part: str, finding: Finding) -> Finding:
@@ -119,46 +125,39 @@ def _log_scores(
     reference: Reference | None,
     found: Survey | None,
     resamples: int,
-) -> Finding:
+) -> tuple[Finding, NDArray[np.float64]]:
+    """Also whether (N,) the map of each lesion peaks in it."""
     if found is None:
         found = survey(lesions, explainer.make, title=f"scoring maps of {part}")[0]
     scores = score_lesions(lesions, found, reference)
-    overlaps = found.dice if explainer.method == EVIDENCE else None
-    table = tabulate(lesions, scores, resamples=resamples, overlaps=overlaps)
+    table = tabulate(lesions, scores, resamples=resamples)
     log_table(table, f"tables/{part}_maps.csv")
     overall = {(row["map"], row["metric"]): row for row in table[table["class"] == "all"].to_dict("records")}
-    if np.isfinite(pointing := overall[MODEL, "pointing"]["value"]):
-        mlflow.log_metric(f"{part}/map_pointing", pointing, step=0)
-    if overlaps is not None:
-        mlflow.log_metric(f"{part}/lesion_dice", overall[MODEL, DICE]["value"], step=0)
     _log_cases(lesions, part, evaluation, explainer, scores[MODEL])
-    return _of_part(part, _pointing(overall, len(lesions), explainer.name))
+    return _of_part(part, _pointing(overall, len(lesions), explainer.name)), scores[MODEL][:, 0]
 
 
-def _log_removal(model: Any, lesions: Lesions, part: str, resamples: int) -> Finding:
+def _log_removal(model: Any, lesions: Lesions, part: str, resamples: int) -> tuple[Finding, pd.DataFrame]:
+    """Also what became of each lesion's answer, by the names of REMOVAL; the verdict is `lesion_scores.opening`."""
     classes = lesions.dataset.split.classes
     healthy = None if classes.healthy is None else classes.index(classes.healthy)
-    table = removal.remove(model, lesions, healthy, resamples=resamples)
+    table, every = removal.remove(model, lesions, healthy, resamples=resamples)
     log_table(table, f"tables/{part}_removal.csv")
     overall = {row["metric"]: row for row in table[table["class"] == "all"].to_dict("records")}
     kept, control = overall["kept"], overall.get(removal.CONTROL)
-    mlflow.log_metric(f"{part}/removal_kept", kept["value"], step=0)
-    verdict = f"With the lesion painted over, {kept['value']:.1%} of these answers stay: {_judged(kept, control)}."
     detail = f"With the lesion painted over, {kept['value']:.1%}{_interval(kept)} of these answers stay"
     if healthy is not None:
         detail += f", and {overall['to_healthy']['value']:.1%} become {classes.healthy}"
     detail += f"; with its mirror image painted over, {control['value']:.1%} stay." if control else "."
-    return _of_part(part, Finding(verdict, detail))
+    answers = every.rename(columns=REMOVAL)
+    return _of_part(part, Finding("", detail)), answers[[name for name in REMOVAL.values() if name in answers]]
 
 
-def _judged(kept: Mapping[Any, Any], control: Mapping[Any, Any] | None) -> str:
-    """What the share that stays says, by its interval where there is one, beside that of the control."""
-    low, high = (kept[name] if np.isfinite(kept[name]) else kept["value"] for name in ("low", "high"))
-    if control is not None and control["value"] < UNTOUCHED:
-        return f"nothing follows, since painting elsewhere leaves {control['value']:.1%} as well"
-    if high <= LOOKS:
-        return "it does look at the lesion"
-    return "most do NOT need the lesion" if low > LOOKS_ELSEWHERE else "some need the lesion, some do not"
+def _log_lesion_map(model: Any, dataset: Dataset, part: str, evaluation: Evaluation, resamples: int) -> pd.DataFrame:
+    """The model's own map as a segmentation: `tables/PART_lesions.csv`; returns what each image has of it."""
+    scores = lesion_map.drawn(model, dataset, part)
+    log_table(lesion_map.tabulate(scores, evaluation.rows, resamples=resamples), f"tables/{part}_lesions.csv")
+    return scores[[DICE, FOUND, FALSE]]
 
 
 def _log_cases(lesions: Lesions, part: str, evaluation: Evaluation, explainer: Explainer, scores: Any) -> None:
@@ -207,10 +206,13 @@ def _pointing(overall: Mapping[tuple[str, str], Mapping[Any, Any]], images: int,
         own, *rest = [overall[kind, score]["value"] for kind in (MODEL, *kinds)]
         if np.isfinite(own):
             more.append(f"{score} {own:.3f} ({', '.join(f'{value:.3f}' for value in rest)})")
-    if (MODEL, DICE) in overall:
-        more.append(f"Dice {overall[MODEL, DICE]['value']:.3f}")
     detail = f"{said}{_interval(peak)} {of} ({', '.join(others)}); {'; '.join(more)}. Maps: {kind}."
-    return Finding(f"{said} {of} ({others[0]}).", detail)
+    # The score itself stands in the table above; what it is worth, only beside what knows nothing of the image.
+    centre = overall[CENTRE, "pointing"]["value"]
+    poor = not (peak["low"] if np.isfinite(peak["low"]) else peak["value"]) > centre
+    return Finding(
+        f"The maps point at the lesion no better than the image's centre does ({centre:.1%})." * poor, detail
+    )
 
 
 def _interval(row: Mapping[Any, Any]) -> str:

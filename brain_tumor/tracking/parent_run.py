@@ -14,8 +14,9 @@ from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
 from brain_tumor.evaluation.bootstrap import run_intervals
 from brain_tumor.evaluation.figures import confusion, reliability, roc
+from brain_tumor.evaluation.lesion_scores import lesion_intervals, opening
 from brain_tumor.evaluation.metrics import Evaluation, pooled
-from brain_tumor.layout.blocks import Block, Code, Finding, Paragraph, Summary, pairs, plainly, verdicts
+from brain_tumor.layout.blocks import Block, Code, Paragraph, Summary, pairs
 from brain_tumor.tracking import registry, runs
 from brain_tumor.tracking.headline import LEAK, accuracy_tag
 from brain_tumor.tracking.predictions import read_predictions
@@ -84,9 +85,8 @@ def conclude(store: Store, parent: str, members: Sequence[str], config: TrainCon
             evaluations = _pooled_by_seed(evaluations, len(config.seeds or (0,)))
         parts[part] = _log_part(evaluations, of_members, part, config)
     *more, shown = parts.values()
-    said = verdicts(_means(of_members))
     where = pairs([*_registered(found, config.tracking.register), *store.addresses(parent)])
-    blocks = (*shown, said, where, *map(Code, store.serve))
+    blocks = (*shown, where, *map(Code, store.serve))
     return Summary(blocks, (*chain(*more), pairs([("pictures", runs.artifact_place(parent, "figures"))])))
 
 
@@ -97,16 +97,6 @@ def _registered(found: Sequence[Run], name: str | None) -> list[tuple[str, str]]
     if name is None or not known:
         return []
     return [("models", f"versions {', '.join(known)} of {name}; {registry.champion_line(name)}")]
-
-
-def _means(of_members: pd.DataFrame) -> list[Finding]:
-    """What the members' maps come to on average, where lesions are known; `of_members` as `_measured` gives it."""
-    sentences = {
-        "map_pointing": "The maps peak in the lesion in {:.1%} of the correctly classified lesions, on average.",
-        "removal_kept": "With the lesion painted over, {:.1%} of these answers stay, on average.",
-    }
-    means = of_members.mean()
-    return [plainly(text.format(means[name])) for name, text in sentences.items() if name in means]
 
 
 def _measured(found: Sequence[Run], part: str) -> pd.DataFrame:
@@ -122,8 +112,10 @@ def _pooled_by_seed(evaluations: list[Evaluation], seeds: int) -> list[Evaluatio
 
 
 def _log_part(evaluations: list[Evaluation], of_members: pd.DataFrame, part: str, config: TrainConfig) -> list[Block]:
-    table = run_intervals(evaluations, resamples=config.bootstrap).set_index("metric")
-    values: dict[Any, Any] = {name: table.loc[name, "value"] for name in NAMES}
+    lesions = lesion_intervals(evaluations, resamples=config.bootstrap)
+    scores = run_intervals(evaluations, resamples=config.bootstrap)
+    table = (scores if lesions.empty else pd.concat([scores, lesions])).set_index("metric")
+    values: dict[Any, Any] = {name: table.loc[name, "value"] for name in [*NAMES, *lesions["metric"]]}
     if len(of_members) > 1:
         over = table["sd"] if len(evaluations) > 1 else of_members.std()
         values |= {f"{name}_sd": over[name] for name in SPREAD}
@@ -142,4 +134,5 @@ def _log_part(evaluations: list[Evaluation], of_members: pd.DataFrame, part: str
     intervals = ", 95 % intervals by group" if table["low"].notna().any() else ""  # of the same images alone
     title = f"{evaluations[0].title}: {mean}{len(of_members)} runs, {images} images{intervals}"
     shown = table.reset_index()
-    return [Paragraph(title), score_table(shown if len(evaluations) > 1 else shown.drop(columns="sd"))]
+    said = opening(table.to_dict("index"))
+    return [Paragraph(title), *said, score_table(shown if len(evaluations) > 1 else shown.drop(columns="sd"))]

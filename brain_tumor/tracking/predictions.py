@@ -6,6 +6,7 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 
+from brain_tumor.evaluation.lesion_scores import NAMES
 from brain_tumor.evaluation.metrics import Evaluation
 from brain_tumor.tracking.runs import download
 
@@ -25,6 +26,8 @@ def read_predictions(run_id: str, part: str) -> Evaluation:
     probabilities = table[columns].to_numpy(float)
     probabilities /= probabilities.sum(axis=1, keepdims=True)  # as written, to the last digit but one
     rows = table.drop(columns=[*columns, "prediction", "correct"])
+    lesions = [name for name in NAMES if name in rows]
+    rows[lesions] = rows[lesions].apply(pd.to_numeric)  # empty where an image has no say
     tags = mlflow.get_run(run_id).data.tags
     data = f"{'SYNTHETIC ' if tags.get('data_kind') == 'synthetic' else ''}{tags.get('data')}"
     marks = [word for tag, word in FLATTERING[part].items() if tags.get(tag) == "true"]

@@ -4,6 +4,7 @@ import resource
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from brain_tumor.evaluation import robustness_figures
 from brain_tumor.evaluation.bootstrap import intervals
 from brain_tumor.evaluation.drawing import save
 from brain_tumor.evaluation.explanation.maps import Explainer
+from brain_tumor.evaluation.lesion_scores import lesion_intervals
 from brain_tumor.evaluation.metrics import Evaluation, score
 from brain_tumor.evaluation.pictures import pictures
 from brain_tumor.evaluation.robustness import ALL, measure_robustness, seeds_of
@@ -91,15 +93,47 @@ def log_evaluation(
             "after": [values[name] for name in SCALED],
         }
         log_table(pd.DataFrame(changed), f"tables/{part}_calibration.csv")
-    curves = {name for row in history for name in row} & final.keys()
-    mlflow.log_metrics({name: final[name] for name in curves}, step=len(history) + 1)
-    mlflow.log_metrics({name: value for name, value in final.items() if name not in {*curves, f"{part}/loss"}}, step=0)
+    curves = {name for row in history for name in row}
+    if f"{part}/loss" not in curves:
+        del final[f"{part}/loss"]
+    _log_final(final, history)
     table = intervals(evaluation, resamples=resamples)
     log_table(table, f"tables/{part}_metrics.csv")
     if part == "test":
         mlflow.set_tags(accuracy_tag(table))
     log_table(evaluation.table(), f"tables/{part}_predictions.csv")
     return table
+
+
+def log_lesions(
+    evaluation: Evaluation,
+    values: pd.DataFrame,
+    part: str,
+    table: pd.DataFrame,
+    *,
+    resamples: int,
+    history: Sequence[Mapping[str, Any]] = (),
+) -> pd.DataFrame:
+    """Log what a part's images have of `lesion_scores.NAMES` as `log_evaluation` does the rest, in the same two tables.
+
+    `values` by the index of the evaluation's rows, `table` as `log_evaluation` returned it. Returns the whole table.
+    """
+    known = replace(evaluation, rows=evaluation.rows.join(values))
+    found = lesion_intervals([known], resamples=resamples).drop(columns="sd")
+    if found.empty:
+        return table
+    _log_final({f"{part}/{name}": value for name, value in zip(found["metric"], found["value"], strict=True)}, history)
+    whole = pd.concat([table, found], ignore_index=True)
+    log_table(whole, f"tables/{part}_metrics.csv")
+    log_table(known.table(), f"tables/{part}_predictions.csv")
+    return whole
+
+
+def _log_final(final: Mapping[str, float], history: Sequence[Mapping[str, Any]]) -> None:
+    """Metrics of the model that stands: one step after the last epoch where there is a curve, otherwise at step 0."""
+    curves = {name for row in history for name in row} & final.keys()
+    mlflow.log_metrics({name: final[name] for name in curves}, step=len(history) + 1)
+    mlflow.log_metrics({name: value for name, value in final.items() if name not in curves}, step=0)
 
 
 def log_pictures(dataset: Dataset, part: str, evaluation: Evaluation, explainer: Explainer) -> None:

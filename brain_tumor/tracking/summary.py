@@ -14,6 +14,8 @@ import pandas as pd
 from brain_tumor.config.train import TrackingConfig
 from brain_tumor.data.protocol import leak
 from brain_tumor.data.split import Split
+from brain_tumor.evaluation.lesion_scores import NAMES as LESION_NAMES
+from brain_tumor.evaluation.lesion_scores import opening
 from brain_tumor.evaluation.metrics import Evaluation
 from brain_tumor.layout import markdown, terminal
 from brain_tumor.layout.blocks import (
@@ -49,15 +51,16 @@ NAMES = {  # of the metrics that are printed, as a reader knows them
 
 
 def score_table(table: pd.DataFrame) -> Grid:
-    """The metrics of NAMES with their intervals, where there are any, and their spread where there is a column `sd`."""
-    rows = table.set_index("metric").loc[list(NAMES)]
+    """The metrics of NAMES and those of lesions that are there; their intervals and spread (column `sd`), if any."""
+    named = NAMES | {name: said for name, said in LESION_NAMES.items() if name in set(table["metric"])}
+    rows = table.set_index("metric").loc[list(named)]
     values = ["–" if np.isnan(each) else f"{each:.3f}" for each in rows["value"]]  # of one class there is no ROC AUC
-    columns: dict[str, list[str]] = {"metric": list(NAMES.values()), "value": values}
+    columns: dict[str, list[str]] = {"metric": list(named.values()), "value": values}
     if rows["low"].notna().any():
         bounds = zip(rows["low"], rows["high"], strict=True)
         columns["95 % interval"] = ["" if np.isnan(low) else f"{low:.3f} to {high:.3f}" for low, high in bounds]
     if "sd" in rows:
-        columns["standard deviation"] = [f"{each:.3f}" for each in rows["sd"]]
+        columns["standard deviation"] = ["" if np.isnan(each) else f"{each:.3f}" for each in rows["sd"]]
     return Grid(tuple(columns), tuple(zip(*columns.values(), strict=True)))
 
 
@@ -74,11 +77,11 @@ def in_a_line(evaluation: Evaluation, table: pd.DataFrame) -> str:
 
 
 def scores(evaluation: Evaluation, table: pd.DataFrame, split: Split) -> list[Block]:
-    """A part's scores under its title, and beside them what flatters them."""
+    """A part's scores under its title, what flatters them, and whether the answers rest on the lesion."""
     blocks: list[Block] = [Paragraph(f"{evaluation.title}: {len(evaluation.rows):,} images")]
     if found := leak(split, str(evaluation.rows["part"].iloc[0])):
         blocks.append(Alert(f"{found}: these scores flatter the model."))
-    return [*blocks, score_table(table)]
+    return [*blocks, *opening(table.set_index("metric").to_dict("index")), score_table(table)]
 
 
 def summarize_run(

@@ -12,7 +12,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_sample_weight
 
-from brain_tumor.config.train import Monitor, TrainConfig
+from brain_tumor.config.train import TRUST, Monitor, TrainConfig
 from brain_tumor.data import counterfactual
 from brain_tumor.data.augment import Augment, build, recipe
 from brain_tumor.data.batches import Examples
@@ -31,11 +31,12 @@ from brain_tumor.training.distribute import make_strategy
 from brain_tumor.training.fit import Bookkeeping, TrainedRun, fit
 from brain_tumor.training.freezing import unfrozen_blocks
 from brain_tumor.training.stage import TrainingSet
+from brain_tumor.training.trust import Painted, paint_lesions
 
 logger = logging.getLogger(__name__)
 
-LOSS = "val/loss"  # the log loss; every other Monitor is a score of the same name
-VALIDATED = tuple(name.removeprefix("val/") for name in get_args(Monitor) if name != LOSS)
+LOSS = "val/loss"  # the log loss; every other Monitor but TRUST is a score of the same name
+VALIDATED = tuple(name.removeprefix("val/") for name in get_args(Monitor) if name not in (LOSS, TRUST))
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,14 +48,17 @@ class Prepared:
     model: keras.Model
     training: TrainingSet
     execution: Execution
+    painted: Painted | None = None  # with monitor=val/trust
 
 
 def prepare(config: TrainConfig, dataset: Dataset, weights: Path | None) -> Prepared:
     """Build the model and the augmentation, so that a mistake in either shows before there is a run.
 
     Raises InputError for a weights file that does not fit, an unknown transform or layer, too many blocks, too few
-    devices for `hardware.strategy`, no GPU where one is wanted, or batches that `hardware.micro_batch` does not divide.
+    devices for `hardware.strategy`, no GPU where one is wanted, batches that `hardware.micro_batch` does not divide, or
+    no lesion to paint over for the monitor.
     """
+    painted = paint_lesions(dataset) if config.monitor == TRUST else None
     execution = execution_of(config.hardware)
     tf.config.experimental.enable_op_determinism()
     with make_strategy(config.hardware.strategy).scope():
@@ -96,7 +100,7 @@ def prepare(config: TrainConfig, dataset: Dataset, weights: Path | None) -> Prep
         masks=examples.masks,
         lesion_weight=config.model.lesion_weight,
     )
-    return Prepared(config, dataset, model, training, execution)
+    return Prepared(config, dataset, model, training, execution, painted)
 
 
 def _augmentation(config: TrainConfig, dataset: Dataset, examples: Examples, strength: float) -> Augment:
@@ -136,8 +140,10 @@ def train_model(
     keras.utils.set_random_seed(config.seed)
 
     def validate(candidate: keras.Model, inputs: Pixels | NDArray[Any], rows: NDArray[np.int64]) -> dict[str, float]:
-        values = score(evaluation(predict(candidate, inputs, rows), prepared.dataset, "val", config.protocol.name))
-        return {LOSS: values["log_loss"], **{f"val/{name}": values[name] for name in VALIDATED}}
+        found = evaluation(predict(candidate, inputs, rows), prepared.dataset, "val", config.protocol.name)
+        values = score(found)
+        measured = {LOSS: values["log_loss"], **{f"val/{name}": values[name] for name in VALIDATED}}
+        return measured if prepared.painted is None else {**measured, TRUST: prepared.painted.measure(candidate, found)}
 
     return fit(
         prepared.model,

@@ -185,6 +185,8 @@ def test_forest_marks_who_is_better(tmp_path):
     table.loc["log_loss", ["difference", "low", "high"]] = 0.2, 0.1, 0.3
     table.loc["ece", ["difference", "low", "high"]] = -0.2, -0.3, -0.1
     table.loc["roc_auc", ["difference", "low", "high"]] = 0.2, np.nan, np.nan  # one group: no interval
+    for name in ("kept_without_lesion", "kept_mirrored", "trust"):
+        table.loc[name, ["difference", "low", "high"]] = -0.2, -0.3, -0.1
     figure = forest(table.reset_index(), "test, SYNTHETIC phantom", ("first $x$", "second"))
     assert figure.get_suptitle() == "test, SYNTHETIC phantom"
     upper, lower = figure.axes
@@ -195,8 +197,9 @@ def test_forest_marks_who_is_better(tmp_path):
         points = [line for line in axes.lines if line.get_marker() == "o"]
         return dict(zip(names, [point.get_color() for point in points], strict=True))
 
-    assert colours(lower) == {"log_loss": BEST, "brier": FAINT, "ece": ACCENT}
-    assert colours(upper)["macro_f1"] == ACCENT
+    assert colours(lower) == {"log_loss": BEST, "brier": FAINT, "ece": ACCENT, "kept_without_lesion": ACCENT}
+    assert (colours(upper)["macro_f1"], colours(upper)["trust"]) == (ACCENT, BEST)
+    assert "kept_mirrored" not in colours(upper)
     assert {colours(upper)[name] for name in ("accuracy", "roc_auc", "recall_glioma")} == {FAINT}
     assert "f1_glioma" not in colours(upper)
     assert upper.texts[0].get_text() == "+0.0100  [-0.0100, +0.0300]"
@@ -221,3 +224,18 @@ def test_the_sheet_shows_some_of_each_change(make_evaluation, tmp_path):
     save(figure, tmp_path / "sheet.png")
     none = changed_sheet(changed.iloc[:0], {}, "test")
     assert [text.get_text()[-19:] for text in none.texts[1:]] == [": 0 images, 0 shown"] * 2
+
+
+def test_scores_of_lesions_are_paired_where_both_runs_have_them(make_evaluation):
+    """Each run over its own correctly classified lesions, the same groups drawn for both."""
+    labels, groups = [0, 0, 0, 1], ["p", "q", "q", "r"]
+    a, b = (make_evaluation(labels, sure(labels), groups=groups) for _ in range(2))
+    a = with_rows(a, kept_without_lesion=[1, 0, 1, np.nan], pointing=[1, 1, 1, np.nan], trust=[0, 1, 0, 1])
+    b = with_rows(b, kept_without_lesion=[np.nan, 0, 0, 1], pointing=[np.nan] * 4, trust=[0.0] * 4)
+    table = compare(a, b, resamples=500).differences.set_index("metric")
+    assert "pointing" not in table.index
+    kept = table.loc["kept_without_lesion"]
+    assert kept[["a", "b", "difference"]].tolist() == pytest.approx([2 / 3, 1 / 3, -1 / 3])
+    # Of the 27 draws three are p, p, q, the lowest: 0 - 3/4. In nine both are alike: p, p, r and p, r, r and q, r, r.
+    assert kept[["low", "high"]].tolist() == pytest.approx([-3 / 4, 0])
+    assert table.loc["trust", ["a", "b", "difference"]].tolist() == [0.5, 0, -0.5]

@@ -11,6 +11,8 @@ from PIL import Image
 from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.split import Split
+from brain_tumor.evaluation.explanation.lesion_map import drawn
+from brain_tumor.evaluation.explanation.lesion_map import tabulate as segmented
 from brain_tumor.evaluation.explanation.map_scores import (
     CENTRE,
     CLASS_MEAN,
@@ -162,3 +164,45 @@ def test_what_was_chosen_on_validation_is_used_elsewhere(dataset):
     assert reference.quantiles[MODEL] == 3
     scores = score_lesions(lesions, Survey(other, {}), reference)
     assert scores[MODEL][:, 2] == pytest.approx(0.1)
+
+
+def test_the_lesion_map_is_scored_on_every_lesion_whatever_the_answer(tmp_path):
+    """A map that is bright where its image is: cells of 2 pixels, of an image of 8."""
+    import keras
+
+    inputs = keras.Input((SIDE, SIDE, 3))
+    cells = keras.layers.AveragePooling2D(2)(inputs)
+    lesion = keras.layers.Conv2D(1, 1, activation="sigmoid", name="lesion_map")
+    model = keras.Model(inputs, lesion(cells))
+    lesion.set_weights([np.full((1, 1, 3, 1), 1.0), np.array([-300.0])])  # from a gray of 100 on
+    # Of 8 images the first 6 have a mask, of 4, 4, 8, 8, 16 and 16 pixels; the sixth is found nowhere.
+    labels = ["glioma", "glioma", "glioma", "meningioma", "meningioma", "meningioma", "notumor", "notumor"]
+    pixels = np.zeros((8, SIDE, SIDE, 3), np.uint8)
+    masks = np.zeros((8, SIDE, SIDE), bool)
+    for row, width in enumerate([2, 2, 4, 4, 8, 8]):
+        masks[row, :2, :width] = True
+        Image.fromarray(masks[row]).save(tmp_path / f"{row}.png")
+        pixels[row][masks[row]] = 255
+    pixels[1, :2, :4] = 255  # twice as much as the mask
+    pixels[5], pixels[6, 4:6, 4:6] = 0, 255
+    columns = ["path", "label", "part", "group", "site", "sha256", "twin"]
+    rows = [(f"{row}.jpg", label, "test", f"{row}", "", f"{row}", f"{row}") for row, label in enumerate(labels)]
+    split = Split(pd.DataFrame(rows, columns=columns), root=tmp_path, source="folder", synthetic=False)
+    paths = tuple(f"{row}.png" if row < 6 else "" for row in range(8))
+    scores = drawn(model, Dataset(split, pixels, np.arange(8), paths), "test")
+    overlaps = scores["lesion_dice"].tolist()
+    assert overlaps[2:5] == pytest.approx([1, 1, 1])
+    assert (overlaps[1], overlaps[5]) == (pytest.approx(2 * 4 / (4 + 8)), 0)
+    assert scores["lesion_found"].tolist()[:6] == [1, 1, 1, 1, 1, 0]
+    assert scores["lesion_false"].tolist()[6:] == [1, 0]
+    assert scores.notna().sum().to_dict() == {"lesion_dice": 6, "lesion_found": 6, "lesion_false": 2, "size": 6}
+    table = segmented(scores, split.table, resamples=100).set_index(["class", "size", "metric"])
+    found = table.xs("lesion_found", level="metric")
+    assert found["value"].to_dict() == {
+        ("all", "all"): pytest.approx(5 / 6), ("all", "small"): 1, ("all", "medium"): 1, ("all", "large"): 0.5,
+        ("glioma", "all"): 1, ("meningioma", "all"): pytest.approx(2 / 3),
+    }  # fmt: skip
+    assert found.loc[("all", "medium"), ["least", "most", "images"]].tolist() == [8 / 64, 8 / 64, 2]
+    assert table.loc[("notumor", "none", "lesion_false"), ["images", "value"]].tolist() == [2, 0.5]
+    bare = drawn(model, Dataset(split, pixels, np.arange(8), None), "test")  # what the healthy class says needs no mask
+    assert segmented(bare, split.table, resamples=100)["metric"].tolist() == ["lesion_false"]

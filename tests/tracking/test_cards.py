@@ -154,6 +154,39 @@ def test_what_is_not_there_is_open(store: Store, dataset: Dataset) -> None:
     assert "open" in states
 
 
+def test_a_card_opens_with_whether_the_answers_rest_on_the_lesion(store: Store, dataset: Dataset) -> None:
+    """By the run's own test part, else by an evaluation with masks; of the same table as the other scores."""
+    run_id = log_run(store, dataset)
+    cards.write_card(run_id)
+    before = str(cards.load_card(run_id))
+    assert "Whether its answers rest on the lesion is not known" in section(before, "Intended use and limits")
+    evaluated = evaluation(probabilities(1), dataset, "test", "grouped")
+    kept = pd.DataFrame({"kept_without_lesion": [1.0] * 14 + [0, 0]}, evaluated.rows.index)
+    with runs.started(store, tags={**TAGS, "trained_by": run_id, "job": "evaluate"}, system_metrics=False) as second:
+        scored = results.log_evaluation(evaluated, "test", resamples=100)
+        table_of = results.log_lesions(evaluated, kept, "test", scored, resamples=100)
+    logged = table(second, "test_metrics").set_index("metric")
+    assert (
+        logged.loc["kept_without_lesion", "value"]
+        == mlflow.get_run(second).data.metrics["test/kept_without_lesion"]
+        == 0.875
+    )
+    assert table_of["metric"].tolist() == logged.index.tolist() == [*scored["metric"], "kept_without_lesion"]
+    assert table(second, "test_predictions")["kept_without_lesion"].tolist() == kept["kept_without_lesion"].tolist()
+    cards.write_card(run_id)
+    said = "> **Most answers do NOT need the lesion: 87.5% of the right ones stay when it is painted over."
+    opening = str(cards.load_card(run_id)).split("\n## ")[0]
+    assert f"{said} This is of the run's own test part, measured by run {second}.**" in opening
+    own = log_run(store, dataset)
+    with runs.started(store, run_id=own, system_metrics=False):
+        results.log_lesions(evaluated, 1 - kept, "test", scored, resamples=100)
+    cards.write_card(own)
+    opening = str(cards.load_card(own)).split("\n## ")[0]
+    assert "\n\nMost answers rest on the lesion: 12.5% of the right ones stay when it is painted over.\n\n" in opening
+    low, high = logged.loc["kept_without_lesion", ["low", "high"]]
+    assert f"kept without lesion 0.1250 (95 % interval {1 - high:.4f} to {1 - low:.4f})" in opening
+
+
 def test_an_evaluation_makes_the_card_richer(store: Store, dataset: Dataset) -> None:
     run_id = log_run(store, dataset)
     digest = {"trained_by": run_id, "job": "evaluate", "data_digest": "x", "site": "B|<b>", "contaminated": "unknown"}

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -55,6 +56,12 @@ def key(ready: Any, weights: Path | None = None) -> str:
 def key_with(ready: Any, images: Path, *overrides: str) -> str:
     """The key under a changed configuration, on the unchanged data and model."""
     return key(replace(ready, config=configured(images, *overrides)))
+
+
+def test_the_key_holds_what_the_monitor_paints(ready: Any) -> None:
+    painted = [replace(ready, painted=SimpleNamespace(digest=digest)) for digest in ("a", "a", "b")]
+    keys = [key(each) for each in painted]
+    assert (keys[0] == keys[1], len({*keys, key(ready)})) == (True, 3)
 
 
 def test_the_key_holds_the_content_of_weights_and_the_split(ready: Any, images: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ A map is scored at the resolution of its mask. Three scores of one image, each 0
 - iou: intersection over union of the mask and the pixels above a quantile of the map.
 
 - dice: of a lesion map alone, whose values are probabilities: twice the intersection of the mask and the pixels from
-  0.5 on, over the sum of both.
+  LESION_FROM on, over the sum of both.
 
 A map without a value above 0 points nowhere: it scores 0.
 """
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from brain_tumor.evaluation.bootstrap import mean_intervals
 
 SCORES = ("pointing", "energy", "iou")
+LESION_FROM = 0.5  # the value of a lesion map from which on a pixel is called lesion
 # Of which one is chosen on the validation part; closer where lesions of a few percent of the image are told apart.
 QUANTILES = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.975, 0.98, 0.985, 0.99, 0.995)
 
@@ -56,9 +57,9 @@ def iou(maps: Maps, masks: Masks, quantiles: Sequence[float] = QUANTILES) -> NDA
 
 
 def dice(maps: Maps, masks: Masks) -> NDArray[np.float64]:
-    """The Dice coefficient (N,) of each mask and the pixels of its map from 0.5 on."""
+    """The Dice coefficient (N,) of each mask and the pixels of its map from LESION_FROM on."""
     values, inside = _rows(maps, masks)
-    found = values >= 0.5
+    found = values >= LESION_FROM
     both, either = (found & inside).sum(axis=1), found.sum(axis=1) + inside.sum(axis=1)
     return np.asarray(2 * both / either, dtype=np.float64)
 
@@ -100,17 +101,15 @@ def summarise(
     *,
     resamples: int = 1000,
     seed: int = 0,
-    metrics: Sequence[str] = SCORES,
 ) -> pd.DataFrame:
     """Mean scores over all images and over each class, with 95 % intervals resampled by group.
 
     Args:
-        scores: of each kind of map the scores (N, len(metrics)) of the same images.
+        scores: of each kind of map the scores (N, 3) of the same images, in the order of SCORES.
         labels: (N,) class of each image.
         groups: (N,) images of one group are drawn together.
         resamples: behind each interval.
         seed: the same seed gives the same intervals.
-        metrics: what the scores are called.
 
     Returns:
         Columns `class` ("all", then each class in the order of its name), `images`, `map`, `metric`, `value`, `low`,
@@ -121,7 +120,7 @@ def summarise(
         members = np.flatnonzero((labels == name) | (name == "all"))
         for kind, values in scores.items():
             table = mean_intervals(values[members], groups[members], resamples=resamples, seed=seed)
-            rows += [(name, len(members), kind, *row) for row in zip(metrics, *table, strict=True)]
+            rows += [(name, len(members), kind, *row) for row in zip(SCORES, *table, strict=True)]
     return pd.DataFrame(rows, columns=["class", "images", "map", "metric", "value", "low", "high"])
 
 

@@ -14,7 +14,6 @@ from brain_tumor.evaluation.explanation.localisation import (
     Masks,
     best_quantile,
     centred_gaussian,
-    dice,
     raw_scores,
     settled,
     summarise,
@@ -25,7 +24,6 @@ from brain_tumor.progress import progress
 
 # The maps that a row of scores is of.
 MODEL, CENTRE, CLASS_MEAN = "model", "centre", "class_mean"
-DICE = "dice"
 # What `sanity.verdict` says of maps, in words.
 VERDICTS = {
     "sensitive": "maps need what the whole model has learned",
@@ -100,35 +98,27 @@ class Survey:
 
     raw: NDArray[np.float64]  # (N, 2 + Q), see `raw_scores`
     class_maps: Mapping[str, Maps]  # (H, W): the mean map of each class that is there
-    dice: NDArray[np.float64] | None = None  # (N,): see `localisation.dice`
 
 
 def survey(lesions: Lesions, make: Mapper, *, title: str | None = None) -> list[Survey]:
     """Score every kind of map that `make` gives, in one pass over the images; no map is kept."""
     raw: list[list[NDArray[np.float64]]] = []
     sums: list[dict[str, Maps]] = []
-    overlaps: list[list[NDArray[np.float64]]] = []
     with progress(len(lesions), title or "", disable=title is None) as bar:
         for part in lesions.batches():
             masks, names = lesions.masks(part), lesions.names[part]
             found = make(lesions.dataset.images(lesions.rows[part]), lesions.classes[part])
             raw = raw or [[] for _ in found]
             sums = sums or [{} for _ in found]
-            overlaps = overlaps or [[] for _ in found]
-            for own, total, overlap, maps in zip(raw, sums, overlaps, found, strict=True):
+            for own, total, maps in zip(raw, sums, found, strict=True):
                 own.append(raw_scores(maps, masks))
-                overlap.append(dice(maps, masks))
                 for name in set(names):
                     total[name] = total.get(name, np.float32(0)) + maps[names == name].sum(axis=0)
             bar.update(len(masks))
     counts = {name: int((lesions.names == name).sum()) for name in set(lesions.names)}
     return [
-        Survey(
-            np.concatenate(own),
-            {name: values / np.float32(counts[name]) for name, values in total.items()},
-            np.concatenate(overlap),
-        )
-        for own, total, overlap in zip(raw, sums, overlaps, strict=True)
+        Survey(np.concatenate(own), {name: values / np.float32(counts[name]) for name, values in total.items()})
+        for own, total in zip(raw, sums, strict=True)
     ]
 
 
@@ -167,19 +157,9 @@ def score_lesions(lesions: Lesions, found: Survey, reference: Reference | None) 
     return {name: settled(raw, reference.quantiles[name] if reference else None) for name, raw in every.items()}
 
 
-def tabulate(
-    lesions: Lesions,
-    scores: Mapping[str, NDArray[np.float64]],
-    *,
-    resamples: int,
-    overlaps: NDArray[np.float64] | None = None,
-) -> pd.DataFrame:
-    """Mean scores with their intervals, see `summarise`; with `overlaps` (N,) rows of the model's `dice`, too."""
-    table = summarise(scores, lesions.names, lesions.groups, resamples=resamples)
-    if overlaps is None:
-        return table
-    more = summarise({MODEL: overlaps[:, None]}, lesions.names, lesions.groups, resamples=resamples, metrics=(DICE,))
-    return pd.concat([table, more], ignore_index=True)
+def tabulate(lesions: Lesions, scores: Mapping[str, NDArray[np.float64]], *, resamples: int) -> pd.DataFrame:
+    """Mean scores with their intervals, see `summarise`."""
+    return summarise(scores, lesions.names, lesions.groups, resamples=resamples)
 
 
 def _every_raw(

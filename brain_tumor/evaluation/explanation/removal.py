@@ -43,8 +43,10 @@ def widened(masks: Masks) -> Masks:
     return np.asarray(scipy.ndimage.maximum_filter(masks, size=(1, margin, margin), mode="constant"), dtype=np.bool_)
 
 
-def remove(model: Any, lesions: Lesions, healthy: int | None, *, resamples: int = 1000) -> pd.DataFrame:
-    """What becomes of the predictions of correctly classified lesions without the lesion.
+def remove(
+    model: Any, lesions: Lesions, healthy: int | None, *, resamples: int = 1000
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What becomes of the predictions of correctly classified lesions without the lesion: the means, and each one.
 
     Args:
         model: from RGB 0..255 (B, S, S, 3) to probabilities (B, C).
@@ -56,9 +58,24 @@ def remove(model: Any, lesions: Lesions, healthy: int | None, *, resamples: int 
         Columns `class` ("all", then each), `images`, `metric`, `value`, `low`, `high`. Metrics: `kept`: share of
         predictions that stay; `to_healthy`: share that become that class, if there is one; `probability` of the class
         before, and `probability_removed` after; `kept_mirrored`: share that stay where the mirror image is painted
-        over, of the lesions that it does not touch.
+        over, of the lesions that it does not touch. And a row for each of `lesions`, a column for each of the metrics.
     """
-    found, apart = [], []
+    every = _asked_again(model, lesions, healthy)
+    table = []
+    for name in ("all", *sorted(set(lesions.names))):
+        chosen = (lesions.names == name) | (name == "all")
+        for metric in every.columns:
+            values = every[metric].to_numpy()
+            rows = chosen & ~np.isnan(values)
+            if rows.any():
+                bounds = mean_intervals(values[rows, None], lesions.groups[rows], resamples=resamples)
+                table.append((name, int(rows.sum()), metric, *(float(bound[0]) for bound in bounds)))
+    return pd.DataFrame(table, columns=["class", "images", "metric", "value", "low", "high"]), every
+
+
+def _asked_again(model: Any, lesions: Lesions, healthy: int | None) -> pd.DataFrame:
+    """The metrics of each lesion; NaN: the mirror image touches it, and is no control."""
+    found = []
     for part in lesions.batches():
         images, masks, classes = lesions.dataset.images(lesions.rows[part]), lesions.masks(part), lesions.classes[part]
         mirrored = masks[:, :, ::-1]
@@ -67,19 +84,9 @@ def remove(model: Any, lesions: Lesions, healthy: int | None, *, resamples: int 
             for each in (images, paint_over(images, masks), paint_over(images, mirrored))
         )
         rows = np.arange(len(classes))
-        kept, stays = after.argmax(axis=1) == classes, control.argmax(axis=1) == classes
-        gone = after.argmax(axis=1) == healthy
+        kept, gone = after.argmax(axis=1) == classes, after.argmax(axis=1) == healthy
+        touched = (widened(masks) & widened(mirrored)).any(axis=(1, 2))
+        stays = np.where(touched, np.nan, control.argmax(axis=1) == classes)
         found.append(np.column_stack([kept, before[rows, classes], after[rows, classes], gone, stays]))
-        apart.append(~(widened(masks) & widened(mirrored)).any(axis=(1, 2)))
-    values, clear = np.concatenate(found), np.concatenate(apart)
-    table = []
-    for name in ("all", *sorted(set(lesions.names))):
-        chosen = (lesions.names == name) | (name == "all")
-        columns = {metric: (chosen, index) for index, metric in enumerate(METRICS)} | {CONTROL: (chosen & clear, 4)}
-        if healthy is None:
-            del columns["to_healthy"]
-        for metric, (rows, index) in columns.items():
-            if rows.any():
-                bounds = mean_intervals(values[rows, index : index + 1], lesions.groups[rows], resamples=resamples)
-                table.append((name, int(rows.sum()), metric, *(float(bound[0]) for bound in bounds)))
-    return pd.DataFrame(table, columns=["class", "images", "metric", "value", "low", "high"])
+    every = pd.DataFrame(np.concatenate(found), columns=[*METRICS, CONTROL])
+    return every if healthy is not None else every.drop(columns="to_healthy")
