@@ -15,7 +15,7 @@ from brain_tumor.data.logged_split import load_logged
 from brain_tumor.data.pixels import spread
 from brain_tumor.data.split import write_text
 from brain_tumor.evaluation.explanation.kinds import has_map
-from brain_tumor.evaluation.explanation.region import LESION
+from brain_tumor.evaluation.explanation.localisation import LESION_FROM
 from brain_tumor.evaluation.prediction import predict
 from brain_tumor.layout.blocks import Paragraph, pairs
 from brain_tumor.layout.terminal import show_blocks
@@ -65,7 +65,7 @@ def run(config: ExportConfig, folder: Path) -> None:
 
 def _drawn(model: Any) -> str:
     height, width = model.get_layer(LESION_MAP).output.shape[1:3]
-    return f"float32 0..1 (N, {height}, {width}, 1), over the whole image: {LESION} and more, enlarged, is lesion"
+    return f"float32 0..1 (N, {height}, {width}, 1), over the whole image: {LESION_FROM} and more, enlarged, is lesion"
 
 
 def _load(config: ExportConfig) -> tuple[RegisteredModel, Dataset]:

@@ -17,9 +17,10 @@ from brain_tumor.data.classes import ClassList
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation import kinds
 from brain_tumor.evaluation.explanation.gradcam import EVIDENCE, Kind
+from brain_tumor.evaluation.explanation.localisation import LESION_FROM
 from brain_tumor.evaluation.explanation.maps import Maps, check_layer, mapper, upsample
 from brain_tumor.evaluation.explanation.overlay import overlay
-from brain_tumor.evaluation.explanation.region import LESION, outlined
+from brain_tumor.evaluation.explanation.region import outlined
 from brain_tumor.serving.answer_lines import printable
 from brain_tumor.serving.files import Read
 from brain_tumor.serving.inputs import MAPS_MARK
@@ -79,7 +80,7 @@ def _drawer(
         def own(images: NDArray[np.uint8], said: Sequence[Prediction]) -> NDArray[np.uint8]:
             small: Maps = np.stack([each.lesion.map for each in said if each.lesion])
             maps = upsample(small, (images.shape[1], images.shape[2]))
-            return outlined(overlay(images, maps), maps >= LESION)
+            return outlined(overlay(images, maps), maps >= LESION_FROM)
 
         return own
     explain = mapper(model, [kind], views)

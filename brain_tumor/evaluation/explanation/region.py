@@ -3,19 +3,18 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.evaluation.explanation.localisation import Masks
+from brain_tumor.evaluation.explanation.localisation import LESION_FROM, Masks
 from brain_tumor.evaluation.explanation.maps import Maps, upsample
 from brain_tumor.lazy import lazy
 
 scipy = lazy("scipy")
 
-LESION = 0.5  # of a lesion map: from here on it says lesion rather than not
 COLOUR = (57, 255, 20)  # of an outline: none of inferno's, nor of a radiologist's mask in the figures
 
 
 def marked(maps: Maps, side: int) -> Masks:
     """What maps (N, h, w) mark in images (N, side, side, 3)."""
-    return np.asarray(upsample(maps, (side, side)) >= LESION)
+    return np.asarray(upsample(maps, (side, side)) >= LESION_FROM)
 
 
 def outline(masks: Masks, width: int = 1) -> Masks:
