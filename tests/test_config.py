@@ -46,6 +46,18 @@ def task(*overrides: str) -> dict[str, Any]:
     return values
 
 
+def test_calibration_takes_nothing_back_of_what_painted_lesions_taught() -> None:
+    asked = {
+        key: typed(TrainConfig, task(*keys)).calibration
+        for key, keys in {
+            "painted": ["augment=counterfactual"],
+            "as they are": [],
+            "asked for": ["augment=counterfactual", "calibrate=vector"],
+        }.items()
+    }
+    assert asked == {"painted": "temperature", "as they are": "auto", "asked for": "vector"}
+
+
 def stems(group: str) -> list[str]:
     return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
 

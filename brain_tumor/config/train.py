@@ -23,6 +23,7 @@ Monitor = Literal["val/accuracy", "val/balanced_accuracy", "val/macro_f1", "val/
 TRUST = "val/trust"  # measured only where it is the monitor, see training/trust.py
 LOWER_IS_BETTER = frozenset({"val/loss"})
 
+Calibrate = Literal["auto", "temperature", "vector", "none"]
 Head = Literal["pooled", "evidence"]  # models/heads.py
 
 STRICT_KEYS = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -263,7 +264,7 @@ class TrainConfig:
     seeds: tuple[SplitSeed, ...] | None = None  # a run for each, below one parent
     hardware: HardwareConfig = Field(default_factory=HardwareConfig)  # runs logged before there was one have none
     # What is said with a prediction, fitted after training.
-    calibrate: Literal["auto", "temperature", "vector", "none"] = "auto"  # of the logits, on the val part
+    calibrate: Calibrate = "auto"  # of the logits, on the val part
     coverage: Annotated[tuple[Level, ...], Field(min_length=1)] = (0.9, 0.95)  # of prediction sets, class by class
     selective_accuracy: Fraction = 0.98  # wanted on the val part of the images that are not answered with "not sure"
 
@@ -279,6 +280,14 @@ class TrainConfig:
             name: Literal["official", "grouped"]
             name = "official" if self.data.source is Source.phantom and self.protocol.folds is None else "grouped"
             object.__setattr__(self, "protocol", replace(self.protocol, name=name))
+
+    @property
+    def calibration(self) -> Calibrate:
+        """What `calibrate` asks for; `auto` is the temperature where lesions were painted over in training.
+
+        The val part has no such image, so that a shift of the healthy class's logit would take back what they taught.
+        """
+        return "temperature" if self.calibrate == "auto" and self.augment.counterfactual is not None else self.calibrate
 
     def _check_masks(self) -> None:
         """What the keys that need pictures and their masks cannot have, or need."""

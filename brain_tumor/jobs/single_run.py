@@ -93,7 +93,7 @@ def finish(
     uncertainty = fit_uncertainty(
         observing(trained.model),
         prepared.dataset,
-        calibrate=config.calibrate,
+        calibrate=config.calibration,
         levels=config.coverage,
         accuracy=config.selective_accuracy,
     )

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from brain_tumor.config.train import Calibrate
 from brain_tumor.data.split import folds
 from brain_tumor.lazy import lazy
 
 scipy = lazy("scipy")
 
 Array = NDArray[np.float64]
-Calibrate = Literal["auto", "temperature", "vector", "none"]
 
 _RANGE = (0.05, 20.0)  # of a factor on the logits: beyond it the images do not determine one
 _SHIFT = 10.0  # greatest shift of a logit

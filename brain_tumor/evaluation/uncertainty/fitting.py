@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_tumor.config.train import Calibrate
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.evaluation.prediction import Outputs, observe
 from brain_tumor.evaluation.uncertainty import abstention, calibration, conformal, out_of_distribution
-from brain_tumor.evaluation.uncertainty.calibration import Calibrate, Scaling, softmax
+from brain_tumor.evaluation.uncertainty.calibration import Scaling, softmax
 from brain_tumor.evaluation.uncertainty.conformal import Sets
 
 IN_DISTRIBUTION = 0.99  # share of held-out images of the training distribution that shall pass as brain MRI
