@@ -28,6 +28,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # test processes share the cores: more threads would spin
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
+import composition
 import stores
 import toy
 
@@ -81,9 +82,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def _quick(shared: Path) -> Iterator[None]:
-    """What libraries make when they are first used, made once: MLflow's tables, and matplotlib's list of fonts."""
+    """Once in a session or process what libraries do over and over: MLflow's tables, fonts, the files of conf/."""
     os.environ.setdefault("MPLCONFIGDIR", str(shared / "matplotlib"))
-    with stores.quick(shared):
+    with stores.quick(shared), composition.quick():
         yield
 
 
