@@ -31,6 +31,9 @@ os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 import composition
 import stores
 import toy
+from threadpoolctl import threadpool_limits
+
+threadpool_limits(1, "blas")  # of numpy, which a plugin of pytest may have imported before the line above
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 # The files that take longest, which begin first, so that no process has one left when the others have ended.
