@@ -115,6 +115,7 @@ def test_the_history_is_that_of_one_device(
         )
 
 
+@pytest.mark.slow
 def test_several_devices_learn_from_features(mirrored: Path, images: Path, tmp_path: Path) -> None:
     history = numbers(json.loads((mirrored / "features.json").read_text()))
     expected = numbers(trial(images, tmp_path / "features", *FEATURES)[1].history)
@@ -123,6 +124,7 @@ def test_several_devices_learn_from_features(mirrored: Path, images: Path, tmp_p
         assert row == pytest.approx(other, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_saved_model_knows_nothing_of_devices(mirrored: Path) -> None:
     import keras
 
