@@ -89,11 +89,12 @@ def first_checkpoint(folder: Path, process: "subprocess.Popen[str]", seconds: fl
     return found[0].parent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "status", "code"),
     [
         (signal.SIGINT, "KILLED", 130),
-        pytest.param(signal.SIGKILL, "RUNNING", -signal.SIGKILL, marks=pytest.mark.slow),
+        (signal.SIGKILL, "RUNNING", -signal.SIGKILL),
     ],
 )
 def test_an_interrupted_run_goes_on_in_itself(

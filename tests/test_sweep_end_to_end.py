@@ -22,6 +22,7 @@ def study(work: Path, name: str = "s") -> optuna.Study:
     return optuna.load_study(study_name=name, storage=f"sqlite:///{work}/mlruns/optuna.db")
 
 
+@pytest.mark.slow
 def test_a_sweep_nests_its_trials_prunes_and_registers_the_best(
     run: Run, bars: Callable[..., Path], tmp_path: Path
 ) -> None:
