@@ -62,6 +62,7 @@ def test_only_known_masks_have_a_say_and_the_step_is_traced_once(
     assert list(run.model.output_names) == ["probabilities"]
 
 
+@pytest.mark.slow
 def test_the_step_in_pieces_is_that_of_the_whole_batch(whole: Whole) -> None:
     batches = whole.run(SCHEDULE, **SETTINGS)
     pieces = whole.run(SCHEDULE, **SETTINGS, execution=Execution(micro_batch=7))
