@@ -14,11 +14,8 @@ from brain_tumor.models.classifier import blocks, build_classifier
 from brain_tumor.models.heads import HEAD
 
 SIZE, LABELS = 64, [0, 3]
-SMALLEST = (
-    "cnn_baseline",
-    "effnet_b0",
-    "effnet_lite0",
-)  # of each family; V2 is built and read back in test_efficientnet
+# Of each family; V2 is built, saved and read back in test_efficientnet.
+SMALLEST = ("cnn_baseline", "effnet_b0", "effnet_lite0")
 TRACED = ("cnn_baseline", "effnet_lite0")  # whose maps are of a graph, as they always are in the package
 OTHERS = tuple(name for name in BACKBONES if name not in SMALLEST)
 NAMES = [*SMALLEST, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]

@@ -74,9 +74,8 @@ def test_parameters_are_as_many_as_published(published):
     assert trainable / 1e6 == pytest.approx(millions, abs=0.06)
 
 
-@pytest.mark.parametrize(("name", "other"), [("effnet_lite0", "effnet_lite1"), ("effnet_lite1", "effnet_lite2")])
-def test_file_of_another_model_is_refused(name, other):
-    for model, file in ((name, other), (other, name)):
+def test_file_of_another_model_is_refused():
+    for model, file in (("effnet_lite0", "effnet_lite1"), ("effnet_lite2", "effnet_lite1")):
         with pytest.raises(InputError) as caught:
             build_classifier(model, image_size=64, weights=resolve_weights(file, "imagenet"), dropout=0.2, seed=0)
         assert f"does not hold the weights of {model}" in str(caught.value)
