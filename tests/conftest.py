@@ -8,6 +8,7 @@
 - `spawn`: the same in a process of its own, which takes 10 s to import TensorFlow and MLflow: where the process itself
   is what is tested. `toy.start` starts one and leaves it running, to be stopped or killed.
 - `toy.client`: what a store holds.
+- `composition.composed`, `composition.task`: what conf/ composes to.
 
 Marked `slow` is what takes a quarter of a minute or more and whose subject something quicker guards as well; plain
 `pytest` leaves it out, with what is marked `browser` or `real_data`, and `pytest -m ""` runs everything.
@@ -28,31 +29,43 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # test processes share the cores: more threads would spin
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
+import composition
 import stores
 import toy
+from threadpoolctl import threadpool_limits
+
+threadpool_limits(1, "blas")  # of numpy, which a plugin of pytest may have imported before the line above
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 # The files that take longest, which begin first, so that no process has one left when the others have ended.
 LONGEST = (
-    "sweep/test_sweeper.py",
-    "models/test_contract.py",
-    "training/test_fit.py",
     "test_end_to_end.py",
     "test_multi_run.py",
     "test_sweep_end_to_end.py",
+    "test_any_classes.py",
     "serving/review_page/test_in_chromium.py",
-    "serving/test_exports.py",
-    "models/test_lite.py",
+    "training/test_fit.py",
     "training/test_warm_start.py",
+    "sweep/test_sweeper.py",
+    "test_config.py",
+    "models/test_contract.py",
+    "serving/test_exports.py",
+    "training/test_lesion_map.py",
+    "test_printed_commands.py",
+    "tracking/test_moved_store.py",
     "training/test_distribute.py",
+    "test_evidence_end_to_end.py",
     "serving/test_doors.py",
     "test_model_card.py",
+    "test_evaluate.py",
+    "models/test_heads.py",
+    "test_refusals.py",
+    "test_docs.py",
+    "test_study.py",
+    "models/test_lite.py",
     "sweep/test_parallel.py",
     "data/test_twins.py",
     "data/test_dataset.py",
-    "test_config.py",
-    "test_docs.py",
-    "test_evaluate.py",
     "serving/test_export_end_to_end.py",
     "auditing/test_audit.py",
     "sweep/test_storage.py",
@@ -81,9 +94,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def _quick(shared: Path) -> Iterator[None]:
-    """What libraries make when they are first used, made once: MLflow's tables, and matplotlib's list of fonts."""
+    """Once in a session or process what libraries do over and over: MLflow's tables, fonts, the files of conf/."""
     os.environ.setdefault("MPLCONFIGDIR", str(shared / "matplotlib"))
-    with stores.quick(shared):
+    with stores.quick(shared), composition.quick():
         yield
 
 

@@ -1,4 +1,4 @@
-"""Two, three and six classes, none of them the standard four: trained, evaluated, predicted, exported, served."""
+"""Two and six classes, none of them the standard four: trained, evaluated, predicted, exported, served."""
 
 import base64
 import csv
@@ -32,9 +32,6 @@ class Case(NamedTuple):
 
 CASES = {
     "two": Case(("yes", "no"), ("data.rename={yes: tumour}",), ("notumor", "tumour"), "notumor", "notumor"),
-    "three": Case(
-        ("glioma", "meningioma", "Metastasis"), (), ("glioma", "meningioma", "Metastasis"), None, "Metastasis"
-    ),
     "six": Case(
         ("Grade 1", "Grade 2", "Grade 3", "sound", "meningioma_tumor", "other things"),
         ("data.healthy=sound",),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from composition import composed, task
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
@@ -32,18 +33,6 @@ PUBLISHED = {
     "sweep_finetune": "data=folder protocol=official data.subset=0.1 data.image_size=64 model=effnet_lite0 "
     "schedule.head.epochs=5 schedule.head.learning_rate=1e-3",
 }
-
-
-def composed(name: str, *overrides: str) -> DictConfig:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return compose(name, overrides=list(overrides))
-
-
-def task(*overrides: str) -> dict[str, Any]:
-    """What `train` reads of its configuration: all but the sweep's own node."""
-    values = plain(composed("train", *overrides))
-    values.pop("sweep")
-    return values
 
 
 def test_calibration_takes_nothing_back_of_what_painted_lesions_taught() -> None:

@@ -67,15 +67,14 @@ def test_a_run_is_tracked_and_evaluated_by_another_process(trained_copy: Trained
 
 
 @pytest.mark.slow
-def test_names_are_taken_as_they_are_typed(spawn: Run, bars: Callable[..., Path], tmp_path: Path) -> None:
-    """Each command in a process of its own."""
+def test_names_are_taken_as_they_are_typed(run: Run, bars: Callable[..., Path], tmp_path: Path) -> None:
     work = tmp_path / "my work, (1) = é"
     data = bars("Scans (2019), a=b é")
-    done = spawn("train", "data=folder", f"data.root={data}", *TINY, cwd=work)
+    done = run("train", "data=folder", f"data.root={data}", *TINY, cwd=work)
     assert done.returncode == 0, done.stderr
     trained = run_id(done.stdout)
     moved = data.rename(data.with_name("moved, (2) = é"))
-    done = spawn("evaluate", "model_uri=models:/brain-tumor@champion", f"data.root={moved}", "bootstrap=100", cwd=work)
+    done = run("evaluate", "model_uri=models:/brain-tumor@champion", f"data.root={moved}", "bootstrap=100", cwd=work)
     assert done.returncode == 0, done.stderr
     assert scores_of(work, run_id(done.stdout)) == scores_of(work, trained)
 
@@ -90,12 +89,12 @@ def first_checkpoint(folder: Path, process: "subprocess.Popen[str]", seconds: fl
     return found[0].parent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "status", "code"),
     [
         (signal.SIGINT, "KILLED", 130),
-        pytest.param(signal.SIGTERM, "KILLED", 143, marks=pytest.mark.slow),
-        pytest.param(signal.SIGKILL, "RUNNING", -signal.SIGKILL, marks=pytest.mark.slow),
+        (signal.SIGKILL, "RUNNING", -signal.SIGKILL),
     ],
 )
 def test_an_interrupted_run_goes_on_in_itself(

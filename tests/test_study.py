@@ -7,20 +7,18 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import optuna
 import pytest
 import toy
-from hydra import compose, initialize_config_dir
+from composition import task
 from studies import RATE, empty, many, mixed, trial
 from toy import environment, words
 
 from brain_tumor.command_line import shown
 from brain_tumor.config.train import TrainConfig
-from brain_tumor.config.validation import plain, typed
-from brain_tumor.entry import conf_dir
+from brain_tumor.config.validation import typed
 from brain_tumor.errors import InputError
 from brain_tumor.jobs.study_run import StudyRun
 
@@ -149,13 +147,6 @@ def test_a_sweep_says_so_before_its_first_trial(best: str | None, registered: bo
         there.delete_run(known.user_attrs["parent_run"])
         known.add_trial(trial(1, values=[0.9], run_id=known.user_attrs["parent_run"]))
         assert there.get_run(begun().run_id).info.lifecycle_stage == "active"
-
-
-def task(*overrides: str) -> dict[str, Any]:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        values = plain(compose("train", list(overrides)))
-    values.pop("sweep")
-    return values
 
 
 def test_looking_loads_neither_tensorflow_nor_mlflow(tmp_path: Path) -> None:

@@ -22,22 +22,23 @@ def study(work: Path, name: str = "s") -> optuna.Study:
     return optuna.load_study(study_name=name, storage=f"sqlite:///{work}/mlruns/optuna.db")
 
 
+@pytest.mark.slow
 def test_a_sweep_nests_its_trials_prunes_and_registers_the_best(
     run: Run, bars: Callable[..., Path], tmp_path: Path
 ) -> None:
     data, work = bars(train=20), tmp_path / "work"
     arguments = ["data=folder", f"data.root={data}", *TINY, "schedule.scratch.epochs=3", "sweep.study=s"]
     pruner = ["sweep/pruner=median", "sweep.pruner.n_startup_trials=1", "sweep.pruner.n_warmup_steps=1"]
-    done = run("train", *arguments, *pruner, RATES, GOOD_THEN_BAD, "sweep.n_trials=3", "-m")
+    done = run("train", *arguments, *pruner, RATES, GOOD_THEN_BAD, "sweep.n_trials=2", "-m")
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
 
     trials = study(work).trials
-    assert [trial.state.name for trial in trials][:2] == ["COMPLETE", "PRUNED"]
+    assert [trial.state.name for trial in trials] == ["COMPLETE", "PRUNED"]
     runs = {each.data.tags.get("trial", "parent"): each for each in runs_in(work)}
     parent = runs.pop("parent")
     assert parent.info.status == "FINISHED"
-    assert len(runs) == 3
+    assert len(runs) == 2
     for number, child in runs.items():
         assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
         assert child.data.tags["study"] == "s"
@@ -63,7 +64,7 @@ def test_a_sweep_nests_its_trials_prunes_and_registers_the_best(
     [again] = re.findall(r"^  .* -m brain_tumor\.train (.*)$", done.stdout, re.M)
     repeated = run("train", *shlex.split(again), "sweep.study=s")
     assert repeated.returncode == 0, repeated.stderr
-    assert len(study(work).trials) == 3  # a plain run touches no study
+    assert len(study(work).trials) == 2  # a plain run touches no study
     history = client(work).get_metric_history(run_id(repeated.stdout), "val/macro_f1")
     assert max(each.value for each in history) == best.value  # the same training, number for number
 
@@ -110,7 +111,10 @@ def test_a_combination_that_is_refused_is_a_failed_trial(run: Run, bars: Callabl
 def test_trials_share_their_head_phase(run: Run, bars: Callable[..., Path], tmp_path: Path) -> None:
     data, work = bars(train=20), tmp_path / "work"
     small = ["data.image_size=32", "bootstrap=100", "augment=none", "tracking.system_metrics=false"]
-    arguments = ["data=folder", f"data.root={data}", *small, "schedule.head.epochs=2", "schedule.all.epochs=1"]
+    # A head phase of a network that has no trained weights may not freeze them.
+    head = ["model=cnn_baseline", "schedule.head.unfreeze=all", "schedule.head.update_batch_norm=true"]
+    small += [*head, "schedule.head.epochs=2", "schedule.all.epochs=1"]
+    arguments = ["data=folder", f"data.root={data}", *small]
     sweep = ["schedule.all.warmup_epochs=0", "schedule.all.dropout=0,0.3"]
     done = run("train", *arguments, *sweep, "sweep.study=warm", "-m")
     assert done.returncode == 0, done.stderr

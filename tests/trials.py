@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hydra import compose, initialize_config_dir
+from composition import task
 from toy import OFFICIAL
 
 from brain_tumor.config.train import PhaseConfig, TrainConfig
-from brain_tumor.config.validation import plain, typed
-from brain_tumor.entry import conf_dir
+from brain_tumor.config.validation import typed
 
 FILTERS = (16, 32)  # of a `cnn_baseline` of two blocks, which takes half the time to trace
 # The first phase moves batch-norm statistics and draws dropout: all that must come back with the weights.
@@ -56,9 +55,7 @@ class StoppedError(Exception):
 
 def configured(images: Path, *overrides: str) -> TrainConfig:
     places = (f"data.root={images}", f"data.cache={images.parent / 'cache'}")
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        values = plain(compose("train", [*SCHEDULE, *places, *overrides]))
-        return typed(TrainConfig, {key: value for key, value in values.items() if key != "sweep"})
+    return typed(TrainConfig, task(*SCHEDULE, *places, *overrides))
 
 
 def prepared(images: Path, *overrides: str) -> Any:

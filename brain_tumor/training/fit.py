@@ -112,6 +112,15 @@ def compile_phase(
         # Keras turns XLA down where operations are deterministic, since XLA lacks some of these; it says so if it does.
         model._jit_compile = jit_compile
         model.optimizer.build(model.trainable_variables)
+        if len(model.outputs) > 1:
+            _build_losses(model)
+
+
+def _build_losses(model: keras.Model) -> None:
+    """Have Keras make now what counts the losses one by one: made in the first step, it would be traced twice."""
+    answers = [keras.ops.zeros((1, *output.shape[1:])) for output in model.outputs]
+    model.compute_loss(y=[keras.ops.zeros(1, "int32"), answers[1]], y_pred=answers)
+    model.reset_metrics()
 
 
 def _executed(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
+from composition import composed
 from PIL import Image
 from toy import OFFICIAL
 
@@ -15,7 +15,6 @@ from brain_tumor.config.validation import typed
 from brain_tumor.data import cache
 from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.dataset import find_by_content, load, load_whole
-from brain_tumor.entry import conf_dir
 from brain_tumor.errors import InputError
 
 MakeFolders = Callable[..., Path]
@@ -254,8 +253,7 @@ def test_moved_images_are_found_by_content(tmp_path: Path, make_folders: MakeFol
 
 def test_configuration_files_fill_the_data_configuration() -> None:
     for name in ("phantom", "folder", "kaggle"):
-        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            data = typed(DataConfig, compose("train", overrides=[f"data={name}"]).data)
+        data = typed(DataConfig, composed("train", f"data={name}").data)
         assert data.source.value == name
         assert (data.phantom is not None) == (name == "phantom")
         assert (data.handle is not None) == (name == "kaggle")

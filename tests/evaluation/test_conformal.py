@@ -62,8 +62,8 @@ def test_the_answer_is_in_every_set_and_a_higher_level_holds_a_lower_one():
     assert (sets.sum(axis=2) - alone.sum(axis=2) == ~alone[:, np.arange(1000), answers]).all()  # and nothing else
 
 
-@pytest.mark.parametrize("draws", [40, pytest.param(150, marks=pytest.mark.slow)])
-def test_coverage_by_class_reaches_the_least_in_975_of_1000_draws(draws, make_evaluation):
+def test_coverage_by_class_reaches_the_least_in_975_of_1000_draws(make_evaluation):
+    draws = 40
     short, covered = [], []
     for seed in range(draws):
         rng = np.random.default_rng(seed)
@@ -81,11 +81,10 @@ def test_coverage_by_class_reaches_the_least_in_975_of_1000_draws(draws, make_ev
     assert np.mean(covered, axis=0) == pytest.approx(np.repeat([0.9, 0.95], 5), abs=0.015)
 
 
-@pytest.mark.parametrize("draws", [50, pytest.param(300, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("slices", ["alike", "as in a public set"])
-def test_slices_of_a_patient_need_the_least_by_group(slices, draws, make_evaluation):
+def test_slices_of_a_patient_need_the_least_by_group(slices, make_evaluation):
     """All slices of a patient have one score. By group 97.5 % of draws reach it, fewer where sizes differ much."""
-    reached = []
+    reached, draws = [], 30
     for seed in range(draws):
         rng = np.random.default_rng(seed)
         patients = 240
@@ -100,8 +99,7 @@ def test_slices_of_a_patient_need_the_least_by_group(slices, draws, make_evaluat
         reached.append((row.low <= row.coverage, row.low_groups <= row.coverage))
     by_image, by_group = np.mean(reached, axis=0)
     assert by_image < 0.9
-    assert by_group > (0.975 if slices == "alike" else 0.93) - 3 * np.sqrt(0.025 * 0.975 / draws)
-    assert by_group < 1 or draws == 50
+    assert 1 > by_group > (0.975 if slices == "alike" else 0.93) - 3 * np.sqrt(0.025 * 0.975 / draws)
 
 
 def test_groups_of_one_image_have_the_least_by_image():

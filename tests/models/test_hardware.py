@@ -94,13 +94,13 @@ def test_batches_that_cannot_be_divided_are_one_line(run: Callable[..., Any]) ->
 
 
 def test_the_gpu_that_is_not_there_is_known_before_the_images_are_read(
-    spawn: Callable[..., Any], bars: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., Any], bars: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    monkeypatch.setattr("brain_tumor.models.backend.look", machine)
     data = bars()
     for path in data.rglob("[1-9]*.png"):
         path.write_bytes(b"no image")
-    done = spawn("train", "data=folder", f"data.root={data}", "hardware=gpu")
+    done = run("train", "data=folder", f"data.root={data}", "hardware=gpu")
     assert done.returncode == 2
     assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["error"]
     assert "TensorFlow sees no GPU" in done.stderr

@@ -41,7 +41,7 @@ def test_a_model_is_exported_and_answers_without_keras(trained_copy: Trained) ->
         assert found[0].tolist() == pytest.approx(predicted, abs=1e-5)
 
 
-@pytest.mark.parametrize("runtime", ["onnx", "tflite", "auto"])
+@pytest.mark.parametrize("runtime", ["onnx", "auto"])
 def test_evaluate_measures_the_same_in_every_runtime(trained_copy: Trained, runtime: str) -> None:
     kept = scores_of(trained_copy.work, trained_copy.run)
     done = command(trained_copy, "evaluate", f"runtime={runtime}", "bootstrap=100")

@@ -8,8 +8,6 @@ import pytest
 from optuna.trial import TrialState
 
 SPACE = "x=interval(0, 1)"
-SAMPLERS = ("tpe", "random", "grid", "cmaes", "gp", "nsga2")
-PRUNERS = ("none", "median", "successive_halving", "hyperband")
 
 
 def states(study):
@@ -56,13 +54,13 @@ def test_a_bad_trial_is_pruned_and_says_where_and_why(toy_done, study_of):
     assert "s trial 5 pruned at step 2" in err
 
 
-@pytest.mark.parametrize(("how", "reason"), [("raise", "RuntimeError: bad combination"), ("memory", "MemoryError")])
-def test_a_failed_trial_is_counted_and_the_sweep_goes_on(toy_done, study_of, how, reason):
-    code, _, err = toy_done(f"fail=never,{how}", "y=1,2,3", "sweep.study=s")
+def test_a_failed_trial_is_counted_and_the_sweep_goes_on(toy_done, study_of):
+    code, _, err = toy_done("fail=raise,never,memory", "sweep.study=s")
     assert code == 0, err
-    assert states(study_of("s")) == {"COMPLETE": 3, "FAIL": 3}
-    failed = [trial for trial in study_of("s").trials if trial.state == TrialState.FAIL]
-    assert all(reason in trial.user_attrs["reason"] for trial in failed)
+    assert states(study_of("s")) == {"COMPLETE": 1, "FAIL": 2}
+    reasons = {trial.params["fail"]: trial.user_attrs["reason"] for trial in study_of("s").trials}
+    assert "RuntimeError: bad combination" in reasons["raise"]
+    assert "MemoryError" in reasons["memory"]
     assert "Traceback" not in err
 
 
@@ -118,7 +116,7 @@ def test_after_a_kill_the_same_command_tries_the_lost_point_again(toy, toy_done,
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -15)])
 def test_an_interrupted_sweep_says_what_is_done_and_goes_on(toy, toy_done, study_of, how, code):
     arguments = (SPACE, "sweep.n_trials=3", "sweep.study=s", "sweep.ignore=[pause]")
-    first = toy(*arguments, "pause=1")
+    first = toy(*arguments, "pause=0.4")
     wait_for_point(first, 1)
     first.send_signal(how)
     _, err = first.communicate()
@@ -145,7 +143,7 @@ def test_a_changed_space_is_refused_with_the_difference_or_numbered(toy_done, st
 
 
 def test_a_conditional_key_exists_only_under_its_condition(toy_done, study_of):
-    arguments = ("name=choice(adam, sgd)", "x=interval(0, 1)", "sweep.n_trials=8", "sweep.study=s")
+    arguments = ("name=choice(adam, sgd)", "x=interval(0, 1)", "sweep.n_trials=4", "sweep.study=s")
     code, out, err = toy_done(*arguments, "+sweep.when={x: 'name=sgd'}")
     assert code == 0, err
     for trial in study_of("s").trials:
@@ -157,35 +155,22 @@ def test_a_conditional_key_exists_only_under_its_condition(toy_done, study_of):
 
 def test_several_objectives_are_a_front_and_prune_nothing(toy_done, study_of):
     arguments = ("sweep.metric=[val/score, cost/y]", "x=interval(0, 1)", "y=int(interval(0, 9))", "sweep/pruner=median")
-    code, _, err = toy_done(*arguments, "sweep/sampler=nsga2", "sweep.n_trials=12", "sweep.study=s")
+    code, _, err = toy_done(*arguments, "sweep/sampler=nsga2", "sweep.n_trials=3", "sweep.study=s")
     assert code == 0, err
     assert err.count("no trial is pruned") == 1
     study = study_of("s")
-    assert states(study) == {"COMPLETE": 12}
+    assert states(study) == {"COMPLETE": 3}
     assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
     assert all(trial.values[1] == trial.params["y"] for trial in study.trials)
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_every_sampler_searches(toy_done, study_of, sampler):
-    if sampler == "gp":
-        pytest.importorskip("torch", reason='Optuna\'s GPSampler needs PyTorch: pip install "brain-tumor[gp]"')
-    space = ("x=range(0, 1, 0.2)",) if sampler == "grid" else (SPACE,)
-    arguments = (*space, "y=int(interval(1, 3))", "sweep.n_trials=12", "sweep.study=s")
-    code, _, err = toy_done(*arguments, f"sweep/sampler={sampler}")
+def test_of_a_grid_all_points_are_queued_at_once(toy_done, study_of):
+    arguments = ("x=range(0, 1, 0.2)", "y=int(interval(1, 3))", "sweep/sampler=grid", "sweep.study=s")
+    code, _, err = toy_done(*arguments, "sweep.n_trials=2")
     assert code == 0, err
-    assert states(study_of("s")) == {"COMPLETE": 12} | ({"WAITING": 3} if sampler == "grid" else {})
-    points = {tuple(trial.params.items()) for trial in study_of("s").trials if trial.state == TrialState.COMPLETE}
-    assert len(points) == 12 or sampler == "nsga2"  # whose children may equal their parents
-
-
-@pytest.mark.parametrize("pruner", PRUNERS)
-def test_every_pruner_runs_and_prunes(toy_done, study_of, pruner):
-    arguments = (SPACE, "epochs=9", "sweep.n_trials=12", "sweep.study=s", "sweep/sampler=random")
-    code, _, err = toy_done(*arguments, f"sweep/pruner={pruner}")
-    assert code == 0, err
-    pruned = states(study_of("s"))["PRUNED"]
-    assert (pruned == 0) == (pruner == "none")
+    assert states(study_of("s")) == {"COMPLETE": 2, "WAITING": 13}
+    points = {tuple(trial.system_attrs["fixed_params"].items()) for trial in study_of("s").trials}
+    assert len(points) == 15
 
 
 def test_strings_reach_the_program_as_they_were_typed(toy_done):

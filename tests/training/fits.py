@@ -28,8 +28,7 @@ SCHEDULES = {
     "two phases": {"first": phase(epochs=2), "head": phase(epochs=2, unfreeze="head", label_smoothing=0.1)},
     "features": {"first": phase(epochs=1), "head": phase(epochs=3, unfreeze="head", feature_views=2, dropout=0.3)},
     "features first": {"head": phase(unfreeze="head", feature_views=1, weight_averaging=0.8), "all": phase(epochs=1)},
-    "two momenta": {"one": phase(epochs=2, batch_norm_momentum=0.5), "two": phase(epochs=1)},
-    "two dropouts": {"first": phase(epochs=1, dropout=0.0), "second": phase(epochs=2, dropout=0.6)},
+    "of its own": {"one": phase(epochs=1, batch_norm_momentum=0.5, dropout=0.0), "two": phase(epochs=2, dropout=0.6)},
 }
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,7 @@ def test_the_history_is_that_of_one_device(
         )
 
 
+@pytest.mark.slow
 def test_several_devices_learn_from_features(mirrored: Path, images: Path, tmp_path: Path) -> None:
     history = numbers(json.loads((mirrored / "features.json").read_text()))
     expected = numbers(trial(images, tmp_path / "features", *FEATURES)[1].history)
@@ -123,6 +125,7 @@ def test_several_devices_learn_from_features(mirrored: Path, images: Path, tmp_p
         assert row == pytest.approx(other, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_saved_model_knows_nothing_of_devices(mirrored: Path) -> None:
     import keras
 
@@ -172,13 +175,16 @@ def test_a_stream_that_nobody_reads_any_more_ends() -> None:
 
 
 def test_too_few_devices_is_one_line_before_the_images_are_read(
-    spawn: Callable[..., subprocess.CompletedProcess[str]], bars: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., subprocess.CompletedProcess[str]], bars: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    import tensorflow as tf
+
+    seen = {"CPU": [SimpleNamespace(name="/device:CPU:0")], "GPU": []}
+    monkeypatch.setattr(tf.config, "list_logical_devices", seen.__getitem__)
     data = bars()
     for path in data.rglob("[1-9]*.png"):
         path.write_bytes(b"no image")
-    done = spawn("train", "data=folder", f"data.root={data}", *TINY, "hardware=mirrored")
+    done = run("train", "data=folder", f"data.root={data}", *TINY, "hardware=mirrored")
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
         "error: hardware.strategy=mirrored needs two GPUs or more, and TensorFlow sees only CPU:0: "
