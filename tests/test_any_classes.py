@@ -1,4 +1,4 @@
-"""Two classes, and six without a healthy one, none of them the standard four: trained, evaluated, predicted, exported, served."""
+"""Two classes, and six without a healthy one, go all the way: trained, evaluated, predicted, exported, served."""
 
 import base64
 import csv
