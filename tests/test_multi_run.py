@@ -17,6 +17,12 @@ EPOCH = ("schedule.scratch.epochs=1", "schedule.scratch.warmup_epochs=0")
 PHANTOM = ("data.phantom.subjects=48", "data.phantom.slices_per_subject=2", "data.phantom.size=48")
 
 
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """One that is drawn once for all tests here."""
+    return (*PHANTOM, f"data.cache={tmp_path_factory.mktemp('cache')}")
+
+
 def family(work: Path) -> tuple[Any, dict[str, Any]]:
     """The parent run, and its runs by what each stands for."""
     [parent] = [each for each in runs_in(work) if each.data.tags.get("job") == "several"]
@@ -32,9 +38,11 @@ def artifact(work: Path, run: Any, name: str) -> Path:
 
 
 @pytest.mark.slow
-def test_seeds_are_child_runs_and_the_parent_has_mean_and_spread(run: Run, tmp_path: Path) -> None:
+def test_seeds_are_child_runs_and_the_parent_has_mean_and_spread(
+    phantom: tuple[str, ...], run: Run, tmp_path: Path
+) -> None:
     work = tmp_path / "work"
-    done = run("train", "seeds=[3,4]", *TINY, *EPOCH, *PHANTOM)
+    done = run("train", "seeds=[3,4]", *TINY, *EPOCH, *phantom)
     assert done.returncode == 0, done.stderr
     assert "seed 3 (1 of 2)" in done.stderr
     parent, children = family(work)
@@ -67,9 +75,9 @@ def test_seeds_are_child_runs_and_the_parent_has_mean_and_spread(run: Run, tmp_p
 
 
 @pytest.mark.slow
-def test_folds_are_pooled_into_one_prediction_a_slice(run: Run, tmp_path: Path) -> None:
+def test_folds_are_pooled_into_one_prediction_a_slice(phantom: tuple[str, ...], run: Run, tmp_path: Path) -> None:
     work = tmp_path / "work"
-    done = run("train", "protocol.folds=3", *TINY, *EPOCH, *PHANTOM)
+    done = run("train", "protocol.folds=3", *TINY, *EPOCH, *phantom)
     assert done.returncode == 0, done.stderr
     parent, folds = family(work)
     pooled = pd.read_csv(artifact(work, parent, "tables/test_predictions.csv"))
@@ -88,10 +96,10 @@ def test_folds_are_pooled_into_one_prediction_a_slice(run: Run, tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_several_runs_go_on_where_they_were_stopped(run: Run, tmp_path: Path) -> None:
+def test_several_runs_go_on_where_they_were_stopped(phantom: tuple[str, ...], run: Run, tmp_path: Path) -> None:
     work = tmp_path / "work"
     epochs = ("schedule.scratch.epochs=6", "schedule.scratch.warmup_epochs=0")
-    process = start(tmp_path, "train", "seeds=[0,1]", *TINY, *epochs, *PHANTOM)
+    process = start(tmp_path, "train", "seeds=[0,1]", *TINY, *epochs, *phantom)
     assert process.stderr is not None
     text = ""
     while "seed 0 (1 of 2)" not in text or "epoch 2 " not in text.split("seed 0 (1 of 2)")[1]:

@@ -139,7 +139,7 @@ def test_coverage_holds_only_by_group(make_evaluation):
     """40 patients of 6 slices, all right or all wrong; 95 % of intervals should hold the true 0.8."""
     rng = np.random.default_rng(0)
     covered = {"group": 0, "image": 0}
-    trials = 100
+    trials = 60
     for trial in range(trials):
         right = np.repeat(rng.random(40) < 0.8, 6)
         probabilities = np.where(right[:, None], [0.9, 0.1], [0.1, 0.9])
