@@ -41,10 +41,11 @@ def test_calibration_takes_nothing_back_of_what_painted_lesions_taught() -> None
         for key, keys in {
             "painted": ["augment=counterfactual"],
             "as they are": [],
+            "elsewhere alone": ["augment=counterfactual", "augment.counterfactual.removed=0"],
             "asked for": ["augment=counterfactual", "calibrate=vector"],
         }.items()
     }
-    assert asked == {"painted": "temperature", "as they are": "auto", "asked for": "vector"}
+    assert asked == {"painted": "temperature", "as they are": "auto", "elsewhere alone": "auto", "asked for": "vector"}
 
 
 def stems(group: str) -> list[str]:

@@ -287,7 +287,9 @@ class TrainConfig:
 
         The val part has no such image, so that a shift of the healthy class's logit would take back what they taught.
         """
-        return "temperature" if self.calibrate == "auto" and self.augment.counterfactual is not None else self.calibrate
+        painting = self.augment.counterfactual
+        removes = painting is not None and painting.removed > 0
+        return "temperature" if self.calibrate == "auto" and removes else self.calibrate
 
     def _check_masks(self) -> None:
         """What the keys that need pictures and their masks cannot have, or need."""

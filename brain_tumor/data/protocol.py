@@ -24,8 +24,8 @@ def divide(images: pd.DataFrame, protocol: ProtocolConfig, data: DataConfig, cla
     - leave_one_site_out: `site` is the test part, and what shares a group with it does not train.
 
     Of a part that is drawn here one image a twin is kept, the one with the least SHA-256, since copies of a slice
-    are no further evidence. All copies train, unless `data.copies` is false, and so do groups that stand under two
-    labels: only the data's own test and validation folders keep them.
+    are no further evidence. All copies train, or one under each label if `data.copies` is false, and so do groups that
+    stand under two labels: only the data's own test and validation folders keep them.
 
     Args:
         images: columns path, label, part ("" where the folders do not say), group, twin, site, sha256.
@@ -226,7 +226,7 @@ def _labels_of_group(images: pd.DataFrame) -> "pd.Series[int]":
 
 def _one_a_twin(images: pd.DataFrame, parts: list[str]) -> pd.DataFrame:
     order = np.argsort(images["sha256"].to_numpy(), kind="stable")
-    copy = images.iloc[order].duplicated(["part", "twin"]).reindex(images.index)
+    copy = images.iloc[order].duplicated(["part", "twin", "label"]).reindex(images.index)
     surplus = copy & images["part"].isin(parts)
     if surplus.any():
         counts = ", ".join(f"{int((surplus & (images['part'] == part)).sum())} of {part}" for part in parts)

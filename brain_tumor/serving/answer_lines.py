@@ -24,6 +24,7 @@ class Tally:
         self.notes: Counter[str] = Counter()  # on files, see `Scan.remarks`
         self.refused: list[tuple[str, str]] = []
         self.refusals = self.volumes = 0
+        self.unmarked = 0  # in which a map that is drawn marks nothing
         self.painted = self.changed = 0  # answered again without what the map marks; of these, otherwise
         self.rule = ""  # by which slices speak for volumes
 
@@ -42,6 +43,8 @@ class Tally:
         self.remarks.update(_remarks(found))
         self.notes.update(file.remarks)
         self.volumes += found.volume is not None
+        drawn = [each.lesion for each in found.slices if each.lesion]
+        self.unmarked += bool(drawn) and not any(lesion.area for lesion in drawn)
         if bare := found.overall.without:
             self.painted += 1
             self.changed += bare.label != found.overall.label
@@ -52,6 +55,8 @@ class Tally:
         answered = sum(self.classes.values())
         counts = [*sorted(self.classes.items()), ("answered", answered)]
         counts += [(f"of these {name}", count) for name, count in sorted(self.remarks.items())]
+        if self.unmarked:
+            counts.append(("of these in which the map marks nothing", self.unmarked))
         if self.painted:
             counts += [("of these asked again without what the map marks", self.painted)]
             counts += [("of these answered otherwise", self.changed)]

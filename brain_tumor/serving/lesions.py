@@ -11,7 +11,7 @@ from brain_tumor.data.scans.scan import Extent
 from brain_tumor.evaluation.explanation.localisation import LESION_FROM
 from brain_tumor.evaluation.explanation.maps import Maps, upsample
 from brain_tumor.evaluation.explanation.region import marked
-from brain_tumor.evaluation.explanation.removal import paint_over
+from brain_tumor.evaluation.explanation.removal import paint_over, widened
 
 
 @dataclass(frozen=True)
@@ -41,5 +41,11 @@ def lesion_of(values: Maps, side: int, extent: Extent) -> Lesion:
 
 
 def painted(pixels: NDArray[np.uint8], lesions: Sequence[Lesion]) -> NDArray[np.uint8]:
-    """Slices (N, S, S, 3) with what is marked in each painted over, and a little around it, as in the removal test."""
-    return paint_over(pixels, marked(np.stack([each.map for each in lesions]), pixels.shape[1]))
+    """Slices (N, S, S, 3) with what is marked in each painted over, and half a cell of the map around it.
+
+    So much of a lesion may lie beyond what its map marks, and the paint would continue it. As in the removal test a
+    little more is painted.
+    """
+    maps = np.stack([each.map for each in lesions])
+    half = pixels.shape[1] // (2 * maps.shape[1])
+    return paint_over(pixels, widened(marked(maps, pixels.shape[1]), half))

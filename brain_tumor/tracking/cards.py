@@ -22,7 +22,7 @@ from brain_tumor.evaluation.external_site import UNKNOWN
 from brain_tumor.layout import html, markdown
 from brain_tumor.layout.blocks import Finding, plainly
 from brain_tumor.tracking.logged_uncertainty import load_uncertainty
-from brain_tumor.tracking.predictions import FLATTERING
+from brain_tumor.tracking.predictions import FLATTERING, WORDS
 from brain_tumor.tracking.runs import artifact_place, download, load_config, load_split
 
 T = TypeVar("T")
@@ -138,9 +138,13 @@ def _logged(run: Run, unread: list[str]) -> Logged:
         date=datetime.fromtimestamp(run.info.start_time / 1000, UTC).date().isoformat(),
         tags=tags,
         metrics=dict(run.data.metrics),
-        tables={Path(path).stem: pd.read_csv(StringIO(text)) for path, text in texts.items() if text},
+        tables={Path(path).stem: _table(text) for path, text in texts.items() if text},
         marks={**marks, **{part: mark for part, mark in unsure.items() if not marks[part]}},
     )
+
+
+def _table(text: str) -> pd.DataFrame:
+    return pd.read_csv(StringIO(text), keep_default_na=False, na_values=[""], dtype=WORDS)
 
 
 def _evaluations(run_id: str) -> list[Run]:

@@ -12,6 +12,8 @@ from brain_tumor.tracking.runs import download
 
 # Tags of runs whose model has met twins of a part's images, or their patients, and the word that stands for each.
 FLATTERING = {"test": {"leaking": "LEAKS", "contaminated": "CONTAMINATED"}, "val": {"leaking_val": "LEAKS"}}
+# Columns of a run's tables that hold words, whatever these look like: a class may be called 0, True or NA.
+WORDS = dict.fromkeys(("path", "label", "prediction", "class", "group", "twin", "sha256", "site"), str)
 
 
 def read_predictions(run_id: str, part: str) -> Evaluation:
@@ -21,7 +23,7 @@ def read_predictions(run_id: str, part: str) -> Evaluation:
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(download(run_id, f"tables/{part}_predictions.csv", folder))
-        table = pd.read_csv(path, keep_default_na=False, dtype={"group": str, "twin": str, "sha256": str, "site": str})
+        table = pd.read_csv(path, keep_default_na=False, dtype=WORDS)
     columns = [name for name in table.columns if name.startswith("probability_")]
     probabilities = table[columns].to_numpy(float)
     probabilities /= probabilities.sum(axis=1, keepdims=True)  # as written, to the last digit but one

@@ -87,6 +87,14 @@ def test_without_copies_one_image_a_slice_trains_and_the_parts_are_those_with_th
     assert thinned[thinned["part"] != "train"]["path"].tolist() == whole[whole["part"] != "train"]["path"].tolist()
 
 
+def test_without_copies_a_slice_that_stands_under_two_labels_trains_under_both() -> None:
+    given = images(copies=4)
+    torn = given["twin"] == "glioma3-0"
+    given.loc[given.index[torn][:2], "label"] = "pituitary"
+    table = divide(given, ProtocolConfig(name="grouped"), settings(copies=False), STANDARD)
+    assert sorted(table.loc[table["twin"] == "glioma3-0", "label"]) == ["glioma", "pituitary"]
+
+
 def test_the_copy_that_counts_is_that_of_the_least_sha() -> None:
     table = divide(images(), ProtocolConfig(name="grouped"), settings(), STANDARD)
     least = images().groupby("twin")["sha256"].min()

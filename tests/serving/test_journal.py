@@ -196,3 +196,15 @@ def test_the_end_counts_and_names_what_was_refused() -> None:
     assert isinstance(rule, Paragraph)
     assert rule.text == "Volumes: by its slices."
     assert refused == pairs([("c.png", "the file is empty")])
+
+
+def test_the_end_counts_the_files_in_which_a_lesion_map_marks_nothing() -> None:
+    """Of those whose model draws one; a volume is one file, in which any of its slices may be marked."""
+    marks, none = (Lesion(np.zeros((2, 2), np.float32), area, None, 0.5) for area in (0.1, 0.0))
+    tally = answer_lines.Tally()
+    for lesions in ([none], [none, marks], [none, none], [marks], [None]):
+        slices = tuple(said("glioma", 0.7, lesion=lesion) for lesion in lesions)
+        tally.add(Read("a", "image", None, PIXELS), ScanPrediction(slices, None, ()))
+    counts, *_ = tally.blocks()
+    assert isinstance(counts, Grid)
+    assert ("of these in which the map marks nothing", "2") in counts.rows

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.scans.scan import Extent
 from brain_tumor.evaluation.prediction import Answers
+from brain_tumor.serving.lesions import lesion_of, painted
 from brain_tumor.serving.predictor import Predictor, predict_scan, predict_scans, predict_slices, without_lesions
 
 TUMOUR, NONE = STANDARD.names.index("glioma"), STANDARD.names.index("notumor")
@@ -142,6 +143,16 @@ def test_what_a_map_marks_is_measured_in_the_picture_and_not_in_the_bars_beside_
     assert square.lesion is not None
     assert square.lesion.area == 4 / 64
     assert predict_slices(PLAIN, slices(90))[0].lesion is None
+
+
+def test_the_paint_reaches_the_border_of_a_lesion_of_whose_cell_the_map_marks_the_core() -> None:
+    pixels = np.full((1, 32, 32, 3), 60, np.uint8)
+    pixels[:, 8:16, 8:16] = 200
+    values = np.zeros((4, 4), np.float32)
+    values[1, 1] = 0.9  # that very cell, and enlarged it is 0.5 and more in its middle alone
+    lesion = lesion_of(values, 32, Extent(32, 32))
+    assert lesion.area < 64 / 32**2
+    assert (painted(pixels, [lesion]) == 60).all()
 
 
 def test_what_is_marked_is_painted_over_and_the_model_asked_again() -> None:

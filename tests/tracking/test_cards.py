@@ -1,5 +1,6 @@
 """A card says what the store holds, and no more."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,14 @@ import pytest
 
 from brain_tumor import NOTICE
 from brain_tumor.config.train import TrackingConfig
-from brain_tumor.data.classes import STANDARD
+from brain_tumor.data.classes import STANDARD, ClassList
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.split import Split
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.measuring import evaluation
 from brain_tumor.evaluation.metrics import HEADLINE, PER_CLASS
 from brain_tumor.tracking import cards, results, runs
+from brain_tumor.tracking.predictions import read_predictions
 from brain_tumor.tracking.store import Store, open_store
 
 HOSTILE = "a|b <script>alert(1)</script> *c*"
@@ -185,6 +187,21 @@ def test_a_card_opens_with_whether_the_answers_rest_on_the_lesion(store: Store, 
     assert "\n\nMost answers rest on the lesion: 12.5% of the right ones stay when it is painted over.\n\n" in opening
     low, high = logged.loc["kept_without_lesion", ["low", "high"]]
     assert f"kept without lesion 0.1250 (95 % interval {1 - high:.4f} to {1 - low:.4f})" in opening
+
+
+@pytest.mark.parametrize("odd", [("0", "1", "2", "3"), ("NA", "None", "nan", "True")])
+def test_classes_that_look_like_something_else_are_read_back_as_they_are_called(
+    odd: tuple[str, ...], store: Store, dataset: Dataset
+) -> None:
+    rows = dataset.split.table.assign(label=[*odd] * 12)
+    split = Split(rows, root=Path("."), source="folder", synthetic=False, classes=ClassList(odd, None))
+    run_id = log_run(store, replace(dataset, split=split))
+    assert read_predictions(run_id, "test").rows["label"].tolist() == [*odd] * 4
+    cards.write_card(run_id)
+    scores = section(str(cards.load_card(run_id)), "Scores")
+    for name in odd:
+        *_, counts = [row[1:] for row in cells(scores, name) if len(row) == 5]
+        assert sum(map(int, counts)) == 4, name  # answers to its images, in the confusion matrix
 
 
 def test_an_evaluation_makes_the_card_richer(store: Store, dataset: Dataset) -> None:

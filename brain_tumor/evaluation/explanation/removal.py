@@ -37,10 +37,10 @@ def paint_over(images: NDArray[np.uint8], masks: Masks) -> NDArray[np.uint8]:
     return np.stack(painted)
 
 
-def widened(masks: Masks) -> Masks:
-    """Masks (N, H, W) with a square margin of MARGIN of the side all around."""
-    margin = 2 * round(MARGIN * masks.shape[1]) + 1
-    return np.asarray(scipy.ndimage.maximum_filter(masks, size=(1, margin, margin), mode="constant"), dtype=np.bool_)
+def widened(masks: Masks, pixels: int | None = None) -> Masks:
+    """Masks (N, H, W) with a square margin of so many pixels all around; by default MARGIN of the side."""
+    width = 2 * (round(MARGIN * masks.shape[1]) if pixels is None else pixels) + 1
+    return np.asarray(scipy.ndimage.maximum_filter(masks, size=(1, width, width), mode="constant"), dtype=np.bool_)
 
 
 def remove(
