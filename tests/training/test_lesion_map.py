@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fits import Whole, train
+from PIL import Image
 from toy import draw
-from trials import assert_equal, numbers, phase
+from trials import assert_equal, numbers, phase, prepared
 
+from brain_tumor.errors import InputError
 from brain_tumor.models.hardware import Execution
 
 SIDE = 64
@@ -47,6 +49,15 @@ def test_the_map_comes_to_find_what_the_masks_show(tmp_path: Path) -> None:
     for label in range(4):
         rows = maps.predict_on_batch(draw(label, rng, SIDE)[None])[0, :, :, 0].mean(axis=1)  # of 8, 8 pixels each
         assert rows.argmax() // 2 == label  # the bar begins at 2 + 16 * label, and is 12 pixels high
+
+
+def test_painting_needs_a_training_mask_that_shows_a_lesion(images: Path, tmp_path: Path) -> None:
+    for file in images.rglob("*.png"):
+        mask = tmp_path / file.relative_to(images)
+        mask.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("1", Image.open(file).size).save(mask)
+    with pytest.raises(InputError, match="none of the training images has a mask that shows one: leave it out"):
+        prepared(images, f"data.masks={tmp_path}", "augment=counterfactual")
 
 
 def test_only_known_masks_have_a_say_and_the_step_is_traced_once(
