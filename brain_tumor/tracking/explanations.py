@@ -12,7 +12,7 @@ from brain_tumor.config.train import ExplainConfig
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.evaluation.explanation import figures, lesion_map, removal, sanity
 from brain_tumor.evaluation.explanation.kinds import candidates, has_map, kind_of
-from brain_tumor.evaluation.explanation.localisation import SCORES
+from brain_tumor.evaluation.explanation.localisation import SCORES, summarise
 from brain_tumor.evaluation.explanation.map_scores import (
     CENTRE,
     CLASS_MEAN,
@@ -27,7 +27,6 @@ from brain_tumor.evaluation.explanation.map_scores import (
     knows_lesions,
     score_lesions,
     survey,
-    tabulate,
     why_none,
 )
 from brain_tumor.evaluation.explanation.maps import Explainer, explain, mapper
@@ -131,7 +130,7 @@ def _log_scores(
     if found is None:
         found = survey(lesions, explainer.make, title=f"scoring maps of {part}")[0]
     scores = score_lesions(lesions, found, reference)
-    table = tabulate(lesions, scores, resamples=resamples)
+    table = summarise(scores, lesions.names, lesions.groups, resamples=resamples)
     log_table(table, f"tables/{part}_maps.csv")
     overall = {(row["map"], row["metric"]): row for row in table[table["class"] == "all"].to_dict("records")}
     _log_cases(lesions, part, evaluation, explainer, scores[MODEL])

@@ -11,8 +11,8 @@ from PIL import Image
 from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.split import Split
-from brain_tumor.evaluation.explanation.lesion_map import drawn
-from brain_tumor.evaluation.explanation.lesion_map import tabulate as segmented
+from brain_tumor.evaluation.explanation.lesion_map import drawn, tabulate
+from brain_tumor.evaluation.explanation.localisation import summarise
 from brain_tumor.evaluation.explanation.map_scores import (
     CENTRE,
     CLASS_MEAN,
@@ -24,7 +24,6 @@ from brain_tumor.evaluation.explanation.map_scores import (
     knows_lesions,
     score_lesions,
     survey,
-    tabulate,
     why_none,
 )
 from brain_tumor.evaluation.metrics import Evaluation
@@ -137,7 +136,7 @@ def test_baselines_stand_beside_the_model(dataset):
     # The mean of the gliomas peaks in the first of two equals; there is one meningioma.
     assert scores[CLASS_MEAN][:, 0].tolist() == [1, 0, 1]
     assert scores[CENTRE][0, 1] < scores[CENTRE][2, 1]  # (2, 2) is nearer to the centre than (0, 0)
-    table = tabulate(lesions, scores, resamples=100).set_index(["class", "map", "metric"])
+    table = summarise(scores, lesions.names, lesions.groups, resamples=100).set_index(["class", "map", "metric"])
     assert table.loc[("all", CLASS_MEAN, "pointing"), "value"] == pytest.approx(2 / 3)
     assert table.loc[("glioma", CLASS_MEAN, "pointing"), "value"] == 0.5
 
@@ -203,7 +202,7 @@ def test_the_lesion_map_is_scored_on_every_lesion_whatever_the_answer(tmp_path):
     assert scores["lesion_found"].tolist()[:6] == [1, 1, 1, 1, 1, 0]
     assert scores["lesion_false"].tolist()[6:] == [1, 0]
     assert scores.notna().sum().to_dict() == {"lesion_dice": 6, "lesion_found": 6, "lesion_false": 2, "size": 6}
-    table = segmented(scores, split.table, resamples=100).set_index(["class", "size", "metric"])
+    table = tabulate(scores, split.table, resamples=100).set_index(["class", "size", "metric"])
     found = table.xs("lesion_found", level="metric")
     assert found["value"].to_dict() == {
         ("all", "all"): pytest.approx(5 / 6), ("all", "small"): 1, ("all", "medium"): 1, ("all", "large"): 0.5,
@@ -212,4 +211,4 @@ def test_the_lesion_map_is_scored_on_every_lesion_whatever_the_answer(tmp_path):
     assert found.loc[("all", "medium"), ["least", "most", "images"]].tolist() == [8 / 64, 8 / 64, 2]
     assert table.loc[("notumor", "none", "lesion_false"), ["images", "value"]].tolist() == [2, 0.5]
     bare = drawn(model, Dataset(split, pixels, np.arange(8), None), "test")  # what the healthy class says needs no mask
-    assert segmented(bare, split.table, resamples=100)["metric"].tolist() == ["lesion_false"]
+    assert tabulate(bare, split.table, resamples=100)["metric"].tolist() == ["lesion_false"]

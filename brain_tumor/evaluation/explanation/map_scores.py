@@ -16,7 +16,6 @@ from brain_tumor.evaluation.explanation.localisation import (
     centred_gaussian,
     raw_scores,
     settled,
-    summarise,
 )
 from brain_tumor.evaluation.explanation.maps import Mapper
 from brain_tumor.evaluation.metrics import Evaluation
@@ -162,11 +161,6 @@ def score_lesions(lesions: Lesions, found: Survey, reference: Reference | None) 
     """
     every = _every_raw(lesions, found, reference.class_maps if reference else None)
     return {name: settled(raw, reference.quantiles[name] if reference else None) for name, raw in every.items()}
-
-
-def tabulate(lesions: Lesions, scores: Mapping[str, NDArray[np.float64]], *, resamples: int) -> pd.DataFrame:
-    """Mean scores with their intervals, see `summarise`."""
-    return summarise(scores, lesions.names, lesions.groups, resamples=resamples)
 
 
 def _every_raw(
