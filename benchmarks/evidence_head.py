@@ -6,14 +6,13 @@ images in a process of its own, in turn. Prints milliseconds an image and the ra
 
 import argparse
 import json
-from collections.abc import Iterator
 from typing import Any
 
 from jobs import machine
-from turns import THREADS, Clock, in_turn, median, times
+from turns import THREADS, clocked_fit, in_turn, median, times
 
 VARIANTS = ("pooled", "evidence")
-WARM_UP, STEPS, BATCH = 4, 16, 32
+BATCH = 32
 
 
 def measure(head: Any, name: str, size: int) -> dict[str, float]:
@@ -41,19 +40,7 @@ def measure(head: Any, name: str, size: int) -> dict[str, float]:
     if head == "evidence":
         targets = labels, (generator.random((BATCH, *model.outputs[1].shape[1:])) < 0.05).astype(np.float32)
 
-    def batches() -> Iterator[tuple[Any, Any]]:
-        while True:
-            yield images, targets
-
-    clocks: list[Clock] = []
-
-    class Warm(keras.callbacks.Callback):  # type: ignore[misc]
-        def on_train_batch_begin(self, step: int, logs: Any = None) -> None:
-            if step == WARM_UP:
-                clocks.append(Clock())
-
-    model.fit(batches(), steps_per_epoch=WARM_UP + STEPS, callbacks=[Warm()], verbose=0)
-    wall, processor = clocks[0].spent(STEPS * BATCH)
+    wall, processor = clocked_fit(model, (images, targets))
     return {"wall": 1000 * wall, "processor": 1000 * processor}
 
 

@@ -8,14 +8,11 @@ variant to the one above it, round by round: the median and the range.
 
 import argparse
 import json
-from collections.abc import Iterator
-from typing import Any
 
 from jobs import machine
-from turns import THREADS, Clock, in_turn, median, times
+from turns import THREADS, clocked_fit, in_turn, median, times
 
 VARIANTS = ("keras", "fused", "kept", "last 12")
-WARM_UP, STEPS = 4, 16
 
 
 def measure(variant: str, name: str, size: int, batch: int) -> dict[str, float]:
@@ -42,20 +39,7 @@ def measure(variant: str, name: str, size: int, batch: int) -> dict[str, float]:
     learner = model if variant == "keras" else learning_model(model)
     learner.compile(keras.optimizers.AdamW(1e-4), "sparse_categorical_crossentropy", jit_compile=False)
     images = np.random.default_rng(0).integers(0, 256, (batch, size, size, 3)).astype(np.uint8)
-
-    def batches() -> Iterator[tuple[Any, Any]]:
-        while True:
-            yield images, np.arange(batch) % 4
-
-    clocks: list[Clock] = []
-
-    class Warm(keras.callbacks.Callback):  # type: ignore[misc]
-        def on_train_batch_begin(self, step: int, logs: Any = None) -> None:
-            if step == WARM_UP:
-                clocks.append(Clock())
-
-    learner.fit(batches(), steps_per_epoch=WARM_UP + STEPS, callbacks=[Warm()], verbose=0)
-    wall, processor = clocks[0].spent(STEPS * batch)
+    wall, processor = clocked_fit(learner, (images, np.arange(batch) % 4))
     return {"wall": wall, "processor": processor}
 
 

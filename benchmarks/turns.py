@@ -3,6 +3,7 @@
 Other programs slow wall time down more than processor time: where the two ratios differ, trust the latter.
 """
 
+import itertools
 import json
 import os
 import statistics
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 THREADS = 2
 WARM_UP = 2  # calls that are not measured
@@ -35,6 +37,22 @@ def clocked(task: Callable[[], object], images: int, steps: int = 6) -> tuple[fl
     for _ in range(steps):
         task()
     return clock.spent(steps * images)
+
+
+def clocked_fit(model: Any, batch: tuple[Any, Any], warm_up: int = 4, steps: int = 16) -> tuple[float, float]:
+    """Wall and processor seconds of an image in a Keras `fit` on one batch again and again, after a warm-up."""
+    import keras  # once the caller has set TensorFlow up
+
+    clocks: list[Clock] = []
+
+    class Warm(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_train_batch_begin(self, step: int, logs: Any = None) -> None:
+            if step == warm_up:
+                clocks.append(Clock())
+
+    batches = (each for each in itertools.repeat(batch))  # Keras takes a generator, and no other iterator
+    model.fit(batches, steps_per_epoch=warm_up + steps, callbacks=[Warm()], verbose=0)
+    return clocks[0].spent(steps * len(batch[0]))
 
 
 def in_turn(variants: Sequence[str], rounds: int, arguments: Sequence[str] = ()) -> dict[str, list[Spent]]:
