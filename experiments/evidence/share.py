@@ -11,20 +11,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from hydra import compose, initialize_config_dir
-
-from brain_tumor.config.train import TrainConfig
-from brain_tumor.config.validation import plain, typed
-from brain_tumor.data.dataset import load
-from brain_tumor.entry import conf_dir
-from brain_tumor.models.backbones import image_size
+from composed import dataset_of
 
 
 def main(share: float, out: Path, overrides: list[str]) -> None:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        values = plain(compose("train", overrides))
-    config = typed(TrainConfig, {key: value for key, value in values.items() if key != "sweep"})
-    dataset = load(config.data, image_size=image_size(config), protocol=config.protocol)
+    dataset = dataset_of(overrides)
     assert dataset.mask_paths is not None
     table = dataset.split.table.assign(mask=dataset.mask_paths)
     table = table[table["mask"] != ""]

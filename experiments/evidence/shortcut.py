@@ -12,25 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from hydra import compose, initialize_config_dir
+from composed import dataset_of
 from numpy.typing import NDArray
 from PIL import Image
-
-from brain_tumor.config.train import TrainConfig
-from brain_tumor.config.validation import plain, typed
-from brain_tumor.data.dataset import load
-from brain_tumor.entry import conf_dir
-from brain_tumor.models.backbones import image_size
 
 SIDE = 10  # pixels of the square at the edge
 ARM = 4  # pixels from the middle of a bar or cross to its end
 
 
 def main(mark: str, out: Path, overrides: list[str]) -> None:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        values = plain(compose("train", overrides))
-    config = typed(TrainConfig, {key: value for key, value in values.items() if key != "sweep"})
-    dataset = load(config.data, image_size=image_size(config), protocol=config.protocol)
+    dataset = dataset_of(overrides)
     table = dataset.split.table
     copies = (table["part"] != "test") & table.duplicated(["part", "twin"])
     patients = []
