@@ -50,7 +50,13 @@ def called(
     heard = len(interrupts._heard)
     with ExitStack() as stack:
         out, err = stack.enter_context(_caught(1)), stack.enter_context(_caught(2))
-        for around in (_logging(), _surroundings(arguments, cwd, environment), _warnings(), _signals(), _libraries()):
+        for around in (
+            fresh_logging(),
+            _surroundings(arguments, cwd, environment),
+            _warnings(),
+            _signals(),
+            _libraries(),
+        ):
             stack.enter_context(around)
         code = _exit_code(main)
         _OUT.flush()
@@ -116,7 +122,7 @@ def _set_environment(wanted: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def _logging() -> Iterator[None]:
+def fresh_logging() -> Iterator[None]:
     """Loggers as in a new process: none of pytest's handlers, and the libraries' write where it writes."""
     root = logging.getLogger()
     for name in _CHANGED:

@@ -11,6 +11,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
+from isolation import fresh_logging
 from omegaconf import DictConfig
 
 from brain_tumor.config.refusals import FULL_ERROR, check_flags, hand_back_errors, refusals
@@ -30,7 +31,7 @@ def start(monkeypatch: pytest.MonkeyPatch, command: str, *arguments: str) -> Non
         raise AssertionError("it has begun")
 
     monkeypatch.setattr("sys.argv", [command, *arguments])
-    with refusals(conf_dir(), command):
+    with fresh_logging(), refusals(conf_dir(), command):
         check_flags(arguments)
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=command)(work)()
 
