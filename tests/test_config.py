@@ -39,13 +39,20 @@ def test_calibration_takes_nothing_back_of_what_painted_lesions_taught() -> None
     asked = {
         key: typed(TrainConfig, task(*keys)).calibration
         for key, keys in {
-            "painted": ["augment=counterfactual"],
             "as they are": [],
-            "elsewhere alone": ["augment=counterfactual", "augment.counterfactual.removed=0"],
+            "removed": ["augment=counterfactual", "augment.counterfactual.transplanted=0"],
+            "transplanted": ["augment=counterfactual", "augment.counterfactual.removed=0"],
+            "elsewhere alone": ["augment=counterfactual", "augment.counterfactual={removed: 0, transplanted: 0}"],
             "asked for": ["augment=counterfactual", "calibrate=vector"],
         }.items()
     }
-    assert asked == {"painted": "temperature", "as they are": "auto", "elsewhere alone": "auto", "asked for": "vector"}
+    assert asked == {
+        "removed": "temperature",
+        "transplanted": "temperature",
+        "elsewhere alone": "auto",
+        "as they are": "auto",
+        "asked for": "vector",
+    }
 
 
 def stems(group: str) -> list[str]:
@@ -234,6 +241,10 @@ def test_every_file_opens_with_what_it_is_and_a_command() -> None:
         (
             "augment=counterfactual & augment.counterfactual.removed=0.9",
             "removed=0.9 and elsewhere=0.2 are more than all",
+        ),
+        (
+            "augment=counterfactual & augment.counterfactual.transplanted=0.9",
+            "transplanted=0.9 and elsewhere=0.2 are more than all",
         ),
         ("explain.method=evidence", "explain.method=evidence is the map of model.head=evidence, not of pooled"),
         ("monitor=test/accuracy", "monitor: input should be 'val/accuracy'"),

@@ -109,14 +109,16 @@ class ModelConfig:
 
 @dataclass(frozen=True, config=STRICT_KEYS)
 class CounterfactualConfig:
-    """Lesions painted over in training, see data/counterfactual.py; shares of the images."""
+    """Lesions painted over and transplanted in training, see data/counterfactual.py."""
 
-    removed: Share  # whose known lesion is painted over, and who then belong to the healthy class
-    elsewhere: Share  # that are painted over where no lesion is, and stay what they are
+    removed: Share  # of the images with a known lesion: it is painted over, and they belong to the healthy class
+    elsewhere: Share  # of these and of the healthy: they are painted over where no lesion is, and stay what they are
+    transplanted: Share = 0.0  # of the healthy images: they get the lesion of another image, and belong to its class
 
     def __post_init__(self) -> None:
-        if self.removed + self.elsewhere > 1:
-            raise ValueError(f"removed={self.removed} and elsewhere={self.elsewhere} are more than all images")
+        for name, share in (("removed", self.removed), ("transplanted", self.transplanted)):
+            if share + self.elsewhere > 1:
+                raise ValueError(f"{name}={share} and elsewhere={self.elsewhere} are more than all images")
 
 
 @dataclass(frozen=True, config=STRICT_KEYS)
@@ -288,8 +290,8 @@ class TrainConfig:
         The val part has no such image, so that a shift of the healthy class's logit would take back what they taught.
         """
         painting = self.augment.counterfactual
-        removes = painting is not None and painting.removed > 0
-        return "temperature" if self.calibrate == "auto" and removes else self.calibrate
+        moves = painting is not None and max(painting.removed, painting.transplanted) > 0
+        return "temperature" if self.calibrate == "auto" and moves else self.calibrate
 
     def _check_masks(self) -> None:
         """What the keys that need pictures and their masks cannot have, or need."""

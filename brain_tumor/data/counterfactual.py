@@ -1,9 +1,10 @@
-"""Training images as they would be without their lesion, or with the same paint elsewhere (Chang et al. 2021).
+"""Training images as they would be without their lesion, with another one's, or with the same paint elsewhere.
 
-Of the images whose lesion is known a share has it painted over and belongs to the healthy class; of all images that are
-known, healthy ones among them, a share is painted over where no lesion is, and stays what it is. So neither the paint
-nor what surrounds a lesion tells the class: the lesion does. "Towards robust classification model by counterfactual and
-invariant data generation", arXiv:2106.01127.
+Of the images whose lesion is known a share has it painted over and belongs to the healthy class; of the healthy ones a
+share gets the lesion of another image, at its place there, and belongs to the class of that. Of both a share is painted
+over where no lesion is, and stays what it is. So neither the paint nor what surrounds a lesion tells the
+class: the lesion does. Chang et al. 2021, "Towards robust classification model by counterfactual and invariant data
+generation", arXiv:2106.01127; Zhang et al. 2021, "CarveMix", arXiv:2108.06883.
 """
 
 from collections.abc import Callable
@@ -12,9 +13,9 @@ import numpy as np
 
 from brain_tumor.config.train import CounterfactualConfig
 from brain_tumor.data.augment import Augment, Sample
-from brain_tumor.data.painting import SOFTEST, TISSUE, Region, enlarged, paint, widened
+from brain_tumor.data.painting import SOFTEST, TISSUE, Region, blended, enlarged, paint, widened
 
-PLACES = 20  # tried for a region elsewhere, before an image is left as it is
+PLACES = 20  # tried for a region elsewhere or another's lesion, before an image is left as it is
 IN_HEAD = 0.7  # share of a region that lies in the head
 
 
@@ -30,36 +31,52 @@ def build(
     """The painting as a function of sample, epoch and index; what it does depends on (seed, epoch, index) alone.
 
     Args:
-        config: the shares, both multiplied by `strength`.
+        config: the shares, all multiplied by `strength`.
         sample_of: a training image by its position, from which tissue and the shapes of lesions are taken.
         count: of the training images.
-        healthy: index of the class without a lesion; None: there is none, and no lesion is removed.
+        healthy: index of the class without a lesion; None: there is none, and no lesion is removed or transplanted.
         seed: of the drawing.
         strength: 0..1, the phase's.
     """
-    removed = 0.0 if healthy is None else config.removed * strength
+    removed, transplanted = (0.0 if healthy is None else of * strength for of in (config.removed, config.transplanted))
     elsewhere = config.elsewhere * strength
 
     def repaint(sample: Sample, epoch: int, index: int) -> Sample:
         # Apart from the stream of the transforms, which have (seed, epoch, index).
         generator = np.random.default_rng([seed, epoch, index, 1])
         drawn = generator.random()
-        if sample.mask is None or drawn >= removed + elsewhere:
+        if sample.mask is None:
             return sample
 
         def donor() -> Sample:
             return sample_of(int(generator.integers(count)))
 
-        if drawn < removed:
-            if not sample.mask.any():
-                return sample
+        lesion = sample.mask.any()
+        share = removed if lesion else transplanted if sample.label == healthy else 0.0
+        if drawn < share:
+            if not lesion:
+                return _transplanted(sample, donor, generator)
             image = paint(sample, widened(sample.mask, generator), donor, generator)
             assert healthy is not None
             return Sample(image, healthy, np.zeros_like(sample.mask))
-        region = _elsewhere(sample, donor, generator)
+        region = _elsewhere(sample, donor, generator) if drawn < share + elsewhere else None
         return sample if region is None else sample._replace(image=paint(sample, region, donor, generator))
 
     return repaint
+
+
+def _transplanted(sample: Sample, donor: Callable[[], Sample], generator: np.random.Generator) -> Sample:
+    """A healthy image with the lesion of another at its place there, of whose class it is then."""
+    head = sample.image.max(axis=-1) > TISSUE
+    for _ in range(PLACES):
+        other = donor()
+        if other.mask is None or not other.mask.any():
+            continue
+        region = widened(other.mask, generator)
+        image = blended(sample.image, other.image, region, generator) if head[region].mean() > IN_HEAD else None
+        if image is not None:
+            return Sample(image, other.label, other.mask)
+    return sample
 
 
 def _elsewhere(sample: Sample, donor: Callable[[], Sample], generator: np.random.Generator) -> Region | None:

@@ -62,7 +62,7 @@ def _mirrored(sample: Sample, region: Region, donor: object, generator: np.rando
     source = region[:, ::-1]
     if (source & region).any() or sample.mask is None or (source & sample.mask).any():
         return None
-    return _blended(sample.image, sample.image[:, ::-1], region, generator)
+    return blended(sample.image, sample.image[:, ::-1], region, generator)
 
 
 def _grafted(
@@ -76,7 +76,7 @@ def _grafted(
     around = enlarged(region, 6) & ~region
     here = sample.image[around].astype(np.float32)
     nearest = min(clear, key=lambda image: float(np.abs(image[around] - here).mean()))
-    return _blended(sample.image, nearest, region, generator)
+    return blended(sample.image, nearest, region, generator)
 
 
 def _smooth(sample: Sample, region: Region, donor: object, generator: np.random.Generator) -> Image:
@@ -99,7 +99,7 @@ WAYS: Mapping[str, Way] = MappingProxyType(
 )
 
 
-def _blended(image: Image, source: Image, region: Region, generator: np.random.Generator) -> Image | None:
+def blended(image: Image, source: Image, region: Region, generator: np.random.Generator) -> Image | None:
     """The source's tissue in the region, as bright as the image is around it; None where the source has none there."""
     ring = _ring(region)
     if (source[region].max(axis=-1) > TISSUE).mean() < 0.7 or not ring.any():

@@ -1,4 +1,4 @@
-"""Lesions painted over, and the same paint elsewhere."""
+"""Lesions painted over and transplanted, and the same paint elsewhere."""
 
 import numpy as np
 import pytest
@@ -22,9 +22,9 @@ def sample(index: int) -> Sample:
     return Sample(image, (0 if index % 4 else HEALTHY), None if index % 8 == 1 else lesion)
 
 
-def painting(removed: float, elsewhere: float, **options):
+def painting(removed: float, elsewhere: float, transplanted: float = 0, **options):
     settings = {"healthy": HEALTHY, "seed": 0} | options
-    return build(CounterfactualConfig(removed, elsewhere), sample, 40, **settings)
+    return build(CounterfactualConfig(removed, elsewhere, transplanted), sample, 40, **settings)
 
 
 def test_a_share_of_the_known_lesions_is_gone_and_healthy() -> None:
@@ -46,6 +46,23 @@ def test_a_share_of_the_known_lesions_is_gone_and_healthy() -> None:
         assert np.array_equal(each.image[far], before.image[far])
 
 
+def test_a_share_of_the_healthy_images_gets_the_lesion_and_the_class_of_another() -> None:
+    repaint, count = painting(0, 0, transplanted=0.25), 0
+    places = {sample(index).mask.tobytes() for index in range(40) if index % 4 and index % 8 != 1}
+    for index in range(400):
+        before, after = sample(index), repaint(sample(index), 0, index)
+        if after.label == before.label:
+            assert np.array_equal(after.image, before.image)
+            continue
+        count += 1
+        assert (before.label, after.label) == (HEALTHY, 0)
+        assert after.mask.tobytes() in places
+        assert abs(float(after.image[after.mask].mean()) - 210) < 25  # a lesion's brightness, among tissue of 90
+        far = ~widened(after.mask, np.random.default_rng(0)) & (np.abs(X - 18) > 20)
+        assert np.array_equal(after.image[far], before.image[far])
+    assert count == pytest.approx(25, abs=17)  # of 100 healthy ones; 4 standard errors
+
+
 def test_painted_elsewhere_an_image_keeps_lesion_and_class() -> None:
     repaint = painting(0, 1)
     changed = 0
@@ -62,7 +79,7 @@ def test_painted_elsewhere_an_image_keeps_lesion_and_class() -> None:
 
 
 def test_it_depends_on_seed_epoch_and_index_alone() -> None:
-    first, second, other = painting(0.4, 0.4), painting(0.4, 0.4), painting(0.4, 0.4, seed=1)
+    first, second, other = (painting(0.4, 0.4, 0.4, seed=seed) for seed in (0, 0, 1))
     keys = [(epoch, index) for epoch in range(2) for index in range(30)]
     known = {key: first(sample(key[1]), *key).image.tobytes() for key in keys}
     assert {key: second(sample(key[1]), *key).image.tobytes() for key in keys[::-1]} == known
@@ -70,8 +87,8 @@ def test_it_depends_on_seed_epoch_and_index_alone() -> None:
     assert any(known[0, index] != known[1, index] for index in range(30))
 
 
-def test_without_a_healthy_class_no_lesion_is_removed_and_strength_zero_paints_nothing() -> None:
-    for repaint in (painting(1, 0, healthy=None), painting(0.5, 0.5, strength=0)):
+def test_without_a_healthy_class_no_lesion_moves_and_strength_zero_paints_nothing() -> None:
+    for repaint in (painting(1, 0, 1, healthy=None), painting(0.5, 0.5, 0.5, strength=0)):
         assert all(np.array_equal(repaint(sample(index), 0, index).image, sample(index).image) for index in range(20))
 
 
