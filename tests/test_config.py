@@ -30,6 +30,9 @@ PUBLISHED = {
     "official": "data=folder model=effnet_lite0 data.image_size=128 seeds=[0,1,2] protocol=official",
     "grouped": "data=folder data.patients=patients.csv data.calibration_fraction=null data.val_fraction=0.2 "
     "model=effnet_lite0 data.image_size=160 schedule.all.epochs=12 protocol=grouped protocol.folds=5",
+    "evidence": "data=folder data.patients=patients.csv data.masks=MASKS data.copies=false data.image_size=160 "
+    "model=effnet_lite0 model.head=evidence augment=counterfactual schedule.all.epochs=12 "
+    "schedule.all.weight_averaging=0.99 monitor=val/trust protocol=grouped protocol.folds=5",
     "sweep_finetune": "data=folder protocol=official data.subset=0.1 data.image_size=64 model=effnet_lite0 "
     "schedule.head.epochs=5 schedule.head.learning_rate=1e-3",
 }
@@ -108,7 +111,8 @@ def test_a_tiny_run_is_small_in_everything() -> None:
 @pytest.mark.parametrize("name", stems("experiment"))
 def test_an_experiment_is_its_command_in_one_word(name: str) -> None:
     given = [] if name in ("default_run", "two_phase_b4") else ["data.root=DIR"]
-    given += ["data.patients=patients.csv"] if name == "grouped" else []
+    given += ["data.patients=patients.csv"] if name in ("grouped", "evidence") else []
+    given += ["data.masks=MASKS"] if name == "evidence" else []
     assert task(f"experiment={name}", *given) == task(*PUBLISHED[name].split(), *given)
     typed(TrainConfig, task(f"experiment={name}", *given))
 
