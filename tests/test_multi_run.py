@@ -1,5 +1,6 @@
 """Seeds and folds as one command, as a user types it."""
 
+import re
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from toy import TINY, client, draw_folders, runs_in, start, words
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -167,6 +169,33 @@ def test_sites_without_folders_are_refused_before_there_is_a_store(run: Run, tmp
     assert done.returncode == 2
     assert "leave_one_site_out needs folders, one a site, and not data=phantom" in done.stderr
     assert not (tmp_path / "work" / "mlruns").exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "refused"),
+    [
+        (["monitor=val/trust"], "protocol.site=A: monitor=val/trust paints lesions of the val part over, and no mask"),
+        (["explain.layer=auto"], "explain.layer=auto chooses on the val part, and none of its images has a mask"),
+        (
+            ["augment=counterfactual", "protocol.site=B,A", "-m"],
+            "protocol.site=A: augment=counterfactual paints lesions over, and none of the training images has a mask",
+        ),
+    ],
+)
+def test_a_later_run_without_known_lesions_is_refused_before_the_first(
+    asked: list[str], refused: str, run: Run, tmp_path: Path
+) -> None:
+    """B trains on A's images, whose lesions are known; A has nothing but B's to train on."""
+    sites = [draw_folders(tmp_path / name, train=8, test=2, seed=seed) for seed, name in enumerate("BA")]
+    for image in sites[1].rglob("*.png"):
+        mask = tmp_path / "masks" / image.relative_to(tmp_path)
+        mask.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("1", (40, 40), 1).save(mask)
+    images = (f"data.root=[{sites[0]},{sites[1]}]", f"data.masks={tmp_path / 'masks'}")
+    done = run("train", "protocol=leave_one_site_out", "data=folder", *images, *TINY, *EPOCH, *asked)
+    assert (done.returncode, refused in words(done.stderr)) == (2, True), done.stderr
+    assert not re.search(r"epoch|trial|step", done.stderr)
+    assert runs_in(tmp_path / "work") == []
 
 
 @pytest.mark.parametrize("key", ["seeds=[0,1]", "protocol.folds=3"])

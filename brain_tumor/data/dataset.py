@@ -62,6 +62,13 @@ class Dataset:
                 mask[:] = read_mask(self.split.root / self.mask_paths[row], self.image_size)
         return masks
 
+    def shows_lesion(self, part: str) -> bool:
+        """Whether any image of a part has a mask that shows a lesion; a black one shows none."""
+        masks = self.mask_paths or ("",) * len(self.split)
+        return any(
+            read_mask(self.split.root / masks[row], self.image_size).any() for row in self.rows(part) if masks[row]
+        )
+
     def lesions(self, rows: NDArray[np.int64]) -> PackedMasks:
         """What is known of the lesions of `rows`: their masks, but black ones, and that the healthy class has none."""
         healthy = self.split.classes.healthy
@@ -88,7 +95,7 @@ def load(data: DataConfig, *, image_size: int, protocol: ProtocolConfig) -> Data
     return dataset
 
 
-load_shared = lru_cache(maxsize=1)(load)  # for runs in one process, which mostly share their data
+load_shared = lru_cache(maxsize=16)(load)  # for runs in one process: its folds or sites; pixels stay on disk
 
 
 def load_whole(data: DataConfig, *, image_size: int, known: ClassList) -> Dataset:

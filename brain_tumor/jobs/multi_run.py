@@ -17,6 +17,7 @@ from brain_tumor.paths import existing_path
 from brain_tumor.progress import duration
 from brain_tumor.tracking import parent_run, runs, summary
 from brain_tumor.tracking.store import Store, open_store
+from brain_tumor.training.known_lesions import require_lesions
 
 
 def run(composed: Composition) -> float:
@@ -26,9 +27,7 @@ def run(composed: Composition) -> float:
     pooled predictions.
     """
     store = open_store(composed.config.tracking)
-    first = _composition_of(members(composed.config)[0], composed).config
-    # Before there is a run to go on with.
-    load_shared(first.data, image_size=image_size(first), protocol=first.protocol)
+    _look_ahead(composed)
     with parent_run.opened(store, composed) as parent:
         return _train(composed, parent, store, [], composed.config)
 
@@ -46,6 +45,18 @@ def resume(config: TrainConfig, overrides: list[str]) -> float:
         if preflight.given(given, "tracking.register"):
             runs.log_name(composed.config.tracking.register)
         return _train(composed, parent, store, given, config)
+
+
+def _look_ahead(composed: Composition) -> None:
+    """Read the images of every fold or site, or those that all seeds share, before there is a run to go on with.
+
+    Raises InputError for what would otherwise end one of them after its siblings have been trained.
+    """
+    parts = members(replace(composed.config, seeds=None)) or members(composed.config)[:1]
+    for member in parts:
+        print(f"{member.label}: reading the images", file=sys.stderr)
+        config = _composition_of(member, composed).config
+        require_lesions(config, load_shared(config.data, image_size=image_size(config), protocol=config.protocol))
 
 
 def _train(composed: Composition, parent: str, store: Store, given: list[str], places: TrainConfig) -> float:

@@ -14,6 +14,7 @@ from brain_tumor.jobs.member_runs import refuse
 from brain_tumor.jobs.preflight import check_store, check_training
 from brain_tumor.models.backbones import image_size
 from brain_tumor.sweep.hooks import Hooks
+from brain_tumor.training.known_lesions import require_lesions
 
 
 class Project(Hooks):
@@ -42,13 +43,15 @@ class Project(Hooks):
     def facts(self) -> dict[str, Any]:
         """Open the store, and read all images that the trials will read, before them; the fact is their digest."""
         check_store(self._checked[0][0].tracking)
-        splits = {}
+        read = {}
         for trial, _ in self._checked:
             source = (trial.data, image_size(trial), trial.protocol)
-            if source not in splits:
-                splits[source] = load_shared(trial.data, image_size=source[1], protocol=source[2]).split
-        self._synthetic = next(iter(splits.values())).synthetic
-        return {"digest of the data": " ".join(sorted({split.digest[:12] for split in splits.values()}))}
+            if source not in read:
+                read[source] = load_shared(trial.data, image_size=source[1], protocol=source[2])
+            require_lesions(trial, read[source])
+        splits = [dataset.split for dataset in read.values()]
+        self._synthetic = splits[0].synthetic
+        return {"digest of the data": " ".join(sorted({split.digest[:12] for split in splits}))}
 
     def opened(self, study: optuna.Study, made: bool) -> None:
         from brain_tumor.jobs.study_run import StudyRun  # noqa: PLC0415 - MLflow, once all checks have passed

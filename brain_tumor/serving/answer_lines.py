@@ -8,7 +8,7 @@ from brain_tumor.evaluation.uncertainty.fitting import Uncertainty, warnings
 from brain_tumor.layout.blocks import Block, Grid, Paragraph, Points, pairs
 from brain_tumor.serving.files import Read
 from brain_tumor.serving.inputs import Files
-from brain_tumor.serving.predictor import Prediction, Predictor, ScanPrediction
+from brain_tumor.serving.predictor import Predictor, ScanPrediction
 
 WIDTH = 36  # of the column of names
 LISTED = 20  # refused files that are named at the end
@@ -110,7 +110,7 @@ def row(file: Read, found: ScanPrediction | None) -> str:
         return f"{name:<{WIDTH}} refused: {file.error}"
     answer = found.overall
     smallest = next((", ".join(names) for _, names in sorted(answer.sets.items())), "")
-    remarks = [*_remarks(found), *_marks(answer), *file.remarks]
+    remarks = [*_remarks(found), *_marks(found), *file.remarks]
     if len(found.slices) > 1:
         remarks.append(f"{len(found.slices)} slices" + (f", {file.plane}" if file.plane else ""))
     probability = answer.probabilities[answer.label]
@@ -132,10 +132,15 @@ def _files(count: int) -> str:
     return f"{count:,} file{'' if count == 1 else 's'}"
 
 
-def _marks(answer: Prediction) -> Iterator[str]:
-    if answer.lesion is not None:
-        yield f"its map marks {answer.lesion}"
-    if bare := answer.without:
+def _marks(found: ScanPrediction) -> Iterator[str]:
+    drawn = [(each.lesion, index) for index, each in enumerate(found.slices) if each.lesion is not None]
+    if drawn:
+        lesion, index = max(drawn, key=lambda each: (each[0].area, each[0].peak))
+        count = sum(each.area > 0 for each, _ in drawn)
+        several = count and len(found.slices) > 1
+        where = f"{count} of {len(found.slices)} slices, most in slice {index}: " if several else ""
+        yield f"its map marks {where}{lesion}"
+    if bare := found.overall.without:
         yield f"without what it marks: {bare.label} {bare.probabilities[bare.label]:.4f}"
 
 

@@ -29,6 +29,8 @@ COLUMNS: Mapping[str, int] = {
     "tags.`protocol`": 78,
     "duration": 75,
     "tags.`leak`": 200,
+    "metrics.`test/trust`": 92,  # where lesions are known; last, so that narrow screens show the others first
+    "metrics.`test/kept_without_lesion`": 180,
 }
 FIRST = "What matters"
 # Sections that the page makes of the metrics' names, in the order in which they stand closed below the first.
@@ -48,7 +50,8 @@ def view_tags(experiment_id: str, now_ms: int | None = None) -> dict[str, str]:
     # Whoever comes by MLflow's list of experiments sees the page without the view.
     there = with_view(f"#/experiments/{experiment_id}/runs")
     note = (
-        f"[Show what matters of each run]({there}): its score with interval, model, schedule, protocol, leak. {NOTICE}"
+        f"[Show what matters of each run]({there}): its score with interval, model, schedule, protocol, leak, and "
+        f"whether its answers need the lesion. {NOTICE}"
     )
     return {TAG: text, NOTE: note}
 

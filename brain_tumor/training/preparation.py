@@ -19,7 +19,6 @@ from brain_tumor.data.batches import Examples
 from brain_tumor.data.cache import cache_folder
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.pixels import Pixels
-from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.kinds import check
 from brain_tumor.evaluation.measuring import evaluation
 from brain_tumor.evaluation.metrics import score
@@ -30,6 +29,7 @@ from brain_tumor.models.hardware import Execution, piece_size
 from brain_tumor.training.distribute import make_strategy
 from brain_tumor.training.fit import Bookkeeping, TrainedRun, fit
 from brain_tumor.training.freezing import unfrozen_blocks
+from brain_tumor.training.known_lesions import require_lesions
 from brain_tumor.training.stage import TrainingSet
 from brain_tumor.training.trust import Painted, paint_lesions
 
@@ -56,8 +56,9 @@ def prepare(config: TrainConfig, dataset: Dataset, weights: Path | None) -> Prep
 
     Raises InputError for a weights file that does not fit, an unknown transform or layer, too many blocks, too few
     devices for `hardware.strategy`, no GPU where one is wanted, batches that `hardware.micro_batch` does not divide, or
-    no lesion to paint over for the monitor.
+    no lesion to paint over.
     """
+    require_lesions(config, dataset)
     painted = paint_lesions(dataset) if config.monitor == TRUST else None
     execution = execution_of(config.hardware)
     tf.config.experimental.enable_op_determinism()
@@ -109,11 +110,6 @@ def _augmentation(config: TrainConfig, dataset: Dataset, examples: Examples, str
     if painting is None:
         return transforms
     assert examples.masks is not None
-    if not examples.masks.bits.any():
-        raise InputError(
-            f"augment={config.augment.name} paints lesions over, and none of the training images has a mask that shows "
-            "one: leave it out"
-        )
     classes = dataset.split.classes
     if classes.healthy is None:
         logger.warning("augment=%s: no class is healthy, so no lesion is painted over", config.augment.name)

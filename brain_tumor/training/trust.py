@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_tumor.data.dataset import Dataset
-from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.removal import paint_over, widened
 from brain_tumor.evaluation.lesion_scores import trust
 from brain_tumor.evaluation.metrics import Evaluation
@@ -56,7 +55,7 @@ class Painted:
 
 
 def paint_lesions(dataset: Dataset) -> Painted:
-    """Paint the known lesions of the val part over, once for all epochs; InputError if there is none."""
+    """Paint the known lesions of the val part over, once for all epochs; it shows one (`known_lesions`)."""
     rows, found, patches = dataset.rows(PART), [], []
     masked = [place for place, row in enumerate(rows) if dataset.mask_paths and dataset.mask_paths[row]]
     with progress(len(masked), "painting lesions over") as bar:
@@ -68,9 +67,4 @@ def paint_lesions(dataset: Dataset) -> Painted:
                 patches.append((pixels, painted[pixels]))
                 found.append(place)
             bar.update(1)
-    if not found:
-        raise InputError(
-            f"monitor=val/trust paints lesions of the val part over, and no mask of its {len(rows)} images "
-            "shows one: give data.masks=DIR, or another monitor"
-        )
     return Painted(dataset, np.array(found, np.int64), tuple(patches))

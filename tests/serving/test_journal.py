@@ -184,6 +184,25 @@ def test_the_terminal_shows_an_answer_a_line() -> None:
     assert answer_lines.printable("a\x1b[31m\rb") == "a\\x1b[31m\\rb"
 
 
+@pytest.mark.parametrize(
+    ("areas", "ending"),
+    [
+        ([0.032], "its map marks 3.2 % of the image (32 mm²)"),
+        ([0.0, 0.01, 0.032], "its map marks 2 of 3 slices, most in slice 2: 3.2 % of the image (32 mm²); 3 slices"),
+        ([0.0, 0.0], "its map marks nothing (its peak is 0.31, and 0.5 is needed); 2 slices"),
+    ],
+)
+@pytest.mark.parametrize("volume", [None, VOLUME.volume])
+def test_the_terminal_says_what_a_lesion_map_marks(areas: list[float], ending: str, volume: Prediction | None) -> None:
+    """Of several slices where it marks most, whether or not one of them passes as a brain."""
+    peaks = [0.31 - 0.1 * index if not area else 0.9 for index, area in enumerate(areas)]
+    lesions = [
+        Lesion(np.zeros((2, 2), np.float32), area, 1000 * area, peak) for area, peak in zip(areas, peaks, strict=True)
+    ]
+    slices = tuple(said("glioma", 0.7, lesion=lesion) for lesion in lesions)
+    assert answer_lines.row(Read("a", "nifti"), ScanPrediction(slices, volume, ())).endswith(ending)
+
+
 def test_the_end_counts_and_names_what_was_refused() -> None:
     tally = answer_lines.Tally()
     for file, found in ANSWERS:

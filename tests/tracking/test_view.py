@@ -35,7 +35,7 @@ def test_the_tag_is_a_named_view_as_mlflow_writes_them() -> None:
     state = json.loads(said["state"])
     assert state["selectedColumns"] == [
         *("tags.`test accuracy`", "metrics.`val/macro_f1`", "tags.`model`", "tags.`schedule`", "tags.`protocol`"),
-        "tags.`leak`",
+        *("tags.`leak`", "metrics.`test/trust`", "metrics.`test/kept_without_lesion`"),
     ]
     assert set(state["selectedColumns"]) < set(state["columnOrder"]) == set(state["columnWidths"])
     assert (state["orderByKey"], state["orderByAsc"]) == ("attributes.start_time", False)

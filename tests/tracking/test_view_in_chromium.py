@@ -33,6 +33,7 @@ def log_runs(store: Store) -> None:
     with runs.started(store, name="the parent", tags=WHAT, system_metrics=False) as parent:
         mlflow.set_tag("test accuracy", "0.976 [0.956, 0.990]")
         mlflow.log_metrics({"test/accuracy": 0.976, "val/macro_f1": 0.875})
+        mlflow.log_metrics({"test/trust": 0.912, "test/kept_without_lesion": 0.065})
     with runs.started(store, name="the child", tags=WHAT, parent=parent, system_metrics=False):
         for step in (1, 2):
             mlflow.log_metrics({"val/macro_f1": 0.5 * step, "val/loss": 1 / step}, step=step)
@@ -78,7 +79,9 @@ def look(page: "sync_api.Page", address: str) -> None:
     heads = {head.inner_text().strip(): head.bounding_box()["x"] for head in page.locator(".ag-header-cell").all()}
     assert [name for name in sorted(heads, key=lambda name: heads[name]) if name] == [
         *("Run Name", "Created", "test accuracy", "val/macro_f1", "model", "schedule", "protocol", "Duration", "leak"),
+        *("test/trust", "test/kept_without_lesion"),
     ]
+    assert page.get_by_text("0.912").count() == page.get_by_text("0.065").count() == 1
     assert page.get_by_text("the child").count() == 0  # folded below its parent
     page.goto("about:blank")  # what differs after the # alone loads nothing
     page.goto(f"{address}&compareRunsMode=CHART")

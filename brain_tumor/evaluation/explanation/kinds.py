@@ -8,10 +8,9 @@ from brain_tumor.data.dataset import Dataset
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.gradcam import EVIDENCE, METHODS, Kind
 from brain_tumor.evaluation.explanation.maps import check_layer, layer_choices
+from brain_tumor.evaluation.explanation.needs import AUTO, require_masks
 from brain_tumor.models.backbones import get_backbone
 from brain_tumor.models.heads import LESION_MAP, head_of
-
-AUTO = "auto"
 
 
 def kind_of(config: ExplainConfig | MapsConfig, model: Any, backbone: str) -> Kind:
@@ -54,16 +53,6 @@ def has_map(model: Any) -> bool:
 
 def check(config: ExplainConfig, model: Any, backbone: str, dataset: Dataset) -> None:
     """Raise InputError, before anything is trained, for a layer that gives no map, or auto or sanity without masks."""
-    masks = dataset.mask_paths
-    keys = {
-        "explain.method=auto": config.method == AUTO,
-        "explain.layer=auto": config.layer == AUTO,
-        "explain.sanity=true": config.sanity,
-    }
-    for key in [key for key, asked in keys.items() if asked]:
-        if masks is None:
-            raise InputError(f"{key} needs lesion masks to measure by: give data.masks=DIR, or leave it out")
-        if key.endswith(AUTO) and not any(masks[row] for row in dataset.rows("val")):
-            raise InputError(f"{key} chooses on the val part, and none of its images has a mask: leave it out")
+    require_masks(config, dataset)
     for _, layer in candidates(config, model, backbone):
         check_layer(model, layer)
