@@ -101,10 +101,10 @@ def _text(file: IO[str]) -> str:
 
 @contextmanager
 def _surroundings(arguments: list[str], cwd: Path, environment: Mapping[str, str]) -> Iterator[None]:
-    """The command line, the working folder, the environment and the streams."""
-    before = sys.argv, sys.stdout, sys.stderr, list(entry.as_typed)
+    """The command line, the working folder and the environment."""
+    before = sys.argv, list(entry.as_typed)
     folder, variables = os.getcwd(), dict(os.environ)
-    sys.argv, sys.stdout, sys.stderr = list(arguments), _OUT, _ERR
+    sys.argv = list(arguments)
     os.chdir(cwd)
     _set_environment(environment)
     try:
@@ -112,7 +112,7 @@ def _surroundings(arguments: list[str], cwd: Path, environment: Mapping[str, str
     finally:
         _set_environment(variables)
         os.chdir(folder)
-        sys.argv, sys.stdout, sys.stderr, entry.as_typed[:] = before
+        sys.argv, entry.as_typed[:] = before
 
 
 def _set_environment(wanted: Mapping[str, str]) -> None:
@@ -123,7 +123,7 @@ def _set_environment(wanted: Mapping[str, str]) -> None:
 
 @contextmanager
 def fresh_logging() -> Iterator[None]:
-    """Loggers as in a new process: none of pytest's handlers, and the libraries' write where it writes."""
+    """The streams and loggers of a new process: none of pytest's handlers, and the libraries' write where it writes."""
     root = logging.getLogger()
     for name in _CHANGED:
         logging.getLogger(name)
@@ -132,16 +132,18 @@ def fresh_logging() -> Iterator[None]:
     raising = logging.raiseExceptions
     listed = list(logging._handlerList)  # type: ignore[attr-defined]
     handlers = {*(ref() for ref in listed), *(handler for logger in loggers for handler in logger.handlers)}
-    ours = {sys.stdout: _OUT, sys.stderr: _ERR}
+    streams, ours = (sys.stdout, sys.stderr), {sys.stdout: _OUT, sys.stderr: _ERR}
     root.handlers = []
     moved = [
         (handler, handler.setStream(ours[handler.stream]))
         for handler in handlers - {logging.lastResort}
         if isinstance(handler, logging.StreamHandler) and handler.stream in ours
     ]
+    sys.stdout, sys.stderr = _OUT, _ERR  # or absl's handler, when Hydra closes it, would close them
     try:
         yield
     finally:
+        sys.stdout, sys.stderr = streams
         logging.captureWarnings(False)
         logging.raiseExceptions = raising
         for logger, (level, own, propagate, disabled) in before.items():
