@@ -24,7 +24,6 @@ from brain_tumor.evaluation.explanation.map_scores import (
     compare_kinds,
     fit_reference,
     known_lesions,
-    knows_lesions,
     score_lesions,
     survey,
     why_none,
@@ -77,7 +76,7 @@ def log_explanations(
         elif dataset.mask_paths is not None:
             why = why_none(dataset, part, evaluations[part])
             found.append(_of_part(part, plainly(f"No map of the {part} part is scored: {why}.")))
-        if part in lesions or knows_lesions(dataset, part):
+        if part in lesions or dataset.shows_lesion(part):
             stays = values[part][KEPT] == 1 if KEPT in values[part] else False
             values[part][TRUST] = trust(evaluations[part].correct, np.asarray(stays))
     scored = [part for part in parts if part in lesions]

@@ -21,7 +21,6 @@ from brain_tumor.evaluation.explanation.map_scores import (
     compare_kinds,
     fit_reference,
     known_lesions,
-    knows_lesions,
     score_lesions,
     survey,
     why_none,
@@ -78,12 +77,12 @@ def test_only_right_answers_with_a_lesion_count(dataset):
     assert found.names.tolist() == ["glioma", "meningioma"]
     assert found.groups.tolist() == ["patient 0", "patient 1"]
     assert known_lesions(dataset, "test", evaluation(dataset, wrong=(0, 1, 2))) is None
-    assert knows_lesions(dataset, "test")  # which are answered wrongly
+    assert dataset.shows_lesion("test")  # which are answered wrongly
 
 
 @pytest.mark.parametrize("paths", [("", "", "", "", "4.png", ""), ("",) * 6, None])  # 4.png is black
 def test_black_masks_make_no_lesion_known(dataset: Dataset, paths: tuple[str, ...] | None) -> None:
-    assert not knows_lesions(replace(dataset, mask_paths=paths), "test")
+    assert not replace(dataset, mask_paths=paths).shows_lesion("test")
     without = Dataset(dataset.split, dataset.pixels, dataset.pixel_rows, None)
     assert known_lesions(without, "test", evaluation(dataset)) is None
 

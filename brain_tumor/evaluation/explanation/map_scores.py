@@ -79,13 +79,6 @@ def known_lesions(dataset: Dataset, part: str, evaluation: Evaluation) -> Lesion
     return every.take(np.flatnonzero(filled)) if filled.any() else None
 
 
-def knows_lesions(dataset: Dataset, part: str) -> bool:
-    """Whether any mask of a part shows a lesion, whatever the answers are: all may be black."""
-    masked = [row for row in dataset.rows(part) if dataset.mask_paths and dataset.mask_paths[row]]
-    masks = (dataset.mask_of(np.array([row])) for row in masked)
-    return any(each is not None and each.any() for each in masks)
-
-
 def why_none(dataset: Dataset, part: str, evaluation: Evaluation) -> str:
     """In words, why `known_lesions` finds none in a part of a data set with masks."""
     masks = dataset.mask_paths or ("",) * len(dataset.split)
