@@ -25,7 +25,9 @@ def main(run_ids: list[str], overrides: list[str]) -> None:
     open_store(TrackingConfig(None, "brain-tumor", None, "mlruns/checkpoints", False))
     table = dataset_of(overrides).split.table
     chose = set(table.loc[table["part"] == "val", "group"])
-    runs = {f"{mlflow.get_run(run_id).info.run_name}": read_predictions(run_id, "test") for run_id in run_ids}
+    # With the id: runs of other heads have the same name.
+    names = {run_id: f"{mlflow.get_run(run_id).info.run_name} ({run_id[:8]})" for run_id in run_ids}
+    runs = {name: read_predictions(run_id, "test") for run_id, name in names.items()}
     for title, left_out in (("all", set()), ("patients that chose nothing", chose)):
         parts = {name: _without(found, left_out) for name, found in runs.items()}
         sizes = {f"{len(each.rows)} slices of {each.rows['group'].nunique()} groups" for each in parts.values()}
