@@ -2,9 +2,9 @@
 
 Of the images whose lesion is known a share has it painted over and belongs to the healthy class; of the healthy ones a
 share gets the lesion of another image, at its place there, and belongs to the class of that. Of both a share is painted
-over where no lesion is, and stays what it is. So neither the paint nor what surrounds a lesion tells the
-class: the lesion does. Chang et al. 2021, "Towards robust classification model by counterfactual and invariant data
-generation", arXiv:2106.01127; Zhang et al. 2021, "CarveMix", arXiv:2108.06883.
+over where no lesion is, and stays what it is. So neither the paint nor what surrounds a lesion tells the class: the
+lesion does. Chang et al. 2021, "Towards robust classification model by counterfactual and invariant data generation",
+arXiv:2106.01127; Zhang et al. 2021, "CarveMix", arXiv:2108.06883.
 """
 
 from collections.abc import Callable
