@@ -9,7 +9,17 @@ from pathlib import Path
 
 from brain_tumor import NOTICE, pipe
 
-COMMANDS = ("train", "evaluate", "predict", "export", "audit", "compare", "study", "app")  # modules with a `main`
+COMMANDS = (
+    "train",
+    "evaluate",
+    "predict",
+    "adopt",
+    "export",
+    "audit",
+    "compare",
+    "study",
+    "app",
+)  # modules with a `main`
 USAGE = "usage: brain-tumor COMMAND [ARGUMENTS]"
 MORE = "brain-tumor COMMAND --help shows what a command takes, brain-tumor --version which version this is."
 

@@ -12,6 +12,9 @@ from brain_tumor.errors import InputError
 
 # Keys that hold a path, an address or a name: typed as they are, whatever Hydra's grammar would make of them.
 LITERAL_KEYS = (
+    "file",
+    "trained_on",
+    "register",
     "data.root",
     "data.cache",
     "data.patients",
@@ -42,6 +45,7 @@ ADDRESS_KEYS = (  # never searched
     "tracking.uri",
     "tracking.experiment",
     "tracking.register",
+    "register",
     "storage",
     "name",
     "run_a",

@@ -5,7 +5,17 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt
 from pydantic.dataclasses import dataclass
 
-from brain_tumor.config.train import STRICT_KEYS, DataConfig, ExplainConfig, TrackingConfig
+from brain_tumor.config.train import (
+    STRICT_KEYS,
+    Calibrate,
+    ClassName,
+    DataConfig,
+    ExplainConfig,
+    Fraction,
+    Level,
+    ProtocolConfig,
+    TrackingConfig,
+)
 
 PASSWORD = "BRAIN_TUMOR_PASSWORD"  # the environment variable: what is typed on a command line is saved
 
@@ -31,6 +41,31 @@ class EvaluateConfig:
     batch_size: PositiveInt
     robustness: bool  # measure the images again under each corruption of evaluation/corruptions.py: 45 passes
     runtime: Literal["auto", "keras", "onnx", "tflite"]  # what answers: serving/runtime_choice.py; maps by Keras
+
+
+Scaling = Literal["rescale", "tf", "torch", "caffe", "efficientnet", "none"]  # models/adopted.py
+Channels = Literal["rgb", "bgr", "gray"]
+
+
+@dataclass(frozen=True, config=STRICT_KEYS)
+class AdoptConfig:
+    file: str  # of a Keras model that somebody else has trained
+    classes: Annotated[tuple[ClassName, ...], Field(min_length=2)]  # in the order of its outputs
+    scaling: Scaling  # of the pixels that it was trained on
+    channels: Channels
+    trained_on: str  # folder of the images that it was trained on; its own test folder was held out
+    register: str
+    data: DataConfig  # how these images are read
+    protocol: ProtocolConfig  # official: its test folder as it is; clean: without what has a twin in training
+    tracking: TrackingConfig
+    explain: ExplainConfig
+    calibrate: Calibrate
+    coverage: Annotated[tuple[Level, ...], Field(min_length=1)]
+    selective_accuracy: Fraction
+
+    def __post_init__(self) -> None:
+        if self.protocol.name not in ("official", "clean"):
+            raise ValueError(f"protocol={self.protocol.name}: the model is trained already: choose official or clean")
 
 
 @dataclass(frozen=True, config=STRICT_KEYS)

@@ -26,6 +26,7 @@ LOWER_IS_BETTER = frozenset({"val/loss"})
 Calibrate = Literal["auto", "temperature", "vector", "none"]
 Head = Literal["pooled", "evidence"]  # models/heads.py
 
+ADOPTED = "adopted"  # model.name of a model that was trained elsewhere: models/adopted.py
 STRICT_KEYS = ConfigDict(extra="forbid", allow_inf_nan=False)
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -254,7 +255,7 @@ class TrainConfig:
     data: DataConfig
     model: ModelConfig
     augment: AugmentConfig
-    schedule: Annotated[dict[str, PhaseConfig], Field(min_length=1)]
+    schedule: dict[str, PhaseConfig]  # empty of an adopted model alone, which was trained elsewhere
     protocol: ProtocolConfig
     tracking: TrackingConfig
     explain: ExplainConfig
@@ -271,6 +272,8 @@ class TrainConfig:
     selective_accuracy: Fraction = 0.98  # wanted on the val part of the images that are not answered with "not sure"
 
     def __post_init__(self) -> None:
+        if not self.schedule and self.model.name != ADOPTED:
+            raise ValueError("schedule: give at least one phase")
         if self.seeds is not None and len(self.seeds) < 2:
             raise ValueError(f"seeds={list(self.seeds)}: give at least two seeds, or seed={[*self.seeds, 0][0]}")
         if len(set(self.seeds or ())) < len(self.seeds or ()):

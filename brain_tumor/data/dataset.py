@@ -18,7 +18,7 @@ from brain_tumor.data.grouping import with_groups
 from brain_tumor.data.image_table import from_site, locate, read_images, read_phantom, source_folders
 from brain_tumor.data.masks import PackedMasks, find_masks, read_mask
 from brain_tumor.data.pixels import Pixels
-from brain_tumor.data.protocol import KNOWN, divide, leak, require_whole_groups
+from brain_tumor.data.protocol import KNOWN, divide, divide_known, leak, require_whole_groups
 from brain_tumor.data.split import Split, carve, rows_digest
 from brain_tumor.errors import InputError
 
@@ -98,6 +98,13 @@ def load(data: DataConfig, *, image_size: int, protocol: ProtocolConfig) -> Data
 load_shared = lru_cache(maxsize=16)(load)  # for runs in one process: its folds or sites; pixels stay on disk
 
 
+def load_known(data: DataConfig, *, image_size: int, protocol: ProtocolConfig) -> Dataset:
+    """The images around a model that was trained elsewhere, divided by `protocol.divide_known`."""
+    dataset = _load(data, image_size, protocol, None, adopted=True)
+    _report(dataset.split)
+    return dataset
+
+
 def load_whole(data: DataConfig, *, image_size: int, known: ClassList) -> Dataset:
     """All images of the source as one test part, whatever folders they stand in: another site, say.
 
@@ -150,7 +157,14 @@ def find_by_content(
     return _with_masks(split.moved(table, root), contents, masks, logged, workers)
 
 
-def _load(data: DataConfig, image_size: int, protocol: ProtocolConfig | None, known: ClassList | None) -> Dataset:
+def _load(
+    data: DataConfig,
+    image_size: int,
+    protocol: ProtocolConfig | None,
+    known: ClassList | None,
+    *,
+    adopted: bool = False,
+) -> Dataset:
     roots = source_folders(data)
     listing = read_images(data, roots, image_size, known)
     contents = listing.contents
@@ -161,6 +175,8 @@ def _load(data: DataConfig, image_size: int, protocol: ProtocolConfig | None, kn
     listed = rows_digest(images[["sha256", "label", "group"]])
     if protocol is None:
         images["part"] = "test"
+    elif adopted:
+        images = divide_known(images, protocol, data)
     else:
         images = divide(images, protocol, data, listing.classes)
         if data.subset is not None:

@@ -14,6 +14,8 @@ logger = logging.getLogger(__name__)
 
 KNOWN = {"val": ("train",), "test": ("train", "val", "calibration")}  # parts that a model has seen when one is scored
 
+_HELD_OUT = "add images that were held out, or use protocol=official, which draws none and fits nothing"
+
 
 def divide(images: pd.DataFrame, protocol: ProtocolConfig, data: DataConfig, classes: ClassList) -> pd.DataFrame:
     """The images that take part, with their `part`; the index is made anew.
@@ -64,6 +66,44 @@ def divide(images: pd.DataFrame, protocol: ProtocolConfig, data: DataConfig, cla
         carved.append(part)
     drawn += carved
     return _one_a_twin(images, drawn if data.copies else [*drawn, "train"])
+
+
+def divide_known(images: pd.DataFrame, protocol: ProtocolConfig, data: DataConfig) -> pd.DataFrame:
+    """The images around a model that was trained elsewhere, with their `part`; the index is made anew.
+
+    All of the training folder has trained, and so has everything where the folders name no parts. Of what was held out
+    clean leaves out each image that shares a group with one of these, and draws val (unless the folders have one) and
+    calibration from the rest, one image a twin; official keeps the test folder as it is and draws nothing.
+
+    Args:
+        images: as `divide`.
+        protocol: clean or official.
+        data: the fractions of the test folder to draw, and `split_seed`.
+
+    Raises:
+        InputError: nothing trained, or a class does not suffice for the parts.
+    """
+    images = images.reset_index(drop=True)
+    images["part"] = images["part"].replace("", "train")
+    if "train" not in set(images["part"]):
+        raise InputError("the images have no training part: the folder must hold what the model was trained on")
+    if protocol.name == "official":
+        return images
+    for part, others in KNOWN.items():
+        seen = set(images.loc[images["part"].isin(others), "group"])
+        met = (images["part"] == part) & images["group"].isin(seen)
+        if met.any():
+            logger.info("%d images of %s that share a group with one trained on are left out", int(met.sum()), part)
+        images = images[~met].reset_index(drop=True)
+    drawn = ["test"]
+    for part, fraction in (("val", data.val_fraction), ("calibration", data.calibration_fraction)):
+        rows = images[(images["part"] == "test") & (_labels_of_group(images) == 1)]
+        if part in set(images["part"]) or fraction is None or rows.empty:
+            continue
+        chosen = carve(rows, fraction, key=f"data.{part}_fraction", seed=data.split_seed, advice=_HELD_OUT)
+        images.loc[rows.index[chosen], "part"] = part
+        drawn.append(part)
+    return _one_a_twin(images, drawn)
 
 
 def require_trained(images: pd.DataFrame, protocol: ProtocolConfig, classes: ClassList) -> None:

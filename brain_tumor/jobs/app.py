@@ -5,9 +5,9 @@ from contextlib import ExitStack
 
 from brain_tumor import NOTICE
 from brain_tumor.config.commands import PASSWORD, AppConfig
+from brain_tumor.evaluation.explanation.kinds import own_layer
 from brain_tumor.layout.blocks import Alert, Paragraph, pairs
 from brain_tumor.layout.terminal import show_blocks
-from brain_tumor.models.backbones import get_backbone
 from brain_tumor.models.backend import start_tensorflow
 from brain_tumor.serving.review_page import service
 from brain_tumor.serving.review_page.actions import Page
@@ -45,5 +45,5 @@ def run(config: AppConfig, login: tuple[str, str] | None, place: socket.socket) 
 
 def _load(stack: ExitStack, key: str, uri: str, views: int) -> Shown:
     registered = registry.load_model(uri, key)
-    layer = get_backbone(registered.config["model"]["name"]).cam_layer
+    layer = own_layer(registered.model, registered.config["model"]["name"])
     return stack.enter_context(shown(registered, layer, views, card_of(registered.run_id)))

@@ -16,13 +16,21 @@ from brain_tumor.data.protocol import require_trained
 from brain_tumor.errors import InputError
 from brain_tumor.jobs.member_runs import members, refuse
 from brain_tumor.lazy import lazy, uncollected
+from brain_tumor.models import adopted_file
 from brain_tumor.models.backbones import get_backbone
 from brain_tumor.models.hardware import piece_size
 from brain_tumor.models.weights import resolve_weights
 from brain_tumor.paths import existing_path
 
 if TYPE_CHECKING:
-    from brain_tumor.config.commands import AppConfig, AuditConfig, EvaluateConfig, ExportConfig, PredictConfig
+    from brain_tumor.config.commands import (
+        AdoptConfig,
+        AppConfig,
+        AuditConfig,
+        EvaluateConfig,
+        ExportConfig,
+        PredictConfig,
+    )
     from brain_tumor.serving.inputs import Files
 
 # What only some of the commands' checks need is imported by these.
@@ -134,6 +142,20 @@ def check_name(register: str | None) -> None:
             f"tracking.register={register!r} is no name for a model: give tracking.register=NAME, 1 to {NAME_LENGTH} "
             f"letters, digits or signs but {' '.join(NAME_EXCLUDES)}, with no dot in front and no space at either end"
         )
+
+
+def check_adoption(config: "AdoptConfig") -> Path:
+    """Check the name, the images and the file, of which nothing is run; returns the file."""
+    check_name(config.register)
+    path = adopted_file.check_file(config.file)
+    scales = adopted_file.scales_itself(path)
+    if scales is not None and config.scaling not in ("none", "efficientnet"):
+        raise InputError(
+            f"scaling={config.scaling}: the model scales its input itself (layer {scales!r}): give scaling=none"
+        )
+    check_source(config.data)
+    check_store(config.tracking)
+    return path
 
 
 def check_evaluation(config: "EvaluateConfig") -> None:

@@ -126,6 +126,8 @@ def refusal(champion: Mapping[str, str], challenger: Mapping[str, str]) -> str |
     known = [set(tags.get("classes", standard).split(", ")) for tags in (champion, challenger)]
     if known[0] != known[1]:
         return f"it knows other classes ({champion.get('classes', standard)})"
+    if challenger.get("job") == "adopt":
+        return "the other was trained elsewhere, and has no score to compare"
     leaks = _leaks(champion), _leaks(challenger)
     if leaks == (True, False):
         return None

@@ -5,6 +5,7 @@ from typing import Any
 import mlflow
 
 from brain_tumor.config.composition import Composition
+from brain_tumor.config.train import TrainConfig
 from brain_tumor.data.grouping import count_patients
 from brain_tumor.data.protocol import leak
 from brain_tumor.data.split import Split
@@ -61,6 +62,35 @@ def evaluation_tags(registered: RegisteredModel, split: Split, protocol: str, co
         **({LEAK: met[contaminated]} if contaminated in met else leak_tag(split)),
         **git_tags(),
     }
+
+
+def adoption_tags(config: TrainConfig, split: Split, **how: str) -> dict[str, str]:
+    """Tags of a run of `adopt`, and of its registered model; `how` says what file it is and how it was wrapped."""
+    return {
+        "job": "adopt",
+        "model": config.model.name,
+        "data": split.source,
+        "data_kind": "synthetic" if split.synthetic else "real",
+        "data_digest": split.digest,
+        "listed_digest": split.listed,
+        "classes": ", ".join(split.classes.names),
+        "protocol": config.protocol.name,
+        "leaking": str(leak(split) is not None).lower(),
+        "leaking_val": str(leak(split, "val") is not None).lower(),
+        **leak_tag(split),
+        **{f"adopted_{name}": value for name, value in how.items()},
+        **git_tags(),
+    }
+
+
+def log_adoption(values: dict[str, Any], overrides: list[str], split: Split) -> None:
+    """Log to the current run what `evaluate` reads of one that trained: configuration, split and environment."""
+    mlflow.log_params({"model.weights": values["model"]["weights"], "protocol": values["protocol"]["name"]})
+    log_config(values, overrides)
+    log_split(split, "training")
+    if values["data"]["patients"] is not None:
+        log_table(count_patients(split.table, values["data"]["patients"]), "tables/patients.csv")
+    log_environment()
 
 
 def log(composed: Composition, split: Split) -> None:

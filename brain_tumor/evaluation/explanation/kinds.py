@@ -3,7 +3,7 @@
 from typing import Any
 
 from brain_tumor.config.commands import MapsConfig
-from brain_tumor.config.train import ExplainConfig
+from brain_tumor.config.train import ADOPTED, ExplainConfig
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.gradcam import EVIDENCE, METHODS, Kind
@@ -24,7 +24,7 @@ def kind_of(config: ExplainConfig | MapsConfig, model: Any, backbone: str) -> Ki
     if method is None or method == AUTO:
         method = EVIDENCE if config.layer is None and has_map(model) else "layercam"
     if method != EVIDENCE:
-        return method, layer or get_backbone(backbone).cam_layer
+        return method, layer or own_layer(model, backbone)
     if not has_map(model):
         raise InputError(
             "explain.method=evidence is the lesion map of model.head=evidence, and this model has another head: choose "
@@ -41,9 +41,17 @@ def candidates(config: ExplainConfig, model: Any, backbone: str) -> list[Kind]:
     if AUTO not in (config.method, config.layer):
         return [own]
     methods = list(METHODS) if config.method == AUTO else [own[0]]
-    layers = layer_choices(model) if config.layer == AUTO else [config.layer or get_backbone(backbone).cam_layer]
+    layers = layer_choices(model) if config.layer == AUTO else [config.layer or own_layer(model, backbone)]
     found = [(method, layer) for layer in layers for method in methods]
     return [*found, (EVIDENCE, LESION_MAP)] if config.method == AUTO and has_map(model) else found
+
+
+def own_layer(model: Any, backbone: str) -> str:
+    """The layer of the maps where none is chosen: the backbone's, of an adopted model its last with a map."""
+    if backbone != ADOPTED:
+        return get_backbone(backbone).cam_layer
+    maps = [each.name for each in model.layers if len(each.output.shape) == 4 and each.output.shape[1] > 1]
+    return maps[-1]  # at least that of the input's scaling
 
 
 def has_map(model: Any) -> bool:
@@ -54,5 +62,7 @@ def has_map(model: Any) -> bool:
 def check(config: ExplainConfig, model: Any, backbone: str, dataset: Dataset) -> None:
     """Raise InputError, before anything is trained, for a layer that gives no map, or auto or sanity without masks."""
     require_masks(config, dataset)
+    if config.sanity and backbone == ADOPTED:
+        raise InputError("explain.sanity=true builds the network anew, and this one was built elsewhere: leave it out")
     for _, layer in candidates(config, model, backbone):
         check_layer(model, layer)

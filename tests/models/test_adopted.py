@@ -1,0 +1,133 @@
+"""Models as the field writes them, in the form of our own: the same answers, and nothing in a file is run."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from brain_tumor.errors import InputError
+from brain_tumor.models.adopted import open_file, wrap
+from brain_tumor.models.adopted_file import check_file, scales_itself
+
+L = keras.layers
+IMAGES = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3)).astype(np.uint8)
+
+
+def network(outputs: int = 4, end: str | None = "softmax", depth: int = 3, *first: Any) -> keras.Model:
+    """A script's Sequential."""
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential(
+        [
+            *(keras.Input((32, 32, depth)), *first, L.Conv2D(4, 3, activation="relu"), L.MaxPooling2D(8), L.Flatten()),
+            *(L.Dropout(0.3), L.Dense(outputs, activation=end)),
+        ]
+    )
+    model.layers[-1].set_weights([each * 0.01 for each in model.layers[-1].get_weights()])
+    return model
+
+
+def nested() -> keras.Model:
+    """Transfer learning: a functional backbone within a functional model, whose layers are called as ours are."""
+    keras.utils.set_random_seed(1)
+    inner = keras.Input((32, 32, 3))
+    backbone = keras.Model(inner, L.BatchNormalization()(L.Conv2D(4, 3, name="logits")(inner)), name="backbone")
+    image = keras.Input((32, 32, 3), name="image")
+    pooled = L.GlobalAveragePooling2D(name="avg_pool")(backbone(image, training=False))
+    return keras.Model(image, L.Softmax()(L.Dense(4, name="probabilities")(pooled)))
+
+
+def bgr(images: np.ndarray) -> np.ndarray:
+    return images[..., ::-1].astype(np.float32)
+
+
+def gray(images: np.ndarray) -> np.ndarray:
+    return (images @ np.array([0.299, 0.587, 0.114]))[..., None] / 255
+
+
+vgg, densenet, mobile = (getattr(keras.applications, name) for name in ("vgg16", "densenet", "mobilenet_v2"))
+
+
+@pytest.mark.parametrize(
+    ("make", "scaling", "channels", "prepared"),
+    [
+        (network, "rescale", "rgb", lambda images: images / 255),
+        (network, "caffe", "rgb", lambda images: vgg.preprocess_input(images.astype(np.float32))),
+        (network, "caffe", "bgr", lambda images: vgg.preprocess_input(bgr(images))),
+        (network, "torch", "bgr", lambda images: densenet.preprocess_input(bgr(images))),
+        (nested, "tf", "rgb", lambda images: mobile.preprocess_input(images.astype(np.float32))),
+        (lambda: network(4, "softmax", 3, L.Rescaling(1 / 255)), "none", "rgb", lambda images: images),
+        (lambda: network(4, "softmax", 1), "rescale", "gray", gray),
+        (lambda: network(4, "sigmoid"), "rescale", "rgb", lambda images: images / 255),
+        (lambda: network(1, "sigmoid"), "rescale", "rgb", lambda images: images / 255),
+    ],
+)
+def test_it_answers_as_the_file_does(
+    tmp_path: Path, make: Callable[[], Any], scaling: Any, channels: Any, prepared: Callable[..., Any]
+) -> None:
+    make().save(tmp_path / "theirs.keras")
+    theirs = open_file(check_file(str(tmp_path / "theirs.keras")))
+    expected = theirs.predict_on_batch(prepared(IMAGES))
+    expected = np.hstack([1 - expected, expected]) if expected.shape[1] == 1 else expected
+    expected /= expected.sum(axis=1, keepdims=True)
+    model = wrap(theirs, expected.shape[1], scaling, channels)
+    model.save(tmp_path / "ours.keras")
+    again = keras.saving.load_model(tmp_path / "ours.keras", compile=False)
+    np.testing.assert_allclose(again.predict_on_batch(IMAGES), expected, atol=1e-5)
+    assert np.ptp(expected, axis=0).max() > 0.01  # it tells the images apart
+    assert [layer.name for layer in again.layers if layer.name == "avg_pool"]
+    assert len(again.get_layer("logits").get_weights()) == 2
+
+
+def test_what_runs_code_is_refused_by_its_name(tmp_path: Path) -> None:
+    for ending in ("keras", "h5"):
+        file = tmp_path / f"theirs.{ending}"
+        network(4, "softmax", 3, L.Lambda(lambda x: x / 255, name="scale")).save(file)
+        with pytest.raises(InputError, match="layer 'scale' is a Lambda, which runs code of its own"):
+            check_file(str(file))
+
+    @keras.saving.register_keras_serializable(package="lab")
+    class Attention(L.Layer):
+        def call(self, x: Any) -> Any:
+            return x
+
+    network(4, "softmax", 3, Attention(name="look")).save(tmp_path / "custom.keras")
+    with pytest.raises(InputError, match=r"layer 'look' is a Attention.*, which is not Keras' own"):
+        check_file(str(tmp_path / "custom.keras"))
+
+
+def test_a_file_that_is_no_whole_model_is_one_line(tmp_path: Path) -> None:
+    model = network()
+    model.save(tmp_path / "whole.keras")
+    (tmp_path / "cut.keras").write_bytes((tmp_path / "whole.keras").read_bytes()[:2000])
+    model.save_weights(tmp_path / "theirs.weights.h5")
+    for name, said in {
+        "cut.keras": "is no model that Keras has saved, or is cut short",
+        "theirs.weights.h5": "holds weights alone",
+        "none.keras": "does not exist",
+    }.items():
+        with pytest.raises(InputError, match=said) as refused:
+            check_file(str(tmp_path / name))
+        assert "\n" not in str(refused.value)
+
+
+def test_a_layer_that_scales_is_found(tmp_path: Path) -> None:
+    network(4, "softmax", 3, L.Rescaling(1 / 255, name="first")).save(tmp_path / "scales.keras")
+    network().save(tmp_path / "plain.keras")
+    assert scales_itself(tmp_path / "scales.keras") == "first"
+    assert scales_itself(tmp_path / "plain.keras") is None
+
+
+@pytest.mark.parametrize(
+    ("outputs", "end", "channels", "depth", "said"),
+    [
+        (3, "softmax", "rgb", 3, "puts out 3 values, and classes names 4"),
+        (4, "relu", "rgb", 3, r"ends in \S+ \(relu\)"),
+        (4, "softmax", "rgb", 1, "give channels=gray"),
+    ],
+)
+def test_what_does_not_fit_is_said(outputs: int, end: str, channels: Any, depth: int, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        wrap(network(outputs, end, depth), 4, "rescale", channels)
