@@ -22,6 +22,7 @@ from omegaconf import OmegaConf
 from brain_tumor.__main__ import COMMANDS
 from brain_tumor.command_line import literal, named_runs
 from brain_tumor.config.commands import (
+    AdoptConfig,
     AppConfig,
     AuditConfig,
     CompareConfig,
@@ -43,6 +44,7 @@ NOTEBOOK = ROOT / "experiments" / "quickstart.ipynb"
 STUDIES = [*sorted((ROOT / "experiments").glob("*/README.md")), ROOT / "benchmarks" / "README.md"]
 LINKING = [*GUIDE, *STUDIES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 TYPES = {
+    "adopt": AdoptConfig,
     "app": AppConfig,
     "audit": AuditConfig,
     "compare": CompareConfig,

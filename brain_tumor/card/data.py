@@ -21,6 +21,12 @@ PROTOCOLS = {
     "image a slice counts",
     "leave_one_site_out": "one site is the test part; what shares a slice or a patient with it does not train",
 }
+# Of a model that was trained before it came here.
+ADOPTED_PROTOCOLS = {
+    "official": "the data's own folders; copies of a slice may stand on both sides, and nothing is fitted",
+    "clean": "the data's own training folder trained it; of what was held out, all that shares a slice or a patient with "
+    "it is left out",
+}
 # Of a phase's settings those that a card shows.
 PHASE: tuple[str, ...] = (
     *("epochs", "batch_size", "optimizer", "learning_rate", "warmup_epochs", "decay", "weight_decay", "unfreeze"),
@@ -93,13 +99,17 @@ def _counts(rows: pd.DataFrame) -> tuple[str, str, str]:
 
 
 def protocol(facts: Facts) -> Section:
-    name = facts.run.tags.get("protocol", "")
+    name, adopted = facts.run.tags.get("protocol", ""), facts.run.tags.get("job") == "adopt"
+    described = ADOPTED_PROTOCOLS if adopted else PROTOCOLS
     present = facts.split.counts if facts.split is not None else {part: {} for part in PARTS}
     blocks: list[Block] = [
-        Paragraph(f"{name or 'Open: the run names no protocol'}: {PROTOCOLS.get(name, 'not described here')}."),
+        Paragraph(f"{name or 'Open: the run names no protocol'}: {described.get(name, 'not described here')}."),
         Points(tuple(f"{part}: {ROLES[part]}." for part in PARTS if part in present)),
-        pairs(_training(facts)),
     ]
+    if adopted:
+        said = "It was trained elsewhere: how, and what chose its epoch, is not known here."
+        return Section("Protocol and training", (*blocks, Paragraph(said), pairs(_adopted(facts))))
+    blocks.append(pairs(_training(facts)))
     schedule = facts.key("schedule")
     if isinstance(schedule, dict):
         phases = tuple(schedule)
@@ -108,6 +118,15 @@ def protocol(facts: Facts) -> Section:
     else:
         blocks.append(Paragraph("Open: the run's configuration cannot be read, so neither can its schedule."))
     return Section("Protocol and training", tuple(blocks))
+
+
+def _adopted(facts: Facts) -> list[tuple[str, str]]:
+    tags = facts.run.tags
+    return [
+        ("file", shown(facts.key("model.weights"))),
+        ("SHA-256 of the file", tags.get("adopted_digest", NOTHING)),
+        ("pixels it was given", f"scaling={tags.get('adopted_scaling')}, channels={tags.get('adopted_channels')}"),
+    ]
 
 
 def _training(facts: Facts) -> list[tuple[str, str]]:

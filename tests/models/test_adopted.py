@@ -1,9 +1,11 @@
 """Models as the field writes them, in the form of our own: the same answers, and nothing in a file is run."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -79,6 +81,23 @@ def test_it_answers_as_the_file_does(
     assert np.ptp(expected, axis=0).max() > 0.01  # it tells the images apart
     assert [layer.name for layer in again.layers if layer.name == "avg_pool"]
     assert len(again.get_layer("logits").get_weights()) == 2
+
+
+def test_an_h5_file_of_keras_2_is_opened(tmp_path: Path) -> None:
+    """As it was written then: `batch_input_shape`, and an optimiser's `lr`, which Keras 3 does not know."""
+    model = network()
+    model.compile(optimizer="adam", loss="categorical_crossentropy")
+    model.save(tmp_path / "old.h5")
+    with h5py.File(tmp_path / "old.h5", "r+") as opened:
+        described = json.loads(opened.attrs["model_config"])
+        first = described["config"]["layers"][0]["config"]
+        first["batch_input_shape"] = first.pop("batch_shape")
+        opened.attrs["model_config"] = json.dumps(described)
+        optimizer = {"class_name": "Adam", "config": {"lr": 0.001, "decay": 0.0}}
+        opened.attrs["training_config"] = json.dumps({"loss": "mse", "optimizer_config": optimizer})
+    theirs = open_file(check_file(str(tmp_path / "old.h5")))
+    found = wrap(theirs, 4, "rescale", "rgb").predict_on_batch(IMAGES)
+    np.testing.assert_allclose(found, model.predict_on_batch(IMAGES / 255), atol=1e-5)
 
 
 def test_what_runs_code_is_refused_by_its_name(tmp_path: Path) -> None:
