@@ -24,8 +24,8 @@ PROTOCOLS = {
 # Of a model that was trained before it came here.
 ADOPTED_PROTOCOLS = {
     "official": "the data's own folders; copies of a slice may stand on both sides, and nothing is fitted",
-    "clean": "the data's own training folder trained it; of what was held out, all that shares a slice or a patient with "
-    "it is left out",
+    "clean": "the data's own training folder trained it; of what was held out, all that shares a slice or a patient "
+    "with it is left out",
 }
 # Of a phase's settings those that a card shows.
 PHASE: tuple[str, ...] = (
