@@ -127,7 +127,7 @@ def refusal(champion: Mapping[str, str], challenger: Mapping[str, str]) -> str |
     if known[0] != known[1]:
         return f"it knows other classes ({champion.get('classes', standard)})"
     if challenger.get("job") == "adopt":
-        return "the other was trained elsewhere, and has no score to compare"
+        return "this one was trained elsewhere, and has no score to compare"
     leaks = _leaks(champion), _leaks(challenger)
     if leaks == (True, False):
         return None

@@ -41,7 +41,9 @@ def candidates(config: ExplainConfig, model: Any, backbone: str) -> list[Kind]:
     if AUTO not in (config.method, config.layer):
         return [own]
     methods = list(METHODS) if config.method == AUTO else [own[0]]
-    layers = layer_choices(model) if config.layer == AUTO else [config.layer or own_layer(model, backbone)]
+    chosen = [] if config.layer is None or config.layer == AUTO else [config.layer]
+    # An adopted model may have no activations to choose from.
+    layers = (layer_choices(model) if config.layer == AUTO else chosen) or [own_layer(model, backbone)]
     found = [(method, layer) for layer in layers for method in methods]
     return [*found, (EVIDENCE, LESION_MAP)] if config.method == AUTO and has_map(model) else found
 
