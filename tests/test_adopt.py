@@ -28,6 +28,7 @@ def save(file: Path, side: int = 40) -> str:
     return f"file={file}"
 
 
+@pytest.mark.slow
 def test_a_model_is_adopted_and_evaluated(run: Run, bars: Callable[..., Path], tmp_path: Path) -> None:
     folder, file = bars("bars", train=6, test=24), save(tmp_path / "their model.keras")
     for path in list((folder / "Training" / "glioma").glob("*.png"))[:3]:  # of these it has seen twins

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,14 @@ from brain_tumor.models.adopted import open_file, wrap
 from brain_tumor.models.adopted_file import check_file, scales_itself
 
 L = keras.layers
-IMAGES = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3)).astype(np.uint8)
+BRIGHTNESS = np.linspace(0.2, 1, 6)[:, None, None, None] * [1, 0.7, 0.4]  # of each image and channel
+IMAGES = (np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3)) * BRIGHTNESS).astype(np.uint8)
 
 
-def network(outputs: int = 4, end: str | None = "softmax", depth: int = 3, *first: Any) -> keras.Model:
-    """A script's Sequential."""
+def network(
+    outputs: int = 4, end: str | None = "softmax", depth: int = 3, *first: Any, factor: float = 1
+) -> keras.Model:
+    """A script's Sequential; `factor` keeps the softmax of large inputs from its bounds."""
     keras.utils.set_random_seed(1)
     model = keras.Sequential(
         [
@@ -27,7 +31,7 @@ def network(outputs: int = 4, end: str | None = "softmax", depth: int = 3, *firs
             *(L.Dropout(0.3), L.Dense(outputs, activation=end)),
         ]
     )
-    model.layers[-1].set_weights([each * 0.01 for each in model.layers[-1].get_weights()])
+    model.layers[-1].set_weights([each * factor for each in model.layers[-1].get_weights()])
     return model
 
 
@@ -56,8 +60,8 @@ vgg, densenet, mobile = (getattr(keras.applications, name) for name in ("vgg16",
     ("make", "scaling", "channels", "prepared"),
     [
         (network, "rescale", "rgb", lambda images: images / 255),
-        (network, "caffe", "rgb", lambda images: vgg.preprocess_input(images.astype(np.float32))),
-        (network, "caffe", "bgr", lambda images: vgg.preprocess_input(bgr(images))),
+        (partial(network, factor=0.01), "caffe", "rgb", lambda images: vgg.preprocess_input(images.astype(np.float32))),
+        (partial(network, factor=0.01), "caffe", "bgr", lambda images: vgg.preprocess_input(bgr(images))),
         (network, "torch", "bgr", lambda images: densenet.preprocess_input(bgr(images))),
         (nested, "tf", "rgb", lambda images: mobile.preprocess_input(images.astype(np.float32))),
         (lambda: network(4, "softmax", 3, L.Rescaling(1 / 255)), "none", "rgb", lambda images: images),
