@@ -113,7 +113,7 @@ def measures(facts: Facts) -> tuple[str, str]:
     parts = [part for part in ("test", "val") if facts.run.rows(f"{part}_metrics")]
     if not parts:
         return "", "no score was logged."
-    return f"Ten overall and five by class, of {listed(parts)}: see Scores.", ""
+    return f"Overall and by class, of {listed(parts)}: see Scores.", ""
 
 
 def uncertainty(facts: Facts) -> tuple[str, str]:
@@ -127,7 +127,9 @@ def diagnostic(facts: Facts) -> tuple[str, str]:
     if facts.run.score("test", "accuracy") is None:
         return "", "the test part was not opened."
     said = [f"{name} {scored(facts.run.score('test', f'recall_{name}'))}" for name in facts.classes]
-    return f"Recall (sensitivity): {listed(said)}.", "specificity and negative predictive value."
+    if facts.run.score("test", f"npv_{facts.classes[0]}") is None:  # a run from before these were measured
+        return f"Recall (sensitivity): {listed(said)}.", "specificity and negative predictive value."
+    return f"Recall (sensitivity): {listed(said)}. Specificity, PPV and NPV of each class: see Scores.", ""
 
 
 def outside(facts: Facts) -> tuple[str, str]:

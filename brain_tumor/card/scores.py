@@ -12,7 +12,12 @@ PART_NAMES = {"test": "test", "val": "validation", "unseen": "unseen"}
 UNCALIBRATED = {"ece": "calibration error (ECE)", "log_loss": "log loss (nats)", "brier": "Brier score (0..2)"}
 _INTERVALS = (
     "95 % intervals by a bootstrap over groups: percentiles, of the calibration error (ece) the basic interval. "
-    "Log loss, Brier score and ece: lower is better."
+    "Log loss, Brier score, ece and confident mistakes: lower is better."
+)
+_BY_CLASS = {"precision": "precision (PPV)", "recall": "recall (sensitivity)", "npv": "NPV"}
+_OF_CLASSES = (
+    "Each class is set against all others; PPV and NPV hold for this part's share of each class, not for a clinic's. "
+    "Confident mistakes: share of the mistakes above a confidence of 0.9."
 )
 _LESIONS = (
     "Trust: share of the images that are answered rightly and, where the lesion is known, no longer so without it. "
@@ -38,7 +43,7 @@ def performance(facts: Facts) -> Section:
         confusion = _confusion(facts, part)
         if confusion is not None:
             blocks += [Paragraph(f"{_title(facts.run, part)}, true class (rows) and answer (columns):"), confusion]
-    notes = [_INTERVALS] * bool(parts) + [_LESIONS] * any(facts.run.score(part, TRUST) for part in parts)
+    notes = [_INTERVALS, _OF_CLASSES] * bool(parts) + [_LESIONS] * any(facts.run.score(part, TRUST) for part in parts)
     return Section("Scores", tuple(blocks), note=" ".join(notes))
 
 
@@ -68,7 +73,8 @@ def _overall(run: Logged, parts: list[str]) -> Grid:
 def _by_class(facts: Facts, part: str) -> Grid:
     scores = {name: [facts.run.score(part, f"{metric}_{name}") for metric in PER_CLASS] for name in facts.classes}
     rows = [(name, *map(bounded, found)) for name, found in scores.items()]
-    return Grid(("class", *(metric.replace("_", " ") for metric in PER_CLASS)), tuple(rows))
+    titles = [_BY_CLASS.get(metric, metric.replace("_", " ")) for metric in PER_CLASS]
+    return Grid(("class", *titles), tuple(rows))
 
 
 def _confusion(facts: Facts, part: str) -> Grid | None:

@@ -20,7 +20,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from brain_tumor.evaluation.metrics import CALIBRATION_BINS, Evaluation, confidence_bins, macro_headline, score
+from brain_tumor.evaluation.metrics import (
+    CALIBRATION_BINS,
+    CONFIDENT,
+    Evaluation,
+    confidence_bins,
+    macro_headline,
+    score,
+)
 
 _CHUNK = 2**21  # weights (resamples x images) held at a time: 16 MiB, and a few arrays of that size beside it
 
@@ -150,20 +157,28 @@ def weighted_scores(evaluation: Evaluation, weights: NDArray[np.float64]) -> dic
     confusion = sums.pop("confusion").reshape(-1, size, size)  # (R, true, predicted)
     hits = np.diagonal(confusion, axis1=1, axis2=2)
     support, predicted = confusion.sum(axis=2), confusion.sum(axis=1)
+    everything = support.sum(axis=1, keepdims=True)
+    true_negatives = everything - support - predicted + hits
     roc_auc, pr_auc = _areas(evaluation, weights)
     per_class = {
         "precision": _ratio(hits, predicted, otherwise=0.0),
         "recall": _ratio(hits, support),
+        "specificity": _ratio(true_negatives, everything - support),
+        "npv": _ratio(true_negatives, everything - predicted, otherwise=0.0),
         "f1": _ratio(2 * hits, support + predicted),
         "roc_auc": roc_auc,
         "pr_auc": pr_auc,
     }
     per_class = {name: np.where(support > 0, values, np.nan) for name, values in per_class.items()}
     macro = {name: _mean_of_defined(values) for name, values in per_class.items()}
+    images = everything[:, 0]
+    right = hits.sum(axis=1)
+    confident = sums.pop("confident_mistakes")
     headline = {
-        "accuracy": hits.sum(axis=1) / support.sum(axis=1),
+        "accuracy": right / images,
         **macro_headline(macro),
-        **{name: values / support.sum(axis=1) for name, values in sums.items()},
+        **{name: values / images for name, values in sums.items()},
+        "confident_mistakes": _ratio(confident, images - right),
     }
     return headline | {
         f"{metric}_{name}": values[:, index]
@@ -182,13 +197,15 @@ def _weighted_sums(evaluation: Evaluation, weights: NDArray[np.float64]) -> dict
     squares = np.square(probabilities - np.eye(size)[labels]).sum(axis=1)
     gaps = evaluation.correct - evaluation.confidences
     binned = np.eye(CALIBRATION_BINS)[confidence_bins(evaluation.confidences)] * gaps[:, None]
-    sums = weights @ np.column_stack([cells, -np.log(likely), squares, binned])
+    confident = ~evaluation.correct & (evaluation.confidences > CONFIDENT)
+    sums = weights @ np.column_stack([cells, -np.log(likely), squares, confident, binned])
     end = size * size
     return {
         "confusion": sums[:, :end],
         "log_loss": sums[:, end],
         "brier": sums[:, end + 1],
-        "ece": np.abs(sums[:, end + 2 :]).sum(axis=1),
+        "confident_mistakes": sums[:, end + 2],
+        "ece": np.abs(sums[:, end + 3 :]).sum(axis=1),
     }
 
 

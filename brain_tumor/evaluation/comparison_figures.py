@@ -27,7 +27,7 @@ def forest(differences: pd.DataFrame, title: str, names: tuple[str, str]) -> Fig
         title: what was compared.
         names: what a and b are.
     """
-    table = differences.set_index("metric")
+    table = differences.dropna(subset="difference").set_index("metric")  # without a mistake, say, none is confident
     shown = [name for name in table.index if name in {*HEADLINE, *LESION_NAMES} or name.startswith("recall_")]
     losses = [name for name in shown if name in {*LOSSES, *LOWER_IS_BETTER}]
     scores = [name for name in shown if name not in {*losses, *NEITHER}]

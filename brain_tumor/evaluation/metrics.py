@@ -25,9 +25,11 @@ HEADLINE: tuple[str, ...] = (
     "log_loss",
     "brier",
     "ece",
+    "confident_mistakes",
 )
-LOSSES: tuple[str, ...] = ("log_loss", "brier", "ece")  # of these: lower is better
-PER_CLASS: tuple[str, ...] = ("precision", "recall", "f1", "roc_auc", "pr_auc")
+LOSSES: tuple[str, ...] = ("log_loss", "brier", "ece", "confident_mistakes")  # of these: lower is better
+PER_CLASS: tuple[str, ...] = ("precision", "recall", "specificity", "npv", "f1", "roc_auc", "pr_auc")
+CONFIDENT = 0.9  # a mistake above this confidence is a confident one
 CALIBRATION_BINS = 15  # as in Guo et al. 2017, "On calibration of modern neural networks"
 
 
@@ -136,13 +138,17 @@ def score(evaluation: Evaluation) -> dict[str, float]:
 
     - A class without an image in the rows has NaN for its own metrics, and every macro average is taken over
       the classes that are there. So `macro_recall` equals `balanced_accuracy`.
-    - Precision of a class that is never predicted is 0 (scikit-learn's `zero_division=0`).
+    - Recall is the sensitivity of a class against all others, precision its positive predictive value, `npv` its
+      negative one.
+    - Precision of a class that is never predicted is 0 (scikit-learn's `zero_division=0`), and so is the `npv` of one
+      that always is. With a single class in the rows its specificity is undefined: NaN.
     - `roc_auc` and `pr_auc` are one-vs-rest; `pr_auc` is the average precision. With a single class in the
       rows ROC AUC is undefined: NaN.
     - `log_loss` in nats, with scikit-learn's clipping of zeros.
     - `brier` is Brier's (1950) own form for several classes: the squared error summed over classes, averaged
       over images, 0..2.
     - `ece`: expected calibration error of the top label (Guo et al. 2017), 15 bins of equal width, 0..1.
+    - `confident_mistakes`: share of the mistakes whose confidence is above CONFIDENT; without a mistake NaN.
     """
     labels, probabilities = evaluation.labels, evaluation.probabilities
     present = np.unique(labels)
@@ -153,7 +159,12 @@ def score(evaluation: Evaluation) -> dict[str, float]:
     )
     for name, values in zip(("precision", "recall", "f1"), found, strict=False):
         per_class[name][present] = values
-    for index in present:
+    counts = sklearn.metrics.multilabel_confusion_matrix(labels, evaluation.predictions, labels=present)
+    for row, index in enumerate(present):
+        (true_negatives, false_positives), (false_negatives, _) = counts[row].tolist()
+        per_class["npv"][index] = true_negatives / max(true_negatives + false_negatives, 1)
+        if len(present) > 1:
+            per_class["specificity"][index] = true_negatives / (true_negatives + false_positives)
         truth = labels == index
         per_class["pr_auc"][index] = sklearn.metrics.average_precision_score(truth, probabilities[:, index])
         if len(present) > 1:
@@ -161,12 +172,14 @@ def score(evaluation: Evaluation) -> dict[str, float]:
     macro = {name: float(values[present].mean()) for name, values in per_class.items()}
     bins = reliability_bins(evaluation)
     gaps = np.abs(bins.accuracy - bins.confidence)
+    wrong, confident = ~evaluation.correct, evaluation.confidences > CONFIDENT
     headline = {
         "accuracy": float(sklearn.metrics.accuracy_score(labels, evaluation.predictions)),
         **macro_headline(macro),
         "log_loss": float(sklearn.metrics.log_loss(labels, probabilities, labels=every)),
         "brier": float(np.square(probabilities - np.eye(len(every))[labels]).sum(axis=1).mean()),
         "ece": float(np.nansum(bins.counts * gaps) / len(labels)),
+        "confident_mistakes": float(np.mean(confident[wrong])) if wrong.any() else np.nan,
     }
     return headline | {
         f"{metric}_{name}": float(per_class[metric][index])

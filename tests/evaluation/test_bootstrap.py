@@ -16,8 +16,12 @@ def scikit_learn(evaluation, weight):
     """Every metric with `sample_weight`, from scikit-learn alone (ECE aside, which it lacks)."""
     labels, said, probabilities = evaluation.labels, evaluation.predictions, evaluation.probabilities
     present = np.unique(labels[weight > 0])
+    wrong = labels != said
     options = {"labels": present, "average": None, "sample_weight": weight, "zero_division": 0}
+    counts = reference.multilabel_confusion_matrix(labels, said, labels=present, sample_weight=weight)
     per_class = {
+        "specificity": counts[:, 0, 0] / counts[:, 0].sum(axis=1),
+        "npv": counts[:, 0, 0] / counts[:, :, 0].sum(axis=1),
         "precision": reference.precision_score(labels, said, **options),
         "recall": reference.recall_score(labels, said, **options),
         "f1": reference.f1_score(labels, said, **options),
@@ -38,6 +42,7 @@ def scikit_learn(evaluation, weight):
         "brier": reference.brier_score_loss(
             labels, probabilities, sample_weight=weight, labels=range(4), scale_by_half=False
         ),
+        "confident_mistakes": np.average(probabilities.max(axis=1)[wrong] > 0.9, weights=weight[wrong]),
     }
     for metric, values in per_class.items():
         found = dict(zip(present, values, strict=True))

@@ -197,7 +197,8 @@ def test_forest_marks_who_is_better(tmp_path):
         points = [line for line in axes.lines if line.get_marker() == "o"]
         return dict(zip(names, [point.get_color() for point in points], strict=True))
 
-    assert colours(lower) == {"log_loss": BEST, "brier": FAINT, "ece": ACCENT, "kept_without_lesion": ACCENT}
+    gray = {"brier": FAINT, "confident_mistakes": FAINT}
+    assert colours(lower) == {"log_loss": BEST, "ece": ACCENT, "kept_without_lesion": ACCENT, **gray}
     assert (colours(upper)["macro_f1"], colours(upper)["trust"]) == (ACCENT, BEST)
     assert "kept_mirrored" not in colours(upper)
     assert {colours(upper)[name] for name in ("accuracy", "roc_auc", "recall_glioma")} == {FAINT}

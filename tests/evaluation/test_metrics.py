@@ -33,6 +33,25 @@ def test_counts_by_hand(make_evaluation):
     assert scores["macro_f1"] == pytest.approx((0.5 + 0.8 + 1 + 0) / 4)
 
 
+def test_what_is_not_a_class_by_hand(make_evaluation):
+    scores = score(make_evaluation(LABELS, PROBABILITIES))
+    assert scores["specificity_glioma"] == pytest.approx(3 / 4)  # the pituitary is said to be one
+    assert scores["specificity_meningioma"] == pytest.approx(3 / 4)
+    assert scores["npv_glioma"] == pytest.approx(3 / 4)  # of m m m n, the first is a glioma
+    assert scores["npv_pituitary"] == pytest.approx(5 / 6)
+    assert scores["specificity_pituitary"] == 1
+    only = score(make_evaluation([0, 1], [[0.7, 0.3, 0, 0], [0.6, 0.4, 0, 0]]))
+    assert only["npv_glioma"] == 0  # always said
+    assert only["npv_meningioma"] == 1 / 2
+
+
+def test_confident_mistakes_by_hand(make_evaluation):
+    probabilities = [[0.9, 0.1, 0, 0], [0.95, 0.05, 0, 0], [0.92, 0.08, 0, 0], [0.5, 0.3, 0.2, 0], [0.99, 0.01, 0, 0]]
+    found = score(make_evaluation([1, 1, 1, 1, 0], probabilities))["confident_mistakes"]
+    assert found == pytest.approx(2 / 4)  # 0.9 is not above 0.9, and the last is right
+    assert math.isnan(score(make_evaluation([0], probabilities[:1]))["confident_mistakes"])
+
+
 def test_losses_by_hand(make_evaluation):
     scores = score(make_evaluation(LABELS, PROBABILITIES))
     assert scores["log_loss"] == pytest.approx(-sum(map(math.log, [0.7, 0.3, 0.8, 0.5, 1.0, 0.3])) / 6)
