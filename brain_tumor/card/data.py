@@ -30,7 +30,7 @@ ADOPTED_PROTOCOLS = {
 # Of a phase's settings those that a card shows.
 PHASE: tuple[str, ...] = (
     *("epochs", "batch_size", "optimizer", "learning_rate", "warmup_epochs", "decay", "weight_decay", "unfreeze"),
-    *("dropout", "label_smoothing", "class_weights", "weight_averaging", "augment_strength"),
+    *("dropout", "label_smoothing", "focal_gamma", "class_weights", "weight_averaging", "augment_strength"),
 )
 _GROUPS = (
     "A group is all images of one slice or, where patients are known, of one patient; it is what intervals resample. "

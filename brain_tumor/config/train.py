@@ -170,6 +170,7 @@ class PhaseConfig:
     # With unfreeze=head: learn from the backbone's features, kept on disk, of so many augmented views of each image,
     # one an epoch and in turn. None: every epoch passes new views through the backbone.
     feature_views: PositiveInt | None = None
+    focal_gamma: NonNegativeFloat = 0.0  # of the focal loss (Lin et al. 2017); 0: cross-entropy
 
     def __post_init__(self) -> None:
         if self.decay == "plateau" and self.plateau is None:

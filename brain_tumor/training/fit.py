@@ -106,7 +106,7 @@ def compile_phase(
     with model.distribute_strategy.scope():
         model.compile(
             optimizer=scaled(make_optimizer(phase, steps), precision),
-            **losses(model, phase.label_smoothing, lesion_weight),
+            **losses(model, phase.label_smoothing, lesion_weight, phase.focal_gamma),
             jit_compile=False,
         )
         # Keras turns XLA down where operations are deterministic, since XLA lacks some of these; it says so if it does.

@@ -54,3 +54,29 @@ def test_smoothed_loss() -> None:
     found = make_loss(4, 0.2)(np.array([1]), np.array([[0.1, 0.7, 0.1, 0.1]], np.float32))
     expected = -(0.85 * math.log(0.7) + 3 * 0.05 * math.log(0.1))
     assert float(found[0]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_focal_loss() -> None:
+    from brain_tumor.training.optimizers import make_loss
+
+    said = np.array([[0.1, 0.7, 0.1, 0.1], [0.9, 0.05, 0.03, 0.02]], np.float32)
+    found = make_loss(4, 0, 2)(np.array([1, 0]), said)
+    assert np.asarray(found) == pytest.approx([-(0.3**2) * math.log(0.7), -(0.1**2) * math.log(0.9)], rel=1e-4)
+    smoothed = make_loss(4, 0.2, 2)(np.array([1]), said[:1])
+    expected = -(0.85 * 0.3**2 * math.log(0.7) + 3 * 0.05 * 0.9**2 * math.log(0.1))
+    assert float(smoothed[0]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_focal_loss_of_a_phase_is_compiled_and_weighs_images() -> None:
+    import keras
+
+    from brain_tumor.training.fit import compile_phase
+
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.Activation("linear")(inputs))
+    compile_phase(model, phase(focal_gamma=2.0), 1)
+    said, labels = np.array([[0.1, 0.7, 0.1, 0.1], [0.9, 0.05, 0.03, 0.02]], np.float32), np.array([1, 0], np.int32)
+    # Keras divides the weighted sum by the number of images.
+    expected = -(3 * 0.3**2 * math.log(0.7) + 1 * 0.1**2 * math.log(0.9)) / 2
+    found = model.evaluate(said, labels, sample_weight=np.array([3.0, 1.0]), verbose=0)
+    assert found[0] == pytest.approx(expected, rel=1e-4)
