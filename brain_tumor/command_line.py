@@ -18,6 +18,7 @@ LITERAL_KEYS = (
     "data.root",
     "data.cache",
     "data.patients",
+    "data.relabel",
     "trained_root",
     "data.masks",
     "model.weights",

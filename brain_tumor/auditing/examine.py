@@ -15,6 +15,7 @@ from brain_tumor.config.train import DataConfig, Source
 from brain_tumor.data.cache import cache_folder
 from brain_tumor.data.grouping import joined, read_patients
 from brain_tumor.data.image_table import Listing, read_images, source_folders
+from brain_tumor.data.relabel import corrected
 from brain_tumor.data.twins import THRESHOLD, TwinGraph, find_twins
 from brain_tumor.data.twins.graph import SIZE
 from brain_tumor.errors import InputError
@@ -43,6 +44,7 @@ def examine(data: DataConfig, *, floor: bool) -> Audit:
     listing = read_images(data, roots, data.image_size or SIZE)  # the twins' own size: decoded once
     graph = _group(listing, data)
     images = listing.table
+    images["label"] = corrected(images, data.relabel, listing.classes)
     measures = image_features(listing.contents, data.workers)
     rows = pd.Index(listing.contents.table["sha256"]).get_indexer(images["sha256"].tolist())
     sound = (images["error"] == "").to_numpy()

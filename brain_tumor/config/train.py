@@ -90,6 +90,7 @@ class DataConfig:
     site_weights: Literal["none", "balanced"] = "none"
     patients: str | None = None  # CSV with the columns path, patient: images of one patient are never separated
     masks: str | None = None  # folder of lesion masks, with the images' tree and names, .png; None: none are known
+    relabel: str | None = None  # CSV with the columns sha256, new_label: labels that a person has corrected
     # Names and order of the classes; None: what the folders say, see data/classes.py.
     classes: tuple[ClassName, ...] | None = None
     # The class without a lesion; auto: found by its usual names; None: there is none.

@@ -19,6 +19,7 @@ from brain_tumor.data.image_table import from_site, locate, read_images, read_ph
 from brain_tumor.data.masks import PackedMasks, find_masks, read_mask
 from brain_tumor.data.pixels import Pixels
 from brain_tumor.data.protocol import KNOWN, divide, divide_known, leak, require_whole_groups
+from brain_tumor.data.relabel import corrected
 from brain_tumor.data.split import Split, carve, rows_digest
 from brain_tumor.errors import InputError
 
@@ -171,8 +172,9 @@ def _load(
     images = listing.table.assign(file=[str(file) for file in listing.files])
     images = _without_corrupt(images, ", ".join(map(str, roots.values())), data.on_corrupt)
     with_groups(images, patients=data.patients, cache=data.cache, workers=data.workers)
-    _warn_of_conflicts(images)
     listed = rows_digest(images[["sha256", "label", "group"]])
+    images["corrected"] = corrected(images, data.relabel, listing.classes)
+    _warn_of_conflicts(images)
     if protocol is None:
         images["part"] = "test"
     elif adopted:
@@ -181,6 +183,7 @@ def _load(
         images = divide(images, protocol, data, listing.classes)
         if data.subset is not None:
             images = _reduced(images, data.subset, data.split_seed)
+    images["label"] = images["corrected"]  # after the division: each image stays in the part that it had
     root = Path(os.path.commonpath(list(roots.values())))
     listed_paths = images["path"].tolist()
     images["path"] = [Path(file).relative_to(root).as_posix() for file in images["file"]]
@@ -248,7 +251,7 @@ def _reduced(images: pd.DataFrame, subset: float, seed: int) -> pd.DataFrame:
 
 
 def _warn_of_conflicts(images: pd.DataFrame) -> None:
-    labels = images.groupby("twin")["label"].nunique()
+    labels = images.groupby("twin")["corrected"].nunique()
     if (labels > 1).any():
         paths = images.loc[images["twin"].isin(labels.index[labels > 1]), "path"]
         logger.warning(

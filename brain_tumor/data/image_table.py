@@ -46,6 +46,10 @@ def source_folders(data: DataConfig) -> dict[str, Path]:
         raise InputError(
             f"data.patients={data.patients} is not read with data=phantom, whose subjects are known: leave it out"
         )
+    if data.relabel is not None:
+        raise InputError(
+            f"data.relabel={data.relabel} is not read with data=phantom, whose labels are known: leave it out"
+        )
 
     return {"phantom": ensure_phantom(data.phantom, cache_folder(data.cache), data.workers)}
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -19,6 +20,13 @@ def select_mistakes(evaluation: Evaluation, limit: int = 12) -> NDArray[np.int64
     """Positions of the wrong rows, the most confident first (ties by path), at most `limit`."""
     wrong = np.flatnonzero(~evaluation.correct)
     return _ranked(evaluation, wrong, -evaluation.confidences[wrong])[:limit]
+
+
+def to_relabel(evaluation: Evaluation) -> pd.DataFrame:
+    """All mistakes in the order of their sheet, with an empty column `new_label` that a person fills in."""
+    table = evaluation.table().assign(confidence=evaluation.confidences, new_label="")
+    chosen = select_mistakes(evaluation, len(table))
+    return table.iloc[chosen][["path", "label", "prediction", "confidence", "new_label", "sha256"]]
 
 
 def select_cases(evaluation: Evaluation) -> NDArray[np.int64]:

@@ -13,6 +13,7 @@ from brain_tumor.data.class_folders import check_layout, site_folders
 from brain_tumor.data.classes import AUTO, STANDARD, ClassList, name_classes
 from brain_tumor.data.grouping import patients_table
 from brain_tumor.data.protocol import require_trained
+from brain_tumor.data.relabel import read_labels
 from brain_tumor.errors import InputError
 from brain_tumor.jobs.member_runs import members, refuse
 from brain_tumor.lazy import lazy, uncollected
@@ -259,15 +260,19 @@ def _check_models(tracking: TrackingConfig, **uris: str | None) -> None:
 def check_source(
     data: DataConfig, *, readable: bool = True, protocol: ProtocolConfig | None = None, known: ClassList | None = None
 ) -> None:
-    """Refuse folders that the source would not read, or whose classes do not fit, and patients that cannot be read.
+    """Refuse folders that the source would not read, or whose classes do not fit, and unreadable patients or labels.
 
     With `readable` also a class of which no image can be decoded; with a `protocol` one that would not be trained; with
     a model's classes, `known`, one that it does not know.
     """
+    if data.relabel is not None and data.source is Source.kaggle:
+        read_labels(data.relabel)
     if data.source is Source.folder:
         images, classes = _look_at(tuple(site_folders(data.root).items()), data, known, readable=readable)
         if protocol is not None:
             require_trained(images, protocol, classes)
+        if data.relabel is not None:
+            read_labels(data.relabel, classes)
     elif data.source is Source.phantom:
         name_classes(STANDARD.names, data, known)
     if data.source is not Source.folder and data.root is not None:

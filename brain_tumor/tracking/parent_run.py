@@ -16,6 +16,7 @@ from brain_tumor.evaluation.bootstrap import run_intervals
 from brain_tumor.evaluation.figures import confusion, reliability, roc
 from brain_tumor.evaluation.lesion_scores import lesion_intervals, opening
 from brain_tumor.evaluation.metrics import Evaluation, pooled
+from brain_tumor.evaluation.sheets import to_relabel
 from brain_tumor.layout.blocks import Block, Code, Paragraph, Summary, pairs
 from brain_tumor.tracking import registry, runs
 from brain_tumor.tracking.headline import LEAK, accuracy_tag
@@ -126,6 +127,7 @@ def _log_part(evaluations: list[Evaluation], of_members: pd.DataFrame, part: str
         mlflow.set_tags(accuracy_tag(table.reset_index()))
     if len(evaluations) == 1:
         runs.log_table(evaluations[0].table(), f"tables/{part}_predictions.csv")
+        runs.log_table(to_relabel(evaluations[0]), f"tables/{part}_relabel.csv")
         for name, draw in (("confusion", confusion), ("reliability", reliability), ("roc", roc)):
             log_figure(draw(evaluations[0]), f"{part}/{name}")
     mean = f"mean of {len(evaluations)}, " if len(evaluations) > 1 else ""

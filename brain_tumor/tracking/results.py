@@ -24,7 +24,7 @@ from brain_tumor.evaluation.lesion_scores import lesion_intervals
 from brain_tumor.evaluation.metrics import Evaluation, score
 from brain_tumor.evaluation.pictures import pictures
 from brain_tumor.evaluation.robustness import ALL, measure_robustness, seeds_of
-from brain_tumor.evaluation.sheets import select_cases
+from brain_tumor.evaluation.sheets import select_cases, to_relabel
 from brain_tumor.layout.blocks import Finding, plainly
 from brain_tumor.progress import time_left
 from brain_tumor.tracking.headline import accuracy_tag
@@ -102,6 +102,7 @@ def log_evaluation(
     if part == "test":
         mlflow.set_tags(accuracy_tag(table))
     log_table(evaluation.table(), f"tables/{part}_predictions.csv")
+    log_table(to_relabel(evaluation), f"tables/{part}_relabel.csv")
     return table
 
 

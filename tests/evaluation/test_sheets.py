@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from brain_tumor.evaluation.drawing import save
-from brain_tumor.evaluation.sheets import gradcam_sheet, mistakes, select_cases, select_mistakes
+from brain_tumor.evaluation.sheets import gradcam_sheet, mistakes, select_cases, select_mistakes, to_relabel
 
 
 @pytest.fixture
@@ -105,3 +105,15 @@ def test_no_text_overlaps_another(evaluation, images):
         assert [(every[i].get_text(), every[j].get_text()) for i, j in pairs] == []
         inside = figure.bbox.padded(0.5)
         assert all(inside.contains(*box.min) and inside.contains(*box.max) for box in boxes)
+
+
+def test_mistakes_are_listed_to_be_relabelled_in_the_order_of_their_sheet(make_evaluation):
+    said = [[0.6, 0.4, 0, 0], [0.9, 0.1, 0, 0], [0.8, 0.2, 0, 0]]
+    evaluation = make_evaluation([1, 1, 0], said, paths=["sure.png", "surer.png", "right.png"])
+    table = to_relabel(evaluation)
+    assert list(table.columns) == ["path", "label", "prediction", "confidence", "new_label", "sha256"]
+    assert table.to_numpy().tolist() == [
+        ["surer.png", "meningioma", "glioma", 0.9, "", "0001"],
+        ["sure.png", "meningioma", "glioma", 0.6, "", "0000"],
+    ]
+    assert to_relabel(evaluation.take([2])).empty
