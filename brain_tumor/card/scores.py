@@ -56,9 +56,13 @@ def _title(run: Logged, part: str) -> str:
 
 def _overall(run: Logged, parts: list[str]) -> Grid:
     columns = ["metric"]
+    counts = {part: (run.score(part, "accuracy") or {}).get("patients") for part in parts}
+    patients = {part: count for part, count in counts.items() if count is not None}
     for part in parts:
         mark = run.marks.get(part, "")
         columns += [f"{PART_NAMES[part]}{f' ({mark})' if mark else ''}", "95 % interval"]
+        if part in patients:
+            columns.append(f"{PART_NAMES[part]}, by patient ({patients[part]:.0f})")
     rows = []
     lesions = [metric for metric in NAMES if any(run.score(part, metric) for part in parts)]
     for metric in (*HEADLINE, *lesions):
@@ -66,6 +70,8 @@ def _overall(run: Logged, parts: list[str]) -> Grid:
         for part in parts:
             row = run.score(part, metric)
             cells += [NOTHING, NOTHING] if row is None else [number(row["value"]), interval(row)]
+            if part in patients:
+                cells.append(bounded(row and {name: row[f"patients_{name}"] for name in ("value", "low", "high")}))
         rows.append(tuple(cells))
     return Grid(tuple(columns), tuple(rows))
 

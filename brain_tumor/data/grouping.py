@@ -23,13 +23,14 @@ MOST = 0.1  # share of the images beyond which one patient is suspect
 
 
 def with_groups(images: pd.DataFrame, *, patients: str | None, cache: str | None, workers: int) -> None:
-    """Fill the columns `twin` (images of one slice) and `group` (of one slice or one patient) of `images`.
+    """Fill the columns `twin`, `group` (images of one slice, and of one slice or patient) and `patient` of `images`.
 
     Read are `path` (below its root, with several roots `site/path`), `file`, `sha256`, `digest` and `group`.
 
     A source that knows its groups (`group` is filled) keeps them, and its twins are the pixel-identical images
     (`digest`). Otherwise twins are searched for, and joined with the patients that the file `patients` names.
     """
+    images["patient"] = ""  # a synthetic subject is none
     if (images["group"] != "").all() and patients is None:
         images["twin"] = images["digest"].str[:16]
         return
@@ -38,6 +39,7 @@ def with_groups(images: pd.DataFrame, *, patients: str | None, cache: str | None
     images["group"] = images["twin"]
     if patients is not None:
         known = read_patients(patients, images["path"])
+        images["patient"] = numbered(known)
         images["group"] = joined(images["twin"], known)
 
 
@@ -87,6 +89,12 @@ def read_patients(file: str, paths: "pd.Series[str]") -> "pd.Series[str]":
         )
     logger.info("%d patients known, of %d of %d images", patient[patient != ""].nunique(), found, len(paths))
     return patient
+
+
+def numbered(names: "pd.Series[str]") -> "pd.Series[str]":
+    """A number for each name, in order of appearance, and "" for none: what is logged names nobody."""
+    codes = pd.factorize(names.where(names != ""))[0]
+    return pd.Series([f"p{code:04d}" if code >= 0 else "" for code in codes], index=names.index, dtype=str)
 
 
 def count_patients(table: pd.DataFrame, file: str) -> pd.DataFrame:

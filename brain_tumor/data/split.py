@@ -18,7 +18,7 @@ from brain_tumor.paths import replacing
 
 sklearn = lazy("sklearn")
 
-COLUMNS = ("path", "label", "part", "group", "twin", "site", "sha256")
+COLUMNS = ("path", "label", "part", "group", "twin", "site", "sha256", "patient")
 PARTS = ("train", "val", "calibration", "test")
 
 
@@ -35,7 +35,7 @@ class Split:
     Columns of `table`, all text: `path` (posix, relative to `root`), `label` (one of `classes`), `part` (one of
     PARTS; "val" chooses the epoch, "calibration" nothing but what is said with a prediction), `group` (images that
     must not be separated: of one patient or one slice), `twin` (images of one slice), `site`, `sha256` (hex, of the
-    file's bytes).
+    file's bytes), `patient` (a number for each that `data.patients` names; "": unknown).
     """
 
     root: Path
@@ -57,6 +57,8 @@ class Split:
     ) -> None:
         if "twin" not in table.columns and "group" in table.columns:  # logged before twins were told from groups
             table = table.assign(twin=table["group"])
+        if "patient" not in table.columns:  # logged before patients were
+            table = table.assign(patient="")
         absent = [column for column in COLUMNS if column not in table.columns]
         if absent:
             raise InputError(f"the split table lacks the column(s) {', '.join(absent)}")

@@ -16,6 +16,7 @@ from brain_tumor.evaluation.bootstrap import run_intervals
 from brain_tumor.evaluation.figures import confusion, reliability, roc
 from brain_tumor.evaluation.lesion_scores import lesion_intervals, opening
 from brain_tumor.evaluation.metrics import Evaluation, pooled
+from brain_tumor.evaluation.patients import with_patients
 from brain_tumor.evaluation.sheets import to_relabel
 from brain_tumor.layout.blocks import Block, Code, Paragraph, Summary, pairs
 from brain_tumor.tracking import registry, runs
@@ -115,6 +116,7 @@ def _pooled_by_seed(evaluations: list[Evaluation], seeds: int) -> list[Evaluatio
 def _log_part(evaluations: list[Evaluation], of_members: pd.DataFrame, part: str, config: TrainConfig) -> list[Block]:
     lesions = lesion_intervals(evaluations, resamples=config.bootstrap)
     scores = run_intervals(evaluations, resamples=config.bootstrap)
+    scores = with_patients(scores, evaluations, config.bootstrap)
     table = (scores if lesions.empty else pd.concat([scores, lesions])).set_index("metric")
     values: dict[Any, Any] = {name: table.loc[name, "value"] for name in [*NAMES, *lesions["metric"]]}
     if len(of_members) > 1:

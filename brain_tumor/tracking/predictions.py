@@ -13,7 +13,7 @@ from brain_tumor.tracking.runs import download
 # Tags of runs whose model has met twins of a part's images, or their patients, and the word that stands for each.
 FLATTERING = {"test": {"leaking": "LEAKS", "contaminated": "CONTAMINATED"}, "val": {"leaking_val": "LEAKS"}}
 # Columns of a run's tables that hold words, whatever these look like: a class may be called 0, True or NA.
-WORDS = dict.fromkeys(("path", "label", "prediction", "class", "group", "twin", "sha256", "site"), str)
+WORDS = dict.fromkeys(("path", "label", "prediction", "class", "group", "twin", "sha256", "site", "patient"), str)
 
 
 def read_predictions(run_id: str, part: str) -> Evaluation:

@@ -22,6 +22,7 @@ from brain_tumor.evaluation.drawing import save
 from brain_tumor.evaluation.explanation.maps import Explainer
 from brain_tumor.evaluation.lesion_scores import lesion_intervals
 from brain_tumor.evaluation.metrics import Evaluation, score
+from brain_tumor.evaluation.patients import with_patients
 from brain_tumor.evaluation.pictures import pictures
 from brain_tumor.evaluation.robustness import ALL, measure_robustness, seeds_of
 from brain_tumor.evaluation.sheets import select_cases, to_relabel
@@ -81,7 +82,7 @@ def log_evaluation(
     A metric that has a curve in `history` ends it, one step after the last epoch, so that the run's table shows the
     kept epoch's value: `part/loss` as it was before calibration, like its curve. The others stand at step 0: the UI
     draws those as bars.
-    Returns the table of intervals: metric, value, low, high.
+    Returns the table of intervals: metric, value, low, high, and what `with_patients` adds.
     """
     values = score(evaluation)
     before = score(evaluation.before) if evaluation.before is not None else values
@@ -97,7 +98,7 @@ def log_evaluation(
     if f"{part}/loss" not in curves:
         del final[f"{part}/loss"]
     _log_final(final, history)
-    table = intervals(evaluation, resamples=resamples)
+    table = with_patients(intervals(evaluation, resamples=resamples), [evaluation], resamples)
     log_table(table, f"tables/{part}_metrics.csv")
     if part == "test":
         mlflow.set_tags(accuracy_tag(table))

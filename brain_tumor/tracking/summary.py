@@ -51,7 +51,7 @@ NAMES = {  # of the metrics that are printed, as a reader knows them
 
 
 def score_table(table: pd.DataFrame) -> Grid:
-    """The metrics of NAMES and those of lesions that are there; their intervals and spread (column `sd`), if any."""
+    """The metrics of NAMES and those of lesions; their intervals, scores by patient and spread (`sd`), if any."""
     named = NAMES | {name: said for name, said in LESION_NAMES.items() if name in set(table["metric"])}
     rows = table.set_index("metric").loc[list(named)]
     values = ["–" if np.isnan(each) else f"{each:.3f}" for each in rows["value"]]  # of one class there is no ROC AUC
@@ -59,9 +59,18 @@ def score_table(table: pd.DataFrame) -> Grid:
     if rows["low"].notna().any():
         bounds = zip(rows["low"], rows["high"], strict=True)
         columns["95 % interval"] = ["" if np.isnan(low) else f"{low:.3f} to {high:.3f}" for low, high in bounds]
+    if "patients" in rows:
+        beside = rows[[f"patients_{name}" for name in ("value", "low", "high")]].itertuples(index=False, name=None)
+        columns[f"by patient ({rows['patients'].max():.0f})"] = [_bounded(*each) for each in beside]
     if "sd" in rows:
         columns["standard deviation"] = ["" if np.isnan(each) else f"{each:.3f}" for each in rows["sd"]]
     return Grid(tuple(columns), tuple(zip(*columns.values(), strict=True)))
+
+
+def _bounded(value: float, low: float, high: float) -> str:
+    if np.isnan(value):
+        return "–"
+    return f"{value:.3f}" + ("" if np.isnan(low) else f" ({low:.3f} to {high:.3f})")
 
 
 def typed_about(findings: Sequence[Finding]) -> list[Block]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from brain_tumor.data.grouping import count_patients, joined, read_patients
+from brain_tumor.data.grouping import count_patients, joined, numbered, read_patients
 from brain_tumor.errors import InputError
 
 PATHS = pd.Series(["Training/a.png", "Training/b.png", "Testing/c.png"])
@@ -25,6 +25,10 @@ def test_rows_alike_in_twin_or_patient_are_one_group() -> None:
 
 def test_a_patient_named_as_a_twin_is_not_taken_for_it() -> None:
     assert joined(pd.Series(["a", "b", "c"]), pd.Series(["b", "", "b"])).tolist() == ["a", "b", "a"]
+
+
+def test_what_is_logged_of_a_patient_is_a_number() -> None:
+    assert numbered(pd.Series(["Smith", "", "Jones", "Smith"])).tolist() == ["p0000", "", "p0001", "p0000"]
 
 
 def test_patients_are_counted_by_part_and_class(tmp_path: Path) -> None:
