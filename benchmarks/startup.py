@@ -36,6 +36,8 @@ COMMANDS = (
     "predict model_uri=x input=x plane=nope",
     "app --help",
     "app model_uri=x port=nope",
+    "checks --help",
+    "checks seed=zero",
     "export --help",
     "export model_uri=x out=x formats=[nope]",
     "train data=folder data.root=no_such_folder",

@@ -19,6 +19,7 @@ COMMANDS = (
     "compare",
     "study",
     "app",
+    "checks",
 )  # modules with a `main`
 USAGE = "usage: brain-tumor COMMAND [ARGUMENTS]"
 MORE = "brain-tumor COMMAND --help shows what a command takes, brain-tumor --version which version this is."

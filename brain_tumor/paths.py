@@ -16,6 +16,11 @@ def existing_path(text: str) -> Path:
     return Path(os.path.expanduser(text))
 
 
+def nearest_folder(path: Path) -> Path:
+    """What is there of a path: itself, or what it would be made in."""
+    return next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())
+
+
 @contextmanager
 def replacing(path: Path, errors: str = "strict") -> Iterator[IO[str]]:
     """A text file (UTF-8) that takes its place at `path` once it is written whole, with a new file's permissions."""

@@ -143,7 +143,7 @@ def test_a_written_command_composes_and_is_typed(words: tuple[str, ...]) -> None
     needed = {"evaluate": ["model_uri"], "predict": ["model_uri", "input"], "export": ["model_uri", "out"]}
     if "--help" in arguments or "--cfg" in arguments:
         given += [f"{key}=x" for key in needed.get(name, []) if not any(each.startswith(f"{key}=") for each in given)]
-    if name != "train":
+    if name in TYPES:
         typed(TYPES[name], composed(name, *given))
     elif not multirun:
         values = plain(composed(name, *given))

@@ -169,6 +169,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
         ("audit", ["data=folder", "data.root=x", "data.masks=y"], "data.masks=y is not read by an audit"),
         ("compare", ["one"], "run_b missing: "),
         ("study", [], "storage=sqlite:///"),
+        ("checks", ["seed=-1"], "configuration: seed: input should be greater than or equal to 0"),
         ("app", ["model_uri=u", "port=70000"], "configuration: port: input should be less than"),
     ],
 )

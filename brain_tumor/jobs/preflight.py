@@ -268,7 +268,7 @@ def check_source(
     if data.relabel is not None and data.source is Source.kaggle:
         read_labels(data.relabel)
     if data.source is Source.folder:
-        images, classes = _look_at(tuple(site_folders(data.root).items()), data, known, readable=readable)
+        images, classes = look_at(tuple(site_folders(data.root).items()), data, known, readable=readable)
         if protocol is not None:
             require_trained(images, protocol, classes)
         if data.relabel is not None:
@@ -281,4 +281,4 @@ def check_source(
         patients_table(data.patients)
 
 
-_look_at = lru_cache(maxsize=16)(check_layout)  # once a process: a sweep checks many points on the same folders
+look_at = lru_cache(maxsize=16)(check_layout)  # once a process: a sweep checks many points on the same folders

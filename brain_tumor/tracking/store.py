@@ -64,7 +64,7 @@ def open_store(config: TrackingConfig) -> Store:
     It is the one of `tracking.uri`, of MLflow's own variable where that is null, or the one in `mlruns/`. Raises
     InputError if the store cannot be reached or written, or the experiment has been deleted.
     """
-    uri, named, database = _addressed(config)
+    uri, named, database = addressed(config)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.pop("MLFLOW_RUN_ID", None)  # left by a parent process, it would hijack this run (mlflow issue 15713)
     _connect(uri)
@@ -89,8 +89,11 @@ def open_store(config: TrackingConfig) -> Store:
     return Store(uri, experiment.experiment_id)
 
 
-def _addressed(config: TrackingConfig) -> tuple[str, str, Path | None]:
-    """Address of the store that is asked for, how a message names it, and its file, if it is one."""
+def addressed(config: TrackingConfig, *, make: bool = True) -> tuple[str, str, Path | None]:
+    """Address of the store that is asked for, how a message names it, and its file, if it is one.
+
+    Raises InputError where there can be no store, or it does not answer. Without `make` no folder is made for a file.
+    """
     key, uri = ("tracking.uri", config.uri) if config.uri else (STORE, os.environ.get(STORE, ""))
     if key == STORE and uri:
         _say(uri)
@@ -101,7 +104,7 @@ def _addressed(config: TrackingConfig) -> tuple[str, str, Path | None]:
     if uri.startswith(("http://", "https://")):
         store_checks.check_server(uri, named)
     elif uri.startswith("sqlite:"):
-        database = store_checks.database_of(uri, named)
+        database = store_checks.database_of(uri, named, make=make)
     elif uri.startswith(DATABASE_SERVERS):
         store_checks.check_database_server(uri, named)
     elif uri.startswith("file:") or ("://" not in uri and uri != "databricks"):

@@ -14,7 +14,7 @@ import sqlalchemy
 from brain_tumor import sqlite_file
 from brain_tumor.command_line import program
 from brain_tumor.errors import InputError
-from brain_tumor.paths import existing_path
+from brain_tumor.paths import existing_path, nearest_folder
 
 TIMEOUT = 10  # seconds that a server has to answer
 LEAVE_OUT = "start that server, or leave it out to track in mlruns/"
@@ -50,8 +50,11 @@ def check_database_server(uri: str, named: str) -> None:
         raise InputError(f"{named} cannot be reached ({reason}): {LEAVE_OUT}") from error
 
 
-def database_of(uri: str, named: str) -> Path:
-    """The file of a SQLite URI, in a folder that can be written; raises InputError if MLflow could not use it."""
+def database_of(uri: str, named: str, *, make: bool = True) -> Path:
+    """The file of a SQLite URI, in a folder that can be written; raises InputError if MLflow could not use it.
+
+    The folder is made, or, without `make`, is one that could be.
+    """
     text = uri.removeprefix("sqlite:///")
     if text in ("", uri) or text.endswith("/"):
         raise InputError(f"{named} names no file: give sqlite:///DIR/mlflow.db")
@@ -61,7 +64,7 @@ def database_of(uri: str, named: str) -> Path:
     database = existing_path(text).absolute()
     if database.is_dir():
         raise InputError(f"{named} is a folder: give sqlite:///{text}/mlflow.db")
-    _check_folder(database.parent, named)
+    _check_folder(database.parent if make else nearest_folder(database.parent), named)
     return database
 
 

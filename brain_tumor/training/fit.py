@@ -76,12 +76,12 @@ def fit(
             checkpoint.load_best(folder, model, best_step(history, monitor))
         began = len(history) - len(past)
         stage = make_stage(model, training, name, phase, seed=seed, began=began, alone=alone, validate=books.validate)
-        stage = _executed(stage, name, phase, execution, images=len(training.rows), done=len(past), epoch=len(history))
+        stage = executed(stage, name, phase, execution, images=len(training.rows), done=len(past), epoch=len(history))
         if past:
             checkpoint.load_last(folder, model, stage.model.optimizer)
         callbacks = _callbacks(name, phase, stage, model, books, history, images=len(training.rows))
         with compilable(name, execution.jit_compile):
-            _fit_stage(stage, phase, images=len(training.rows), done=len(past), epoch=len(history), callbacks=callbacks)
+            fit_stage(stage, phase, images=len(training.rows), done=len(past), epoch=len(history), callbacks=callbacks)
     checkpoint.load_best(folder, model, best_step(history, monitor))
     restore(model, built)
     compute_in(model, "float32")
@@ -123,7 +123,7 @@ def _build_losses(model: keras.Model) -> None:
     model.reset_metrics()
 
 
-def _executed(
+def executed(
     stage: Stage, name: str, phase: PhaseConfig, execution: Execution, *, images: int, done: int, epoch: int
 ) -> Stage:
     """The stage compiled as `execution` says."""
@@ -141,7 +141,7 @@ def _executed(
     return replace(stage, model=model)
 
 
-def _fit_stage(
+def fit_stage(
     stage: Stage,
     phase: PhaseConfig,
     *,
