@@ -38,6 +38,8 @@ COMMANDS = (
     "app model_uri=x port=nope",
     "checks --help",
     "checks seed=zero",
+    "lr_find --help",
+    "lr_find steps=few",
     "export --help",
     "export model_uri=x out=x formats=[nope]",
     "train data=folder data.root=no_such_folder",

@@ -20,6 +20,7 @@ COMMANDS = (
     "study",
     "app",
     "checks",
+    "lr_find",
 )  # modules with a `main`
 USAGE = "usage: brain-tumor COMMAND [ARGUMENTS]"
 MORE = "brain-tumor COMMAND --help shows what a command takes, brain-tumor --version which version this is."

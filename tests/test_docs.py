@@ -9,6 +9,7 @@ import posixpath
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import fields
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -28,6 +29,7 @@ from brain_tumor.config.commands import (
     CompareConfig,
     EvaluateConfig,
     ExportConfig,
+    LrFindConfig,
     PredictConfig,
     StudyConfig,
 )
@@ -148,6 +150,8 @@ def test_a_written_command_composes_and_is_typed(words: tuple[str, ...]) -> None
     elif not multirun:
         values = plain(composed(name, *given))
         typed(SweepConfig, values.pop("sweep"), "sweep.")
+        if name == "lr_find":
+            typed(LrFindConfig, {field.name: values.pop(field.name) for field in fields(LrFindConfig)})
         typed(TrainConfig, values)
     else:
         chosen = ("sweep", "experiment", "schedule=", "debug=")

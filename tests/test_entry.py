@@ -170,6 +170,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
         ("compare", ["one"], "run_b missing: "),
         ("study", [], "storage=sqlite:///"),
         ("checks", ["seed=-1"], "configuration: seed: input should be greater than or equal to 0"),
+        ("lr_find", ["lowest=1"], "configuration: lowest=1 is no lower than highest=1"),
         ("app", ["model_uri=u", "port=70000"], "configuration: port: input should be less than"),
     ],
 )

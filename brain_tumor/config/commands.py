@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from brain_tumor.config.train import (
@@ -137,3 +137,18 @@ class AppConfig:
     megabytes: Annotated[int, Field(ge=1, le=2048)]  # at most, of all files that are dropped at once
     waiting: PositiveInt  # requests that may wait for their turn; others are told that the page is busy
     tracking: TrackingConfig
+
+
+@dataclass(frozen=True, config=STRICT_KEYS)
+class LrFindConfig:
+    """What `lr_find` takes beside the configuration of a training."""
+
+    phase: str | None  # of the schedule; None: its last one
+    lowest: PositiveFloat  # the first step's learning rate
+    highest: PositiveFloat  # and the last one's
+    steps: Annotated[int, Field(ge=20, le=10_000)]
+    out: str  # FILE.png, .svg or .pdf
+
+    def __post_init__(self) -> None:
+        if self.lowest >= self.highest:
+            raise ValueError(f"lowest={self.lowest:g} is no lower than highest={self.highest:g}: change either")

@@ -1,5 +1,6 @@
 """What can be known before anything starts, without TensorFlow: an error here has cost the user a second or two."""
 
+import os
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         AuditConfig,
         EvaluateConfig,
         ExportConfig,
+        LrFindConfig,
         PredictConfig,
     )
     from brain_tumor.serving.inputs import Files
@@ -62,6 +64,7 @@ KEYS_BESIDE_RESUME = (
     "hardware.jit_compile",
     "hardware.micro_batch",
 )
+FIGURES = (".png", ".svg", ".pdf")
 # What MLflow's registry, its filters and its addresses take in a model's name.
 NAME_LENGTH, NAME_EXCLUDES = 256, "/:@#?'"
 
@@ -241,6 +244,29 @@ def check_app(config: "AppConfig") -> tuple[tuple[str, str] | None, socket.socke
         listening.close()
         raise
     return login, listening
+
+
+def check_lr_find(config: TrainConfig, asked: "LrFindConfig") -> tuple[Path | None, Path]:
+    """Check what is to be trained, and where the figure goes; returns the weights' file, or None, and that place."""
+    if config.resume:
+        raise InputError(
+            f"resume={config.resume} goes on with a run, and a learning rate is found before one: leave it out"
+        )
+    if several := members(config):
+        raise InputError(
+            f"a learning rate is found by one training, and this asks for {len(several)}: give one, "
+            f"{' '.join(f'{key}={value}' for key, value in several[0].changes.items())} say"
+        )
+    if asked.phase is not None and asked.phase not in config.schedule:
+        raise InputError(f"phase={asked.phase} is none of this schedule, which has {', '.join(config.schedule)}")
+    out = existing_path(asked.out).absolute()
+    if out.suffix.lower() not in FIGURES:
+        raise InputError(f"out={asked.out}: name a file that ends in {', '.join(FIGURES)}")
+    if out.exists():
+        raise InputError(f"out={asked.out} is there already: name another file, or remove it")
+    if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
+        raise InputError(f"out={asked.out}: {out.parent} is no folder that can be written to: name another")
+    return check_training(config), out
 
 
 def check_store(tracking: TrackingConfig) -> None:
