@@ -97,6 +97,7 @@ class PredictConfig:
     runtime: Literal["auto", "keras", "onnx", "tflite"]
     workers: Annotated[int, Field(ge=1, le=64)]  # threads that read and decode
     explain: bool  # write maps laid over the pictures beside `out`
+    report: bool  # write a page of each file beside `out`, to be printed or kept
     maps: MapsConfig
     without_lesion: bool  # answer again with what the model's lesion map marks painted over
     tracking: TrackingConfig

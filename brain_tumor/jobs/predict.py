@@ -1,12 +1,11 @@
 """Answering for files, one after the other: each answer is kept before the next is given."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from brain_tumor.config.commands import PredictConfig
 from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
 from brain_tumor.errors import InputError
+from brain_tumor.evaluation.explanation.gradcam import EVIDENCE, Kind
 from brain_tumor.evaluation.explanation.kinds import has_map
 from brain_tumor.evaluation.prediction import answering
 from brain_tumor.layout.blocks import pairs
@@ -22,10 +22,11 @@ from brain_tumor.models.backend import start_tensorflow
 from brain_tumor.progress import progress
 from brain_tumor.serving import answer_lines
 from brain_tumor.serving.answer_lines import Tally
+from brain_tumor.serving.case_report import SHOWN, Answerer, Drawn
 from brain_tumor.serving.files import Read, answer_files, read_files
 from brain_tumor.serving.inputs import Files
 from brain_tumor.serving.journal import Journal, journal_of
-from brain_tumor.serving.overlays import kind_of, overlay_writer
+from brain_tumor.serving.overlays import Draw, Overlays, Reports, kind_of, overlay_drawer
 from brain_tumor.serving.predictor import Predictor, ScanPrediction, keras_predictor
 from brain_tumor.serving.registered_model import RegisteredModel
 from brain_tumor.serving.runtime_choice import choose
@@ -33,7 +34,6 @@ from brain_tumor.tracking import registry
 from brain_tumor.tracking.store import open_store
 
 FIRST = 16  # files on which an export is checked and timed
-Draw = Callable[[Read, ScanPrediction], Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,18 +41,30 @@ class Answering:
     """One command's answers: where each goes, and what they come to."""
 
     journal: Journal | None  # None: the terminal
-    draw: Draw | None  # lays maps over the pictures
+    draw: Draw | None  # lays maps over the pictures, for what follows
+    overlays: Overlays | None = None
+    reports: Reports | None = None
     tally: Tally = field(default_factory=Tally)
 
     def keep(self, file: Read, found: ScanPrediction | None) -> None:
         """Take one file's answer, None of one that cannot be read."""
         if self.draw and found:
-            self.draw(file, found)
+            self._draw(self.draw, file, found)
         if self.journal:
             self.journal.append(file, found)
         else:
             print(answer_lines.row(file, found), flush=True)
         self.tally.add(file, found)
+
+    def _draw(self, draw: Draw, file: Read, found: ScanPrediction) -> None:
+        kept: list[Drawn] = []  # a volume may have many slices
+        for each in draw(file, found):
+            if self.overlays:
+                self.overlays.write(file, found, each)
+            if len(kept) < SHOWN:
+                kept.append(each)
+        if self.reports:
+            self.reports.write(file, found, kept)
 
 
 def run(config: PredictConfig, files: Files, out: Path | None) -> None:
@@ -62,29 +74,41 @@ def run(config: PredictConfig, files: Files, out: Path | None) -> None:
     registered = registry.load_model(config.model_uri)
     kind = kind_of(config.maps, registered.model, typed(TrainConfig, registered.config).model.name)
     folder = out.with_name(f"{out.stem}_maps") if out and config.explain else None
-    draw = overlay_writer(registered.model, kind, config.maps.views, folder, registered.classes) if folder else None
+    pages = out.with_name(f"{out.stem}_reports") if out and config.report else None
+    draw = overlay_drawer(registered.model, kind, config.maps.views, registered.classes) if folder or pages else None
     begun_with = {
         "model": registered.uri,
         "run": registered.run_id,
         "plane": config.plane,
         "volume": config.volume,
         "input": str(files.base.absolute()),
-        "maps": [*kind, config.maps.views] if folder else None,
+        "maps": [*kind, config.maps.views] if draw else None,
+        "report": config.report or None,
         "lesion_map": has_map(registered.model) or None,
         "without_lesion": config.without_lesion or None,
     }
     with ExitStack() as stack:
         journal = stack.enter_context(journal_of(out, begun_with)) if out else None
-        answers = Answering(journal, draw)
+        overlays = Overlays(folder) if folder else None
+        reports = Reports(pages, _answerer(registered, kind)) if pages else None
+        answers = Answering(journal, draw, overlays, reports)
         asked = _answer(config, registered, files, answers)
     made = [("answers", str(out))] if out else []
     if folder:
         made.append(
             ("maps", f"{folder}{', of a volume the slices that speak for it' if answers.tally.volumes else ''}")
         )
+    made += [("reports", str(pages))] if pages else []
     show_blocks(*answers.tally.blocks(), *answer_lines.closing(files), *([pairs(made)] if made else []))
     if files.names and not answers.tally.classes and asked == len(files.names):
         raise InputError(f"input={config.input}: none of its files could be read")
+
+
+def _answerer(registered: RegisteredModel, kind: Kind) -> Answerer:
+    method, layer = kind
+    how = "the lesion map that the answer is read from" if method == EVIDENCE else f"{method} at {layer}"
+    split = registered.split
+    return Answerer(registered.uri, split.name, split.synthetic, registered.uncertainty, how.replace("*", " × "))
 
 
 def _answer(config: PredictConfig, registered: RegisteredModel, files: Files, answers: Answering) -> int:

@@ -192,8 +192,9 @@ def check_prediction(config: "PredictConfig") -> "tuple[Files, Path | None]":
     """Find the files that `input` names, and the place of `out`; InputError where either is wrong."""
     if config.runtime in runtimes.FORMATS:
         runtimes.require(config.runtime)
-    if config.explain and config.out is None:
-        raise InputError("explain=true writes a folder beside out: give out=FILE.csv or out=FILE.jsonl")
+    asked = "explain" if config.explain else "report" if config.report else ""
+    if asked and config.out is None:
+        raise InputError(f"{asked}=true writes a folder beside out: give out=FILE.csv or out=FILE.jsonl")
     out = journal.check_out(config.out, overwrite=config.overwrite) if config.out else None
     files = inputs.find_files(config.input)
     check_store(config.tracking)

@@ -39,7 +39,15 @@ class Code:
     text: str
 
 
-Block = Paragraph | Alert | Points | Grid | Code
+@dataclass(frozen=True)
+class Picture:
+    """An image, by its `data:` address, above what it shows; where none can be shown, that alone."""
+
+    address: str
+    caption: str
+
+
+Block = Paragraph | Alert | Points | Grid | Code | Picture
 
 
 @dataclass(frozen=True)

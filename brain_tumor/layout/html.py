@@ -3,7 +3,7 @@
 import re
 from html import escape
 
-from brain_tumor.layout.blocks import Alert, Block, Card, Code, Grid, Paragraph, Points
+from brain_tumor.layout.blocks import Alert, Block, Card, Code, Grid, Paragraph, Picture, Points
 from brain_tumor.layout.html_page import document, grid, section
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -27,3 +27,6 @@ def _block(block: Block) -> str:
             return grid(columns, rows, [index < leading for index in range(len(columns))])
         case Code(text):
             return f"<pre>{escape(text)}</pre>"
+        case Picture(address, caption):
+            shown = f'<img src="{escape(address)}" alt="{escape(caption)}">'
+            return f"<figure>{shown}<figcaption>{escape(caption)}</figcaption></figure>"

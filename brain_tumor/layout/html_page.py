@@ -19,6 +19,9 @@ th, td { padding: .15rem .7rem; text-align: right; border-bottom: 1px solid #eee
 th { border-bottom: 1px solid #999; font-weight: 600; overflow-wrap: normal; vertical-align: bottom; }
 .text { text-align: left; }
 img { max-width: 100%; }
+figure { display: inline-block; margin: .4rem 1rem .4rem 0; width: 20rem; max-width: 100%;
+  vertical-align: top; }
+figure img { width: 100%; } figcaption { color: #666; }
 pre { background: #f4f6f8; padding: .6rem 1rem; white-space: pre-wrap; }
 @media (max-width: 40rem) { body { margin: 1rem auto; } th, td { padding: .15rem .4rem; }
   .prose thead { display: none; } .prose tr { display: block; padding: .4rem 0; border-bottom: 1px solid #ddd; }
@@ -27,7 +30,7 @@ pre { background: #f4f6f8; padding: .6rem 1rem; white-space: pre-wrap; }
   .prose td:first-child { margin-right: .6rem; } }
 @media print { body { max-width: none; margin: 0; font-size: 10pt; } h2 { break-after: avoid; }
   table { font-size: 8pt; }
-  tr { break-inside: avoid; } thead { display: table-header-group; } .wide { overflow: visible; } }
+  tr, figure { break-inside: avoid; } figure { width: 7cm; } thead { display: table-header-group; } .wide { overflow: visible; } }
 """
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from brain_tumor.layout.blocks import Alert, Block, Card, Code, Grid, Paragraph, Points, Section
+from brain_tumor.layout.blocks import Alert, Block, Card, Code, Grid, Paragraph, Picture, Points, Section
 
 # As entities, which every reader of Markdown knows, where not all take a backslash; a pipe would end a table's cell.
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "~": "&#126;", "$": "&#36;", "@": "&#64;"}
@@ -56,6 +56,8 @@ def _block(block: Block) -> str:
             longest = max((len(run) for run in re.findall("`+", text)), default=0)
             fence = "`" * max(3, longest + 1)
             return f"{fence}\n{text}\n{fence}"
+        case Picture(_, caption):
+            return escape(caption)
 
 
 def _escaped(row: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from brain_tumor import pipe
-from brain_tumor.layout.blocks import Alert, Block, Code, Grid, Paragraph, Points, Summary
+from brain_tumor.layout.blocks import Alert, Block, Code, Grid, Paragraph, Picture, Points, Summary
 from brain_tumor.lazy import lazy
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _console() -> "Console":
 
 def _print(console: "Console", block: Block) -> None:
     match block:
-        case Paragraph(text):
+        case Paragraph(text) | Picture(_, text):
             _print_broken(console, text)
         case Alert(text):
             _print_broken(console, text, style="bold red")

@@ -1,10 +1,12 @@
-"""Pictures with the map of their class laid over them, a file a slice."""
+"""Pictures with the map of their class laid over them, a file a slice, and reports that hold them."""
 
 import errno
 import hashlib
 import os
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from brain_tumor.evaluation.explanation.maps import Maps, check_layer, mapper, u
 from brain_tumor.evaluation.explanation.overlay import overlay
 from brain_tumor.evaluation.explanation.region import outlined
 from brain_tumor.serving.answer_lines import printable
+from brain_tumor.serving.case_report import Answerer, Case, Drawn, report
 from brain_tumor.serving.files import Read
 from brain_tumor.serving.inputs import MAPS_MARK
 from brain_tumor.serving.predictor import Prediction, ScanPrediction
@@ -41,34 +44,74 @@ def kind_of(config: MapsConfig, model: Any, backbone: str) -> Kind:
     return kind
 
 
-def overlay_writer(
-    model: Any, kind: Kind, views: int, folder: Path, names: ClassList
-) -> Callable[[Read, ScanPrediction], None]:
-    """Function that writes the overlays of a file into `folder`: NAME.png; of a volume NAME.slices/SLICE.png.
+Draw = Callable[[Read, ScanPrediction], Iterator[Drawn]]
 
-    Of a volume only the slices that speak for it are drawn. A lesion map is the answer's own, and what it marks has an
-    outline. Where the file says how it lies, letters say which side is which. A name that cannot be had there, being
-    too long or another's folder, is replaced by its digest. Raises InputError where nothing can be written.
+
+def overlay_drawer(model: Any, kind: Kind, views: int, names: ClassList) -> Draw:
+    """Function that draws a file's slice under its map; of a volume the slices that speak for it.
+
+    A lesion map is the answer's own, and what it marks has an outline. Where the file says how it lies, letters say
+    which side is which.
     """
     draw = _drawer(model, kind, views, names)
+
+    def drawn(file: Read, found: ScanPrediction) -> Iterator[Drawn]:
+        assert file.pixels is not None
+        shown = found.decisive if len(found.slices) > 1 else (0,)
+        for start in range(0, len(shown), BATCH):
+            chosen = list(shown[start : start + BATCH])
+            overlays = draw(file.pixels[chosen], [found.slices[index] for index in chosen])
+            for index, over in zip(chosen, overlays, strict=True):
+                plane = file.planes[index] if file.planes else None
+                both = (marked(Image.fromarray(each), plane) for each in (file.pixels[index], over))
+                yield Drawn(index, *both)
+
+    return drawn
+
+
+@dataclass(frozen=True, eq=False)
+class Overlays:
+    """Writes what is drawn of a file into `folder`: NAME.png; of a volume NAME.slices/SLICE.png.
+
+    A name that cannot be had there, being too long or another's folder, is replaced by its digest. Raises InputError
+    where nothing can be written.
+    """
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        _made(self.folder)
+
+    def write(self, file: Read, found: ScanPrediction, each: Drawn) -> None:
+        """One slice of a file."""
+        assert each.over is not None
+        suffix = f".slices/{each.index:04d}.png" if len(found.slices) > 1 else ".png"
+        _save(each.over, self.folder, file.name, suffix)
+
+
+@dataclass(frozen=True, eq=False)
+class Reports:
+    """Writes a file's report into `folder`: NAME.html, or as `Overlays` does where that cannot be had."""
+
+    folder: Path
+    by: Answerer
+
+    def __post_init__(self) -> None:
+        _made(self.folder)
+
+    def write(self, file: Read, found: ScanPrediction, drawn: Sequence[Drawn]) -> None:
+        """All that was drawn of a file, and all that is said of it."""
+        case = Case(file.name, file.kind, file.plane, file.remarks)
+        _save(report(case, found, drawn, self.by, datetime.now()), self.folder, file.name, ".html")
+
+
+def _made(folder: Path) -> None:
+    """Make a folder of what is no input."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MAPS_MARK).touch()
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror or error}") from error
-
-    def write(file: Read, found: ScanPrediction) -> None:
-        assert file.pixels is not None
-        several = len(found.slices) > 1
-        shown = found.decisive if several else (0,)
-        for start in range(0, len(shown), BATCH):
-            chosen = list(shown[start : start + BATCH])
-            pictures = draw(file.pixels[chosen], [found.slices[index] for index in chosen])
-            for index, drawn in zip(chosen, pictures, strict=True):
-                picture = marked(Image.fromarray(drawn), file.planes[index] if file.planes else None)
-                _save(picture, folder, file.name, f".slices/{index:04d}.png" if several else ".png")
-
-    return write
 
 
 def _drawer(
@@ -91,25 +134,28 @@ def _drawer(
     return of_class
 
 
-def _save(picture: Image.Image, folder: Path, name: str, suffix: str) -> None:
+def _save(content: Image.Image | str, folder: Path, name: str, suffix: str) -> None:
     try:
         try:
-            _write(picture, folder / f"{name}{suffix}")
+            _write(content, folder / f"{name}{suffix}")
         except OSError as error:
             if error.errno not in _UNUSABLE:
                 raise
             digest = hashlib.sha256(os.fsencode(name)).hexdigest()
-            _write(picture, folder / f"{digest}{suffix}")
+            _write(content, folder / f"{digest}{suffix}")
     except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"the map of {printable(name)} cannot be written to {folder}: {reason}") from error
+        reason, what = error.strerror or error, "report" if isinstance(content, str) else "map"
+        raise InputError(f"the {what} of {printable(name)} cannot be written to {folder}: {reason}") from error
 
 
-def _write(picture: Image.Image, path: Path) -> None:
+def _write(content: Image.Image | str, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{uuid.uuid4().hex}.part")  # as short as may be
     try:
-        picture.save(temporary, "PNG")
+        if isinstance(content, str):
+            temporary.write_text(content, encoding="utf-8", errors="replace")
+        else:
+            content.save(temporary, "PNG")
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """Where the overlays of files are written, and that they are the model's."""
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,15 +11,16 @@ import pytest
 from PIL import Image
 
 from brain_tumor.config.commands import MapsConfig
-from brain_tumor.data.classes import STANDARD
+from brain_tumor.data.classes import STANDARD, ClassList
 from brain_tumor.data.scans.scan import Extent
 from brain_tumor.errors import InputError
+from brain_tumor.evaluation.explanation.gradcam import Kind
 from brain_tumor.evaluation.explanation.overlay import overlay
 from brain_tumor.evaluation.explanation.region import COLOUR
 from brain_tumor.models.classifier import build_classifier
 from brain_tumor.serving.files import Read
 from brain_tumor.serving.lesions import lesion_of
-from brain_tumor.serving.overlays import kind_of, overlay_writer
+from brain_tumor.serving.overlays import Overlays, kind_of, overlay_drawer
 from brain_tumor.serving.predictor import Prediction, ScanPrediction
 
 SAID = Prediction("glioma", dict.fromkeys(STANDARD.names, 0.25), {}, None, None)
@@ -29,6 +31,18 @@ VOLUME = ScanPrediction((SAID,) * 5, SAID, (1, 3))
 @pytest.fixture(scope="module")
 def model() -> keras.Model:
     return build_classifier("cnn_baseline", image_size=32, weights=None, dropout=0.2, seed=0)
+
+
+def writer(
+    model: keras.Model, kind: Kind, views: int, folder: Path, names: ClassList
+) -> Callable[[Read, ScanPrediction], None]:
+    draw, overlays = overlay_drawer(model, kind, views, names), Overlays(folder)
+
+    def write(file: Read, found: ScanPrediction) -> None:
+        for each in draw(file, found):
+            overlays.write(file, found, each)
+
+    return write
 
 
 def read(name: str, slices: int = 1) -> Read:
@@ -46,7 +60,7 @@ def test_a_map_covers_by_its_own_strength() -> None:
 
 
 def test_each_file_has_its_place_whatever_it_is_called(model: keras.Model, tmp_path: Path) -> None:
-    write = overlay_writer(
+    write = writer(
         model, kind_of(MapsConfig("gradcam", None, 1), model, "cnn_baseline"), 1, tmp_path / "maps", STANDARD
     )
     long = "n" * 253
@@ -69,7 +83,7 @@ def test_each_file_has_its_place_whatever_it_is_called(model: keras.Model, tmp_p
 
 
 def test_what_a_lesion_map_marks_has_a_line_around_it(model: keras.Model, tmp_path: Path) -> None:
-    write = overlay_writer(model, ("evidence", "lesion_map"), 8, tmp_path / "maps", STANDARD)
+    write = writer(model, ("evidence", "lesion_map"), 8, tmp_path / "maps", STANDARD)
     drawn = np.zeros((32, 32), np.float32)
     drawn[10:12, 20] = 0.5, 1
     drawn[20, 5] = 0.49
@@ -85,7 +99,7 @@ def test_what_a_lesion_map_marks_has_a_line_around_it(model: keras.Model, tmp_pa
 
 def test_sides_are_marked_where_they_are_known(model: keras.Model, tmp_path: Path) -> None:
     kind = kind_of(MapsConfig("gradcam", None, 1), model, "cnn_baseline")
-    write = overlay_writer(model, kind, 1, tmp_path / "maps", STANDARD)
+    write = writer(model, kind, 1, tmp_path / "maps", STANDARD)
     for name, plane in (("unknown", None), ("known", "coronal")):
         write(replace(read(name), planes=(plane,)), PICTURE)
     unknown, known = (np.asarray(Image.open(tmp_path / "maps" / f"{name}.png"), int) for name in ("unknown", "known"))
@@ -97,8 +111,8 @@ def test_sides_are_marked_where_they_are_known(model: keras.Model, tmp_path: Pat
 def test_what_cannot_be_written_is_said_without_control_characters(model: keras.Model, tmp_path: Path) -> None:
     kind = kind_of(MapsConfig("gradcam", None, 1), model, "cnn_baseline")
     with pytest.raises(InputError, match=r"^/proc/maps cannot be written: "):
-        overlay_writer(model, kind, 1, Path("/proc/maps"), STANDARD)
-    write = overlay_writer(model, kind, 1, tmp_path / "maps", STANDARD)
+        writer(model, kind, 1, Path("/proc/maps"), STANDARD)
+    write = writer(model, kind, 1, tmp_path / "maps", STANDARD)
     (tmp_path / "maps" / ".maps").unlink()
     (tmp_path / "maps").rmdir()
     (tmp_path / "maps").touch()

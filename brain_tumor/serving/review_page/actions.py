@@ -12,6 +12,7 @@ from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.scans.scan import Limits, Plane
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.gradcam import EVIDENCE
+from brain_tumor.serving.data_address import address
 from brain_tumor.serving.review_page import pictures, render
 from brain_tumor.serving.review_page.examples import Example
 from brain_tumor.serving.review_page.models import Shown
@@ -19,6 +20,7 @@ from brain_tumor.serving.review_page.render import Drawn
 from brain_tumor.serving.review_page.review import Review, review
 from brain_tumor.serving.review_page.review_store import Kept
 from brain_tumor.serving.review_page.uploads import Uploads
+from brain_tumor.serving.wording import headline
 
 LET_GO = "These files are no longer kept: drop them again."
 GONE = "This upload is gone: drop the file again."
@@ -186,7 +188,7 @@ def _panels(page: Page, found: Review, choices: Choices, without: bool = False) 
     if not any(choices.method in model.methods for model in page.models):
         raise InputError(f"{choices.method} is no method to choose from")
     least = max(model.predictor.size for model in page.models)
-    picture = pictures.address(found.picture(choices.file, index, least))
+    picture = address(found.picture(choices.file, index, least))
     panels, told = "", []
     for place, (model, layer) in enumerate(zip(page.models, choices.layers, strict=True)):
         if layer not in model.layers:
@@ -195,7 +197,7 @@ def _panels(page: Page, found: Review, choices: Choices, without: bool = False) 
         if without and model.draws:
             bare = found.without(choices.file, index, page.models, place)
             if bare is not None:
-                drawn = replace(drawn, painted=pictures.address(Image.fromarray(bare[0])))
+                drawn = replace(drawn, painted=address(Image.fromarray(bare[0])))
             drawn = replace(drawn, told=render.told(file.answers[place].slices[index], bare and bare[1]))
             told.append(f"{model.name}: {drawn.told}" if len(page.models) > 1 else drawn.told)
         panels += render.panel(file, index, model, place, drawn)
@@ -208,11 +210,11 @@ def _drawn(page: Page, found: Review, choices: Choices, place: int, picture: str
     if choices.method not in model.methods:
         return Drawn(picture)
     values = found.map(choices.file, choices.index, page.models, place, layer, choices.method)
-    heat = pictures.address(pictures.heat(values)) if values.any() else ""
+    heat = address(pictures.heat(values)) if values.any() else ""
     lesion = found.lesion(choices.file, choices.index, place)
     if choices.method != EVIDENCE or lesion is None:
         return Drawn(picture, heat, f"{choices.method} at {layer.replace('*', ' × ')}")
-    line = pictures.address(pictures.contour(lesion.map)) if lesion.area else ""
+    line = address(pictures.contour(lesion.map)) if lesion.area else ""
     how = "the lesion map that the answer is read from"
     return Drawn(picture, heat, how, line, f"The map marks {lesion}.")
 
@@ -220,8 +222,8 @@ def _drawn(page: Page, found: Review, choices: Choices, place: int, picture: str
 def _place(found: Review, choices: Choices) -> str:
     file = found.files[choices.file]
     if file.slices < 2:
-        return f"{render.short(file.name)}: {render.headline(file.answers[0].overall)}."
-    said = render.headline(file.answers[0].slices[choices.index])
+        return f"{render.short(file.name)}: {headline(file.answers[0].overall)}."
+    said = headline(file.answers[0].slices[choices.index])
     return f"Slice {choices.index + 1} of {file.slices}: {said}."
 
 

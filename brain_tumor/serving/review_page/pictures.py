@@ -1,8 +1,5 @@
 """Pictures and maps as `data:` addresses, which the page holds in itself: nothing of them is ever a file."""
 
-import base64
-import io
-
 import matplotlib
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +16,6 @@ def shown(picture: Image.Image, least: int) -> Image.Image:
     """A picture in the square in which the model sees it, in its own resolution between `least` and SIDE pixels."""
     side = max(least, min(SIDE, max(picture.size)))
     return letterbox(picture, side, Image.Resampling.BILINEAR)
-
-
-def address(image: Image.Image) -> str:
-    """The `data:` address of an image, as PNG."""
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def heat(values: NDArray[np.float32]) -> Image.Image:

@@ -11,9 +11,9 @@ from brain_tumor.evaluation.uncertainty.fitting import unsure
 from brain_tumor.serving.predictor import Prediction
 from brain_tumor.serving.review_page.models import Shown
 from brain_tumor.serving.review_page.review import Opened, Review
+from brain_tumor.serving.wording import OTHER, SYNTHETIC, UNSURE, calibrated, headline, share
 
 NAME_LENGTH = 60
-OTHER, UNSURE = "Not a brain MRI", "Not sure"
 _NOTHING, _NO_MAP = "nothing in the map speaks for this class", "this model draws no lesion map"
 
 
@@ -46,10 +46,7 @@ def synthetic(models: Sequence[Shown]) -> str:
         return ""
     names = " and ".join(escape(name) for name in trained)
     verb = "were" if len(trained) > 1 else "was"
-    return (
-        f'<p class="bt-synthetic"><strong>SYNTHETIC</strong> {names} {verb} trained on synthetic phantoms, never on a '
-        "real image: what it says of a real one means nothing.</p>"
-    )
+    return f'<p class="bt-synthetic"><strong>SYNTHETIC</strong> {names} {verb} {SYNTHETIC}</p>'
 
 
 def doubtful(models: Sequence[Shown]) -> str:
@@ -113,15 +110,6 @@ def answered(review: Review) -> str:
 def status(text: str, *, failed: bool = False) -> str:
     """A line of the live region; `text` is plain."""
     return f'<p class="bt-{"failed" if failed else "said"}">{escape(text)}</p>' if text else ""
-
-
-def headline(said: Prediction) -> str:
-    """The answer in a few words."""
-    if said.not_brain_mri:
-        return OTHER
-    if said.not_sure:
-        return f"{UNSURE}; most probable: {said.label}"
-    return said.label
 
 
 def table(review: Review, models: Sequence[Shown]) -> str:
@@ -188,7 +176,7 @@ def panel(file: Opened, index: int, model: Shown, answer: int, drawn: Drawn) -> 
         f"<figcaption>{name}{f', {place}' if file.slices > 1 else ''}<br>{caption}</figcaption>"
         f'</figure>{_painted(drawn, f"{name}, {place}")}<div class="bt-answers">{_remarks(file)}{warning}{volume}'
         f'<div class="bt-answer"><h4>{what}{_verdict(said)}</h4>{_bars(said)}{_sets(said)}'
-        f"<p>{_calibrated(model)}</p></div></div></div></section>"
+        f"<p>{calibrated(model.predictor.uncertainty)}</p></div></div></div></section>"
     )
 
 
@@ -243,31 +231,13 @@ def _sets(said: Prediction) -> str:
     return f'<dl class="bt-sets">{rows}</dl>'
 
 
-def _calibrated(model: Shown) -> str:
-    uncertainty = model.predictor.uncertainty
-    if uncertainty is None:
-        return "Probabilities as they are: this model was not calibrated, and cannot say that it is not sure."
-    text = "Calibrated probabilities."
-    if uncertainty.sets.levels:
-        text += " Of images as those it was calibrated on, a set holds the true class at least as often as it says."
-    return text
-
-
 def _with_share(said: Prediction) -> str:
     """The most probable class and its probability; to be escaped."""
-    return f"{said.label} {_share(said.probabilities[said.label])}"
+    return f"{said.label} {share(said.probabilities[said.label])}"
 
 
 def _percent(value: float) -> str:
-    return escape(_share(value))
-
-
-def _share(value: float) -> str:
-    if 0 < value < 0.0005:
-        return "<\u00a00.1\u00a0%"
-    if 0.9995 <= value < 1:
-        return ">\u00a099.9\u00a0%"
-    return f"{100 * value:.1f}\u00a0%"
+    return escape(share(value))
 
 
 def _count(count: int, noun: str) -> str:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from brain_tumor.data.scans.scan import Limits, Scan
 from brain_tumor.evaluation.explanation.gradcam import METHODS
+from brain_tumor.serving.data_address import address
 from brain_tumor.serving.review_page import pictures
 from brain_tumor.serving.review_page import review as module
 from brain_tumor.serving.review_page.models import Shown
@@ -73,4 +74,4 @@ def test_slices_are_bounded_by_the_models_size(model: Shown) -> None:
 def test_a_map_is_as_opaque_as_it_is_high() -> None:
     layer = np.asarray(pictures.heat(np.array([[0.0, 0.5], [1.0, 0.0]], np.float32)))
     assert layer[..., 3].tolist() == [[0, 128], [255, 0]]
-    assert pictures.address(Image.new("L", (2, 2))).startswith("data:image/png;base64,")
+    assert address(Image.new("L", (2, 2))).startswith("data:image/png;base64,")

@@ -1,0 +1,103 @@
+"""A report of one case, to be printed or kept: one HTML page without scripts, all of it in itself."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from PIL import Image
+
+from brain_tumor import NOTICE
+from brain_tumor.evaluation.uncertainty.fitting import Uncertainty, warnings
+from brain_tumor.layout import html
+from brain_tumor.layout.blocks import Alert, Block, Card, Grid, Paragraph, Picture, Points, Section, pairs
+from brain_tumor.serving.answer_lines import printable
+from brain_tumor.serving.data_address import address
+from brain_tumor.serving.predictor import Prediction, ScanPrediction
+from brain_tumor.serving.wording import SYNTHETIC, calibrated, headline, share
+
+SHOWN = 12  # slices of a volume, at most
+
+
+@dataclass(frozen=True)
+class Answerer:
+    """The model that a report is by."""
+
+    uri: str
+    trained_on: str
+    synthetic: bool
+    uncertainty: Uncertainty | None
+    how: str  # how its maps are made; "" of a model without
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A slice that is shown: as it is, and with the map of its answer laid over it."""
+
+    index: int
+    picture: Image.Image
+    over: Image.Image | None  # None: there is no map
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is known of the file."""
+
+    name: str
+    kind: str
+    plane: str | None
+    remarks: Sequence[str]
+
+
+def report(case: Case, found: ScanPrediction, drawn: Sequence[Drawn], by: Answerer, made: datetime) -> str:
+    """The page: notice, answer, probabilities, sets, pictures and maps, model.
+
+    `drawn` is the one slice, or of a volume the first SHOWN of those that speak for it.
+    """
+    opening: list[Block] = [Alert(NOTICE)]
+    if by.synthetic:
+        opening.append(Alert(f"SYNTHETIC: this model was {SYNTHETIC}"))
+    what = f"The volume of {len(found.slices)} slices" if len(found.slices) > 1 else "The picture"
+    opening.append(Paragraph(f"{what}: {headline(found.overall)}."))
+    if case.remarks:
+        opening.append(Points(tuple(f"{line[:1].upper()}{line[1:]}." for line in case.remarks)))
+    sections = [Section("Answer", tuple(_answer(found.overall)), note=calibrated(by.uncertainty))]
+    if found.volume is not None:
+        sections[0] = Section("Answer", tuple(_answer(found.volume)), note=f"{found.rule[:1].upper()}{found.rule[1:]}.")
+    sections += [_slice(each, found, by) for each in drawn]
+    if (more := len(found.decisive) - len(drawn)) > 0:
+        sections.append(Section("Other slices", (Paragraph(f"{more} more speak for this answer, too."),)))
+    return html.render(Card(f"Report of {printable(case.name)}", tuple(opening), (*sections, _about(case, by, made))))
+
+
+def _slice(each: Drawn, found: ScanPrediction, by: Answerer) -> Section:
+    said, several = found.slices[each.index], len(found.slices) > 1
+    blocks: list[Block] = [Picture(address(each.picture), "As the model saw it")]
+    if each.over is not None:
+        blocks.append(Picture(address(each.over), f"What speaks for {said.label}: {by.how}"))
+    if said.lesion is not None:
+        blocks.append(Paragraph(f"The map marks {said.lesion}."))
+    if several:
+        blocks = [Paragraph(f"{headline(said)}."), *_answer(said), *blocks]
+    return Section(f"Slice {each.index + 1} of {len(found.slices)}" if several else "Picture and map", tuple(blocks))
+
+
+def _answer(said: Prediction) -> list[Block]:
+    """Probabilities, sets, and what is said without what is marked."""
+    rows = tuple((name, share(value)) for name, value in said.probabilities.items())
+    blocks: list[Block] = [Grid(("class", "probability"), rows)]
+    if said.sets:
+        sets = tuple((f"{100 * level:g} %", ", ".join(names)) for level, names in said.sets.items())
+        blocks.append(Grid(("set", "classes"), sets, leading=2))
+    if said.without is not None:
+        bare = said.without
+        blocks.append(
+            Paragraph(f"Without what the map marks: {headline(bare)} ({share(bare.probabilities[bare.label])}).")
+        )
+    return blocks
+
+
+def _about(case: Case, by: Answerer, made: datetime) -> Section:
+    rows = [("file", printable(case.name)), ("kind", case.kind + (f", {case.plane}" if case.plane else ""))]
+    rows += [("model", by.uri), ("trained on", by.trained_on), ("made", f"{made:%Y-%m-%d %H:%M}")]
+    told = Points(tuple(f"{line}." for line in warnings(by.uncertainty))) if by.uncertainty is not None else Points(())
+    return Section("File and model", (pairs(rows), *((told,) if told.items else ()), Alert(NOTICE)))

@@ -1,0 +1,109 @@
+"""The report of one case: all that is said of it, on one page that runs nothing and needs nothing."""
+
+import base64
+import io
+from datetime import datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from brain_tumor import NOTICE
+from brain_tumor.serving.case_report import Answerer, Case, Drawn, report
+from brain_tumor.serving.files import Read
+from brain_tumor.serving.overlays import Reports
+from brain_tumor.serving.predictor import Prediction, ScanPrediction
+
+MADE = datetime(2026, 1, 2, 3, 4)
+BY = Answerer("models:/m/3", "hospital <A>", False, None, "layercam at a × b")
+SAID = Prediction("glioma", {"glioma": 0.9, "notumor": 0.0999, "<b>": 0.0001}, {0.9: ("glioma",)}, False, False)
+
+
+class Page(HTMLParser):
+    """The tags of a page, its texts, and where its images come from."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[str] = []
+        self.images: list[str] = []
+        self.texts: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [name for name, _ in attrs]
+        self.images += [str(value) for name, value in attrs if name == "src"]
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def drawn(index: int = 0, gray: int = 7) -> Drawn:
+    return Drawn(index, Image.new("RGB", (4, 4), (gray,) * 3), Image.new("RGB", (4, 4), (200, 0, 0)))
+
+
+def made(found: ScanPrediction, *pictures: Drawn, case: Case | None = None, by: Answerer = BY) -> Page:
+    return Page(report(case or Case("a.png", "image", None, ()), found, pictures, by, MADE))
+
+
+def test_a_picture_has_its_answer_its_map_its_model_and_the_notice() -> None:
+    page = made(ScanPrediction((SAID,), None, ()), drawn())
+    assert page.texts.count(NOTICE) == 2  # where it begins, and where it ends
+    joined = " ".join(page.texts)
+    for said in ("The picture: glioma.", "90.0\u00a0%", "10.0\u00a0%", "<\u00a00.1\u00a0%", "90 %", "models:/m/3"):
+        assert said in joined
+    assert "hospital <A>" in joined
+    assert "2026-01-02 03:04" in joined
+    assert "What speaks for glioma: layercam at a × b" in joined
+    shown = [Image.open(io.BytesIO(base64.b64decode(each.partition(",")[2]))) for each in page.images]
+    assert [each.getpixel((0, 0)) for each in shown] == [(7, 7, 7), (200, 0, 0)]
+
+
+def test_nothing_in_it_runs_or_comes_from_elsewhere() -> None:
+    bad = '"><script>alert(1)</script><img src=x onerror=alert(1)>\x1b[2J'
+    page = made(
+        ScanPrediction((SAID,), None, ()),
+        drawn(),
+        case=Case(bad, "image", None, (bad,)),
+        by=Answerer(bad, bad, True, None, bad),
+    )
+    assert not {"script", "iframe", "link", "object", "form", "a"} & set(page.tags)
+    assert not [name for name in page.attributes if name.startswith("on") or name == "href"]
+    assert len(page.images) == 2
+    assert all(each.startswith("data:image/png;base64,") for each in page.images)
+    assert "\x1b" not in "".join(page.texts)
+    assert any("SYNTHETIC: this model was trained on synthetic phantoms" in text for text in page.texts)
+
+
+@pytest.mark.parametrize(
+    ("not_sure", "not_brain", "said"),
+    [(True, False, "Not sure; most probable: glioma."), (False, True, "Not a brain MRI.")],
+)
+def test_what_is_not_answered_is_said_first(not_sure: bool, not_brain: bool, said: str) -> None:
+    asked = Prediction("glioma", SAID.probabilities, {}, not_sure, not_brain)
+    assert f"The picture: {said}" in made(ScanPrediction((asked,), None, ()), drawn()).texts
+
+
+def test_a_volume_has_its_rule_and_the_slices_that_speak_for_it() -> None:
+    volume = Prediction("notumor", {"glioma": 0.25, "notumor": 0.75}, {}, None, None)
+    found = ScanPrediction((SAID,) * 40, volume, tuple(range(10, 30)), "by the mean")
+    page = made(found, *(drawn(index) for index in range(10, 22)))
+    assert "The volume of 40 slices: notumor." in page.texts
+    assert "By the mean." in page.texts
+    assert "Slice 11 of 40" in page.texts  # people count from 1
+    assert "8 more speak for this answer, too." in page.texts
+    assert len(page.images) == 24
+
+
+def test_each_file_has_its_report_whatever_it_is_called(tmp_path: Path) -> None:
+    pixels = np.zeros((1, 4, 4, 3), np.uint8)
+    reports = Reports(tmp_path / "reports", BY)
+    for name in ("a.png", "sub/a.png", "n" * 255, "\udcff"):
+        reports.write(Read(name, "image", None, pixels), ScanPrediction((SAID,), None, ()), [drawn()])
+    there = list((tmp_path / "reports").rglob("*.html"))
+    assert len(there) == 4
+    assert (tmp_path / "reports" / "sub" / "a.png.html").is_file()
+    assert all(path.read_text(encoding="utf-8").startswith("<!DOCTYPE html>") for path in there)
