@@ -81,14 +81,18 @@ def test_a_stop_says_what_is_kept_and_the_same_line_goes_on(trained_copy: Traine
 
 def test_overlays_are_pictures_that_differ_from_their_input(trained_copy: Trained) -> None:
     out = trained_copy.place / "explained.csv"
-    done = predict(trained_copy, f"input={trained_copy.images / 'Testing/glioma'}", f"out={out}", "explain=true")
+    given = f"input={trained_copy.images / 'Testing/glioma'}"
+    done = predict(trained_copy, given, f"out={out}", "explain=true", "report=true")
     assert done.returncode == 0, done.stderr
+    pages = sorted((trained_copy.place / "explained_reports").rglob("*.html"))
+    assert [page.name for page in pages] == [f"{index}.png.html" for index in range(6)]
+    assert "models:/brain-tumor/1" in pages[0].read_text()
     maps = sorted((trained_copy.place / "explained_maps").rglob("*.png"))
     assert [path.name for path in maps] == [f"{index}.png.png" for index in range(6)]
-    given = Image.open(trained_copy.images / "Testing/glioma/0.png").resize((32, 32), Image.Resampling.BILINEAR)
+    source = Image.open(trained_copy.images / "Testing/glioma/0.png").resize((32, 32), Image.Resampling.BILINEAR)
     with Image.open(maps[0]) as shown:
         assert (shown.size, shown.mode) == ((32, 32), "RGB")
-        assert np.abs(np.asarray(shown, int) - np.asarray(given, int)).max() > 50
+        assert np.abs(np.asarray(shown, int) - np.asarray(source, int)).max() > 50
 
 
 def test_one_volume_of_a_file_of_several_is_answered_and_the_answer_says_which(trained_copy: Trained) -> None:
@@ -128,6 +132,7 @@ def test_a_broken_file_is_named_and_the_rest_answered(trained_copy: Trained) -> 
     ("arguments", "message"),
     [
         (["input=nothing*.png"], "error: input=nothing*.png: there is no such file, and no file that this matches"),
+        (["input=.", "report=true"], "error: report=true writes a folder beside out"),
         (["input=.", "explain=true"], "error: explain=true writes a folder beside out"),
         (
             ["input=.", "without_lesion=true"],

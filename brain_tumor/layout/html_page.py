@@ -30,7 +30,8 @@ pre { background: #f4f6f8; padding: .6rem 1rem; white-space: pre-wrap; }
   .prose td:first-child { margin-right: .6rem; } }
 @media print { body { max-width: none; margin: 0; font-size: 10pt; } h2 { break-after: avoid; }
   table { font-size: 8pt; }
-  tr, figure { break-inside: avoid; } figure { width: 7cm; } thead { display: table-header-group; } .wide { overflow: visible; } }
+  tr, figure { break-inside: avoid; } figure { width: 7cm; }
+  thead { display: table-header-group; } .wide { overflow: visible; } }
 """
 
 

@@ -51,7 +51,7 @@ class Case:
 def report(case: Case, found: ScanPrediction, drawn: Sequence[Drawn], by: Answerer, made: datetime) -> str:
     """The page: notice, answer, probabilities, sets, pictures and maps, model.
 
-    `drawn` is the one slice, or of a volume the first SHOWN of those that speak for it.
+    `drawn` is the one slice, or of a volume some, the first SHOWN of those that speak for it say.
     """
     opening: list[Block] = [Alert(NOTICE)]
     if by.synthetic:
@@ -64,14 +64,14 @@ def report(case: Case, found: ScanPrediction, drawn: Sequence[Drawn], by: Answer
     if found.volume is not None:
         sections[0] = Section("Answer", tuple(_answer(found.volume)), note=f"{found.rule[:1].upper()}{found.rule[1:]}.")
     sections += [_slice(each, found, by) for each in drawn]
-    if (more := len(found.decisive) - len(drawn)) > 0:
+    if more := len(set(found.decisive) - {each.index for each in drawn}):
         sections.append(Section("Other slices", (Paragraph(f"{more} more speak for this answer, too."),)))
     return html.render(Card(f"Report of {printable(case.name)}", tuple(opening), (*sections, _about(case, by, made))))
 
 
 def _slice(each: Drawn, found: ScanPrediction, by: Answerer) -> Section:
     said, several = found.slices[each.index], len(found.slices) > 1
-    blocks: list[Block] = [Picture(address(each.picture), "As the model saw it")]
+    blocks: list[Block] = [Picture(address(each.picture), "The picture")]
     if each.over is not None:
         blocks.append(Picture(address(each.over), f"What speaks for {said.label}: {by.how}"))
     if said.lesion is not None:

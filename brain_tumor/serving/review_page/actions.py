@@ -14,6 +14,7 @@ from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.gradcam import EVIDENCE
 from brain_tumor.serving.data_address import address
 from brain_tumor.serving.review_page import pictures, render
+from brain_tumor.serving.review_page.case_reports import reports
 from brain_tumor.serving.review_page.examples import Example
 from brain_tumor.serving.review_page.models import Shown
 from brain_tumor.serving.review_page.render import Drawn
@@ -24,6 +25,7 @@ from brain_tumor.serving.wording import headline
 
 LET_GO = "These files are no longer kept: drop them again."
 GONE = "This upload is gone: drop the file again."
+SAVE = "The report stands above the answer: save it by its link, then open it to print."
 CRASHED = "Something went wrong here with this request. The page goes on; try another file."
 PLANES: tuple[Plane, ...] = get_args(Plane)
 _LOG = logging.getLogger(__name__)
@@ -108,10 +110,11 @@ def answer_example(page: Page, session: str, place: int, method: str, layers: Se
     return guarded(lambda: _answer(page, session, [(example.name, example.content)], method, layers), failed)
 
 
-def look(page: Page, session: str, choices: Choices, *, without: bool = False) -> tuple[str, str]:
+def look(page: Page, session: str, choices: Choices, *, without: bool = False, report: bool = False) -> tuple[str, str]:
     """Status and panels of another slice, map or file of the session's review.
 
-    With `without` each model is asked again with what its lesion map marks painted over, and that is shown beside.
+    With `without` each model is asked again with what its lesion map marks painted over, and that is shown beside. With
+    `report` there is a page of this case for each model to save, before the panels.
     """
     found = page.kept.get(session)
     if found is None:
@@ -120,6 +123,8 @@ def look(page: Page, session: str, choices: Choices, *, without: bool = False) -
 
     def draw() -> tuple[str, str]:
         panels, told = _panels(page, held, choices, without)
+        if report:
+            panels, told = reports(page.models, held, choices) + panels, SAVE
         if page.kept.get(session) is None:  # it was forgotten meanwhile
             return render.status(LET_GO, failed=True), ""
         return render.status(told or _place(held, choices)), panels

@@ -19,6 +19,7 @@ SCRIPT = (Path(__file__).parent / "page.js").read_text(encoding="utf-8")
 EXCESS = "() => window.btExcess"  # files and bytes of the drop that the page's script has stopped
 OPACITY = "(value) => { document.documentElement.style.setProperty('--bt-map', value / 100); }"
 DEFAULT = "layercam"
+REPORT = "Report of this case, to save and print"
 PAINT = "Paint over what the lesion map marks, and ask again"
 NOTHING = "<p>Drop a file, or try one.</p>"
 AT_ONCE = 4  # drops that are answered, and maps that are asked for, at the same time; the others wait
@@ -52,12 +53,12 @@ def build(page: Page, waiting: int) -> gr.Blocks:
                 status = gr.HTML("", elem_id="bt-status")
                 table = gr.HTML("", elem_id="bt-table")
             with gr.Column(elem_id="bt-answer-part"):
-                file, index, panels, paint, forget = _answer_part()
+                file, index, panels, paint, report, forget = _answer_part()
             with gr.Column(elem_id="bt-map-part"):
                 opacity, method, layers = _map_part(page)
         _models_part(page)
 
-        said = [drop, status, table, panels, file, index, paint, forget]
+        said = [drop, status, table, panels, file, index, paint, report, forget]
         chosen = [method, *layers]
         asked = Asked(page, Unfetched(blocks))
         answered: dict[str, Any] = {"concurrency_limit": AT_ONCE, "concurrency_id": "answer", **PRIVATE}
@@ -72,6 +73,7 @@ def build(page: Page, waiting: int) -> gr.Blocks:
         for choose in [method.input, *(layer.input for layer in layers)]:
             choose(asked.look(), where, [status, panels], **looked)
         paint.click(asked.look(without=True), where, [status, panels], **looked)
+        report.click(asked.look(report=True), where, [status, panels], **looked)
         file.input(asked.other_file, [file, *chosen], [status, panels, index], **looked)
         forget.click(asked.forget, None, said, concurrency_limit=None, **PRIVATE)
         excess.click(asked.excess, sizes, said, js=EXCESS, concurrency_limit=None, **PRIVATE)
@@ -82,15 +84,16 @@ def build(page: Page, waiting: int) -> gr.Blocks:
     return blocks  # type: ignore[no-any-return]
 
 
-def _answer_part() -> tuple[Any, Any, Any, Any, Any]:
-    """The file that is looked at, its slice, what is said of it, and the buttons that ask again, and forget all."""
+def _answer_part() -> tuple[Any, Any, Any, Any, Any, Any]:
+    """The file that is looked at, its slice, what is said of it, and the buttons: ask again, report, forget all."""
     gr.Markdown("## Answer")
     file = gr.Dropdown([], label="File", visible=False, elem_id="bt-file")
     index = gr.Slider(1, 2, 1, step=1, label="Slice (arrow keys)", visible=False, elem_id="bt-slice")
     panels = gr.HTML(NOTHING, elem_id="bt-panels")
     paint = gr.Button(PAINT, size="sm", visible=False, elem_id="bt-paint")
+    report = gr.Button(REPORT, size="sm", visible=False, elem_id="bt-report")
     forget = gr.Button("Forget my files", size="sm", visible=False, elem_id="bt-forget")
-    return file, index, panels, paint, forget
+    return file, index, panels, paint, report, forget
 
 
 def _map_part(page: Page) -> tuple[Any, Any, list[Any]]:
@@ -141,12 +144,12 @@ class Asked:
     def excess(self, request: gr.Request, files: float, size: float) -> list[Any]:
         return self._said(actions.answer_excess(self.page, _session(request), int(files), int(size)))
 
-    def look(self, *, without: bool = False) -> Callable[..., list[Any]]:
+    def look(self, *, without: bool = False, report: bool = False) -> Callable[..., list[Any]]:
         def answer(request: gr.Request, file: int | None, index: float, method: str, *layers: str) -> list[Any]:
             if file is None:  # nothing is looked at
                 return [gr.skip(), gr.skip()]
             choices = Choices(file, int(index) - 1, method, layers)
-            return list(actions.look(self.page, _session(request), choices, without=without))
+            return list(actions.look(self.page, _session(request), choices, without=without, report=report))
 
         return answer
 
@@ -169,7 +172,8 @@ class Asked:
         chooser = gr.Dropdown(choices=list(names), value=view.file if names else None, visible=len(names) > 1)
         slider = _slider(view.slices, view.index)
         paint = gr.Button(visible=bool(names) and any(model.draws for model in self.page.models))
-        return [None, view.status, view.table, view.panels, chooser, slider, paint, gr.Button(visible=bool(names))]
+        report, forget = gr.Button(visible=bool(names)), gr.Button(visible=bool(names))
+        return [None, view.status, view.table, view.panels, chooser, slider, paint, report, forget]
 
 
 def _short(layer: str) -> str:

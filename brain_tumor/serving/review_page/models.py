@@ -30,6 +30,7 @@ class Shown:
     synthetic: bool  # trained on synthetic images
     card: str  # Markdown
     methods: tuple[str, ...] = tuple(METHODS)  # that there are maps of it by
+    trained_on: str = ""
 
     @property
     def name(self) -> str:
@@ -56,6 +57,7 @@ def shown(registered: RegisteredModel, default_layer: str, views: int, card: str
             synthetic=registered.split.synthetic,
             card=card,
             methods=methods_of(registered.model),
+            trained_on=registered.split.name,
         )
 
 
