@@ -14,7 +14,7 @@ def find(raw: DictConfig) -> None:
     """Type the two configurations, check them, and run the job."""
     own = [field.name for field in fields(LrFindConfig)]
     config = typed(LrFindConfig, OmegaConf.masked_copy(raw, own))
-    composed = composition(OmegaConf.masked_copy(raw, [key for key in raw if key not in own]))
+    composed = composition(OmegaConf.masked_copy(raw, [str(key) for key in raw if str(key) not in own]))
     weights, out = entry.preflight().check_lr_find(composed.config, config)
     entry.job("lr_find").run(composed.config, config, weights, out)
 

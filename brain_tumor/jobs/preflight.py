@@ -255,8 +255,9 @@ def check_lr_find(config: TrainConfig, asked: "LrFindConfig") -> tuple[Path | No
         )
     if several := members(config):
         raise InputError(
-            f"a learning rate is found by one training, and this asks for {len(several)}: give one, "
+            f"a learning rate is found by one training, and this asks for {len(several)}: give one of them, "
             f"{' '.join(f'{key}={value}' for key, value in several[0].changes.items())} say"
+            f"{', in place of seeds' if config.seeds else ''}"
         )
     if asked.phase is not None and asked.phase not in config.schedule:
         raise InputError(f"phase={asked.phase} is none of this schedule, which has {', '.join(config.schedule)}")
