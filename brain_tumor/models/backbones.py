@@ -17,6 +17,7 @@ class Family(StrEnum):
     efficientnet = "efficientnet"  # Tan & Le 2019, arXiv:1905.11946, from keras.applications
     efficientnet_v2 = "efficientnet_v2"  # Tan & Le 2021, arXiv:2104.00298, from keras.applications
     efficientnet_lite = "efficientnet_lite"  # Liu 2020: without squeeze-and-excite, ReLU6
+    vit = "vit"  # Dosovitskiy et al. 2020, arXiv:2010.11929, without a class token
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,13 @@ class Backbone:
     family: Family
     variant: str  # within the family: "b0" … "b7", "s", "lite0"; empty where there is only one
     native_size: int  # pixels a side that it was designed and, with ImageNet weights, trained for
-    cam_layer: str  # the last activations at an 8th and a 16th of the input's side, whose maps are multiplied
+    # Where maps are made; several with * between them, whose maps are multiplied: of convolutions the last activations
+    # at an 8th and a 16th of the input's side, of transformers what the last block attends to.
+    cam_layer: str
+    step: int = 1  # pixels that divide the input's side
 
+
+MIN_SIZE = 32  # pixels a side: the convolutional backbones halve it five times
 
 _ROWS = (
     ("cnn_baseline", Family.cnn, "", 128),
@@ -48,17 +54,23 @@ _ROWS = (
     ("effnet_lite0", Family.efficientnet_lite, "lite0", 224),
     ("effnet_lite1", Family.efficientnet_lite, "lite1", 240),
     ("effnet_lite2", Family.efficientnet_lite, "lite2", 260),
+    ("vit_ti16", Family.vit, "ti16", 224),
+    ("vit_s16", Family.vit, "s16", 224),
+    ("vit_b16", Family.vit, "b16", 224),
 )
 
-_EFFICIENTNET_CAM = "block4a_expand_activation*block6a_expand_activation"
+ATTENDED = "_norm1"  # ends the names of the layers that a transformer's blocks attend to
+_EFFICIENTNET = ("block4a_expand_activation*block6a_expand_activation", 1)
+_OF_FAMILY = {  # cam_layer, step
+    Family.cnn: ("block3_relu*block4_relu", 1),
+    Family.efficientnet: _EFFICIENTNET,
+    Family.efficientnet_v2: _EFFICIENTNET,
+    Family.efficientnet_lite: _EFFICIENTNET,
+    Family.vit: (f"block12{ATTENDED}", 16),
+}
 
 BACKBONES: Mapping[str, Backbone] = MappingProxyType(
-    {
-        name: Backbone(
-            name, family, variant, size, "block3_relu*block4_relu" if family is Family.cnn else _EFFICIENTNET_CAM
-        )
-        for name, family, variant, size in _ROWS
-    }
+    {name: Backbone(name, family, variant, size, *_OF_FAMILY[family]) for name, family, variant, size in _ROWS}
 )
 
 
@@ -78,3 +90,15 @@ def get_backbone(name: str) -> Backbone:
 def image_size(config: TrainConfig) -> int:
     """Pixels a side: `data.image_size`, or the backbone's native resolution."""
     return config.data.image_size or get_backbone(config.model.name).native_size
+
+
+def check_size(name: str, size: int) -> None:
+    """Raise InputError for pixels a side that a backbone cannot take."""
+    step = get_backbone(name).step
+    if size < MIN_SIZE:
+        raise InputError(f"data.image_size={size} is too small: {name} needs at least {MIN_SIZE} pixels")
+    if size % step:
+        near = f"{size // step * step} or {-(-size // step) * step}"
+        raise InputError(
+            f"data.image_size={size} cannot be cut into patches of {step} pixels, as {name} does: give {near}"
+        )

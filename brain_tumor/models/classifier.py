@@ -12,11 +12,10 @@ import keras
 
 from brain_tumor.config.train import Head
 from brain_tumor.errors import InputError
-from brain_tumor.models import cnn, efficientnet, lite
-from brain_tumor.models.backbones import Backbone, Family, get_backbone
+from brain_tumor.models import cnn, efficientnet, lite, vit
+from brain_tumor.models.backbones import Backbone, Family, check_size, get_backbone
 from brain_tumor.models.heads import add_head, is_head
 
-MIN_SIZE = 32  # pixels a side: the backbones halve it five times
 _BLOCK = re.compile(r"(block\d+[a-z]?|top)_")
 
 
@@ -34,7 +33,8 @@ def build_classifier(
 
     Args:
         name: key of the table of backbones.
-        image_size: pixels a side, at least 32; any size goes with any weights.
+        image_size: pixels a side, at least 32, of transformers a multiple of their patches'; any such size goes with
+            any weights.
         classes: number of classes.
         weights: file with the backbone's weights, from `resolve_weights`; None leaves it untrained.
         dropout: fraction of the pooled features that is dropped in training, 0..1 (1 excluded).
@@ -50,8 +50,7 @@ def build_classifier(
         InputError: unknown name, an image size or dropout out of range, or a file that does not fit.
     """
     backbone = get_backbone(name)
-    if image_size < MIN_SIZE:
-        raise InputError(f"data.image_size={image_size} is too small: {name} needs at least {MIN_SIZE} pixels")
+    check_size(name, image_size)
     if not 0 <= dropout < 1:
         raise InputError(f"model.dropout={dropout} is out of range: give a fraction from 0 to below 1")
     keras.utils.set_random_seed(seed)
@@ -67,6 +66,7 @@ def _build_trunk(backbone: Backbone, inputs: Any, weights: Path | None) -> keras
         Family.efficientnet: (efficientnet.build_efficientnet, efficientnet.load_hdf5),
         Family.efficientnet_v2: (efficientnet.build_efficientnet_v2, efficientnet.load_hdf5),
         Family.efficientnet_lite: (lite.build_lite, lite.load_lite),
+        Family.vit: (vit.build_vit, vit.load_vit),
     }[backbone.family]
     trunk = build(backbone, inputs)
     if weights is not None:
@@ -77,8 +77,9 @@ def _build_trunk(backbone: Backbone, inputs: Any, weights: Path | None) -> keras
 def blocks(model: keras.Model) -> list[list[keras.layers.Layer]]:
     """Group a classifier's backbone by its blocks, from input to output; the head is left out.
 
-    The stem (with the input scaling) is the first, then each `block…`; the EfficientNets end with `top`, the
-    last convolution. Also right for a reloaded model. Used to unfreeze the last N.
+    The stem (with the input scaling) is the first, then each `block…`; the last is `top`: of the EfficientNets the last
+    convolution, of the transformers the last normalisation. Also right for a reloaded model. Used to unfreeze the last
+    N.
     """
     groups: dict[str, list[keras.layers.Layer]] = {}
     for layer in model.layers:

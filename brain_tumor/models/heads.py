@@ -19,7 +19,7 @@ from brain_tumor.errors import InputError
 from brain_tumor.models.backbones import Backbone
 
 HEAD = ("avg_pool", "dropout", "logits", "probabilities")
-LESION_MAP = "lesion_map"  # the layer of the map, (B, h, w, 1) in 0..1, at an 8th of the image's side
+LESION_MAP = "lesion_map"  # the layer of the map, (B, h, w, 1) in 0..1, at the side of the backbone's finest activation
 FLOAT32 = (LESION_MAP, "lesion_under", "lesion_sum", "lesion_area", "lesion_peak", "probabilities")
 CHANNELS = 96
 FLOOR = 0.01  # share of the image: what lies under a lesion of this area has half the weight of a large one
@@ -73,14 +73,17 @@ def _pyramid(activations: Sequence[Any]) -> Any:
     Normalised cell by cell and not over the batch, so that a phase that leaves batch norm alone trains it as well.
     """
     layers = keras.layers
-    side = activations[0].shape[1]
+    side = before = activations[0].shape[1]
+    factor = 1
     levels = []
     for place, activation in enumerate(activations):
         level = layers.Conv2D(CHANNELS, 1, use_bias=False, name=f"lesion_level{place}")(activation)
         level = layers.LayerNormalization(name=f"lesion_level{place}_norm")(level)
-        if place:
+        factor *= 2 if activation.shape[1] < before else 1  # all of a transformer have one size
+        before = activation.shape[1]
+        if factor > 1:
             # By whole factors: tf2onnx makes a resizing to 13 cells from 7 one to 12.
-            level = layers.UpSampling2D(2**place, interpolation="bilinear", name=f"lesion_level{place}_enlarged")(level)
+            level = layers.UpSampling2D(factor, interpolation="bilinear", name=f"lesion_level{place}_enlarged")(level)
             level = _fitted(level, side, f"lesion_level{place}_fitted")
         levels.append(level)
     x = layers.Add(name="lesion_pyramid")(levels)

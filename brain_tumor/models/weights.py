@@ -17,19 +17,37 @@ from brain_tumor.lazy import lazy
 from brain_tumor.models.backbones import BACKBONES, Backbone, Family, get_backbone
 from brain_tumor.models.backend import import_tensorflow
 from brain_tumor.models.torch_pickle import read_state_dict
+from brain_tumor.models.vit_weights import read_vit
 
 h5py = lazy("h5py")
 keras = lazy("keras")
 
+HUB = "https://huggingface.co"
 TIMEOUT = 15.0  # seconds without an answer after which the download counts as impossible
 
 
 class HostedFile(NamedTuple):
-    """A file of weights on Keras' server."""
+    """A file of weights on Keras' server, or the hub's."""
 
     name: str
     url: str
-    md5: str
+    digest: str | None  # MD5 or SHA-256 in hex; None: not known here, and so the file is not downloaded
+
+
+class HubFile(NamedTuple):
+    """`model.safetensors` of a repository of weights on the hub, at one commit."""
+
+    repository: str
+    revision: str
+    sha256: str | None
+
+
+# Apache-2.0. Neither commits nor digests of these files are known here: see `hosted_file`.
+HUB_FILES = {
+    "ti16": HubFile("timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k", "main", None),
+    "s16": HubFile("timm/vit_small_patch16_224.augreg_in21k_ft_in1k", "main", None),
+    "b16": HubFile("timm/vit_base_patch16_224.augreg_in21k_ft_in1k", "main", None),
+}
 
 
 def resolve_weights(name: str, weights: str) -> Path | None:
@@ -71,6 +89,8 @@ def _local_file(backbone: Backbone, weights: str) -> Path:
         raise InputError(f"{key} cannot be read: {error.strerror}") from error
     if backbone.family is Family.efficientnet_lite:
         read_state_dict(file)
+    elif backbone.family is Family.vit:
+        read_vit(backbone, file)
     else:
         _check_hdf5(backbone, file)
     return file
@@ -102,7 +122,11 @@ def _packaged_file(backbone: Backbone) -> Path:
 
 
 def hosted_file(backbone: Backbone) -> HostedFile:
-    """Return the file of the ImageNet weights without their classifier, from Keras' own tables."""
+    """Return the file of the ImageNet weights: from Keras' own tables without their classifier, or the hub's."""
+    if backbone.family is Family.vit:
+        hub = HUB_FILES[backbone.variant]
+        name = f"{hub.repository.split('/')[1]}.safetensors"
+        return HostedFile(name, f"{HUB}/{hub.repository}/resolve/{hub.revision}/model.safetensors", hub.sha256)
     import_tensorflow()  # Keras does, with notices; it must not start before its threads are set
     source = import_module(f"keras.src.applications.{backbone.family}")
     if backbone.family is Family.efficientnet:
@@ -115,8 +139,10 @@ def hosted_file(backbone: Backbone) -> HostedFile:
 
 def _downloaded_file(backbone: Backbone) -> Path:
     file = hosted_file(backbone)
+    if file.digest is None:
+        raise InputError(_ways_on(backbone, file, "no digest is known to check what would come"))
     target = _download_target(file)
-    if _has_md5(target, file.md5):
+    if _has_digest(target, file.digest):
         return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -140,7 +166,7 @@ def weights_here(name: str) -> Path | None:
     except InputError:  # its package is not installed
         return None
     target = _download_target(file)
-    return target if _has_md5(target, file.md5) else None
+    return target if file.digest and _has_digest(target, file.digest) else None
 
 
 def _download_target(file: HostedFile) -> Path:
@@ -148,10 +174,10 @@ def _download_target(file: HostedFile) -> Path:
     return Path(home, "models", file.name).absolute()
 
 
-def _has_md5(path: Path, md5: str) -> bool:
+def _has_digest(path: Path, digest: str) -> bool:
     try:
         with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "md5").hexdigest() == md5
+            return hashlib.file_digest(stream, "sha256" if len(digest) == 64 else "md5").hexdigest() == digest
     except OSError:
         return False
 
@@ -159,7 +185,7 @@ def _has_md5(path: Path, md5: str) -> bool:
 def _download(file: HostedFile, target: Path) -> None:
     """Download into a folder of its own, then move: what is cut off, or another run's, never counts."""
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".download-") as folder, _bounded_wait():
-        got = keras.utils.get_file(file.name, file.url, file_hash=file.md5, cache_subdir=folder)
+        got = keras.utils.get_file(file.name, file.url, file_hash=file.digest, cache_subdir=folder)
         os.replace(got, target)
 
 

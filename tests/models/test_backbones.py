@@ -11,7 +11,7 @@ import yaml
 
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.maps import stages
-from brain_tumor.models.backbones import BACKBONES, get_backbone
+from brain_tumor.models.backbones import BACKBONES, check_size, get_backbone
 from brain_tumor.models.classifier import blocks, build_classifier
 
 CONF = Path(__file__).parents[2] / "conf" / "model"
@@ -22,7 +22,11 @@ NATIVE = {
     **{f"effnet_v2_b{i}": size for i, size in enumerate((224, 240, 260, 300))},
     "effnet_v2_s": 384,
     **{f"effnet_lite{i}": size for i, size in enumerate((224, 240, 260))},
+    "vit_ti16": 224,
+    "vit_s16": 224,
+    "vit_b16": 224,
 }
+TRANSFORMERS = ("vit_ti16",)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +83,22 @@ def test_value_out_of_range_is_refused(changes):
         _build("cnn_baseline", **changes)
 
 
-@pytest.mark.parametrize("name", ["cnn_baseline", "effnet_lite0", "effnet_b0"])
+def test_side_that_patches_do_not_fill_is_refused_with_the_nearest_that_they_do():
+    with pytest.raises(InputError, match=r"data\.image_size=100 .*16 pixels, as vit_ti16 does: give 96 or 112"):
+        check_size("vit_ti16", 100)
+    check_size("vit_b16", 160)
+    check_size("effnet_b0", 100)
+
+
+# Table 1 of arXiv:2012.12877 gives 5, 22 and 86 millions with a class token and a classifier of 1000.
+@pytest.mark.parametrize(("variant", "millions"), [("ti16", 5.5), pytest.param("b16", 85.6, marks=pytest.mark.slow)])
+def test_vision_transformers_are_of_their_published_size(variant, millions):
+    width = {"ti16": 192, "b16": 768}[variant]
+    assert _built(f"vit_{variant}").count_params() / 1e6 == pytest.approx(millions, abs=0.06)
+    assert _built(f"vit_{variant}").get_layer("avg_pool").output.shape[1] == width
+
+
+@pytest.mark.parametrize("name", ["cnn_baseline", "effnet_lite0", "effnet_b0", "vit_ti16"])
 def test_same_seed_builds_equal_weights(name):
     first, second, other = (model.get_weights() for model in (_built(name), _build(name, 0), _build(name, 1)))
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
@@ -98,9 +117,10 @@ def test_classifier_ends_in_the_named_head(images):
 
 
 # Blocks: 16 inverted residuals in B0 (arXiv:1905.11946, table 1), 16 in Lite0 (its stages scale by 1), 21 in
-# V2-B0; each with a stem before and a top after.
+# V2-B0, 12 in a ViT (arXiv:2012.12877, table 1); each with a stem before and a top after.
 @pytest.mark.parametrize(
-    ("name", "count"), [("cnn_baseline", 5), ("effnet_lite0", 18), ("effnet_b0", 18), ("effnet_v2_b0", 23)]
+    ("name", "count"),
+    [("cnn_baseline", 5), ("effnet_lite0", 18), ("effnet_b0", 18), ("effnet_v2_b0", 23), ("vit_ti16", 14)],
 )
 def test_blocks_hold_the_backbone_in_order(name, count):
     model = _built(name)
@@ -112,8 +132,9 @@ def test_blocks_hold_the_backbone_in_order(name, count):
     assert len(inside) == len(set(map(id, inside)))
     cam_layers = [model.get_layer(layer) for layer in get_backbone(name).cam_layer.split("*")]
     assert all(layer in inside for layer in cam_layers)
-    assert [layer.output.shape[1] for layer in cam_layers] == [model.input_shape[1] // step for step in (8, 16)]
-    assert [layer.name for layer in cam_layers] == stages(model)[1:3]
+    steps = [16] if name in TRANSFORMERS else [8, 16]
+    assert [layer.output.shape[1] for layer in cam_layers] == [model.input_shape[1] // step for step in steps]
+    assert [layer.name for layer in cam_layers] == stages(model)[-1 if name in TRANSFORMERS else 1 :][:2]
     depth = {layer: index for index, layer in enumerate(model.layers)}
     starts = [min(depth[layer] for layer in group) for group in groups]
     assert starts == sorted(starts)
@@ -130,6 +151,7 @@ PIXEL = np.array([0.0, 127.0, 255.0])
         ("effnet_v2_b0", "stem_conv", (PIXEL / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]),
         ("effnet_v2_s", "stem_conv", PIXEL / 128 - 1),
         ("effnet_lite0", "stem_conv", (PIXEL - 127) / 128),
+        ("vit_ti16", "patches", PIXEL / 127.5 - 1),
     ],
 )
 def test_pixels_are_scaled_inside_also_after_reload(tmp_path, name, first_layer, expected):

@@ -1,5 +1,6 @@
 """Weights are found, or the user reads every way on, before anything starts."""
 
+import hashlib
 import os
 import re
 import socket
@@ -98,7 +99,7 @@ def test_folder_is_refused(tmp_path):
         resolve_weights("effnet_b0", str(tmp_path))
 
 
-@pytest.mark.parametrize("name", ["effnet_b0", "effnet_v2_s", "cnn_baseline", "effnet_lite0"])
+@pytest.mark.parametrize("name", ["effnet_b0", "effnet_v2_s", "cnn_baseline", "effnet_lite0", "vit_ti16"])
 @pytest.mark.parametrize("content", [b"", b"no weights at all", b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"])
 def test_file_of_another_format_is_refused_before_anything_starts(tmp_path, name, content):
     file = tmp_path / "w.h5"
@@ -134,6 +135,30 @@ def test_download_is_kept_in_keras_cache_and_not_repeated(keras_home, host, publ
 def test_v2_small_is_hosted_under_its_own_name(keras_home, host, publish):
     publish("efficientnet_v2", "-s", "efficientnetv2-s_notop.h5", b"small")
     assert resolve_weights("effnet_v2_s", "imagenet").read_bytes() == b"small"
+
+
+def test_a_file_of_the_hub_is_checked_by_its_sha256(keras_home, host, monkeypatch):
+    good = hashlib.sha256(b"the weights").hexdigest()
+    monkeypatch.setattr(weights_module, "HUB", host.url.rstrip("/"))
+    monkeypatch.setitem(weights_module.HUB_FILES, "ti16", weights_module.HubFile("timm/some_vit", "0a1b", good))
+    host.files["model.safetensors"] = b"the weighty"
+    with pytest.raises(InputError, match="cannot be downloaded"):
+        resolve_weights("vit_ti16", "imagenet")
+    assert os.listdir(keras_home / "models") == []
+    host.files["model.safetensors"] = b"the weights"
+    assert resolve_weights("vit_ti16", "imagenet").read_bytes() == b"the weights"
+    assert os.listdir(keras_home / "models") == ["some_vit.safetensors"]
+
+
+def test_a_file_of_the_hub_whose_digest_is_unknown_is_not_fetched(keras_home, host, monkeypatch):
+    monkeypatch.setattr(weights_module, "HUB", host.url.rstrip("/"))
+    monkeypatch.setitem(weights_module.HUB_FILES, "ti16", weights_module.HubFile("timm/some_vit", "main", None))
+    with pytest.raises(InputError) as caught:
+        resolve_weights("vit_ti16", "imagenet")
+    assert "no digest is known" in _message(caught)
+    assert f"fetch {host.url}timm/some_vit/resolve/main/model.safetensors" in _message(caught)
+    assert "model.weights=PATH" in _message(caught)
+    assert host.requests == []
 
 
 def test_partial_file_in_the_cache_is_replaced(keras_home, host, publish):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.gradcam import EVIDENCE, Kind, layer_maps, output_of
 from brain_tumor.lazy import lazy
+from brain_tumor.models.backbones import ATTENDED
 from brain_tumor.progress import progress
 
 cv2 = lazy("cv2")
@@ -158,11 +159,15 @@ def normalise(maps: Maps) -> Maps:
 
 
 def stages(model: Any) -> list[str]:
-    """The last activation at each resolution from a quarter of the image's side downwards, the finest first."""
+    """The last activation at each resolution from a quarter of the image's side downwards, the finest first.
+
+    Of a transformer's blocks it is what the last one attends to.
+    """
     height = model.input_shape[1]
     last: dict[int, str] = {}
     for layer in model.layers:
-        if isinstance(layer, (keras.layers.Activation, keras.layers.ReLU)) and len(layer.output.shape) == 4:
+        is_stage = isinstance(layer, (keras.layers.Activation, keras.layers.ReLU)) or layer.name.endswith(ATTENDED)
+        if is_stage and len(layer.output.shape) == 4:
             last[layer.output.shape[1]] = layer.name
     return [last[side] for side in sorted(last, reverse=True) if 1 < side <= -(-height // 4)]
 
