@@ -17,6 +17,8 @@ class Family(StrEnum):
     efficientnet = "efficientnet"  # Tan & Le 2019, arXiv:1905.11946, from keras.applications
     efficientnet_v2 = "efficientnet_v2"  # Tan & Le 2021, arXiv:2104.00298, from keras.applications
     efficientnet_lite = "efficientnet_lite"  # Liu 2020: without squeeze-and-excite, ReLU6
+    cct = "cct"  # Hassani et al. 2021, arXiv:2104.05704
+    hybrid_lite = "hybrid_lite"  # EfficientNet-Lite's first stages, then a transformer
     vit = "vit"  # Dosovitskiy et al. 2020, arXiv:2010.11929, without a class token
 
 
@@ -54,6 +56,8 @@ _ROWS = (
     ("effnet_lite0", Family.efficientnet_lite, "lite0", 224),
     ("effnet_lite1", Family.efficientnet_lite, "lite1", 240),
     ("effnet_lite2", Family.efficientnet_lite, "lite2", 260),
+    ("cct_5", Family.cct, "", 96),
+    ("hybrid_lite0", Family.hybrid_lite, "lite0", 224),
     ("vit_ti16", Family.vit, "ti16", 224),
     ("vit_s16", Family.vit, "s16", 224),
     ("vit_b16", Family.vit, "b16", 224),
@@ -66,6 +70,8 @@ _OF_FAMILY = {  # cam_layer, step
     Family.efficientnet: _EFFICIENTNET,
     Family.efficientnet_v2: _EFFICIENTNET,
     Family.efficientnet_lite: _EFFICIENTNET,
+    Family.cct: (f"block5{ATTENDED}", 1),
+    Family.hybrid_lite: (f"block4a_expand_activation*block9{ATTENDED}", 1),
     Family.vit: (f"block12{ATTENDED}", 16),
 }
 

@@ -12,7 +12,7 @@ import keras
 
 from brain_tumor.config.train import Head
 from brain_tumor.errors import InputError
-from brain_tumor.models import cnn, efficientnet, lite, vit
+from brain_tumor.models import cct, cnn, efficientnet, hybrid, lite, vit
 from brain_tumor.models.backbones import Backbone, Family, check_size, get_backbone
 from brain_tumor.models.heads import add_head, is_head
 
@@ -66,6 +66,8 @@ def _build_trunk(backbone: Backbone, inputs: Any, weights: Path | None) -> keras
         Family.efficientnet: (efficientnet.build_efficientnet, efficientnet.load_hdf5),
         Family.efficientnet_v2: (efficientnet.build_efficientnet_v2, efficientnet.load_hdf5),
         Family.efficientnet_lite: (lite.build_lite, lite.load_lite),
+        Family.cct: (cct.build_cct, efficientnet.load_hdf5),
+        Family.hybrid_lite: (hybrid.build_hybrid, lite.load_lite),
         Family.vit: (vit.build_vit, vit.load_vit),
     }[backbone.family]
     trunk = build(backbone, inputs)

@@ -103,13 +103,20 @@ def _inverted_residual(x: Any, block: _Block, drop_rate: float) -> Any:
     return keras.layers.Add(name=f"{name}add")([x, inputs])
 
 
-def build_lite(backbone: Backbone, inputs: Any) -> keras.Model:
-    """Build the backbone on `inputs`, RGB 0..255 (B, H, W, 3); the output is (B, H/32, W/32, 1280), 0..6."""
-    rows = _blocks(backbone.variant)
+def lite_blocks(inputs: Any, variant: str, stages: int = len(_STAGES)) -> Any:
+    """The stem and the blocks of the first stages on `inputs`, RGB 0..255 (B, H, W, 3)."""
+    rows = _blocks(variant)
     x = keras.layers.Rescaling(1 / 128, offset=-127 / 128, name="rescaling")(inputs)
     x = _relu6(_norm(_conv(x, _STEM_FILTERS, 3, 2, "stem_conv"), "stem_bn"), "stem_activation")
     for index, row in enumerate(rows):
-        x = _inverted_residual(x, row, _DROP_CONNECT * index / len(rows))
+        if int(row.name[len("block")]) <= stages:
+            x = _inverted_residual(x, row, _DROP_CONNECT * index / len(rows))
+    return x
+
+
+def build_lite(backbone: Backbone, inputs: Any) -> keras.Model:
+    """Build the backbone on `inputs`, RGB 0..255 (B, H, W, 3); the output is (B, H/32, W/32, 1280), 0..6."""
+    x = lite_blocks(inputs, backbone.variant)
     x = _relu6(_norm(_conv(x, _TOP_FILTERS, 1, 1, "top_conv"), "top_bn"), "top_activation")
     return keras.Model(inputs, x, name=backbone.name)
 
@@ -142,10 +149,10 @@ def _take(state: dict[str, NDArray[Any]], layer: keras.layers.Layer, module: str
 
 
 def load_lite(trunk: keras.Model, backbone: Backbone, path: Path) -> dict[str, NDArray[Any]]:
-    """Load a PyTorch state dict into a backbone that `build_lite` made.
+    """Load a PyTorch state dict into a backbone that `build_lite` made, or that `lite_blocks` is the beginning of.
 
     Returns:
-        What the backbone has no place for: the ImageNet classifier, `_fc.weight` (1000, 1280) and
+        What Lite's backbone has no place for: the ImageNet classifier, `_fc.weight` (1000, 1280) and
         `_fc.bias` (1000,), where the file carries one.
 
     Raises:
@@ -153,8 +160,12 @@ def load_lite(trunk: keras.Model, backbone: Backbone, path: Path) -> dict[str, N
     """
     state = read_state_dict(path)
     state = {key: value for key, value in state.items() if not key.endswith(".num_batches_tracked")}
+    here = {layer.name for layer in trunk.layers}
     try:
         for ours, theirs in _torch_names(backbone.variant):
+            if ours not in here:
+                state = {key: value for key, value in state.items() if not key.startswith(f"{theirs}.")}
+                continue
             layer = trunk.get_layer(ours)
             layer.set_weights(_take(state, layer, theirs))
     except (KeyError, ValueError) as error:

@@ -17,7 +17,7 @@ from brain_tumor.errors import InputError
 
 MAX_BYTES = 1 << 30  # ViT-B's file has 346 MB
 _MAX_HEADER = 1 << 20  # ViT-B's has 17 KB
-_DTYPES = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
+_DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -12,9 +12,27 @@ from brain_tumor.models.backbones import ATTENDED
 EPSILON = 1e-6  # of every layer normalisation, as in the published vision transformers
 
 
+def positions() -> keras.initializers.Initializer:
+    """Of what is learned for each place."""
+    return keras.initializers.TruncatedNormal(stddev=0.02)
+
+
 def norm(x: Any, name: str) -> Any:
     """Normalise each token over its channels."""
     return keras.layers.LayerNormalization(epsilon=EPSILON, name=name)(x)
+
+
+def placed(x: Any, width: int, name: str) -> Any:
+    """Each cell of (B, h, w, C) as a token of `width` channels, to which a position is added that is learned."""
+    layer = keras.layers.EinsumDense(
+        "bhwc,cd->bhwd",
+        output_shape=(*x.shape[1:3], width),
+        bias_axes="hwd",
+        kernel_initializer="lecun_normal",
+        bias_initializer=positions(),
+        name=name,
+    )
+    return layer(x)
 
 
 def encoder_block(x: Any, name: str, *, heads: int, hidden: int, drop_rate: float) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from brain_tumor.models.backbones import Backbone
-from brain_tumor.models.transformer import encoder_block, norm
+from brain_tumor.models.transformer import encoder_block, norm, positions
 from brain_tumor.models.vit_weights import DEPTH, PATCH, SHAPES, read_vit, resized
 
 _DROP_PATH = 0.1  # of the deepest block; grows linearly from 0 at the first
@@ -30,7 +30,7 @@ def build_vit(backbone: Backbone, inputs: Any) -> keras.Model:
         output_shape=(rows, columns, shape.width),
         bias_axes="hwd",
         kernel_initializer="lecun_normal",
-        bias_initializer=keras.initializers.TruncatedNormal(stddev=0.02),
+        bias_initializer=positions(),
         name="embedding",
     )(x)
     for index in range(DEPTH):

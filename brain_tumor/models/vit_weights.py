@@ -101,23 +101,24 @@ def _from_timm(state: Arrays, shape: Shape) -> VitWeights:
     def pair(name: str, change: Callable[[NDArray[Any]], NDArray[Any]] = np.transpose) -> Weights:
         return [change(state.pop(f"{name}.weight")), state.pop(f"{name}.bias")]
 
-    embedding = pair("patch_embed.proj", lambda kernel: kernel.transpose(2, 3, 1, 0))  # (D, 3, h, w)
+    kernel, bias = pair("patch_embed.proj", lambda kernel: kernel.transpose(2, 3, 1, 0))  # (D, 3, h, w)
+    positions = _grid(state.pop("pos_embed"), "cls_token" in state)
     layers = {"top_norm": pair("norm")}
     width, heads = shape
     for index in range(DEPTH):
         theirs = f"blocks.{index}"
         kernels, biases = pair(f"{theirs}.attn.qkv")  # (D, 3 D), (3 D,)
-        kernel, bias = pair(f"{theirs}.attn.proj")
+        out, out_bias = pair(f"{theirs}.attn.proj")
         split = zip(np.moveaxis(kernels.reshape(width, 3, heads, -1), 1, 0), biases.reshape(3, heads, -1), strict=True)
         layers |= _block(
             index,
             pair(f"{theirs}.norm1"),
-            [*(each for both in split for each in both), kernel.reshape(heads, -1, width), bias],
+            [*(each for both in split for each in both), out.reshape(heads, -1, width), out_bias],
             pair(f"{theirs}.norm2"),
             pair(f"{theirs}.mlp.fc1"),
             pair(f"{theirs}.mlp.fc2"),
         )
-    return VitWeights(*embedding, _grid(state.pop("pos_embed"), "cls_token" in state), layers)
+    return VitWeights(kernel, bias, positions, layers)
 
 
 def _block(

@@ -22,6 +22,7 @@ from brain_tumor.models.vit_weights import read_vit
 h5py = lazy("h5py")
 keras = lazy("keras")
 
+_OF_LITE = (Family.efficientnet_lite, Family.hybrid_lite)  # whose weights are a package's
 HUB = "https://huggingface.co"
 TIMEOUT = 15.0  # seconds without an answer after which the download counts as impossible
 
@@ -69,9 +70,9 @@ def resolve_weights(name: str, weights: str) -> Path | None:
         return None
     if weights != "imagenet":
         return _local_file(backbone, weights)
-    if backbone.family is Family.cnn:
+    if backbone.family in (Family.cnn, Family.cct):
         raise InputError(f"model={name} has no ImageNet weights: give model.weights=none, or take another model")
-    if backbone.family is Family.efficientnet_lite:
+    if backbone.family in _OF_LITE:
         return _packaged_file(backbone)
     return _downloaded_file(backbone)
 
@@ -87,7 +88,7 @@ def _local_file(backbone: Backbone, weights: str) -> Path:
         file.open("rb").close()
     except OSError as error:
         raise InputError(f"{key} cannot be read: {error.strerror}") from error
-    if backbone.family is Family.efficientnet_lite:
+    if backbone.family in _OF_LITE:
         read_state_dict(file)
     elif backbone.family is Family.vit:
         read_vit(backbone, file)
@@ -200,7 +201,7 @@ def _bounded_wait() -> Iterator[None]:
 
 
 def _ways_on(backbone: Backbone, file: HostedFile, reason: str) -> str:
-    lites = [row for row in BACKBONES.values() if row.family is Family.efficientnet_lite]
+    lites = [row for row in BACKBONES.values() if row.family in _OF_LITE]
     here = [f"model={row.name}" for row in lites if find_spec(_package(row))]
     return (
         f"the ImageNet weights of {backbone.name} cannot be downloaded ({reason}): "

@@ -22,11 +22,13 @@ NATIVE = {
     **{f"effnet_v2_b{i}": size for i, size in enumerate((224, 240, 260, 300))},
     "effnet_v2_s": 384,
     **{f"effnet_lite{i}": size for i, size in enumerate((224, 240, 260))},
+    "cct_5": 96,
+    "hybrid_lite0": 224,
     "vit_ti16": 224,
     "vit_s16": 224,
     "vit_b16": 224,
 }
-TRANSFORMERS = ("vit_ti16",)
+TRANSFORMERS = {"vit_ti16": 16, "cct_5": 8}  # and at what share of the side their tokens are
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +66,7 @@ def test_every_model_has_its_configuration_and_no_other():
         values = yaml.safe_load(text)
         assert values.keys() == {"defaults", "name", "weights", "dropout"}
         assert values["name"] == name
-        assert values["weights"] == ("none" if name == "cnn_baseline" else "imagenet")
+        assert values["weights"] == ("none" if name in ("cnn_baseline", "cct_5") else "imagenet")
         assert text.startswith("#")
         assert f"python -m brain_tumor.train model={name}" in text
         assert f"native {NATIVE[name]} px" in text
@@ -120,7 +122,11 @@ def test_classifier_ends_in_the_named_head(images):
 # V2-B0, 12 in a ViT (arXiv:2012.12877, table 1); each with a stem before and a top after.
 @pytest.mark.parametrize(
     ("name", "count"),
-    [("cnn_baseline", 5), ("effnet_lite0", 18), ("effnet_b0", 18), ("effnet_v2_b0", 23), ("vit_ti16", 14)],
+    [
+        *(("cnn_baseline", 5), ("effnet_lite0", 18), ("effnet_b0", 18), ("effnet_v2_b0", 23), ("vit_ti16", 14)),
+        ("cct_5", 7),
+        ("hybrid_lite0", 17),  # the 11 blocks of Lite0's first five stages, and four
+    ],
 )
 def test_blocks_hold_the_backbone_in_order(name, count):
     model = _built(name)
@@ -132,7 +138,7 @@ def test_blocks_hold_the_backbone_in_order(name, count):
     assert len(inside) == len(set(map(id, inside)))
     cam_layers = [model.get_layer(layer) for layer in get_backbone(name).cam_layer.split("*")]
     assert all(layer in inside for layer in cam_layers)
-    steps = [16] if name in TRANSFORMERS else [8, 16]
+    steps = [TRANSFORMERS[name]] if name in TRANSFORMERS else [8, 16]
     assert [layer.output.shape[1] for layer in cam_layers] == [model.input_shape[1] // step for step in steps]
     assert [layer.name for layer in cam_layers] == stages(model)[-1 if name in TRANSFORMERS else 1 :][:2]
     depth = {layer: index for index, layer in enumerate(model.layers)}
@@ -152,6 +158,8 @@ PIXEL = np.array([0.0, 127.0, 255.0])
         ("effnet_v2_s", "stem_conv", PIXEL / 128 - 1),
         ("effnet_lite0", "stem_conv", (PIXEL - 127) / 128),
         ("vit_ti16", "patches", PIXEL / 127.5 - 1),
+        ("cct_5", "stem_conv1", PIXEL / 127.5 - 1),
+        ("hybrid_lite0", "stem_conv", (PIXEL - 127) / 128),
     ],
 )
 def test_pixels_are_scaled_inside_also_after_reload(tmp_path, name, first_layer, expected):

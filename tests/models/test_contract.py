@@ -15,7 +15,7 @@ from brain_tumor.models.heads import HEAD
 
 SIZE, LABELS = 64, [0, 3]
 # Of each family; V2 is built, saved and read back in test_efficientnet.
-SMALLEST = ("cnn_baseline", "effnet_b0", "effnet_lite0", "vit_ti16")
+SMALLEST = ("cnn_baseline", "effnet_b0", "effnet_lite0", "vit_ti16", "cct_5", "hybrid_lite0")
 TRACED = ("cnn_baseline", "effnet_lite0")  # whose maps are of a graph, as they always are in the package
 OTHERS = tuple(name for name in BACKBONES if name not in SMALLEST)
 NAMES = [*SMALLEST, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]

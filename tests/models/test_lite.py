@@ -1,5 +1,6 @@
 """The Lite conversion, against references that are not ours."""
 
+import re
 from pathlib import Path
 
 import matplotlib
@@ -34,6 +35,21 @@ def _photograph(path, size):
     left, top = ((length - side) // 2 for length in picture.size)
     box = (left, top, left + side, top + side)
     return np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC, box))
+
+
+def test_the_hybrid_begins_with_the_same_weights():
+    file = resolve_weights("hybrid_lite0", "imagenet")
+    settings = {"image_size": 64, "weights": file, "dropout": 0.2, "seed": 0}
+    hybrid, lite = (build_classifier(name, **settings) for name in ("hybrid_lite0", "effnet_lite0"))
+    shared = [layer.name for layer in hybrid.layers if layer.weights and re.match(r"stem|block[1-5][a-c]", layer.name)]
+    assert (
+        len(shared) == 2 + 4 + 10 * 6
+    )  # convolutions and their norms: stem, the one block without expansion, ten more
+    for name in shared:
+        for ours, theirs in zip(hybrid.get_layer(name).get_weights(), lite.get_layer(name).get_weights(), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(InputError, match="does not hold the weights of hybrid_lite0"):
+        build_classifier("hybrid_lite0", **settings | {"weights": resolve_weights("effnet_lite1", "imagenet")})
 
 
 def test_published_classifier_knows_what_it_sees(published):
