@@ -172,6 +172,8 @@ class PhaseConfig:
     # one an epoch and in turn. None: every epoch passes new views through the backbone.
     feature_views: PositiveInt | None = None
     focal_gamma: NonNegativeFloat = 0.0  # of the focal loss (Lin et al. 2017); 0: cross-entropy
+    # Each block learns at so much of the rate of the one above it, the head at `learning_rate`. None: all alike.
+    layer_decay: Fraction | None = None
 
     def __post_init__(self) -> None:
         if self.decay == "plateau" and self.plateau is None:

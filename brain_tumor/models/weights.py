@@ -159,9 +159,9 @@ def weights_here(name: str) -> Path | None:
     """The file of a model's ImageNet weights on this machine, without a download; None where there is none."""
     backbone = get_backbone(name)
     try:
-        if backbone.family is Family.cnn:
+        if backbone.family in (Family.cnn, Family.cct):
             return None
-        if backbone.family is Family.efficientnet_lite:
+        if backbone.family in _OF_LITE:
             return _packaged_file(backbone)
         file = hosted_file(backbone)
     except InputError:  # its package is not installed

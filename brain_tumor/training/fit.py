@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -101,11 +102,12 @@ def compile_phase(
     jit_compile: bool = False,
     *,
     lesion_weight: float = 1.0,
+    rates: Mapping[str, float] = MappingProxyType({}),
 ) -> None:
     """Compile for the phase and create the optimizer's variables, which `load_last` fills."""
     with model.distribute_strategy.scope():
         model.compile(
-            optimizer=scaled(make_optimizer(phase, steps), precision),
+            optimizer=scaled(make_optimizer(phase, steps, rates), precision),
             **losses(model, phase.label_smoothing, lesion_weight, phase.focal_gamma),
             jit_compile=False,
         )
@@ -130,7 +132,9 @@ def executed(
     size = piece_size(name, phase, execution.micro_batch)
     model = stage.model if size is None else InPieces(stage.model, size)
     steps = steps_per_epoch(images, phase.batch_size)
-    compile_model = partial(compile_phase, model, phase, steps, execution.precision, lesion_weight=stage.lesion_weight)
+    compile_model = partial(
+        compile_phase, model, phase, steps, execution.precision, lesion_weight=stage.lesion_weight, rates=stage.rates
+    )
     jit_compile = execution.jit_compile if phase.feature_views is None else False  # a head alone gains nothing
     if jit_compile is None:
         stream = stage.stream(epoch)

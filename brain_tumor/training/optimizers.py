@@ -1,27 +1,36 @@
 """Optimizer, learning rate and loss of a phase."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import keras
 
 from brain_tumor.config.train import PhaseConfig
+from brain_tumor.training.layer_decay import by_layer
 from brain_tumor.training.lesion_loss import lesion_loss
 
 
-def make_optimizer(phase: PhaseConfig, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    """The phase's optimizer with its learning rate: a schedule, or with `decay=plateau` a plain number."""
+def make_optimizer(
+    phase: PhaseConfig, steps_per_epoch: int, rates: Mapping[str, float] = MappingProxyType({})
+) -> keras.optimizers.Optimizer:
+    """The phase's optimizer with its learning rate: a schedule, or with `decay=plateau` a plain number.
+
+    `rates` multiplies it, and weight decay with it, layer by layer, see `layer_decay`.
+    """
     common: dict[str, Any] = {
         "learning_rate": learning_rate(phase, steps_per_epoch),
         "use_ema": phase.weight_averaging is not None,
         "ema_momentum": phase.weight_averaging or 0.99,
     }
+    optimizers = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
+    kind, weight_decay = optimizers[phase.optimizer], phase.weight_decay
+    if rates:
+        kind, weight_decay = by_layer(kind, rates, weight_decay), 0.0
     if phase.optimizer == "sgd":
-        optimizer = keras.optimizers.SGD(momentum=0.9, nesterov=True, weight_decay=phase.weight_decay or None, **common)
-    elif phase.optimizer == "adam":
-        optimizer = keras.optimizers.Adam(weight_decay=phase.weight_decay or None, **common)
-    else:
-        optimizer = keras.optimizers.AdamW(weight_decay=phase.weight_decay, **common)
+        common |= {"momentum": 0.9, "nesterov": True}
+    # None spares the others an operation for each variable; AdamW takes none.
+    optimizer = kind(weight_decay=weight_decay if phase.optimizer == "adamw" else weight_decay or None, **common)
     if phase.weight_decay:  # scales and shifts are no weights to shrink (He et al. 2019, section 3.1)
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer

@@ -20,6 +20,7 @@ from brain_tumor.models.heads import LESION_MAP, head_of
 from brain_tumor.training.batch_norm import learning_model
 from brain_tumor.training.distribute import Stream, predictor
 from brain_tumor.training.features import head, pooled, stored_features
+from brain_tumor.training.layer_decay import layer_rates
 
 # (model, inputs, rows): val/* metrics of the model on `inputs[rows]`, the images of the val part in their order
 Validate = Callable[[keras.Model, Pixels | NDArray[np.generic], NDArray[np.int64]], dict[str, float]]
@@ -50,6 +51,7 @@ class Stage:
     stream: Callable[[int], Stream]  # the batches from an epoch on, counted over all phases
     validate: Callable[[], dict[str, float]]
     lesion_weight: float = 1.0  # see TrainingSet
+    rates: Mapping[str, float] = field(default_factory=dict)  # see layer_decay
 
 
 def make_stage(
@@ -76,7 +78,8 @@ def make_stage(
         augment, workers = training.augment[name], training.workers
         stream = partial(_pictures, examples, augment, workers, batch_size=phase.batch_size, seed=seed)
         checked = partial(validate, alone, training.pixels, training.val_rows)
-        return Stage(learning_model(learner), stream, checked, training.lesion_weight)
+        rates = layer_rates(model, phase.layer_decay)
+        return Stage(learning_model(learner), stream, checked, training.lesion_weight, rates)
     views, shown = _features(alone, training, name, phase.feature_views, began)
     with model.distribute_strategy.scope():
         learner = head(model)

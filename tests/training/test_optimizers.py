@@ -80,3 +80,42 @@ def test_the_focal_loss_of_a_phase_is_compiled_and_weighs_images() -> None:
     expected = -(3 * 0.3**2 * math.log(0.7) + 1 * 0.1**2 * math.log(0.9)) / 2
     found = model.evaluate(said, labels, sample_weight=np.array([3.0, 1.0]), verbose=0)
     assert found[0] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+def test_rates_of_layers_multiply_step_and_weight_decay(optimizer: str) -> None:
+    """Against a whole optimizer for each layer, with the learning rate times the layer's factor."""
+    import keras
+
+    from brain_tumor.training.optimizers import make_optimizer
+
+    def start(name: str) -> list[Any]:
+        layer = keras.layers.Dense(2, bias_initializer="ones", name=name)
+        layer.build((None, 3))
+        layer.kernel.assign(np.arange(6).reshape(3, 2))
+        return list(layer.trainable_variables)
+
+    def run(variables: list[Any], rate: float, rates: dict[str, float]) -> list[Any]:
+        settings = phase(optimizer=optimizer, learning_rate=rate, weight_decay=0.1, decay="constant")
+        made = make_optimizer(settings, 10, rates)
+        made.build(variables)
+        for step in range(3):
+            made.apply([keras.ops.full(each.shape, 0.1 + step) for each in variables], variables)
+        return [np.array(each) for each in variables]
+
+    found = run([*start("low"), *start("high")], 0.2, {"low": 0.25})
+    expected = [*run(start("low"), 0.05, {}), *run(start("high"), 0.2, {})]
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+def test_rates_fall_from_the_top_to_the_stem() -> None:
+    from brain_tumor.models.classifier import build_classifier
+    from brain_tumor.training.layer_decay import layer_rates
+
+    model = build_classifier("cnn_baseline", image_size=32, weights=None, dropout=0.2, seed=0)
+    rates = layer_rates(model, 0.5)
+    found = [rates[name] for name in ("block2_conv", "block2_conv_a", "block1_bn", "rescaling")]
+    assert found == [1, 1, 0.5, 0.25]  # it has two blocks in these tests
+    assert "logits" not in rates
+    assert layer_rates(model, None) == {}
