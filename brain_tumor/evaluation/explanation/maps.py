@@ -70,9 +70,10 @@ class Explainer:
     def name(self) -> str:
         """For titles: method, layers and views."""
         if self.method == EVIDENCE:
-            return "the lesion map that the answer is read from"
-        layers = " x ".join(self.layer.split(PRODUCT))
-        return f"{self.method} at {layers}" + (f", {self.views} views" if self.views > 1 else "")
+            named = "the lesion map that the answer is read from"
+        else:
+            named = f"{self.method} at {' x '.join(self.layer.split(PRODUCT))}"
+        return named + (f", {self.views} views" if self.views > 1 else "")
 
     @cached_property
     def make(self) -> "Mapper":
@@ -99,7 +100,7 @@ def explain(
 
     Returns:
         (N, H, W) float32 in [0, 1], with 1 at each map's maximum; all 0 where nothing speaks for the class. A lesion
-        map is as the model draws it of the image itself, whatever the views: 0.5 and more is lesion.
+        map keeps its values: 0.5 and more is lesion.
 
     Raises:
         InputError: the layer or the method is unknown, or the layer's output is no map that feeds the logits.
@@ -121,7 +122,7 @@ def mapper(model: Any, kinds: Sequence[Kind], count: int) -> Mapper:
     """
     single = list(dict.fromkeys((method, name) for method, layer in kinds for name in layer.split(PRODUCT)))
     differentiate = layer_maps(model, single)
-    seen = views(1 if {method for method, _ in kinds} == {EVIDENCE} else count)
+    seen = views(count)
     outputs = model.get_layer("logits").output.shape[-1]
 
     def run(images: NDArray[np.uint8], classes: NDArray[np.int64]) -> list[Maps]:
@@ -131,9 +132,8 @@ def mapper(model: Any, kinds: Sequence[Kind], count: int) -> Mapper:
         sums: dict[Kind, Maps] = {}
         for view in seen:
             for kind, small in zip(single, differentiate(view.of(images), classes), strict=True):
-                if kind[0] != EVIDENCE or view is seen[0]:
-                    sums[kind] = sums.get(kind, np.float32(0)) + view.back(upsample(small, size))
-        whole = {kind: total if kind[0] == EVIDENCE else normalise(total) for kind, total in sums.items()}
+                sums[kind] = sums.get(kind, np.float32(0)) + view.back(upsample(small, size))
+        whole = {kind: total / len(seen) if kind[0] == EVIDENCE else normalise(total) for kind, total in sums.items()}
         return [
             whole[method, layer]
             if method == EVIDENCE
