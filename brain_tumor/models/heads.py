@@ -19,8 +19,8 @@ from brain_tumor.errors import InputError
 from brain_tumor.models.backbones import Backbone
 
 HEAD = ("avg_pool", "dropout", "logits", "probabilities")
-LESION_MAP = "lesion_map"  # the layer of the map, (B, h, w, 1) in 0..1, at the side of the backbone's finest activation
-FLOAT32 = (LESION_MAP, "lesion_under", "lesion_sum", "lesion_area", "lesion_peak", "probabilities")
+LESION_MAP = "lesion_map"  # the layer of the map, (B, h, w, 1) in 0..1, of twice the side of the backbone's finest activation
+FLOAT32 = (LESION_MAP, "lesion_weights", "lesion_under", "lesion_sum", "lesion_area", "lesion_peak", "probabilities")
 CHANNELS = 96
 FLOOR = 0.01  # share of the image: what lies under a lesion of this area has half the weight of a large one
 SPARSE = 0.03  # of the untrained map everywhere
@@ -58,8 +58,13 @@ def _under_map(activations: Sequence[Any]) -> Any:
     layers = keras.layers
     seen = _pyramid(activations)
     bias = keras.initializers.Constant(math.log(SPARSE / (1 - SPARSE)))
-    lesion = layers.Conv2D(1, 1, activation="sigmoid", bias_initializer=bias, dtype="float32", name=LESION_MAP)(seen)
-    under = layers.Multiply(dtype="float32", name="lesion_under")([seen, lesion])
+    # Four cells for each of the activations: what lies where in it, the activations say.
+    draw = layers.Conv2DTranspose(
+        1, 2, strides=2, activation="sigmoid", bias_initializer=bias, dtype="float32", name=LESION_MAP
+    )
+    lesion = draw(seen)
+    weights = layers.AveragePooling2D(2, dtype="float32", name="lesion_weights")(lesion)
+    under = layers.Multiply(dtype="float32", name="lesion_under")([seen, weights])
     # Means over the image for sums over cells, so that the floor is an area whatever the image's size.
     total = layers.GlobalAveragePooling2D(dtype="float32", name="lesion_sum")(under)
     area = layers.GlobalAveragePooling2D(dtype="float32", name="lesion_area")(lesion)

@@ -41,11 +41,11 @@ def lesion_of(values: Maps, side: int, extent: Extent) -> Lesion:
 
 
 def painted(pixels: NDArray[np.uint8], lesions: Sequence[Lesion]) -> NDArray[np.uint8]:
-    """Slices (N, S, S, 3) with what is marked in each painted over, and half a cell of the map around it.
+    """Slices (N, S, S, 3) with what is marked in each painted over, and a cell of the map around it.
 
     So much of a lesion may lie beyond what its map marks, and the paint would continue it. As in the removal test a
     little more is painted.
     """
     maps = np.stack([each.map for each in lesions])
-    half = pixels.shape[1] // (2 * maps.shape[1])
-    return paint_over(pixels, widened(marked(maps, pixels.shape[1]), half))
+    cell = pixels.shape[1] // maps.shape[1]
+    return paint_over(pixels, widened(marked(maps, pixels.shape[1]), cell))

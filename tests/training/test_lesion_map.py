@@ -47,8 +47,8 @@ def test_the_map_comes_to_find_what_the_masks_show(tmp_path: Path) -> None:
     maps = keras.Model(run.model.inputs, run.model.get_layer("lesion_map").output)
     rng = np.random.default_rng(1)
     for label in range(4):
-        rows = maps.predict_on_batch(draw(label, rng, SIDE)[None])[0, :, :, 0].mean(axis=1)  # of 8, 8 pixels each
-        assert rows.argmax() // 2 == label  # the bar begins at 2 + 16 * label, and is 12 pixels high
+        rows = maps.predict_on_batch(draw(label, rng, SIDE)[None])[0, :, :, 0].mean(axis=1)  # of 16, 4 pixels each
+        assert rows.argmax() // 4 == label  # the bar begins at 2 + 16 * label, and is 12 pixels high
 
 
 def test_painting_needs_a_training_mask_that_shows_a_lesion(images: Path, tmp_path: Path) -> None:

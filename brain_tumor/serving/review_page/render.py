@@ -185,7 +185,7 @@ def _painted(drawn: Drawn, what: str) -> str:
         return f'<p class="bt-told"><strong>{escape(drawn.told)}</strong></p>' if drawn.told else ""
     return (
         f'<figure class="bt-painted"><div class="bt-stack"><img src="{drawn.painted}" alt="{what}, painted over"></div>'
-        f"<figcaption><strong>{escape(drawn.told)}</strong><br>What the lesion map marks, and half a cell of the map "
+        f"<figcaption><strong>{escape(drawn.told)}</strong><br>What the lesion map marks, and a cell of the map "
         "around it, is painted over: so the model saw it.</figcaption></figure>"
     )
 
