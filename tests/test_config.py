@@ -38,26 +38,6 @@ PUBLISHED = {
 }
 
 
-def test_calibration_takes_nothing_back_of_what_painted_lesions_taught() -> None:
-    asked = {
-        key: typed(TrainConfig, task(*keys)).calibration
-        for key, keys in {
-            "as they are": [],
-            "removed": ["augment=counterfactual", "augment.counterfactual.transplanted=0"],
-            "transplanted": ["augment=counterfactual", "augment.counterfactual.removed=0"],
-            "elsewhere alone": ["augment=counterfactual", "augment.counterfactual={removed: 0, transplanted: 0}"],
-            "asked for": ["augment=counterfactual", "calibrate=vector"],
-        }.items()
-    }
-    assert asked == {
-        "removed": "temperature",
-        "transplanted": "temperature",
-        "elsewhere alone": "auto",
-        "as they are": "auto",
-        "asked for": "vector",
-    }
-
-
 def stems(group: str) -> list[str]:
     return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
 

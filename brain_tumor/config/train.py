@@ -290,16 +290,6 @@ class TrainConfig:
             name = "official" if self.data.source is Source.phantom and self.protocol.folds is None else "grouped"
             object.__setattr__(self, "protocol", replace(self.protocol, name=name))
 
-    @property
-    def calibration(self) -> Calibrate:
-        """What `calibrate` asks for; `auto` is the temperature where lesions were painted over in training.
-
-        The val part has no such image, so that a shift of the healthy class's logit would take back what they taught.
-        """
-        painting = self.augment.counterfactual
-        moves = painting is not None and max(painting.removed, painting.transplanted) > 0
-        return "temperature" if self.calibrate == "auto" and moves else self.calibrate
-
     def _check_masks(self) -> None:
         """What the keys that need pictures and their masks cannot have, or need."""
         keys = {

@@ -10,9 +10,11 @@ arXiv:2106.01127; Zhang et al. 2021, "CarveMix", arXiv:2108.06883.
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from brain_tumor.config.train import CounterfactualConfig
 from brain_tumor.data.augment import Augment, Sample
+from brain_tumor.data.masks import PackedMasks
 from brain_tumor.data.painting import SOFTEST, TISSUE, Region, blended, enlarged, paint, widened
 
 PLACES = 20  # tried for a region elsewhere or another's lesion, before an image is left as it is
@@ -63,6 +65,32 @@ def build(
         return sample if region is None else sample._replace(image=paint(sample, region, donor, generator))
 
     return repaint
+
+
+def expected_classes(
+    config: CounterfactualConfig,
+    labels: NDArray[np.int32],
+    masks: PackedMasks,
+    *,
+    classes: int,
+    healthy: int,
+    strength: float = 1.0,
+) -> NDArray[np.float64]:
+    """The chance (n, classes) of each class that an image has once `build`'s function has repainted it.
+
+    `labels` (n,) and `masks` are those of the images; the rest is as for `build`. A transplantation that finds no place
+    counts as if it had.
+    """
+    every = np.eye(classes)
+    chances = every[labels]
+    removed, transplanted = (of * strength for of in (config.removed, config.transplanted))
+    lesion = masks.known & masks.bits.any(axis=1)
+    bare = masks.known & ~lesion & (labels == healthy)
+    if lesion.any():
+        donors = chances[lesion].mean(axis=0)
+        chances[bare] += transplanted * (donors - every[healthy])
+        chances[lesion] += removed * (every[healthy] - chances[lesion])
+    return chances
 
 
 def _transplanted(sample: Sample, donor: Callable[[], Sample], generator: np.random.Generator) -> Sample:

@@ -93,7 +93,7 @@ def finish(
     uncertainty = fit_uncertainty(
         observing(trained.model),
         prepared.dataset,
-        calibrate=config.calibration,
+        calibrate=config.calibrate,
         levels=config.coverage,
         accuracy=config.selective_accuracy,
     )

@@ -19,7 +19,9 @@ from brain_tumor.errors import InputError
 from brain_tumor.models.backbones import Backbone
 
 HEAD = ("avg_pool", "dropout", "logits", "probabilities")
-LESION_MAP = "lesion_map"  # the layer of the map, (B, h, w, 1) in 0..1, of twice the side of the backbone's finest activation
+LESION_MAP = (
+    "lesion_map"  # the layer of the map, (B, h, w, 1) in 0..1, of twice the side of the backbone's finest activation
+)
 FLOAT32 = (LESION_MAP, "lesion_weights", "lesion_under", "lesion_sum", "lesion_area", "lesion_peak", "probabilities")
 CHANNELS = 96
 FLOOR = 0.01  # share of the image: what lies under a lesion of this area has half the weight of a large one

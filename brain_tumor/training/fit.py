@@ -8,6 +8,8 @@ from types import MappingProxyType
 from typing import Any
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from brain_tumor.config.train import PhaseConfig
 from brain_tumor.data.batches import steps_per_epoch
@@ -103,12 +105,13 @@ def compile_phase(
     *,
     lesion_weight: float = 1.0,
     rates: Mapping[str, float] = MappingProxyType({}),
+    mixture: NDArray[np.float32] | None = None,
 ) -> None:
     """Compile for the phase and create the optimizer's variables, which `load_last` fills."""
     with model.distribute_strategy.scope():
         model.compile(
             optimizer=scaled(make_optimizer(phase, steps, rates), precision),
-            **losses(model, phase.label_smoothing, lesion_weight, phase.focal_gamma),
+            **losses(model, phase.label_smoothing, lesion_weight, phase.focal_gamma, mixture),
             jit_compile=False,
         )
         # Keras turns XLA down where operations are deterministic, since XLA lacks some of these; it says so if it does.
@@ -133,7 +136,14 @@ def executed(
     model = stage.model if size is None else InPieces(stage.model, size)
     steps = steps_per_epoch(images, phase.batch_size)
     compile_model = partial(
-        compile_phase, model, phase, steps, execution.precision, lesion_weight=stage.lesion_weight, rates=stage.rates
+        compile_phase,
+        model,
+        phase,
+        steps,
+        execution.precision,
+        lesion_weight=stage.lesion_weight,
+        rates=stage.rates,
+        mixture=stage.mixture,
     )
     jit_compile = execution.jit_compile if phase.feature_views is None else False  # a head alone gains nothing
     if jit_compile is None:

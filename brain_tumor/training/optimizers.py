@@ -5,6 +5,8 @@ from types import MappingProxyType
 from typing import Any
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from brain_tumor.config.train import PhaseConfig
 from brain_tumor.training.layer_decay import by_layer
@@ -54,24 +56,39 @@ def learning_rate(phase: PhaseConfig, steps_per_epoch: int) -> Any:
     )
 
 
-def losses(model: keras.Model, label_smoothing: float, lesion_weight: float, focal_gamma: float = 0) -> dict[str, Any]:
+def losses(
+    model: keras.Model,
+    label_smoothing: float,
+    lesion_weight: float,
+    focal_gamma: float = 0,
+    mixture: NDArray[np.float32] | None = None,
+) -> dict[str, Any]:
     """What `compile` takes of losses and metrics, for a model that gives probabilities and maybe a lesion map."""
-    loss = make_loss(model.outputs[0].shape[-1], label_smoothing, focal_gamma)
+    loss = make_loss(model.outputs[0].shape[-1], label_smoothing, focal_gamma, mixture)
     accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
     if len(model.outputs) == 1:
         return {"loss": loss, "metrics": [accuracy]}
     return {"loss": [loss, lesion_loss], "loss_weights": [1.0, lesion_weight], "metrics": [[accuracy], []]}
 
 
-def make_loss(classes: int, label_smoothing: float, focal_gamma: float = 0) -> Callable[[Any, Any], Any]:
+def make_loss(
+    classes: int, label_smoothing: float, focal_gamma: float = 0, mixture: NDArray[np.float32] | None = None
+) -> Callable[[Any, Any], Any]:
     """Cross-entropy (B,) of integer labels (B,) and probabilities (B, C), smoothed (Szegedy et al. 2016).
 
     With `focal_gamma` each class's term counts (1 - its probability) ** focal_gamma times (Lin et al. 2017), and the
     classes alike: `class_weights` is what balances them.
+
+    `mixture` (C,) says how many times as frequent each class is among what is learned from as among the images that the
+    probabilities are meant for (logit adjustment: Menon et al. 2021, arXiv:2007.07314, with what is known of the
+    frequencies turned round).
     """
 
     def loss(labels: Any, probabilities: Any) -> Any:
         one_hot = keras.ops.one_hot(keras.ops.reshape(labels, (-1,)), classes)
+        if mixture is not None:
+            weighed = probabilities * mixture
+            probabilities = weighed / keras.ops.sum(weighed, axis=-1, keepdims=True)
         if focal_gamma:
             return keras.losses.categorical_focal_crossentropy(
                 one_hot, probabilities, alpha=1, gamma=focal_gamma, label_smoothing=label_smoothing

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -100,6 +101,7 @@ def prepare(config: TrainConfig, dataset: Dataset, weights: Path | None) -> Prep
         cache=cache_folder(config.data.cache),
         masks=examples.masks,
         lesion_weight=config.model.lesion_weight,
+        repainted=_repainted(config, dataset, examples),
     )
     return Prepared(config, dataset, model, training, execution, painted)
 
@@ -110,14 +112,34 @@ def _augmentation(config: TrainConfig, dataset: Dataset, examples: Examples, str
     if painting is None:
         return transforms
     assert examples.masks is not None
-    classes = dataset.split.classes
-    if classes.healthy is None:
+    healthy = _healthy(dataset)
+    if healthy is None:
         logger.warning("augment=%s: no class is healthy, so no lesion is painted over", config.augment.name)
-    healthy = None if classes.healthy is None else classes.index(classes.healthy)
     repaint = counterfactual.build(
         painting, examples.sample, len(examples.rows), healthy=healthy, seed=config.seed, strength=strength
     )
     return lambda sample, epoch, index: transforms(repaint(sample, epoch, index), epoch, index)
+
+
+def _repainted(config: TrainConfig, dataset: Dataset, examples: Examples) -> dict[str, NDArray[np.float64]]:
+    """`TrainingSet.repainted`."""
+    painting, masks, healthy = config.augment.counterfactual, examples.masks, _healthy(dataset)
+    if painting is None or masks is None or healthy is None:
+        return {}
+    expected = partial(
+        counterfactual.expected_classes,
+        painting,
+        examples.labels,
+        masks,
+        classes=len(dataset.split.classes),
+        healthy=healthy,
+    )
+    return {name: expected(strength=phase.augment_strength) for name, phase in config.schedule.items()}
+
+
+def _healthy(dataset: Dataset) -> int | None:
+    classes = dataset.split.classes
+    return None if classes.healthy is None else classes.index(classes.healthy)
 
 
 def site_weights(sites: NDArray[np.object_]) -> NDArray[np.float32]:

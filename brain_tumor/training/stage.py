@@ -41,6 +41,8 @@ class TrainingSet:
     cache: Path = field(default_factory=lambda: cache_folder(None))  # where stored features are
     masks: PackedMasks | None = None  # the lesions of the images, where something learns from them
     lesion_weight: float = 1.0  # of the lesion map's loss beside the cross-entropy's 1, of a head that draws one
+    # Of every phase that moves lesions: the chance (n, C) of each class that an image then has.
+    repainted: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +54,7 @@ class Stage:
     validate: Callable[[], dict[str, float]]
     lesion_weight: float = 1.0  # see TrainingSet
     rates: Mapping[str, float] = field(default_factory=dict)  # see layer_decay
+    mixture: NDArray[np.float32] | None = None  # see `optimizers.make_loss`
 
 
 def make_stage(
@@ -78,8 +81,8 @@ def make_stage(
         augment, workers = training.augment[name], training.workers
         stream = partial(_pictures, examples, augment, workers, batch_size=phase.batch_size, seed=seed)
         checked = partial(validate, alone, training.pixels, training.val_rows)
-        rates = layer_rates(model, phase.layer_decay)
-        return Stage(learning_model(learner), stream, checked, training.lesion_weight, rates)
+        rates, mixture = layer_rates(model, phase.layer_decay), _mixture(training, name, weights)
+        return Stage(learning_model(learner), stream, checked, training.lesion_weight, rates, mixture)
     views, shown = _features(alone, training, name, phase.feature_views, began)
     with model.distribute_strategy.scope():
         learner = head(model)
@@ -149,6 +152,15 @@ def _weights(training: TrainingSet, phase: PhaseConfig) -> NDArray[np.float32] |
     of_class = class_weights(training.labels)
     balanced = np.array([of_class[int(label)] for label in training.labels], np.float32)
     return balanced if training.weights is None else balanced * training.weights
+
+
+def _mixture(training: TrainingSet, name: str, weights: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
+    """How many times as frequent (C,) each class becomes by the lesions that a phase moves; None: it moves none."""
+    if name not in training.repainted:
+        return None
+    after, counted = training.repainted[name], np.ones(len(training.labels)) if weights is None else weights
+    before = np.bincount(training.labels, counted, minlength=after.shape[1])
+    return np.divide(counted @ after, before, out=np.ones(len(before)), where=before > 0).astype(np.float32)
 
 
 def class_weights(labels: NDArray[np.int32]) -> dict[int, float]:

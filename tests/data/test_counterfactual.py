@@ -5,7 +5,8 @@ import pytest
 
 from brain_tumor.config.train import CounterfactualConfig
 from brain_tumor.data.augment import Sample
-from brain_tumor.data.counterfactual import build
+from brain_tumor.data.counterfactual import build, expected_classes
+from brain_tumor.data.masks import PackedMasks
 from brain_tumor.data.painting import WAYS, widened
 
 SIDE, HEALTHY = 64, 2
@@ -61,6 +62,26 @@ def test_a_share_of_the_healthy_images_gets_the_lesion_and_the_class_of_another(
         far = ~widened(after.mask, np.random.default_rng(0)) & (np.abs(X - 18) > 20)
         assert np.array_equal(after.image[far], before.image[far])
     assert count == pytest.approx(25, abs=17)  # of 100 healthy ones; 4 standard errors
+
+
+def test_the_chances_of_the_classes_are_those_that_painting_brings_about() -> None:
+    shares = {"removed": 0.3, "transplanted": 0.4, "elsewhere": 0.2}
+    repaint, count, epochs = painting(**shares, strength=0.5), 40, 50
+    samples = [sample(index)._replace(label=index % 2 if index % 4 else HEALTHY) for index in range(count)]
+    masks = [each.mask if each.mask is not None else np.zeros((SIDE, SIDE), np.bool_) for each in samples]
+    packed = PackedMasks(
+        np.stack([np.packbits(mask) for mask in masks]), np.array([each.mask is not None for each in samples]), SIDE
+    )
+    labels = np.array([each.label for each in samples], np.int32)
+    expected = expected_classes(
+        CounterfactualConfig(**shares), labels, packed, classes=3, healthy=HEALTHY, strength=0.5
+    )
+    assert expected[[0, 1, 2, 5]] == pytest.approx(
+        # Healthy; not known; a lesion of class 0; one of class 1. Of those that are known 10 are of class 0, 15 of 1.
+        np.array([[0.2 * 10 / 25, 0.2 * 15 / 25, 0.8], [0, 1, 0], [0.85, 0, 0.15], [0, 0.85, 0.15]])
+    )
+    seen = [repaint(samples[index], epoch, index).label == HEALTHY for epoch in range(epochs) for index in range(count)]
+    assert np.mean(seen) == pytest.approx(expected[:, HEALTHY].mean(), abs=0.04)
 
 
 def test_painted_elsewhere_an_image_keeps_lesion_and_class() -> None:

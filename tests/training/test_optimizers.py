@@ -119,3 +119,13 @@ def test_rates_fall_from_the_top_to_the_stem() -> None:
     assert found == [1, 1, 0.5, 0.25]  # it has two blocks in these tests
     assert "logits" not in rates
     assert layer_rates(model, None) == {}
+
+
+def test_the_loss_allows_for_classes_that_training_sees_more_often() -> None:
+    from brain_tumor.training.optimizers import make_loss
+
+    said = np.array([[0.4, 0.3, 0.2, 0.1], [0.7, 0.1, 0.1, 0.1]], np.float32)
+    found = make_loss(4, 0, mixture=np.float32([1, 1, 3, 0.5]))(np.array([2, 0]), said)
+    # 0.4 + 0.3 + 3 * 0.2 + 0.5 * 0.1 and 0.7 + 0.1 + 3 * 0.1 + 0.5 * 0.1
+    expected = [-math.log(3 * 0.2 / 1.35), -math.log(0.7 / 1.15)]
+    assert np.asarray(found) == pytest.approx(expected, rel=1e-5)

@@ -133,7 +133,10 @@ def mapper(model: Any, kinds: Sequence[Kind], count: int) -> Mapper:
         for view in seen:
             for kind, small in zip(single, differentiate(view.of(images), classes), strict=True):
                 sums[kind] = sums.get(kind, np.float32(0)) + view.back(upsample(small, size))
-        whole = {kind: total / len(seen) if kind[0] == EVIDENCE else normalise(total) for kind, total in sums.items()}
+        whole = {
+            kind: total / np.float32(len(seen)) if kind[0] == EVIDENCE else normalise(total)
+            for kind, total in sums.items()
+        }
         return [
             whole[method, layer]
             if method == EVIDENCE
