@@ -51,6 +51,32 @@ def test_the_map_comes_to_find_what_the_masks_show(tmp_path: Path) -> None:
         assert rows.argmax() // 4 == label  # the bar begins at 2 + 16 * label, and is 12 pixels high
 
 
+def test_a_stage_knows_how_painting_mixes_the_classes(images: Path, tmp_path: Path) -> None:
+    from brain_tumor.models.classifier import build_classifier
+    from brain_tumor.training.stage import make_stage
+
+    for file in images.rglob("*.png"):
+        if file.parent.name != "notumor":
+            mask = tmp_path / file.relative_to(images)
+            mask.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("1", Image.open(file).size, 1).save(mask)
+    training = prepared(
+        images, f"data.masks={tmp_path}", "augment=counterfactual", "schedule.all.augment_strength=1"
+    ).training
+    model = build_classifier("cnn_baseline", image_size=SIDE, weights=None, dropout=0, seed=0)
+    settings = {"seed": 0, "began": 0, "alone": model, "validate": lambda *_: {}}
+    stage = make_stage(model, training, "all", phase(), **settings)
+    counts = np.bincount(training.labels)
+    sick, healthy = counts.sum() - counts[2], counts[2]  # glioma, meningioma, notumor, pituitary
+    # 0.3 of the lesions are removed, 0.4 of the healthy images get one.
+    more = 1 - 0.3 + 0.4 * healthy / sick
+    expected = [more, more, (0.6 * healthy + 0.3 * sick) / healthy, more]
+    np.testing.assert_allclose(stage.mixture, expected, rtol=1e-5)
+    balanced = make_stage(model, training, "all", phase(class_weights="balanced"), **settings)
+    # All classes weigh the same, and the weight of an image stays when its lesion goes.
+    assert balanced.mixture[2] == pytest.approx(0.6 + 0.3 * 3)
+
+
 def test_painting_needs_a_training_mask_that_shows_a_lesion(images: Path, tmp_path: Path) -> None:
     for file in images.rglob("*.png"):
         mask = tmp_path / file.relative_to(images)
