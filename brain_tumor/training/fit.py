@@ -79,6 +79,9 @@ def fit(
             checkpoint.load_best(folder, model, best_step(history, monitor))
         began = len(history) - len(past)
         stage = make_stage(model, training, name, phase, seed=seed, began=began, alone=alone, validate=books.validate)
+        if stage.mixture is not None and not history:
+            # Where it begins: the steps that a schedule has are too few and too small to get there.
+            model.get_layer("logits").bias.assign(-np.log(stage.mixture))
         stage = executed(stage, name, phase, execution, images=len(training.rows), done=len(past), epoch=len(history))
         if past:
             checkpoint.load_last(folder, model, stage.model.optimizer)

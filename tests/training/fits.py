@@ -45,8 +45,11 @@ def train(
     known: int = 0,
     weights: Any = None,
     side: int = SIDE,
+    repainted: Any = None,
 ) -> Any:
     """Fit `cnn_baseline` to 32 images by a schedule, in `folder`; the masks of the first `known` ones are known.
+
+    `repainted` (32, 4) is what the loss is to take for the classes that images have in training.
 
     StoppedError follows the epoch `stop_after`. A copy of the folder as it is after the second epoch, from which a
     stopped run goes on, is put into `cut`.
@@ -106,6 +109,7 @@ def train(
             cache=folder / "cache",
             masks=PackedMasks(np.packbits(bars[:32].reshape(32, -1), axis=1), rows < known, side),
             weights=weights,
+            repainted={} if repainted is None else dict.fromkeys(schedule, repainted),
         ),
         schedule,
         Bookkeeping("val/macro_f1", validate, folder, on_epoch),

@@ -77,6 +77,17 @@ def test_a_stage_knows_how_painting_mixes_the_classes(images: Path, tmp_path: Pa
     assert balanced.mixture[2] == pytest.approx(0.6 + 0.3 * 3)
 
 
+def test_allowing_for_more_healthy_images_divides_the_odds_by_as_much(tmp_path: Path) -> None:
+    one = {"all": phase(epochs=1, learning_rate=3e-3)}  # of several, another one might be the best
+    plain = train(tmp_path / "plain", one)
+    chances = np.full((32, 4), 0.2)
+    chances[:, 2] = 0.4  # of each eight of a class: 6.4 of three classes, 12.8 of the other
+    allowed = train(tmp_path / "allowed", one, repainted=chances)
+    image = draw(1, np.random.default_rng(1), 32)[None]
+    expected = plain.model.predict(image, verbose=0)[0] / [0.8, 0.8, 1.6, 0.8]
+    np.testing.assert_allclose(allowed.model.predict(image, verbose=0)[0], expected / expected.sum(), rtol=1e-3)
+
+
 def test_painting_needs_a_training_mask_that_shows_a_lesion(images: Path, tmp_path: Path) -> None:
     for file in images.rglob("*.png"):
         mask = tmp_path / file.relative_to(images)
