@@ -158,7 +158,7 @@ def _headed(end: End, classes: int) -> Any:
         scores = layers.Dense(classes, name="adopted_scores")
         x = scores(x)
         scores.set_weights([kernel, bias])
-        kernel, bias = np.eye(classes), np.zeros(classes)
+        kernel, bias = np.eye(classes, dtype=np.float32), np.zeros(classes, np.float32)
         if kind == "sigmoid":
             x = layers.Activation("log_sigmoid", name="adopted_log")(x)
         x = layers.Activation("linear", name="avg_pool")(x) if wide else x
