@@ -76,7 +76,14 @@ def test_folds_of_the_phantom_are_drawn_over_its_subjects() -> None:
 def test_phases_are_trained_in_the_order_of_the_schedule() -> None:
     orders = {stem: list(task(f"schedule={stem}")["schedule"]) for stem in stems("schedule")}
     two = ["head", "all"]
-    expected = {"fast": two, "finetune": two, "two_phase": two, "head_only": ["head"], "scratch": ["scratch"]}
+    expected = {
+        "fast": two,
+        "finetune": two,
+        "two_phase": two,
+        "head_only": ["head"],
+        "scratch": ["scratch"],
+        "vit": two,
+    }
     assert orders == expected
 
 
