@@ -28,6 +28,18 @@ def by_patient(evaluation: Evaluation) -> Evaluation | None:
     return replace(evaluation, rows=first, probabilities=means, uncalibrated=None)
 
 
+def covered(evaluation: Evaluation) -> str:
+    """In a line, which images the scores by patient are of; "" where there are none."""
+    found = by_patient(evaluation)
+    if found is None:
+        return ""
+    rows, theirs = evaluation.rows, found.rows
+    images = int(rows["patient"].isin(theirs["patient"]).sum())
+    said = f"By patient: {len(theirs):,} patients, who have {images:,} of the {len(rows):,} images"
+    absent = [name for name in evaluation.classes if name in set(rows["label"]) - set(theirs["label"])]
+    return said + (f"; none is of {' or '.join(absent)}, left out of these scores." if absent else ".")
+
+
 def with_patients(table: pd.DataFrame, evaluations: Sequence[Evaluation], resamples: int) -> pd.DataFrame:
     """Scores (column `metric`) with those by patient beside them, where patients are known.
 

@@ -16,7 +16,7 @@ from brain_tumor.evaluation.bootstrap import run_intervals
 from brain_tumor.evaluation.figures import confusion, reliability, roc
 from brain_tumor.evaluation.lesion_scores import lesion_intervals, opening
 from brain_tumor.evaluation.metrics import Evaluation, pooled
-from brain_tumor.evaluation.patients import with_patients
+from brain_tumor.evaluation.patients import covered, with_patients
 from brain_tumor.evaluation.sheets import to_relabel
 from brain_tumor.layout.blocks import Block, Code, Paragraph, Summary, pairs
 from brain_tumor.tracking import registry, runs
@@ -139,4 +139,6 @@ def _log_part(evaluations: list[Evaluation], of_members: pd.DataFrame, part: str
     title = f"{evaluations[0].title}: {mean}{len(of_members)} runs, {images} images{intervals}"
     shown = table.reset_index()
     said = opening(table.to_dict("index"))
-    return [Paragraph(title), *said, score_table(shown if len(evaluations) > 1 else shown.drop(columns="sd"))]
+    by_patient = [Paragraph(covered(evaluations[0]))] if "patients" in shown else []
+    scored = score_table(shown if len(evaluations) > 1 else shown.drop(columns="sd"))
+    return [Paragraph(title), *said, scored, *by_patient]

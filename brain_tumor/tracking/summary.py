@@ -17,6 +17,7 @@ from brain_tumor.data.split import Split
 from brain_tumor.evaluation.lesion_scores import NAMES as LESION_NAMES
 from brain_tumor.evaluation.lesion_scores import opening
 from brain_tumor.evaluation.metrics import Evaluation
+from brain_tumor.evaluation.patients import covered
 from brain_tumor.layout import markdown, terminal
 from brain_tumor.layout.blocks import (
     Alert,
@@ -90,7 +91,8 @@ def scores(evaluation: Evaluation, table: pd.DataFrame, split: Split) -> list[Bl
     blocks: list[Block] = [Paragraph(f"{evaluation.title}: {len(evaluation.rows):,} images")]
     if found := leak(split, str(evaluation.rows["part"].iloc[0])):
         blocks.append(Alert(f"{found}: these scores flatter the model."))
-    return [*blocks, *opening(table.set_index("metric").to_dict("index")), score_table(table)]
+    by_patient = [Paragraph(covered(evaluation))] if "patients" in table else []
+    return [*blocks, *opening(table.set_index("metric").to_dict("index")), score_table(table), *by_patient]
 
 
 def summarize_run(

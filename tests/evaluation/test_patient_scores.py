@@ -6,7 +6,7 @@ import pytest
 from sklearn import metrics as reference
 
 from brain_tumor.evaluation.bootstrap import intervals
-from brain_tumor.evaluation.patients import by_patient, with_patients
+from brain_tumor.evaluation.patients import by_patient, covered, with_patients
 
 SAID = [
     [0.9, 0.1, 0, 0],
@@ -28,6 +28,17 @@ def test_a_patient_has_the_mean_of_the_slices(make_evaluation):
     assert found.rows["patient"].tolist() == ["ann", "bob", "zoe"]
     assert found.rows["label"].tolist() == ["glioma", "meningioma", "glioma"]
     assert found.probabilities == pytest.approx(np.array([[0.55, 0.45, 0, 0], [0.4, 0.6, 0, 0], [1, 0, 0, 0]]))
+
+
+def test_what_the_scores_by_patient_are_of_is_said(make_evaluation):
+    evaluation = make_evaluation(LABELS, SAID)
+    evaluation.rows["patient"] = PATIENTS
+    said = "By patient: 3 patients, who have 4 of the 7 images; none is of notumor, left out of these scores."
+    assert covered(evaluation) == said
+    evaluation.rows["patient"] = ["ann", "ann", "bob", "ann", "bob", "ivy", "ann"]
+    assert covered(evaluation) == "By patient: 3 patients, who have 7 of the 7 images."
+    evaluation.rows["patient"] = ""
+    assert covered(evaluation) == ""
 
 
 def test_scores_by_patient_stand_beside_those_by_slice(simulate):
