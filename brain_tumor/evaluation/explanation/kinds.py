@@ -53,7 +53,7 @@ def own_layer(model: Any, backbone: str) -> str:
     if backbone != ADOPTED:
         return get_backbone(backbone).cam_layer
     maps = [each.name for each in model.layers if len(each.output.shape) == 4 and each.output.shape[1] > 1]
-    return maps[-1]  # at least that of the input's scaling
+    return str(maps[-1])  # at least that of the input's scaling
 
 
 def has_map(model: Any) -> bool:
