@@ -81,6 +81,33 @@ def test_a_mistake_is_one_line(trained_copy: Trained, site: Path, tmp_path: Path
     assert "gliosis" in done.stderr
 
 
+def test_views_are_those_of_the_run_its_titles_and_the_card(trained_copy: Trained) -> None:
+    done = evaluate(trained_copy, "views=2", "-v")
+    assert done.returncode == 0, done.stderr
+    assert ", 2 views: " in words(done.stdout)
+    assert "Views: each answer is the mean over 2 views of the image" in words(done.stdout)
+    found = run_id(done.stdout)
+    tags = tags_of(trained_copy.work, found)
+    assert tags["views"] == "2"
+    assert tags["mlflow.runName"].endswith(", 2 views")
+    card = (trained_copy.artifacts / "card" / "model_card.md").read_text(encoding="utf-8")
+    assert "the run's own test part, mean over 2 views" in card
+    answers = trained_copy.place / "two.csv"
+    call(
+        trained_copy.place,
+        "predict",
+        "model_uri=models:/brain-tumor/1",
+        f"input={trained_copy.images}",
+        "views=2",
+        f"out={answers}",
+    )
+    known = pd.read_csv(answers).set_index("path")
+    table = trained_copy.artifacts.parents[1] / found / "artifacts" / "tables" / "test_predictions.csv"
+    measured = pd.read_csv(table).set_index("path")
+    columns = [name for name in measured.columns if name.startswith("probability_")]
+    assert measured[columns].to_numpy() == pytest.approx(known.loc[measured.index, columns].to_numpy(), abs=1e-5)
+
+
 @pytest.mark.slow
 def test_evaluate_under_corruption(trained_copy: Trained) -> None:
     done = evaluate(trained_copy, "robustness=true")

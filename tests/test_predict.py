@@ -95,6 +95,33 @@ def test_overlays_are_pictures_that_differ_from_their_input(trained_copy: Traine
         assert np.abs(np.asarray(shown, int) - np.asarray(source, int)).max() > 50
 
 
+def test_an_image_and_its_mirror_image_are_answered_alike_by_two_views(trained_copy: Trained) -> None:
+    both, out = trained_copy.place / "both", trained_copy.place / "mirrored.csv"
+    both.mkdir()
+    with Image.open(trained_copy.images / "Testing/glioma/0.png") as image:
+        image.save(both / "a.png")
+        image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(both / "b.png")
+    done = predict(trained_copy, f"input={both}", f"out={out}", "views=2", "report=true")
+    assert done.returncode == 0, done.stderr
+    assert "Views: each answer is the mean over 2 views of the image" in words(done.stdout)
+    assert "sets and thresholds are the model's own" in words(done.stdout)
+    found = pd.read_csv(out)
+    assert found["views"].tolist() == [2, 2]
+    answers = found.filter(like="probability_").to_numpy()
+    assert answers[0] == pytest.approx(answers[1], abs=1e-6)
+    assert "the mean over 2 views" in (trained_copy.place / "mirrored_reports" / "a.png.html").read_text()
+    (trained_copy.place / "alone.csv.part").write_text(json.dumps({"views": 2}) + "\n")
+    done = predict(trained_copy, f"input={both}", f"out={trained_copy.place / 'alone.csv'}")
+    assert "was begun with another " in done.stderr
+    assert "views" in done.stderr
+    (trained_copy.place / "alone.csv.part").unlink()
+    assert predict(trained_copy, f"input={both}", f"out={trained_copy.place / 'alone.csv'}").returncode == 0
+    alone = pd.read_csv(trained_copy.place / "alone.csv")
+    assert "views" not in alone
+    answers = alone.filter(like="probability_").to_numpy()
+    assert np.abs(answers[0] - answers[1]).max() > 1e-4
+
+
 def test_one_volume_of_a_file_of_several_is_answered_and_the_answer_says_which(trained_copy: Trained) -> None:
     scans, out = trained_copy.place / "several", trained_copy.place / "several.jsonl"
     scans.mkdir()
@@ -132,6 +159,7 @@ def test_a_broken_file_is_named_and_the_rest_answered(trained_copy: Trained) -> 
     ("arguments", "message"),
     [
         (["input=nothing*.png"], "error: input=nothing*.png: there is no such file, and no file that this matches"),
+        (["input=.", "views=0"], "error: views=0: "),
         (["input=.", "report=true"], "error: report=true writes a folder beside out"),
         (["input=.", "explain=true"], "error: explain=true writes a folder beside out"),
         (

@@ -1,7 +1,7 @@
 """What was measured beside the scores: explanations, corruptions, and other images."""
 
 from brain_tumor.card.facts import NOTHING, Facts, Logged, bounded, interval, number, shown
-from brain_tumor.card.scores import whose
+from brain_tumor.card.scores import by_views, whose
 from brain_tumor.evaluation.explanation.localisation import SCORES
 from brain_tumor.evaluation.explanation.map_scores import CENTRE, CLASS_MEAN, MODEL, VERDICTS
 from brain_tumor.evaluation.lesion_scores import DICE, FALSE, FOUND
@@ -148,6 +148,7 @@ def elsewhere(facts: Facts) -> Section:
     for run in facts.evaluations[:LISTED]:
         own = run.tags.get("data_digest") == facts.run.tags.get("data_digest")
         what = "the run's own test part" if own else f"{run.data}, {run.tags.get('site', 'site unknown')}"
+        what += by_views(run)
         for part in ("test", "unseen"):
             if run.score(part, "accuracy") is None:
                 continue

@@ -19,6 +19,10 @@ _OF_CLASSES = (
     "Each class is set against all others; PPV and NPV hold for this part's share of each class, not for a clinic's. "
     "Confident mistakes: share of the mistakes above a confidence of 0.9."
 )
+_PATIENTS = (
+    "By patient: the probabilities are the mean of those of a patient's images; images of nobody known, and classes of "
+    "which no patient is known, are not among them."
+)
 _LESIONS = (
     "Trust: share of the images that are answered rightly and, where the lesion is known, no longer so without it. "
     "Pointing to kept mirrored are of the correctly classified lesions, lesion dice and lesion found of all lesions, "
@@ -43,7 +47,9 @@ def performance(facts: Facts) -> Section:
         confusion = _confusion(facts, part)
         if confusion is not None:
             blocks += [Paragraph(f"{_title(facts.run, part)}, true class (rows) and answer (columns):"), confusion]
-    notes = [_INTERVALS, _OF_CLASSES] * bool(parts) + [_LESIONS] * any(facts.run.score(part, TRUST) for part in parts)
+    notes = [_INTERVALS, _OF_CLASSES] * bool(parts)
+    notes += [_PATIENTS] * any("patients" in (facts.run.score(part, "accuracy") or {}) for part in parts)
+    notes += [_LESIONS] * any(facts.run.score(part, TRUST) for part in parts)
     return Section("Scores", tuple(blocks), note=" ".join(notes))
 
 
@@ -176,9 +182,15 @@ def _answers(facts: Facts) -> list[tuple[str, str]]:
     return rows
 
 
+def by_views(run: Logged) -> str:
+    """What an evaluation's answers were the mean of, to go behind its images; "" of the images alone."""
+    views = run.tags.get("views", "1")
+    return "" if views == "1" else f", mean over {views} views"
+
+
 def whose(facts: Facts, run: Logged) -> str:
     """Which images a run measured: this run's own test part, or an evaluation's."""
-    mark = f" ({run.marks['test']})" if run.marks.get("test") else ""
+    mark = by_views(run) + (f" ({run.marks['test']})" if run.marks.get("test") else "")
     if run.tags.get("data_digest") == facts.run.tags.get("data_digest"):
         by = "" if run is facts.run else f", measured by run {run.run_id}"
         return f"the run's own test part{mark}{by}"

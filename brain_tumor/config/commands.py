@@ -30,6 +30,9 @@ class LoggedData:
     masks: str | None = None  # folder of lesion masks; None: as in training
 
 
+Views = Annotated[int, Field(ge=1, le=64)]  # of each image, whose mean an answer is: evaluation/views.py
+
+
 @dataclass(frozen=True, config=STRICT_KEYS)
 class EvaluateConfig:
     model_uri: str
@@ -41,6 +44,7 @@ class EvaluateConfig:
     batch_size: PositiveInt
     robustness: bool  # measure the images again under each corruption of evaluation/corruptions.py: 45 passes
     runtime: Literal["auto", "keras", "onnx", "tflite"]  # what answers: serving/runtime_choice.py; maps by Keras
+    views: Views
 
 
 Scaling = Literal["rescale", "tf", "torch", "caffe", "efficientnet", "none"]  # models/adopted.py
@@ -95,6 +99,7 @@ class PredictConfig:
     plane: Literal["auto", "axial", "coronal", "sagittal"]  # in which a volume is cut
     volume: NonNegativeInt | None  # which volume of a file of several, from 0; None: there is but one
     runtime: Literal["auto", "keras", "onnx", "tflite"]
+    views: Views
     workers: Annotated[int, Field(ge=1, le=64)]  # threads that read and decode
     explain: bool  # write maps laid over the pictures beside `out`
     report: bool  # write a page of each file beside `out`, to be printed or kept

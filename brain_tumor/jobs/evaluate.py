@@ -18,7 +18,8 @@ from brain_tumor.evaluation import external_site
 from brain_tumor.evaluation.explanation.kinds import check
 from brain_tumor.evaluation.measuring import measure, measure_all
 from brain_tumor.evaluation.metrics import Evaluation
-from brain_tumor.layout.blocks import Finding
+from brain_tumor.evaluation.views import said, viewed
+from brain_tumor.layout.blocks import Finding, plainly
 from brain_tumor.models.backend import start_tensorflow
 from brain_tumor.paths import existing_path
 from brain_tumor.serving.registered_model import RegisteredModel
@@ -40,6 +41,11 @@ class Asked:
     protocol: str  # under which the images are divided
     known: Contamination | None  # of another source's images: what the model has met before
 
+    @property
+    def titled(self) -> str:
+        """What stands in titles: the protocol, and by how many views the answers are."""
+        return self.protocol + (f", {self.config.views} views" if self.config.views > 1 else "")
+
 
 def run(config: EvaluateConfig) -> None:
     """Score the test part in a run linked to the model's own, and print what that comes to.
@@ -52,9 +58,14 @@ def run(config: EvaluateConfig) -> None:
     asked = _ask(config)
     registered, dataset, known = asked.registered, asked.dataset, asked.known
     check(config.explain, registered.model, asked.trained.model.name, dataset)
-    answering, runtime = choose_for(config.runtime, registered.model, dataset, robustness=config.robustness)
+    answering, runtime = choose_for(
+        config.runtime, registered.model, dataset, robustness=config.robustness, views=config.views
+    )
+    answering = viewed(answering, config.views)
     tags = setup.evaluation_tags(registered, dataset.split, asked.protocol, known.verdict if known else "false")
+    tags["views"] = str(config.views)
     name = f"evaluate {asked.trained.model.name} on {dataset.split.name}"
+    name += f", {config.views} views" if config.views > 1 else ""
     with runs.started(
         store, name=name, tags=tags, parent=parent, system_metrics=config.tracking.system_metrics
     ) as run_id:
@@ -100,7 +111,7 @@ def _measure(asked: Asked, answering: Any) -> tuple[dict[str, Evaluation], dict[
     """Score the test part, and again without what the model has met; also what its uncertainty is worth."""
     config, uncertainty = asked.config, asked.registered.uncertainty
     evaluation, outputs = measure_all(
-        answering, asked.dataset, "test", asked.protocol, uncertainty, batch_size=config.batch_size
+        answering, asked.dataset, "test", asked.titled, uncertainty, batch_size=config.batch_size
     )
     measured = external_site.by_contamination(evaluation, asked.known)
     tables = {part: results.log_evaluation(each, part, resamples=config.bootstrap) for part, each in measured.items()}
@@ -108,7 +119,8 @@ def _measure(asked: Asked, answering: Any) -> tuple[dict[str, Evaluation], dict[
     for part, each in measured.items():
         places = evaluation.rows.index.get_indexer(each.rows.index)
         found += logged_uncertainty.log_worth(uncertainty, each, outputs.take(places), part)
-    return measured, tables, [*found, *logged_uncertainty.describe(uncertainty)]
+    averaged = [plainly(f"Views: {said(config.views)}.")] if config.views > 1 else []
+    return measured, tables, [*averaged, *found, *logged_uncertainty.describe(uncertainty)]
 
 
 def _explain(
@@ -118,10 +130,17 @@ def _explain(
     config, model, dataset = asked.config, asked.registered.model, asked.dataset
     explained = {"test": measured["test"]}
     if dataset.mask_paths is not None and len(dataset.rows("val")):  # what scoring maps needs is chosen there
-        explained["val"] = measure(answering, dataset, "val", asked.protocol, batch_size=config.batch_size)
+        explained["val"] = measure(answering, dataset, "val", asked.titled, batch_size=config.batch_size)
     backbone = asked.trained.model.name
     found, values = log_explanations(
-        model, backbone, dataset, explained, config.explain, parts=["test"], resamples=config.bootstrap
+        model,
+        backbone,
+        dataset,
+        explained,
+        config.explain,
+        parts=["test"],
+        resamples=config.bootstrap,
+        answering=answering if config.views > 1 else None,
     )
     for part, each in measured.items():
         own = values["test"].loc[each.rows.index]

@@ -16,6 +16,7 @@ from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.gradcam import EVIDENCE, Kind
 from brain_tumor.evaluation.explanation.kinds import has_map
 from brain_tumor.evaluation.prediction import answering
+from brain_tumor.evaluation.views import said, viewed
 from brain_tumor.layout.blocks import pairs
 from brain_tumor.layout.terminal import show_blocks
 from brain_tumor.models.backend import start_tensorflow
@@ -84,13 +85,14 @@ def run(config: PredictConfig, files: Files, out: Path | None) -> None:
         "input": str(files.base.absolute()),
         "maps": [*kind, config.maps.views] if draw else None,
         "report": config.report or None,
+        "views": config.views if config.views > 1 else None,
         "lesion_map": has_map(registered.model) or None,
         "without_lesion": config.without_lesion or None,
     }
     with ExitStack() as stack:
         journal = stack.enter_context(journal_of(out, begun_with)) if out else None
         overlays = Overlays(folder) if folder else None
-        reports = Reports(pages, _answerer(registered, kind)) if pages else None
+        reports = Reports(pages, _answerer(registered, kind, config.views)) if pages else None
         answers = Answering(journal, draw, overlays, reports)
         asked = _answer(config, registered, files, answers)
     made = [("answers", str(out))] if out else []
@@ -104,11 +106,12 @@ def run(config: PredictConfig, files: Files, out: Path | None) -> None:
         raise InputError(f"input={config.input}: none of its files could be read")
 
 
-def _answerer(registered: RegisteredModel, kind: Kind) -> Answerer:
+def _answerer(registered: RegisteredModel, kind: Kind, views: int) -> Answerer:
     method, layer = kind
     how = "the lesion map that the answer is read from" if method == EVIDENCE else f"{method} at {layer}"
     split = registered.split
-    return Answerer(registered.uri, split.name, split.synthetic, registered.uncertainty, how.replace("*", " × "))
+    about = (split.name, split.synthetic, registered.uncertainty, how.replace("*", " × "))
+    return Answerer(registered.uri, *about, views=said(views))
 
 
 def _answer(config: PredictConfig, registered: RegisteredModel, files: Files, answers: Answering) -> int:
@@ -122,9 +125,10 @@ def _answer(config: PredictConfig, registered: RegisteredModel, files: Files, an
         )
         stack.callback(read.close)
         predictor, runtime, first = _predictor(config, registered, read, len(names))
+        predictor = replace(predictor, run=viewed(predictor.run, config.views))
         trained_on = registered.split.name
         before = len(files.names) - len(names)
-        show_blocks(*answer_lines.opening(predictor, trained_on, runtime, files, before))
+        show_blocks(*answer_lines.opening(predictor, trained_on, runtime, files, before, said(config.views)))
         if journal is None:
             print(f"\n{answer_lines.header(registered.classes.names, registered.uncertainty)}")
         bar = stack.enter_context(progress(len(names), "answering", "file", disable=journal is None))
@@ -149,7 +153,7 @@ def _predictor(
     there = [file.pixels[:FIRST] for file in first if file.pixels is not None]
     if not there:
         return predictor, "keras (no file could be read to compare others on)", first
-    run, runtime = choose(config.runtime, registered.model, np.concatenate(there)[: 4 * FIRST], total)
+    run, runtime = choose(config.runtime, registered.model, np.concatenate(there)[: 4 * FIRST], config.views * total)
     return replace(predictor, run=answering(run)), runtime, first
 
 

@@ -74,13 +74,20 @@ class Tally:
                 yield Paragraph(f"And {self.refusals - len(self.refused)} more.")
 
 
-def opening(predictor: Predictor, trained_on: str, runtime: str, files: Files, before: int) -> Iterator[Block]:
-    """Who answers, what it cannot say, and which files; `before` of them have been answered earlier."""
+def opening(
+    predictor: Predictor, trained_on: str, runtime: str, files: Files, before: int, views: str
+) -> Iterator[Block]:
+    """Who answers, what it cannot say, and which files; `before` of them have been answered earlier.
+
+    `views` says what answers by several are; "": they are by the images alone.
+    """
     counted = f"{len(files.names)} in {files.base}" + (f", {before} of them answered before" if before else "")
     if files.skipped:
         counted += f"; {_left_out(files)}"
     yield Paragraph(NOTICE)
     yield pairs([("model", f"{predictor.uri}, trained on {trained_on}; {runtime}"), ("files", counted)])
+    if views:
+        yield Paragraph(f"Views: {views}.")
     if predictor.uncertainty is not None and (found := warnings(predictor.uncertainty)):
         yield Points(tuple(f"Warning: {line}." for line in found))
 

@@ -27,6 +27,7 @@ class Answerer:
     synthetic: bool
     uncertainty: Uncertainty | None
     how: str  # how its maps are made; "" of a model without
+    views: str = ""  # what its answers are, where they are by several views of an image
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,10 +60,10 @@ def report(case: Case, found: ScanPrediction, drawn: Sequence[Drawn], by: Answer
     what = f"The volume of {len(found.slices)} slices" if len(found.slices) > 1 else "The picture"
     opening.append(Paragraph(f"{what}: {headline(found.overall)}."))
     if case.remarks:
-        opening.append(Points(tuple(f"{line[:1].upper()}{line[1:]}." for line in case.remarks)))
+        opening.append(_sentences(case.remarks))
     sections = [Section("Answer", tuple(_answer(found.overall)), note=calibrated(by.uncertainty))]
     if found.volume is not None:
-        sections[0] = Section("Answer", tuple(_answer(found.volume)), note=f"{found.rule[:1].upper()}{found.rule[1:]}.")
+        sections[0] = Section("Answer", tuple(_answer(found.volume)), note=_sentence(found.rule))
     sections += [_slice(each, found, by) for each in drawn]
     if more := len(set(found.decisive) - {each.index for each in drawn}):
         sections.append(Section("Other slices", (Paragraph(f"{more} more speak for this answer, too."),)))
@@ -99,5 +100,14 @@ def _answer(said: Prediction) -> list[Block]:
 def _about(case: Case, by: Answerer, made: datetime) -> Section:
     rows = [("file", printable(case.name)), ("kind", case.kind + (f", {case.plane}" if case.plane else ""))]
     rows += [("model", by.uri), ("trained on", by.trained_on), ("made", f"{made:%Y-%m-%d %H:%M}")]
-    told = Points(tuple(f"{line}." for line in warnings(by.uncertainty))) if by.uncertainty is not None else Points(())
+    rows += [("views", by.views)] if by.views else []
+    told = _sentences(warnings(by.uncertainty) if by.uncertainty is not None else ())
     return Section("File and model", (pairs(rows), *((told,) if told.items else ()), Alert(NOTICE)))
+
+
+def _sentences(lines: Sequence[str]) -> Points:
+    return Points(tuple(map(_sentence, lines)))
+
+
+def _sentence(line: str) -> str:
+    return f"{line[:1].upper()}{line[1:]}."

@@ -39,12 +39,13 @@ class Journal:
             raise OSError(error.errno, error.strerror, str(self.path)) from error
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """What it was begun with; then all records, in the order in which they were added, each with its model."""
+        """What it was begun with; then all records, in the order in which they were added, each with what answered."""
         with open(self.path, "rb") as file:
             begun = json.loads(next(file))
             yield begun
+            by = {key: begun[key] for key in ("model", "views") if begun.get(key) is not None}
             for line in file:
-                yield {**json.loads(line), "model": begun["model"]}
+                yield {**json.loads(line), **by}
 
     def finish(self) -> None:
         """Write `out` from it, complete or not at all, and remove it."""
@@ -151,7 +152,7 @@ def _write_csv(file: IO[str], begun: Mapping[str, Any], records: Iterator[dict[s
         columns += ["lesion_area", "lesion_area_mm2", "lesion_peak"]
     if begun.get("without_lesion"):
         columns += ["without_lesion_class", *(f"without_lesion_probability_{name}" for name in names)]
-    columns += ["remarks", "model", "error"]
+    columns += ["remarks", "model", *(["views"] if begun.get("views") else []), "error"]
     writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
     writer.writeheader()
     for each in (*held, *records):
@@ -162,14 +163,15 @@ def _rows(each: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     path = each["path"]
     if path.startswith(_FORMULA):
         path = f"./{path}"  # the same file, and no formula to a spreadsheet
+    by = {key: each[key] for key in ("model", "views") if key in each}
     if "error" in each:
-        yield {"path": path, "model": each["model"], "error": each["error"]}
+        yield {"path": path, **by, "error": each["error"]}
         return
     several = len(each["slices"]) > 1
     answers = [(str(index) if several else "", found) for index, found in enumerate(each["slices"])]
     if "volume" in each:
         answers.append(("volume", each["volume"]))
-    about = {"path": path, "remarks": "; ".join(each.get("remarks", ())), "model": each["model"]}
+    about = {"path": path, "remarks": "; ".join(each.get("remarks", ())), **by}
     for name, found in answers:
         row = {**about, "slice": name, "class": found["class"]}
         row |= {f"probability_{label}": repr(value) for label, value in found["probabilities"].items()}

@@ -24,10 +24,10 @@ ROUNDS = 5  # timed batches of each runtime, in turn, after one that is not
 Kind = Literal["auto", "keras", "onnx", "tflite"]
 
 
-def choose_for(kind: Kind, model: Any, dataset: Dataset, *, robustness: bool) -> tuple[Any, str]:
+def choose_for(kind: Kind, model: Any, dataset: Dataset, *, robustness: bool, views: int) -> tuple[Any, str]:
     """`choose` for an evaluation of the test part; exports have to agree on val images, or test ones without any."""
     rows = dataset.rows("val") if len(dataset.rows("val")) else dataset.rows("test")
-    passes = 1 + robustness * sum(len(each.strengths) for each in CORRUPTIONS)
+    passes = views * (1 + robustness * sum(len(each.strengths) for each in CORRUPTIONS))
     compared = spread(rows, exports.COMPARED_IMAGES if kind != "keras" else 0)  # itself needs no comparison
     return choose(kind, model, dataset.images(compared), passes * len(dataset.rows("test")))
 

@@ -49,12 +49,14 @@ def log_explanations(
     *,
     parts: Sequence[str],
     resamples: int,
+    answering: Any = None,
 ) -> tuple[list[Finding], dict[str, pd.DataFrame]]:
     """Draw the parts, and score their maps where lesions are known.
 
     Returns what was found, of val as a detail, and of each part what its images have of `lesion_scores.NAMES`.
     What is chosen (method and layer by `auto`, the quantile of the IoU, the mean map of each class) is chosen on the
-    part "val" of `evaluations`, if it is there.
+    part "val" of `evaluations`, if it is there. `answering` is what the evaluations are by, and is asked again
+    without the lesions, where that is not the model itself, whose maps are drawn.
     """
     known = {part: known_lesions(dataset, part, each) for part, each in evaluations.items()}
     lesions = {part: found for part, found in known.items() if found is not None}
@@ -69,7 +71,7 @@ def log_explanations(
         if part in lesions:
             own = surveyed if part == "val" else None
             pointing, peaks = _log_scores(lesions[part], part, evaluations[part], explainer, reference, own, resamples)
-            removed, answers = _log_removal(model, lesions[part], part, resamples)
+            removed, answers = _log_removal(answering or model, lesions[part], part, resamples)
             found += [pointing, removed]
             there = values[part].index[lesions[part].positions]
             values[part] = values[part].join(answers.assign(pointing=peaks).set_index(there))

@@ -10,17 +10,15 @@ from brain_tumor.evaluation.explanation import maps as maps_module
 from brain_tumor.evaluation.explanation.gradcam import layer_maps
 from brain_tumor.evaluation.explanation.kinds import candidates, check, kind_of
 from brain_tumor.evaluation.explanation.maps import (
-    REACH,
     Explainer,
-    View,
     explain,
     layer_choices,
     mapper,
     normalise,
     stages,
     upsample,
-    views,
 )
+from brain_tumor.evaluation.views import views
 from brain_tumor.models.classifier import build_classifier
 
 CLASSES = np.array([0, 1, 2, 3, 0])
@@ -40,42 +38,6 @@ def model() -> keras.Model:
 @pytest.fixture(scope="module")
 def images() -> np.ndarray:
     return np.random.default_rng(1).integers(256, size=(5, 16, 16, 3), dtype=np.uint8)
-
-
-def test_the_first_view_is_the_image_itself():
-    assert views(1) == [View(0, 0, False)]
-    assert views(16)[:4] == views(4)
-
-
-def test_views_are_spread_over_a_cell():
-    """Sixteen moves are in each quarter of the cell, none is met twice, and both sides are mirrored about as often."""
-    seen = views(16)
-    moves = [(down, right) for down, right, _ in seen]
-    assert len(set(moves)) == 16
-    assert all(max(abs(down), abs(right)) <= REACH for down, right in moves)
-    quarters = [(down >= 0, right >= 0) for down, right in moves]
-    assert min(quarters.count((a, b)) for a in (True, False) for b in (True, False)) >= 3
-    assert 5 <= sum(view.mirrored for view in seen) <= 11
-    assert sum(view.mirrored for view in views(4)) in (1, 2)
-
-
-def test_a_view_by_hand():
-    image = np.arange(1, 10).reshape(1, 3, 3)
-    assert View(1, 0, False).of(image)[0].tolist() == [[0, 0, 0], [1, 2, 3], [4, 5, 6]]
-    assert View(0, -1, False).of(image)[0].tolist() == [[2, 3, 0], [5, 6, 0], [8, 9, 0]]
-    assert View(0, -1, True).of(image)[0].tolist() == [[0, 3, 2], [0, 6, 5], [0, 9, 8]]
-    assert View(-1, 1, False).of(np.repeat(image[..., None], 3, axis=-1))[0, ..., 0].tolist() == [
-        [0, 4, 5],
-        [0, 7, 8],
-        [0, 0, 0],
-    ]
-
-
-@pytest.mark.parametrize("view", views(6))
-def test_what_is_seen_in_a_view_goes_back_to_its_place(view):
-    image = np.zeros((1, 32, 32))
-    image[0, 10:20, 12:17] = np.random.default_rng(0).random((10, 5))
-    assert np.array_equal(view.back(view.of(image)), image)
 
 
 def layercam_by_hand(model: keras.Model, layer: str, images: np.ndarray, classes: np.ndarray) -> np.ndarray:

@@ -9,52 +9,25 @@ bear). A layer further up knows what, one further down where: their product keep
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.gradcam import EVIDENCE, Kind, layer_maps, output_of
+from brain_tumor.evaluation.views import views
 from brain_tumor.lazy import lazy
 from brain_tumor.models.backbones import ATTENDED
 from brain_tumor.progress import progress
 
 cv2 = lazy("cv2")
 keras = lazy("keras")
-scipy = lazy("scipy")
 
 Maps = NDArray[np.float32]
-Pixels = NDArray[Any]
 Mapper = Callable[[NDArray[np.uint8], NDArray[np.int64]], list[Maps]]  # of images (N, H, W, 3) and classes (N,)
 
-REACH = 8  # pixels that a view is moved by at most: half a cell of a layer at a 16th of the image's side
 PRODUCT = "*"  # between the names of layers whose maps are multiplied
-
-
-class View(NamedTuple):
-    """An image moved by (down, right) pixels, what comes in being black, and then mirrored left to right or not."""
-
-    down: int
-    right: int
-    mirrored: bool
-
-    def of(self, images: Pixels) -> Pixels:
-        """The view of images (N, H, W, ...)."""
-        moved = _moved(images, self.down, self.right)
-        return np.ascontiguousarray(moved[:, :, ::-1]) if self.mirrored else moved
-
-    def back(self, maps: Pixels) -> Pixels:
-        """What was made of the view, where it belongs in the image."""
-        return _moved(maps[:, :, ::-1] if self.mirrored else maps, -self.down, -self.right)
-
-
-def views(count: int) -> list[View]:
-    """The first `count` of a fixed, even sequence (Halton's) of moves within a cell; the first is the image itself."""
-    points = scipy.stats.qmc.Halton(3, scramble=False).random(count)
-    moves = np.rint((np.mod(points[:, :2] + 0.5, 1) - 0.5) * 2 * REACH).astype(int)
-    mirrored = points[:, 2] >= 0.5
-    return [View(int(down), int(right), bool(flip)) for (down, right), flip in zip(moves, mirrored, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,10 +166,3 @@ def check_layer(model: Any, layer: str) -> None:
             if len(names) == 1:
                 raise
             raise InputError(f"explain.layer={layer} is a product of {len(names)} layers, and {error}") from error
-
-
-def _moved(images: Pixels, down: int, right: int) -> Pixels:
-    height, width = images.shape[1:3]
-    pad = [(0, 0), (abs(down), abs(down)), (abs(right), abs(right)), *[(0, 0)] * (images.ndim - 3)]
-    top, left = abs(down) - down, abs(right) - right
-    return np.asarray(np.pad(images, pad)[:, top : top + height, left : left + width])

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from brain_tumor.evaluation.bootstrap import mean_intervals
 from brain_tumor.evaluation.explanation.localisation import Masks
 from brain_tumor.evaluation.explanation.map_scores import Lesions
+from brain_tumor.evaluation.prediction import ask
 from brain_tumor.lazy import lazy
 
 cv2 = lazy("cv2")
@@ -49,7 +50,7 @@ def remove(
     """What becomes of the predictions of correctly classified lesions without the lesion: the means, and each one.
 
     Args:
-        model: from RGB 0..255 (B, S, S, 3) to probabilities (B, C).
+        model: as `predict` takes it.
         lesions: of which.
         healthy: index of the class that an image without its lesion should belong to; None: there is none.
         resamples: behind each 95 % interval, by group.
@@ -80,8 +81,7 @@ def _asked_again(model: Any, lesions: Lesions, healthy: int | None) -> pd.DataFr
         images, masks, classes = lesions.dataset.images(lesions.rows[part]), lesions.masks(part), lesions.classes[part]
         mirrored = masks[:, :, ::-1]
         before, after, control = (
-            np.asarray(model.predict_on_batch(each), dtype=np.float64)
-            for each in (images, paint_over(images, masks), paint_over(images, mirrored))
+            ask(model, each) for each in (images, paint_over(images, masks), paint_over(images, mirrored))
         )
         rows = np.arange(len(classes))
         kept, gone = after.argmax(axis=1) == classes, after.argmax(axis=1) == healthy
