@@ -159,7 +159,7 @@ def test_a_broken_file_is_named_and_the_rest_answered(trained_copy: Trained) -> 
     ("arguments", "message"),
     [
         (["input=nothing*.png"], "error: input=nothing*.png: there is no such file, and no file that this matches"),
-        (["input=.", "views=0"], "error: views=0: "),
+        (["input=.", "views=0"], "views: input should be greater than or equal to 1 (got 0)"),
         (["input=.", "report=true"], "error: report=true writes a folder beside out"),
         (["input=.", "explain=true"], "error: explain=true writes a folder beside out"),
         (

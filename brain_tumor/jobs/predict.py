@@ -60,7 +60,7 @@ class Answering:
     def _draw(self, draw: Draw, file: Read, found: ScanPrediction) -> None:
         kept: list[Drawn] = []  # a volume may have many slices
         for each in draw(file, found):
-            if self.overlays:
+            if self.overlays and each.over:
                 self.overlays.write(file, found, each)
             if len(kept) < SHOWN:
                 kept.append(each)

@@ -61,13 +61,18 @@ def report(case: Case, found: ScanPrediction, drawn: Sequence[Drawn], by: Answer
     opening.append(Paragraph(f"{what}: {headline(found.overall)}."))
     if case.remarks:
         opening.append(_sentences(case.remarks))
-    sections = [Section("Answer", tuple(_answer(found.overall)), note=calibrated(by.uncertainty))]
-    if found.volume is not None:
-        sections[0] = Section("Answer", tuple(_answer(found.volume)), note=_sentence(found.rule))
-    sections += [_slice(each, found, by) for each in drawn]
+    sections = [_overall(found, by), *(_slice(each, found, by) for each in drawn)]
     if more := len(set(found.decisive) - {each.index for each in drawn}):
         sections.append(Section("Other slices", (Paragraph(f"{more} more speak for this answer, too."),)))
     return html.render(Card(f"Report of {printable(case.name)}", tuple(opening), (*sections, _about(case, by, made))))
+
+
+def _overall(found: ScanPrediction, by: Answerer) -> Section:
+    if found.volume is not None:
+        return Section("Answer", tuple(_answer(found.volume)), note=_sentence(found.rule))
+    if len(found.slices) > 1:
+        return Section("Answer", (Paragraph("None of its slices passes as a brain MRI: it has no probabilities."),))
+    return Section("Answer", tuple(_answer(found.overall)), note=calibrated(by.uncertainty))
 
 
 def _slice(each: Drawn, found: ScanPrediction, by: Answerer) -> Section:

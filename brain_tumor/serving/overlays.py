@@ -48,7 +48,7 @@ Draw = Callable[[Read, ScanPrediction], Iterator[Drawn]]
 
 
 def overlay_drawer(model: Any, kind: Kind, views: int, names: ClassList) -> Draw:
-    """Function that draws a file's slice under its map; of a volume the slices that speak for it.
+    """Function that draws a file's slice under its map; of a volume the slices that speak for it, or the middle one.
 
     A lesion map is the answer's own, and what it marks has an outline. Where the file says how it lies, letters say
     which side is which.
@@ -57,16 +57,23 @@ def overlay_drawer(model: Any, kind: Kind, views: int, names: ClassList) -> Draw
 
     def drawn(file: Read, found: ScanPrediction) -> Iterator[Drawn]:
         assert file.pixels is not None
+        if len(found.slices) > 1 and not found.decisive:  # no slice is a brain: one is shown, and no map explains it
+            middle = len(found.slices) // 2
+            yield Drawn(middle, _marked(file, middle, file.pixels[middle]), None)
+            return
         shown = found.decisive if len(found.slices) > 1 else (0,)
         for start in range(0, len(shown), BATCH):
             chosen = list(shown[start : start + BATCH])
             overlays = draw(file.pixels[chosen], [found.slices[index] for index in chosen])
             for index, over in zip(chosen, overlays, strict=True):
-                plane = file.planes[index] if file.planes else None
-                both = (marked(Image.fromarray(each), plane) for each in (file.pixels[index], over))
-                yield Drawn(index, *both)
+                yield Drawn(index, *(_marked(file, index, each) for each in (file.pixels[index], over)))
 
     return drawn
+
+
+def _marked(file: Read, index: int, pixels: NDArray[np.uint8]) -> Image.Image:
+    """A picture of a file's slice with the sides named, where they are known."""
+    return marked(Image.fromarray(pixels), file.planes[index] if file.planes else None)
 
 
 @dataclass(frozen=True, eq=False)

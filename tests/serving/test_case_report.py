@@ -6,14 +6,16 @@ from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
 from brain_tumor import NOTICE
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.serving.case_report import Answerer, Case, Drawn, report
 from brain_tumor.serving.files import Read
-from brain_tumor.serving.overlays import Reports
+from brain_tumor.serving.overlays import Reports, overlay_drawer
 from brain_tumor.serving.predictor import Prediction, ScanPrediction
 
 MADE = datetime(2026, 1, 2, 3, 4)
@@ -96,6 +98,22 @@ def test_a_volume_has_its_rule_and_the_slices_that_speak_for_it() -> None:
     assert "Slice 11 of 40" in page.texts  # people count from 1
     assert "8 more speak for this answer, too." in page.texts
     assert len(page.images) == 24
+
+
+def test_a_volume_without_a_brain_has_no_answer_and_one_slice_to_look_at() -> None:
+    no_brain = Prediction("glioma", SAID.probabilities, {}, False, True)
+    file = Read("a.nii", "nifti", None, np.full((5, 4, 4, 3), 9, np.uint8))
+    found = ScanPrediction((no_brain,) * 5, None, ())
+    model = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Conv2D(4, 1, name="c"), keras.layers.Flatten()])
+    model.add(keras.layers.Dense(4, name="logits"))
+    [shown] = overlay_drawer(model, ("gradcam", "c"), 1, STANDARD)(file, found)
+    assert (shown.index, shown.over) == (2, None)
+    page = made(found, shown)
+    assert "The volume of 5 slices: Not a brain MRI." in page.texts
+    assert "None of its slices passes as a brain MRI: it has no probabilities." in page.texts
+    assert page.texts.count("90.0\u00a0%") == 1  # of the slice alone
+    assert "Slice 3 of 5" in page.texts
+    assert len(page.images) == 1
 
 
 def test_each_file_has_its_report_whatever_it_is_called(tmp_path: Path) -> None:
