@@ -50,7 +50,6 @@ def corrected(images: pd.DataFrame, file: str | None, classes: ClassList) -> "pd
     if len(absent):
         logger.warning("data.relabel=%s: %d of its %d labels are of no image here", file, len(absent), len(new))
     labels = images["sha256"].map(new).fillna(images["label"])
-    logger.warning(
-        "data.relabel=%s: %d images have another label than their folder", file, (labels != images["label"]).sum()
-    )
+    changed = int((labels != images["label"]).sum())
+    logger.warning("data.relabel=%s: images with another label than their folder: %d", file, changed)
     return labels
