@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from composition import task
 from packaging.requirements import Requirement
-from toy import call, draw_folders
+from toy import call, draw_folders, words
 
 from brain_tumor.config.train import TrackingConfig, TrainConfig
 from brain_tumor.config.validation import typed
@@ -46,7 +46,7 @@ def test_what_stands_in_the_way_is_said_and_the_rest_is_seen(tmp_path: Path) -> 
     done = call(tmp_path, "checks", "data=folder", "data.root=none", f"tracking.uri=sqlite:///{tmp_path}/broken.db")
     assert done.returncode == 2
     assert "data      NOT READY: data.root=none does not exist" in done.stdout
-    assert "store     NOT READY: tracking.uri=sqlite:///" in done.stdout
+    assert "store NOT READY: tracking.uri=sqlite:///" in words(done.stdout)
     assert "effnet_lite0, 96 x 96 pixels" not in done.stdout  # 96 is the phantom's own
     assert "effnet_lite0, 224 x 224 pixels" in done.stdout
     assert done.stderr.splitlines()[-1] == "error: no training can start like this: see data, store above"

@@ -81,10 +81,10 @@ def _print(console: "Console", block: Block) -> None:
 
 
 def _print_named(console: "Console", rows: Sequence[tuple[str, str]]) -> None:
-    """Texts, each behind its name; a path or an address is there to be copied, and stays whole."""
+    """Texts, each behind its name; one that opens with a path or an address is there to be copied, and stays whole."""
     for name, text in rows:
         start = f"{' ' * INDENT}{name} "
-        if text.startswith("/") or "://" in text:
+        if text.startswith("/") or "://" in text.partition(" ")[0]:
             console.print(rich.text.Text(start + text), soft_wrap=True)
         else:
             _print_broken(console, text, start)

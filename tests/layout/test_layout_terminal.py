@@ -39,6 +39,16 @@ def test_sentences_are_broken_at_spaces_and_what_is_to_be_copied_is_not(capsys: 
     assert any(line.strip() == path for line in lines)
 
 
+def test_an_address_stays_whole_and_a_sentence_that_has_one_is_broken_around_it(capsys: Out) -> None:
+    address = "http://host/" + "a" * 60
+    show_blocks(pairs([("page", f"{address} {'word ' * 10}"), ("data", f"{'word ' * 10}{address} {'word ' * 20}")]))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith(f"  page  {address} word")
+    assert len(lines[1]) > 100
+    assert all(len(line) <= 100 for line in lines[2:])
+    assert sum(address in line for line in lines[2:]) == 1
+
+
 def test_a_terminal_gets_colour_and_its_own_width(monkeypatch: pytest.MonkeyPatch, capsys: Out) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.setenv("TERM", "xterm-256color")
