@@ -199,3 +199,10 @@ def test_maps_are_scored_by_masks(run: Run, bars: Callable[..., Path], tmp_path:
     second = next(work.glob(f"mlruns/artifacts/{run_id(done.stdout)}/artifacts"))
     for name, expected in zip(("maps", "removal"), scores, strict=True):
         pd.testing.assert_frame_equal(pd.read_csv(second / "tables" / f"test_{name}.csv"), expected)
+    done = run("evaluate", *again, f"data.masks={moved}", "views=2")
+    assert done.returncode == 0, done.stderr
+    tables = next(work.glob(f"mlruns/artifacts/{run_id(done.stdout)}/artifacts")) / "tables"
+    removed = pd.read_csv(tables / "test_removal.csv").set_index(["class", "metric"])["value"]
+    right = pd.read_csv(tables / "test_predictions.csv").query("correct and label != 'notumor'")
+    own = [row[f"probability_{row['label']}"] for _, row in right.iterrows()]
+    assert removed["all", "probability"] == pytest.approx(np.mean(own))  # asked again by both views, too
