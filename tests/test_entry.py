@@ -120,8 +120,8 @@ def test_whatever_is_said_of_the_machine_may_stand_beside_resume() -> None:
 def test_help_shows_the_groups(run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     done = run("train", "--help")
     assert done.returncode == 0
-    assert "model: cnn_baseline, effnet_b0" in done.stdout
-    assert "schedule: fast, finetune, head_only, scratch, two_phase\n" in done.stdout  # and no file that these share
+    assert "model: cct_5, cnn_baseline, effnet_b0" in done.stdout
+    assert "schedule: fast, finetune, head_only, scratch, two_phase, vit\n" in done.stdout  # and no file that these share
     assert "\ndata: folder, kaggle, logged, phantom, phantom_tiny\n" in done.stdout
 
 
