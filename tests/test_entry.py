@@ -121,7 +121,7 @@ def test_help_shows_the_groups(run: Callable[..., subprocess.CompletedProcess[st
     done = run("train", "--help")
     assert done.returncode == 0
     assert "model: cct_5, cnn_baseline, effnet_b0" in done.stdout
-    assert "schedule: fast, finetune, head_only, scratch, two_phase, vit\n" in done.stdout  # and no file that these share
+    assert "schedule: fast, finetune, head_only, scratch, two_phase, vit\n" in done.stdout  # no shared file
     assert "\ndata: folder, kaggle, logged, phantom, phantom_tiny\n" in done.stdout
 
 

@@ -45,7 +45,7 @@ REFUSED = {
     "train seed.x=1": "seed.x: no known key; nearest: seed",
     "train ~sed": "sed: no known key; nearest: seed",
     "train model={nam:x}": "model.nam: no known key; nearest: model.name, ",
-    "train model=effnet_b9": "model=effnet_b9 is none of cnn_baseline, effnet_b0, ",
+    "train model=effnet_b9": "model=effnet_b9 is none of cct_5, cnn_baseline, effnet_b0, ",
     "train experiment=ofical": "two_phase_b4; nearest: official",
     "train model=null": "model=null is none of cnn_baseline, ",
     "train --help sweep/sampler=nope": "sweep/sampler=nope is none of cmaes, gp, grid, nsga2, random, tpe",
@@ -124,7 +124,7 @@ NO_PHASE = "schedule=scratch has no phase 'all': its phase is 'scratch'"
         ("+sweep.space={schedule.all.epoch:'interval(0,1)'}", "schedule.all.epoch: no known key; nearest: "),
         ("schedule=scratch schedule.all.epochs=2,3", f"schedule.all.epochs: {NO_PHASE}"),
         ("sweep=grid model.dropot=0.1,0.2", "model.dropot: no known key; nearest: model.dropout, "),
-        ("model=effnet_lite0,effnet_b9", "model=effnet_b9 is none of cnn_baseline, effnet_b0"),
+        ("model=effnet_lite0,effnet_b9", "model=effnet_b9 is none of cct_5, cnn_baseline, effnet_b0"),
     ],
 )
 def test_a_point_of_a_sweep_that_does_not_compose_is_one_line(line: str, message: str) -> None:
