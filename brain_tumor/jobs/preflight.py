@@ -19,7 +19,7 @@ from brain_tumor.errors import InputError
 from brain_tumor.jobs.member_runs import members, refuse
 from brain_tumor.lazy import lazy, uncollected
 from brain_tumor.models import adopted_file
-from brain_tumor.models.backbones import check_size, image_size
+from brain_tumor.models.backbones import check_head, check_size, image_size
 from brain_tumor.models.hardware import piece_size
 from brain_tumor.models.weights import resolve_weights
 from brain_tumor.paths import existing_path
@@ -82,13 +82,19 @@ def check_training(config: TrainConfig) -> Path | None:
 def check_model(config: TrainConfig) -> Path | None:
     """Check the schedule, the model and its weights; returns the weights' file, or None for random weights.
 
-    Raises InputError for an unknown model, a size that it cannot take, weights that cannot be had, a frozen backbone
-    without trained weights, or batches that `hardware.micro_batch` does not divide.
+    Raises InputError for an unknown model, a size or a head that it cannot have, weights that cannot be had, a frozen
+    backbone without trained weights, or batches that `hardware.micro_batch` does not divide.
     """
     for name, phase in config.schedule.items():
         piece_size(name, phase, config.hardware.micro_batch)
     check_size(config.model.name, image_size(config))
+    check_head(config.model.name, config.model.head)
     weights = resolve_weights(config.model.name, config.model.weights)
+    if config.model.name == "hybrid_lite0" and all(phase.unfreeze == "head" for phase in config.schedule.values()):
+        raise InputError(
+            "the transformer of model=hybrid_lite0 starts from nothing, and no phase of this schedule trains it: give "
+            "schedule=vit"
+        )
     name, phase = next(iter(config.schedule.items()))
     if weights is None and phase.unfreeze != "all":
         raise InputError(

@@ -98,6 +98,15 @@ def image_size(config: TrainConfig) -> int:
     return config.data.image_size or get_backbone(config.model.name).native_size
 
 
+def check_head(name: str, head: str) -> None:
+    """Raise InputError for a head that cannot stand on a backbone."""
+    if head == "evidence" and "*" not in get_backbone(name).cam_layer:
+        raise InputError(
+            f"model.head=evidence draws its map of activations at an 8th and a 16th of the side, and {name} has "
+            "no such two: give model.head=pooled, or model=hybrid_lite0"
+        )
+
+
 def check_size(name: str, size: int) -> None:
     """Raise InputError for pixels a side that a backbone cannot take."""
     step = get_backbone(name).step

@@ -16,12 +16,10 @@ import keras
 
 from brain_tumor.config.train import Head
 from brain_tumor.errors import InputError
-from brain_tumor.models.backbones import Backbone
+from brain_tumor.models.backbones import Backbone, check_head
 
 HEAD = ("avg_pool", "dropout", "logits", "probabilities")
-LESION_MAP = (
-    "lesion_map"  # the layer of the map, (B, h, w, 1) in 0..1, of twice the side of the backbone's finest activation
-)
+LESION_MAP = "lesion_map"  # the layer of the map, (B, h, w, 1) in 0..1, with a cell for 4 x 4 pixels
 FLOAT32 = (LESION_MAP, "lesion_weights", "lesion_under", "lesion_sum", "lesion_area", "lesion_peak", "probabilities")
 CHANNELS = 96
 FLOOR = 0.01  # share of the image: what lies under a lesion of this area has half the weight of a large one
@@ -32,6 +30,7 @@ def add_head(trunk: keras.Model, backbone: Backbone, *, head: Head, classes: int
     """The probabilities (B, classes), float32, that a head of this name makes of the trunk's activations."""
     if head not in get_args(Head):
         raise InputError(f"model.head={head} is unknown: choose one of {', '.join(get_args(Head))}")
+    check_head(backbone.name, head)
     if head == "evidence":
         fine = [trunk.get_layer(name).output for name in backbone.cam_layer.split("*")]
         features = _under_map(fine if fine[-1] is trunk.output else [*fine, trunk.output])
@@ -86,7 +85,7 @@ def _pyramid(activations: Sequence[Any]) -> Any:
     for place, activation in enumerate(activations):
         level = layers.Conv2D(CHANNELS, 1, use_bias=False, name=f"lesion_level{place}")(activation)
         level = layers.LayerNormalization(name=f"lesion_level{place}_norm")(level)
-        factor *= 2 if activation.shape[1] < before else 1  # all of a transformer have one size
+        factor *= 2 if activation.shape[1] < before else 1  # those of a hybrid's transformer have one size
         before = activation.shape[1]
         if factor > 1:
             # By whole factors: tf2onnx makes a resizing to 13 cells from 7 one to 12.
