@@ -18,6 +18,7 @@ def checked(command: str) -> object:
     [
         ("model=vit_ti16 model.head=evidence", r"evidence draws .* vit_ti16 has no such two: give model\.head=pooled"),
         ("model=cct_5 schedule=scratch model.head=evidence", "cct_5 has no such two"),
+        ("model=effnet_lite0 explain.method=rollout", "rollout multiplies a transformer's attention, and this"),
         ("model=hybrid_lite0 schedule=head_only", "no phase of this schedule trains it: give schedule=vit"),
         ("model=vit_ti16 data.image_size=100", r"image_size=100 .*: give 96 or 112"),
         (
@@ -38,9 +39,9 @@ def test_what_it_cannot_have_is_refused(command: str, said: str) -> None:
     "command",
     [
         "model=hybrid_lite0 model.head=evidence",
-        "model=hybrid_lite0 schedule=vit",
+        "model=hybrid_lite0 schedule=vit explain.method=rollout",
         "model=hybrid_lite0 schedule=fast",  # which trains the last blocks in its second phase
-        "model=cct_5 schedule=scratch",
+        "model=cct_5 schedule=scratch explain.method=rollout",
         "model=vit_s16 model.weights=none schedule=scratch data.image_size=160",
     ],
 )

@@ -2,6 +2,7 @@
 
 from brain_tumor.card.facts import NOTHING, Facts, Logged, bounded, interval, number, shown
 from brain_tumor.card.scores import by_views, whose
+from brain_tumor.evaluation.explanation.gradcam import EVIDENCE, described
 from brain_tumor.evaluation.explanation.localisation import SCORES
 from brain_tumor.evaluation.explanation.map_scores import CENTRE, CLASS_MEAN, MODEL, VERDICTS
 from brain_tumor.evaluation.lesion_scores import DICE, FALSE, FOUND
@@ -51,10 +52,11 @@ def method(facts: Facts) -> str:
     """How maps are made."""
     tags = facts.run.tags
     how = tags.get("explain_method") or facts.key("explain.method")
-    if how == "evidence":
-        return "the lesion map that the answer is read from"
     where = tags.get("explain_layer") or facts.key("explain.layer") or "the network's default layers"
-    return f"{how} at {where}, {shown(facts.key('explain.views'))} views" if how else "open: the run does not say how"
+    if not how:
+        return "open: the run does not say how"
+    seen = "" if how == EVIDENCE else f", {shown(facts.key('explain.views'))} views"
+    return described(how, where) + seen
 
 
 def _maps(run: Logged) -> Grid:

@@ -85,7 +85,7 @@ class ExportConfig:
 class MapsConfig:
     """How a map is made where no lesion is known to choose by."""
 
-    method: Literal["gradcam", "gradcam++", "hirescam", "layercam", "evidence"] | None  # as in ExplainConfig
+    method: Literal["gradcam", "gradcam++", "hirescam", "layercam", "evidence", "rollout"] | None  # as in ExplainConfig
     layer: Annotated[str, Field(min_length=1)] | None  # as in ExplainConfig, without auto
     views: Annotated[int, Field(ge=1, le=64)]
 

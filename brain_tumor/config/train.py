@@ -219,7 +219,7 @@ class ExplainConfig:
     """How maps are made. auto: what points best at the known lesions of the validation part."""
 
     # None: the lesion map of a model that has one (evidence), otherwise layercam.
-    method: Literal["gradcam", "gradcam++", "hirescam", "layercam", "evidence", "auto"] | None
+    method: Literal["gradcam", "gradcam++", "hirescam", "layercam", "evidence", "rollout", "auto"] | None
     layer: (
         Annotated[str, Field(min_length=1)] | None
     )  # a name, several with * between them (their product), or auto; None: the backbone's `cam_layer`

@@ -13,7 +13,6 @@ from brain_tumor.config.commands import PredictConfig
 from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
 from brain_tumor.errors import InputError
-from brain_tumor.evaluation.explanation.gradcam import EVIDENCE, Kind
 from brain_tumor.evaluation.explanation.kinds import has_map
 from brain_tumor.evaluation.prediction import answering
 from brain_tumor.evaluation.views import said, viewed
@@ -92,7 +91,7 @@ def run(config: PredictConfig, files: Files, out: Path | None) -> None:
     with ExitStack() as stack:
         journal = stack.enter_context(journal_of(out, begun_with)) if out else None
         overlays = Overlays(folder) if folder else None
-        reports = Reports(pages, _answerer(registered, kind, config.views)) if pages else None
+        reports = Reports(pages, _answerer(registered, config.views)) if pages else None
         answers = Answering(journal, draw, overlays, reports)
         asked = _answer(config, registered, files, answers)
     made = [("answers", str(out))] if out else []
@@ -106,12 +105,9 @@ def run(config: PredictConfig, files: Files, out: Path | None) -> None:
         raise InputError(f"input={config.input}: none of its files could be read")
 
 
-def _answerer(registered: RegisteredModel, kind: Kind, views: int) -> Answerer:
-    method, layer = kind
-    how = "the lesion map that the answer is read from" if method == EVIDENCE else f"{method} at {layer}"
+def _answerer(registered: RegisteredModel, views: int) -> Answerer:
     split = registered.split
-    about = (split.name, split.synthetic, registered.uncertainty, how.replace("*", " × "))
-    return Answerer(registered.uri, *about, views=said(views))
+    return Answerer(registered.uri, split.name, split.synthetic, registered.uncertainty, views=said(views))
 
 
 def _answer(config: PredictConfig, registered: RegisteredModel, files: Files, answers: Answering) -> int:

@@ -16,10 +16,11 @@ from brain_tumor.data.grouping import patients_table
 from brain_tumor.data.protocol import require_trained
 from brain_tumor.data.relabel import read_labels
 from brain_tumor.errors import InputError
+from brain_tumor.evaluation.explanation.needs import require_method
 from brain_tumor.jobs.member_runs import members, refuse
 from brain_tumor.lazy import lazy, uncollected
 from brain_tumor.models import adopted_file
-from brain_tumor.models.backbones import check_head, check_size, image_size
+from brain_tumor.models.backbones import check_head, check_size, get_backbone, image_size
 from brain_tumor.models.hardware import piece_size
 from brain_tumor.models.weights import resolve_weights
 from brain_tumor.paths import existing_path
@@ -82,13 +83,15 @@ def check_training(config: TrainConfig) -> Path | None:
 def check_model(config: TrainConfig) -> Path | None:
     """Check the schedule, the model and its weights; returns the weights' file, or None for random weights.
 
-    Raises InputError for an unknown model, a size or a head that it cannot have, weights that cannot be had, a frozen
-    backbone without trained weights, or batches that `hardware.micro_batch` does not divide.
+    Raises InputError for an unknown model, a size, a head or maps that it cannot have, weights that cannot be had, a
+    frozen backbone without trained weights, or batches that `hardware.micro_batch` does not divide.
     """
     for name, phase in config.schedule.items():
         piece_size(name, phase, config.hardware.micro_batch)
     check_size(config.model.name, image_size(config))
     check_head(config.model.name, config.model.head)
+    draws, attends = config.model.head == "evidence", get_backbone(config.model.name).attends
+    require_method(config.explain.method, draws=draws, attends=attends)
     weights = resolve_weights(config.model.name, config.model.weights)
     if config.model.name == "hybrid_lite0" and all(phase.unfreeze == "head" for phase in config.schedule.values()):
         raise InputError(
@@ -176,9 +179,10 @@ def check_evaluation(config: "EvaluateConfig") -> None:
         raise InputError(f"data.healthy={config.data.healthy} is the model's own, and not of the data: leave it out")
     _check_trained_root(config)
     check_store(config.tracking)
-    known = model_address.find(config.model_uri).classes
+    found = model_address.find(config.model_uri)
+    require_method(config.explain.method, draws=found.draws_lesion_map, attends=found.attends)
     if isinstance(config.data, DataConfig):
-        check_source(config.data, known=known)
+        check_source(config.data, known=found.classes)
 
 
 def _check_trained_root(config: "EvaluateConfig") -> None:
@@ -205,6 +209,7 @@ def check_prediction(config: "PredictConfig") -> "tuple[Files, Path | None]":
     files = inputs.find_files(config.input)
     check_store(config.tracking)
     found = model_address.find(config.model_uri)
+    require_method(config.maps.method, key="maps.method", draws=found.draws_lesion_map, attends=found.attends)
     if config.without_lesion and not found.draws_lesion_map:
         raise InputError(
             f"without_lesion=true paints over what a lesion map marks, and model_uri={config.model_uri} draws none: "

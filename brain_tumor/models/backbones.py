@@ -35,6 +35,11 @@ class Backbone:
     cam_layer: str
     step: int = 1  # pixels that divide the input's side
 
+    @property
+    def attends(self) -> bool:
+        """Whether it is a transformer, of which there are maps by attention alone."""
+        return ATTENDED in self.cam_layer
+
 
 MIN_SIZE = 32  # pixels a side: the convolutional backbones halve it five times
 
@@ -64,6 +69,7 @@ _ROWS = (
 )
 
 ATTENDED = "_norm1"  # ends the names of the layers that a transformer's blocks attend to
+SHARES = "top_shares"  # the layer of how much each token counts, (B, h, w, 1), of a network that weighs them
 _EFFICIENTNET = ("block4a_expand_activation*block6a_expand_activation", 1)
 _OF_FAMILY = {  # cam_layer, step
     Family.cnn: ("block3_relu*block4_relu", 1),

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from brain_tumor.models.backbones import Backbone
+from brain_tumor.models.backbones import SHARES, Backbone
 from brain_tumor.models.transformer import encoder_block, norm, placed
 
 _FILTERS = (32, 64, 128)  # of the convolutions that make tokens, each of which halves the side
@@ -30,7 +30,7 @@ def build_cct(backbone: Backbone, inputs: Any) -> keras.Model:
         drop_rate = _DROP_PATH * index / (_DEPTH - 1)
         x = encoder_block(x, f"block{index + 1}", heads=_HEADS, hidden=_HIDDEN, drop_rate=drop_rate)
     x = norm(x, "top_norm")
-    shares = keras.layers.Softmax(axis=(1, 2), name="top_shares")(keras.layers.Dense(1, name="top_scores")(x))
+    shares = keras.layers.Softmax(axis=(1, 2), name=SHARES)(keras.layers.Dense(1, name="top_scores")(x))
     x = keras.layers.Multiply(name="top_weighted")([x, shares])
     # What follows takes the mean of the cells, and the shares add up to 1.
     x = keras.layers.Rescaling(float(x.shape[1] * x.shape[2]), name="top_rescaled")(x)

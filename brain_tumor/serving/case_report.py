@@ -26,7 +26,6 @@ class Answerer:
     trained_on: str
     synthetic: bool
     uncertainty: Uncertainty | None
-    how: str  # how its maps are made; "" of a model without
     views: str = ""  # what its answers are, where they are by several views of an image
 
 
@@ -37,6 +36,7 @@ class Drawn:
     index: int
     picture: Image.Image
     over: Image.Image | None  # None: there is no map
+    how: str = ""  # the map is made
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def report(case: Case, found: ScanPrediction, drawn: Sequence[Drawn], by: Answer
     opening.append(Paragraph(f"{what}: {headline(found.overall)}."))
     if case.remarks:
         opening.append(_sentences(case.remarks))
-    sections = [_overall(found, by), *(_slice(each, found, by) for each in drawn)]
+    sections = [_overall(found, by), *(_slice(each, found) for each in drawn)]
     if more := len(set(found.decisive) - {each.index for each in drawn}):
         sections.append(Section("Other slices", (Paragraph(f"{more} more speak for this answer, too."),)))
     return html.render(Card(f"Report of {printable(case.name)}", tuple(opening), (*sections, _about(case, by, made))))
@@ -75,11 +75,11 @@ def _overall(found: ScanPrediction, by: Answerer) -> Section:
     return Section("Answer", tuple(_answer(found.overall)), note=calibrated(by.uncertainty))
 
 
-def _slice(each: Drawn, found: ScanPrediction, by: Answerer) -> Section:
+def _slice(each: Drawn, found: ScanPrediction) -> Section:
     said, several = found.slices[each.index], len(found.slices) > 1
     blocks: list[Block] = [Picture(address(each.picture), "The picture")]
     if each.over is not None:
-        blocks.append(Picture(address(each.over), f"What speaks for {said.label}: {by.how}"))
+        blocks.append(Picture(address(each.over), f"Map: {each.how}"))
     if said.lesion is not None:
         blocks.append(Paragraph(f"The map marks {said.lesion}."))
     if several:

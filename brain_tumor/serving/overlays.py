@@ -18,7 +18,7 @@ from brain_tumor.config.commands import MapsConfig
 from brain_tumor.data.classes import ClassList
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation import kinds
-from brain_tumor.evaluation.explanation.gradcam import EVIDENCE, Kind
+from brain_tumor.evaluation.explanation.gradcam import EVIDENCE, Kind, described
 from brain_tumor.evaluation.explanation.localisation import LESION_FROM
 from brain_tumor.evaluation.explanation.maps import Maps, check_layer, mapper, upsample
 from brain_tumor.evaluation.explanation.overlay import overlay
@@ -66,7 +66,8 @@ def overlay_drawer(model: Any, kind: Kind, views: int, names: ClassList) -> Draw
             chosen = list(shown[start : start + BATCH])
             overlays = draw(file.pixels[chosen], [found.slices[index] for index in chosen])
             for index, over in zip(chosen, overlays, strict=True):
-                yield Drawn(index, *(_marked(file, index, each) for each in (file.pixels[index], over)))
+                both = (_marked(file, index, each) for each in (file.pixels[index], over))
+                yield Drawn(index, *both, described(*kind, found.slices[index].label))
 
     return drawn
 

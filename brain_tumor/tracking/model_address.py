@@ -8,6 +8,7 @@ from mlflow.exceptions import MlflowException
 
 from brain_tumor.data.classes import ClassList, read_classes
 from brain_tumor.errors import InputError
+from brain_tumor.models.backbones import BACKBONES
 from brain_tumor.tracking.moved_store import local
 from brain_tumor.tracking.runs import load_config
 from brain_tumor.tracking.store import current
@@ -30,6 +31,12 @@ class Found:
     def draws_lesion_map(self) -> bool:
         """Whether it reads its answer from a lesion map; heads had no name when the first runs were logged."""
         return bool(load_config(self.run_id)["model"].get("head") == "evidence")
+
+    @property
+    def attends(self) -> bool:
+        """Whether it is a transformer; an adopted model may be one, which shows when it is loaded."""
+        name = load_config(self.run_id)["model"]["name"]
+        return name not in BACKBONES or BACKBONES[name].attends
 
 
 def find(uri: str, key: str = "model_uri") -> Found:

@@ -19,7 +19,7 @@ from brain_tumor.serving.overlays import Reports, overlay_drawer
 from brain_tumor.serving.predictor import Prediction, ScanPrediction
 
 MADE = datetime(2026, 1, 2, 3, 4)
-BY = Answerer("models:/m/3", "hospital <A>", False, None, "layercam at a × b")
+BY = Answerer("models:/m/3", "hospital <A>", False, None)
 SAID = Prediction("glioma", {"glioma": 0.9, "notumor": 0.0999, "<b>": 0.0001}, {0.9: ("glioma",)}, False, False)
 
 
@@ -44,7 +44,8 @@ class Page(HTMLParser):
 
 
 def drawn(index: int = 0, gray: int = 7) -> Drawn:
-    return Drawn(index, Image.new("RGB", (4, 4), (gray,) * 3), Image.new("RGB", (4, 4), (200, 0, 0)))
+    over = Image.new("RGB", (4, 4), (200, 0, 0))
+    return Drawn(index, Image.new("RGB", (4, 4), (gray,) * 3), over, "layercam at <b>")
 
 
 def made(found: ScanPrediction, *pictures: Drawn, case: Case | None = None, by: Answerer = BY) -> Page:
@@ -59,7 +60,7 @@ def test_a_picture_has_its_answer_its_map_its_model_and_the_notice() -> None:
         assert said in joined
     assert "hospital <A>" in joined
     assert "2026-01-02 03:04" in joined
-    assert "What speaks for glioma: layercam at a × b" in joined
+    assert "Map: layercam at <b>" in joined
     shown = [Image.open(io.BytesIO(base64.b64decode(each.partition(",")[2]))) for each in page.images]
     assert [each.getpixel((0, 0)) for each in shown] == [(7, 7, 7), (200, 0, 0)]
 
@@ -70,7 +71,7 @@ def test_nothing_in_it_runs_or_comes_from_elsewhere() -> None:
         ScanPrediction((SAID,), None, ()),
         drawn(),
         case=Case(bad, "image", None, (bad,)),
-        by=Answerer(bad, bad, True, None, bad),
+        by=Answerer(bad, bad, True, None),
     )
     assert not {"script", "iframe", "link", "object", "form", "a"} & set(page.tags)
     assert not [name for name in page.attributes if name.startswith("on") or name == "href"]

@@ -2,7 +2,7 @@
 
 With A_k the layer's k-th channel (h, w) and G_k the gradient by it of the class's logit (before softmax),
 each method is a plain function of A and G. All maps are then cut off at 0. EVIDENCE is no class activation map but
-what a model with a lesion map reads its answer from, the same for every class.
+what a model with a lesion map reads its answer from, nor is ROLLOUT: both are the same for every class.
 """
 
 import difflib
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_tumor.errors import InputError
+from brain_tumor.evaluation.explanation.rollout import rollout
 from brain_tumor.lazy import lazy
 
 keras = lazy("keras")
@@ -53,8 +54,19 @@ METHODS: Mapping[str, Callable[[Array, Array], Array]] = MappingProxyType(
     {"gradcam": _gradcam, "gradcam++": _gradcam_plus_plus, "hirescam": _hirescam, "layercam": _layercam}
 )
 
+EVIDENCE, ROLLOUT = "evidence", "rollout"
+PRODUCT = "*"  # between the names of layers whose maps are multiplied
 
-EVIDENCE = "evidence"
+_WITHOUT_LAYER = {
+    EVIDENCE: "the lesion map that the answer is read from",
+    ROLLOUT: "rollout of the attention in all blocks, which is blind to the class",
+}
+
+
+def described(method: str, layer: str, label: str = "") -> str:
+    """How a map is made, for titles and reports; of a class of this `label`, if the method knows of classes."""
+    said = f"{method} at {layer.replace(PRODUCT, ' × ')}" + (f", for {label}" if label else "")
+    return _WITHOUT_LAYER.get(method, said)
 
 
 def _evidence(A: Array, G: Array) -> Array:
@@ -71,7 +83,8 @@ def layer_maps(model: Any, kinds: Sequence[Kind]) -> Callable[[NDArray[Any], NDA
     Args:
         model: functional Keras model with a linear layer `logits`; built here or reloaded. Weights that change later
             are followed.
-        kinds: (method, layer) of each map: a key of METHODS or EVIDENCE, and a layer with output (B, h, w, K).
+        kinds: (method, layer) of each map: a key of METHODS or EVIDENCE, and a layer with output (B, h, w, K); or
+            ROLLOUT, whatever the layer.
 
     Returns:
         Function of images (B, H, W, 3) RGB 0..255 and classes (B,), usually the predicted ones; it gives a map
@@ -80,15 +93,21 @@ def layer_maps(model: Any, kinds: Sequence[Kind]) -> Callable[[NDArray[Any], NDA
     Raises:
         InputError: a layer or a method is unknown, or a layer's output is no map that feeds the logits.
     """
-    layers = list(dict.fromkeys(layer for _, layer in kinds))
-    unknown = [method for method, _ in kinds if method not in _EVERY]
+    layers = list(dict.fromkeys(layer for method, layer in kinds if method != ROLLOUT))
+    methods = {method for method, _ in kinds}
+    unknown = sorted(methods - {*_EVERY, ROLLOUT})
     if unknown:
         raise InputError(f"explain.method={unknown[0]} is unknown: choose one of {', '.join(METHODS)}")
-    differentiate = _differentiate(model, layers)
+    differentiate = _differentiate(model, layers) if layers else lambda images, classes: []
+    roll = rollout(model) if ROLLOUT in methods else lambda images: np.empty(0, np.float32)
 
     def explain(images: NDArray[Any], classes: NDArray[np.int64]) -> list[Array]:
         found = dict(zip(layers, differentiate(images, classes), strict=True))
-        return [np.maximum(_EVERY[method](*found[layer]), 0).astype(np.float32) for method, layer in kinds]
+        rolled = roll(images)
+        return [
+            rolled if method == ROLLOUT else np.maximum(_EVERY[method](*found[layer]), 0).astype(np.float32)
+            for method, layer in kinds
+        ]
 
     return explain
 

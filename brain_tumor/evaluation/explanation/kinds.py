@@ -6,9 +6,10 @@ from brain_tumor.config.commands import MapsConfig
 from brain_tumor.config.train import ADOPTED, ExplainConfig
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.errors import InputError
-from brain_tumor.evaluation.explanation.gradcam import EVIDENCE, METHODS, Kind
+from brain_tumor.evaluation.explanation.gradcam import EVIDENCE, METHODS, ROLLOUT, Kind
 from brain_tumor.evaluation.explanation.maps import check_layer, layer_choices
-from brain_tumor.evaluation.explanation.needs import AUTO, require_masks
+from brain_tumor.evaluation.explanation.needs import AUTO, require_masks, require_method
+from brain_tumor.evaluation.explanation.rollout import attended
 from brain_tumor.models.backbones import get_backbone
 from brain_tumor.models.heads import LESION_MAP, head_of
 
@@ -17,22 +18,19 @@ def kind_of(config: ExplainConfig | MapsConfig, model: Any, backbone: str) -> Ki
     """The one (method, layer) of a configuration, and what stands for auto where nothing can be measured.
 
     Raises:
-        InputError: `evidence` of a model without a lesion map, or at a layer of its own.
+        InputError: `evidence` without a lesion map, `rollout` without attention, or either at a layer of its own.
     """
     layer = None if config.layer == AUTO else config.layer
     method: str | None = config.method
     if method is None or method == AUTO:
         method = EVIDENCE if config.layer is None and has_map(model) else "layercam"
-    if method != EVIDENCE:
+    if method not in (EVIDENCE, ROLLOUT):
         return method, layer or own_layer(model, backbone)
-    if not has_map(model):
-        raise InputError(
-            "explain.method=evidence is the lesion map of model.head=evidence, and this model has another head: choose "
-            f"one of {', '.join(METHODS)}"
-        )
+    require_method(method, draws=has_map(model), attends=bool(attended(model)))
     if config.layer is not None:
-        raise InputError(f"explain.method=evidence is the lesion map itself: leave out explain.layer={config.layer}")
-    return EVIDENCE, LESION_MAP
+        what = "is the lesion map itself" if method == EVIDENCE else "goes through all layers"
+        raise InputError(f"explain.method={method} {what}: leave out explain.layer={config.layer}")
+    return (EVIDENCE, LESION_MAP) if method == EVIDENCE else (ROLLOUT, attended(model)[-1])
 
 
 def candidates(config: ExplainConfig, model: Any, backbone: str) -> list[Kind]:
@@ -45,7 +43,10 @@ def candidates(config: ExplainConfig, model: Any, backbone: str) -> list[Kind]:
     # An adopted model may have no activations to choose from.
     layers = (layer_choices(model) if config.layer == AUTO else chosen) or [own_layer(model, backbone)]
     found = [(method, layer) for layer in layers for method in methods]
-    return [*found, (EVIDENCE, LESION_MAP)] if config.method == AUTO and has_map(model) else found
+    if config.method == AUTO:
+        found += [(ROLLOUT, name) for name in attended(model)[-1:]]
+        found += [(EVIDENCE, LESION_MAP)] if has_map(model) else []
+    return found
 
 
 def own_layer(model: Any, backbone: str) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_tumor.errors import InputError
-from brain_tumor.evaluation.explanation.gradcam import EVIDENCE, Kind, layer_maps, output_of
+from brain_tumor.evaluation.explanation.gradcam import EVIDENCE, PRODUCT, Kind, described, layer_maps, output_of
 from brain_tumor.evaluation.views import views
 from brain_tumor.lazy import lazy
 from brain_tumor.models.backbones import ATTENDED
@@ -27,26 +27,20 @@ keras = lazy("keras")
 Maps = NDArray[np.float32]
 Mapper = Callable[[NDArray[np.uint8], NDArray[np.int64]], list[Maps]]  # of images (N, H, W, 3) and classes (N,)
 
-PRODUCT = "*"  # between the names of layers whose maps are multiplied
-
 
 @dataclass(frozen=True, eq=False)
 class Explainer:
     """A model and how its maps are made."""
 
     model: Any  # keras.Model
-    method: str  # a key of METHODS, or EVIDENCE
+    method: str  # a key of METHODS, EVIDENCE or ROLLOUT
     layer: str  # one name, or several with PRODUCT between them
     views: int
 
     @property
     def name(self) -> str:
         """For titles: method, layers and views."""
-        if self.method == EVIDENCE:
-            named = "the lesion map that the answer is read from"
-        else:
-            named = f"{self.method} at {' x '.join(self.layer.split(PRODUCT))}"
-        return named + (f", {self.views} views" if self.views > 1 else "")
+        return described(self.method, self.layer) + (f", {self.views} views" if self.views > 1 else "")
 
     @cached_property
     def make(self) -> "Mapper":

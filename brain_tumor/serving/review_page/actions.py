@@ -11,7 +11,7 @@ from PIL import Image
 from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.scans.scan import Limits, Plane
 from brain_tumor.errors import InputError
-from brain_tumor.evaluation.explanation.gradcam import EVIDENCE
+from brain_tumor.evaluation.explanation.gradcam import EVIDENCE, described
 from brain_tumor.serving.data_address import address
 from brain_tumor.serving.review_page import pictures, render
 from brain_tumor.serving.review_page.case_reports import reports
@@ -214,13 +214,13 @@ def _drawn(page: Page, found: Review, choices: Choices, place: int, picture: str
     model, layer = page.models[place], choices.layers[place]
     if choices.method not in model.methods:
         return Drawn(picture)
+    how = described(choices.method, layer, found.files[choices.file].answers[place].slices[choices.index].label)
     values = found.map(choices.file, choices.index, page.models, place, layer, choices.method)
     heat = address(pictures.heat(values)) if values.any() else ""
     lesion = found.lesion(choices.file, choices.index, place)
     if choices.method != EVIDENCE or lesion is None:
-        return Drawn(picture, heat, f"{choices.method} at {layer.replace('*', ' × ')}")
+        return Drawn(picture, heat, how)
     line = address(pictures.contour(lesion.map)) if lesion.area else ""
-    how = "the lesion map that the answer is read from"
     return Drawn(picture, heat, how, line, f"The map marks {lesion}.")
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from brain_tumor.evaluation.explanation.gradcam import EVIDENCE
+from brain_tumor.evaluation.explanation.gradcam import EVIDENCE, described
 from brain_tumor.evaluation.explanation.localisation import LESION_FROM
 from brain_tumor.evaluation.explanation.maps import upsample
 from brain_tumor.evaluation.explanation.overlay import overlay
@@ -32,8 +32,8 @@ def reports(models: Sequence[Shown], found: Review, choices: "Choices") -> str:
     choices = replace(choices, index=min(max(choices.index, 0), file.slices - 1))
     scan, links = file.scan, ""
     for place, model in enumerate(models):
-        drawn, how = _drawn(models, found, choices, place)
-        by = Answerer(model.predictor.uri, model.trained_on, model.synthetic, model.predictor.uncertainty, how)
+        drawn = _drawn(models, found, choices, place)
+        by = Answerer(model.predictor.uri, model.trained_on, model.synthetic, model.predictor.uncertainty)
         case = Case(file.name, scan.kind, scan.plane, scan.remarks)
         page = report(case, file.answers[place], [drawn], by, datetime.now())
         content = base64.b64encode(page.encode(errors="replace")).decode()
@@ -43,17 +43,17 @@ def reports(models: Sequence[Shown], found: Review, choices: "Choices") -> str:
     return f'<div class="bt-reports">{links}</div>'
 
 
-def _drawn(models: Sequence[Shown], found: Review, choices: "Choices", place: int) -> tuple[Drawn, str]:
-    """The slice with its map as the page has it, and how that is made."""
+def _drawn(models: Sequence[Shown], found: Review, choices: "Choices", place: int) -> Drawn:
+    """The slice with its map as the page has it."""
     model, layer = models[place], choices.layers[place]
     least = max(each.predictor.size for each in models)
     picture = found.picture(choices.file, choices.index, least).convert("RGB")
     if choices.method not in model.methods:
-        return Drawn(choices.index, picture, None), ""
+        return Drawn(choices.index, picture, None)
     values = found.map(choices.file, choices.index, models, place, layer, choices.method)
     maps = upsample(np.asarray(values)[None], picture.size)
     over = overlay(np.asarray(picture)[None], maps)
-    how = f"{choices.method} at {layer.replace('*', ' × ')}"
     if choices.method == EVIDENCE:
-        over, how = outlined(over, maps >= LESION_FROM), "the lesion map that the answer is read from"
-    return Drawn(choices.index, picture, Image.fromarray(over[0])), how
+        over = outlined(over, maps >= LESION_FROM)
+    label = found.files[choices.file].answers[place].slices[choices.index].label
+    return Drawn(choices.index, picture, Image.fromarray(over[0]), described(choices.method, layer, label))

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.evaluation.explanation.gradcam import EVIDENCE, METHODS
+from brain_tumor.evaluation.explanation.gradcam import EVIDENCE, METHODS, ROLLOUT
 from brain_tumor.evaluation.explanation.kinds import has_map
 from brain_tumor.evaluation.explanation.maps import Maps, layer_choices, mapper
+from brain_tumor.evaluation.explanation.rollout import attended
 from brain_tumor.serving.batching import batched
 from brain_tumor.serving.predictor import Predictor, keras_predictor
 from brain_tumor.serving.registered_model import RegisteredModel
 
-# Pixels (S, S, 3), index of the class to explain, layer -> method of METHODS -> map (S, S).
+# Pixels (S, S, 3), index of the class to explain, layer -> method, but EVIDENCE -> map (S, S).
 Explain = Callable[[NDArray[np.uint8], int, str], Mapping[str, Maps]]
 
 
@@ -63,22 +64,25 @@ def shown(registered: RegisteredModel, default_layer: str, views: int, card: str
 
 def methods_of(model: Any) -> tuple[str, ...]:
     """The methods that make maps of a model; the lesion map that it reads its answer from, if any, is the first."""
-    return (EVIDENCE, *METHODS) if has_map(model) else tuple(METHODS)
+    return (*([EVIDENCE] if has_map(model) else []), *METHODS, *([ROLLOUT] if attended(model) else []))
 
 
 def explainer(model: Any, views: int) -> Explain:
     """Explains one image at a time, for any number of threads; a layer's graph is made when it is first asked for.
 
-    All of METHODS come from one pass, so that whoever compares them waits once.
+    All come from one pass but EVIDENCE, which came with the answer, so that whoever compares them waits once.
     """
     ready: dict[str, Callable[[NDArray[np.uint8], NDArray[np.int64]], list[Maps]]] = {}
-    lock = threading.Lock()
+    lock, last = threading.Lock(), attended(model)[-1:]
+    methods = [*METHODS, *(ROLLOUT for _ in last)]
 
     def explain(pixels: NDArray[np.uint8], label: int, layer: str) -> Mapping[str, Maps]:
         with lock:
             if layer not in ready:
-                ready[layer] = mapper(model, [(method, layer) for method in METHODS], views)
+                ready[layer] = mapper(
+                    model, [*((method, layer) for method in METHODS), *((ROLLOUT, name) for name in last)], views
+                )
             found = ready[layer](pixels[None], np.array([label]))
-        return {method: maps[0] for method, maps in zip(METHODS, found, strict=True)}
+        return {method: maps[0] for method, maps in zip(methods, found, strict=True)}
 
     return explain

@@ -14,7 +14,7 @@ from brain_tumor.serving.review_page.review import Opened, Review
 from brain_tumor.serving.wording import OTHER, SYNTHETIC, UNSURE, calibrated, headline, share
 
 NAME_LENGTH = 60
-_NOTHING, _NO_MAP = "nothing in the map speaks for this class", "this model draws no lesion map"
+_NOTHING, _NO_MAP = "nothing in the map speaks for this class", "this model has no such map"
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Drawn:
 
     picture: str
     heat: str = ""  # the map over it; "" where nothing speaks for the class
-    how: str = ""  # the map's method and layers; "" of a model that has no such map
+    how: str = ""  # the map is made; "" of a model that has no such map
     outline: str = ""  # of what a lesion map marks
     marks: str = ""  # how much that is
     painted: str = ""  # the slice with that painted over
@@ -157,9 +157,8 @@ def panel(file: Opened, index: int, model: Shown, answer: int, drawn: Drawn) -> 
     caption = _NOTHING if drawn.how else _NO_MAP
     over = ""
     if drawn.heat:
-        caption = f"{escape(drawn.how)}, for {escape(said.label)}"
-        alt = f"Map of what speaks for {escape(said.label)}, by {escape(drawn.how)}"
-        over = f'<img class="bt-map" src="{drawn.heat}" alt="{alt}">'
+        caption = escape(drawn.how)
+        over = f'<img class="bt-map" src="{drawn.heat}" alt="Map: {caption}">'
     if drawn.outline:
         over += f'<img class="bt-outline" src="{drawn.outline}" alt="Outline of what the map marks">'
     if drawn.marks:

@@ -42,6 +42,15 @@ def test_a_lesion_map_is_the_first_of_a_model_that_draws_one_and_comes_with_its_
     np.testing.assert_allclose(upsample(answer.lesion.map[None], (32, 32))[0], drawn, atol=1e-6)
 
 
+def test_a_transformer_has_its_rollout_too_whatever_the_layer_and_the_class() -> None:
+    model = build_classifier("cct_5", image_size=32, weights=None, dropout=0, seed=0)
+    assert methods_of(model) == (*METHODS, "rollout")
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    found = explainer(model, 2)(pixels, 1, "block3_norm1*block5_norm1")["rollout"]
+    alone = mapper(model, [("rollout", "block5_norm1")], 2)(pixels[None], np.array([0]))[0][0]
+    np.testing.assert_allclose(found, alone, atol=1e-6)
+
+
 def test_beside_a_model_that_draws_a_lesion_map_another_says_that_it_draws_none(
     page: Page, model: Shown, other: Shown, png: Callable[[Image.Image], bytes]
 ) -> None:
@@ -50,8 +59,8 @@ def test_beside_a_model_that_draws_a_lesion_map_another_says_that_it_draws_none(
     _, panels = look(both, "session", replace(FIRST, method="evidence", layers=("deep", "deep")))
     first, second = panels.split("<section")[1:]
     assert "the lesion map that the answer is read from" in first
-    assert "this model draws no lesion map" not in first
-    assert "this model draws no lesion map" in second
+    assert "this model has no such map" not in first
+    assert "this model has no such map" in second
     assert 'class="bt-map"' not in second
 
 
