@@ -91,6 +91,17 @@ def test_efficientnets_agree(model: str, name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["onnx", "tflite"])
+def test_a_transformer_agrees(name: str, tmp_path: Path) -> None:
+    agrees(network("cct_5", 32), name, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "name"), [("vit_ti16", "onnx"), ("hybrid_lite0", "tflite")])
+def test_larger_transformers_agree(model: str, name: str, tmp_path: Path) -> None:
+    agrees(network(model, 64), name, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["onnx", "tflite"])
 def test_a_normalization_is_part_of_the_graph(name: str, tmp_path: Path) -> None:
     """As EfficientNet B0 to B7 have it; tf2onnx alone takes its statistics for inputs."""
     image = keras.Input((32, 32, 3), name="image")
