@@ -13,7 +13,7 @@ def compute_in(model: keras.Model, precision: Precision) -> None:
     kept of it computes alike on every machine.
     """
     policy = "float32" if precision == "float32" else f"mixed_{precision}"
-    for layer in model.layers:
+    for layer in model._flatten_layers(include_self=False):  # also those of which an attention is made
         if layer.name not in FLOAT32:
             layer.dtype_policy = policy
 

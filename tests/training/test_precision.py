@@ -32,6 +32,24 @@ def test_it_learns_and_gives_a_float32_model_that_reloads(precision: Precision, 
     np.testing.assert_array_equal(found, run.model.predict(images, verbose=0))
 
 
+def test_attention_computes_in_it_too() -> None:
+    import keras
+
+    from brain_tumor.models.classifier import build_classifier
+    from brain_tumor.training.precision import compute_in
+
+    model = build_classifier("cct_5", image_size=32, weights=None, dropout=0, seed=0)
+    attended = keras.Model(model.inputs, model.get_layer("block2_attention").output)
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    exact = attended([images]).numpy()
+    compute_in(model, "bfloat16")
+    found = attended([images])
+    assert found.dtype == "bfloat16"
+    np.testing.assert_allclose(np.asarray(found, np.float32), exact, atol=0.05)
+    compute_in(model, "float32")
+    np.testing.assert_array_equal(attended([images]).numpy(), exact)
+
+
 def test_layers_compute_in_it_and_probabilities_do_not() -> None:
     from brain_tumor.models.classifier import build_classifier
     from brain_tumor.training.precision import compute_in
