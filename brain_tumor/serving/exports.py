@@ -22,6 +22,7 @@ from brain_tumor.serving.runtimes import FORMATS
 
 keras = lazy("keras")
 tf = lazy("tensorflow")
+tf2onnx = lazy("tf2onnx")
 
 TOLERANCE = 1e-4  # of probabilities and of lesion maps: float32 sums in another order stay below it
 INT8_IMAGES = 128  # fix the range of every activation of an int8 export
@@ -61,6 +62,7 @@ def convert(name: str, model: Any, path: Path, calibration: Images | None = None
     exported = _exportable(model)
     if name == "onnx":
         with quiet():
+            tf2onnx.handler.tf_op("Erfc")(_Erfc)
             exported.export(path, format="onnx", input_signature=inputs, verbose=False)
         return
     options: dict[str, Any] = {"target_spec": {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}}  # no Flex delegate
@@ -74,6 +76,19 @@ def convert(name: str, model: Any, path: Path, calibration: Images | None = None
         options |= {"optimizations": [tf.lite.Optimize.DEFAULT], "representative_dataset": images}
     with quiet():
         exported.export(path, format="litert", input_signature=inputs, verbose=False, **options)
+
+
+class _Erfc:
+    """1 - erf(x), which ONNX has: TensorFlow's GELU is made of Erfc, and tf2onnx would leave that as it is."""
+
+    @classmethod
+    def version_9(cls, graph: Any, node: Any, **_: Any) -> None:
+        """In place of a node of `graph`, from this opset on."""
+        name, outputs, facts = node.name, node.output, {"shapes": node.output_shapes, "dtypes": node.output_dtypes}
+        erf = graph.make_node("Erf", node.input).output[0]
+        one = graph.make_const(f"{name}_one", np.ones((), np.float32)).output[0]
+        graph.remove_node(name)
+        graph.make_node("Sub", [one, erf], name=name, outputs=outputs, **facts)
 
 
 def compare(run: Runtime, model: Any, images: Images) -> Agreement:
