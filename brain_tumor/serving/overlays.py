@@ -66,8 +66,8 @@ def overlay_drawer(model: Any, kind: Kind, views: int, names: ClassList) -> Draw
             chosen = list(shown[start : start + BATCH])
             overlays = draw(file.pixels[chosen], [found.slices[index] for index in chosen])
             for index, over in zip(chosen, overlays, strict=True):
-                both = (_marked(file, index, each) for each in (file.pixels[index], over))
-                yield Drawn(index, *both, described(*kind, found.slices[index].label))
+                picture, mapped = (_marked(file, index, each) for each in (file.pixels[index], over))
+                yield Drawn(index, picture, mapped, described(*kind, found.slices[index].label))
 
     return drawn
 

@@ -18,9 +18,9 @@ from brain_tumor.evaluation.drawing import (
     shorten,
     tidy,
 )
+from brain_tumor.evaluation.explanation.gradcam import PRODUCT
 from brain_tumor.evaluation.explanation.localisation import SCORES, Maps, Masks
 from brain_tumor.evaluation.explanation.map_scores import VERDICTS
-from brain_tumor.evaluation.explanation.maps import PRODUCT
 from brain_tumor.evaluation.explanation.sanity import verdict
 from brain_tumor.evaluation.sheets import caption, mark, outline
 
