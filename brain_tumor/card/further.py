@@ -29,6 +29,11 @@ _ROBUST = (
 
 
 def explanations(facts: Facts) -> Section:
+    if facts.run.tags.get("adopted_format") == "onnx":
+        bare: list[Block] = [Paragraph("Maps: none, since the layers of an ONNX model cannot be read.")]
+        for run in facts.holding("test_removal"):
+            bare += [Paragraph(f"Lesions on {whose(facts, run)}."), *_removal(run)]
+        return Section("Explanations", tuple(bare))
     blocks: list[Block] = [Paragraph(f"Maps: {method(facts)}.")]
     found = facts.holding("test_maps")
     if not found:
@@ -40,7 +45,9 @@ def explanations(facts: Facts) -> Section:
     for run in facts.holding("test_lesions"):
         blocks += [Paragraph(f"The lesion map as a segmentation, on {whose(facts, run)}:"), _lesions(run)]
     checked = facts.holding("test_map_sanity") or facts.holding("val_map_sanity")
-    if not checked:
+    if facts.run.tags.get("job") == "adopt":
+        blocks.append(Paragraph("Whether maps need the model cannot be looked at: it was built elsewhere."))
+    elif not checked:
         blocks.append(Paragraph("Open: whether maps need the model was not looked at (explain.sanity=true)."))
     for run in checked:
         verdict = run.tags.get("explanations", "")
@@ -82,7 +89,7 @@ def _removal(run: Logged) -> list[Block]:
         own = {row["metric"]: row for row in rows if row["class"] == name}
         lesions = f"{max(row['images'] for row in own.values()):,}"
         lines.append((name, lesions, *(bounded(own.get(metric)) for metric in metrics)))
-    title = "The same lesions painted over, and the predictions made again:"
+    title = "The lesions painted over, and the predictions made again:"
     return [Paragraph(title), Grid(("class", "lesions", *(REMOVED[metric] for metric in metrics)), tuple(lines))]
 
 

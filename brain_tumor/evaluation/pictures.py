@@ -10,8 +10,10 @@ from brain_tumor.evaluation.explanation.maps import Explainer, explain
 from brain_tumor.evaluation.metrics import Evaluation
 
 
-def pictures(dataset: Dataset, part: str, evaluation: Evaluation, explainer: Explainer) -> Iterator[tuple[str, Figure]]:
-    """Name and figure, one at a time; `evaluation` is of all rows of `part`, in their order."""
+def pictures(
+    dataset: Dataset, part: str, evaluation: Evaluation, explainer: Explainer | None
+) -> Iterator[tuple[str, Figure]]:
+    """Name and figure, one at a time; `evaluation` is of all rows of `part`, in their order. None draws no maps."""
     rows = dataset.rows(part)
     yield "confusion", figures.confusion(evaluation)
     yield "reliability", figures.reliability(evaluation)
@@ -19,6 +21,8 @@ def pictures(dataset: Dataset, part: str, evaluation: Evaluation, explainer: Exp
     wrong = sheets.select_mistakes(evaluation)
     shown_wrong = dict(zip(wrong.tolist(), dataset.images(rows[wrong]), strict=True))
     yield "mistakes", sheets.mistakes(evaluation, shown_wrong)
+    if explainer is None:
+        return
     chosen = sheets.select_cases(evaluation)
     shown = evaluation.take(chosen)
     images = dataset.images(rows[chosen])

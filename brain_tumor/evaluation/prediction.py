@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from brain_tumor.data.pixels import Pixels
 from brain_tumor.lazy import lazy
+from brain_tumor.models.onnx_model import OnnxModel
 from brain_tumor.progress import progress
 
 keras = lazy("keras")
@@ -80,6 +81,8 @@ def observing(model: Any) -> Any:
 
     Made once for several parts: TensorFlow traces each such model anew.
     """
+    if isinstance(model, OnnxModel):
+        return model.observed
     return keras.Model(model.inputs, list(answers_of_layers(model).values()))
 
 

@@ -19,6 +19,7 @@ from brain_tumor.evaluation.views import said, viewed
 from brain_tumor.layout.blocks import pairs
 from brain_tumor.layout.terminal import show_blocks
 from brain_tumor.models.backend import start_tensorflow
+from brain_tumor.models.onnx_model import OnnxModel
 from brain_tumor.progress import progress
 from brain_tumor.serving import answer_lines
 from brain_tumor.serving.answer_lines import Tally
@@ -72,7 +73,7 @@ def run(config: PredictConfig, files: Files, out: Path | None) -> None:
     open_store(config.tracking)
     start_tensorflow()
     registered = registry.load_model(config.model_uri)
-    kind = kind_of(config.maps, registered.model, typed(TrainConfig, registered.config).model.name)
+    kind = _kind(config, registered)
     folder = out.with_name(f"{out.stem}_maps") if out and config.explain else None
     pages = out.with_name(f"{out.stem}_reports") if out and config.report else None
     draw = overlay_drawer(registered.model, kind, config.maps.views, registered.classes) if folder or pages else None
@@ -82,7 +83,7 @@ def run(config: PredictConfig, files: Files, out: Path | None) -> None:
         "plane": config.plane,
         "volume": config.volume,
         "input": str(files.base.absolute()),
-        "maps": [*kind, config.maps.views] if draw else None,
+        "maps": [*kind, config.maps.views] if draw and kind else None,
         "report": config.report or None,
         "views": config.views if config.views > 1 else None,
         "lesion_map": has_map(registered.model) or None,
@@ -103,6 +104,13 @@ def run(config: PredictConfig, files: Files, out: Path | None) -> None:
     show_blocks(*answers.tally.blocks(), *answer_lines.closing(files), *([pairs(made)] if made else []))
     if files.names and not answers.tally.classes and asked == len(files.names):
         raise InputError(f"input={config.input}: none of its files could be read")
+
+
+def _kind(config: PredictConfig, registered: RegisteredModel) -> Kind | None:
+    """How maps are made; None of a model without layers."""
+    if not registered.model.layers:
+        return None
+    return kind_of(config.maps, registered.model, typed(TrainConfig, registered.config).model.name)
 
 
 def _answerer(registered: RegisteredModel, views: int) -> Answerer:
@@ -143,6 +151,8 @@ def _predictor(
 ) -> tuple[Predictor, str, list[Read]]:
     """What answers, which runtime that is, and the files read to find that out, which are the first to be answered."""
     predictor = keras_predictor(registered.model, registered.uri, registered.classes, registered.uncertainty)
+    if isinstance(registered.model, OnnxModel):
+        return predictor, choose(config.runtime, registered.model, np.empty(0, np.uint8), total)[1], []
     if config.runtime == "keras":
         return predictor, "keras", []
     first = list(islice(read, FIRST))

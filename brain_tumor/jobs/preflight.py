@@ -17,9 +17,9 @@ from brain_tumor.data.protocol import require_trained
 from brain_tumor.data.relabel import read_labels
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.needs import require_method
+from brain_tumor.jobs import adopted_checks
 from brain_tumor.jobs.member_runs import members, refuse
 from brain_tumor.lazy import lazy, uncollected
-from brain_tumor.models import adopted_file
 from brain_tumor.models.backbones import check_head, check_size, get_backbone, image_size
 from brain_tumor.models.hardware import piece_size
 from brain_tumor.models.weights import resolve_weights
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         PredictConfig,
     )
     from brain_tumor.serving.inputs import Files
+    from brain_tumor.tracking.model_address import Found
 
 # What only some of the commands' checks need is imported by these.
 address = lazy("brain_tumor.serving.review_page.address")
@@ -160,12 +161,7 @@ def check_name(register: str | None) -> None:
 def check_adoption(config: "AdoptConfig") -> Path:
     """Check the name, the images and the file, of which nothing is run; returns the file."""
     check_name(config.register)
-    path = adopted_file.check_file(config.file)
-    scales = adopted_file.scales_itself(path)
-    if scales is not None and config.scaling not in ("none", "efficientnet"):
-        raise InputError(
-            f"scaling={config.scaling}: the model scales its input itself (layer {scales!r}): give scaling=none"
-        )
+    path = adopted_checks.check_file(config)
     check_source(config.data)
     check_store(config.tracking)
     return path
@@ -181,6 +177,7 @@ def check_evaluation(config: "EvaluateConfig") -> None:
     check_store(config.tracking)
     found = model_address.find(config.model_uri)
     require_method(config.explain.method, draws=found.draws_lesion_map, attends=found.attends)
+    adopted_checks.check_evaluated(found, config)
     if isinstance(config.data, DataConfig):
         check_source(config.data, known=found.classes)
 
@@ -210,6 +207,7 @@ def check_prediction(config: "PredictConfig") -> "tuple[Files, Path | None]":
     check_store(config.tracking)
     found = model_address.find(config.model_uri)
     require_method(config.maps.method, key="maps.method", draws=found.draws_lesion_map, attends=found.attends)
+    adopted_checks.check_answering(found, config)
     if config.without_lesion and not found.draws_lesion_map:
         raise InputError(
             f"without_lesion=true paints over what a lesion map marks, and model_uri={config.model_uri} draws none: "
@@ -224,7 +222,8 @@ def check_export(config: "ExportConfig") -> Path:
         raise InputError(f"data.masks={config.data.masks} is not read by an export: leave it out")
     for name in config.formats:
         runtimes.require(name)
-    _check_models(config.tracking, model_uri=config.model_uri)
+    [found] = _check_models(config.tracking, model_uri=config.model_uri)
+    adopted_checks.refuse_onnx(found, "no other format can be made of it")
     folder = existing_path(config.out).absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -251,7 +250,8 @@ def check_app(config: "AppConfig") -> tuple[tuple[str, str] | None, socket.socke
     address.require_gradio()
     listening = address.listen(config.host, config.port)
     try:
-        _check_models(config.tracking, model_uri=config.model_uri, model_b=config.model_b)
+        for found in _check_models(config.tracking, model_uri=config.model_uri, model_b=config.model_b):
+            adopted_checks.refuse_onnx(found, "the page shows maps, and it has none")
     except InputError:
         listening.close()
         raise
@@ -288,12 +288,10 @@ def check_store(tracking: TrackingConfig) -> None:
         store.open_store(tracking)
 
 
-def _check_models(tracking: TrackingConfig, **uris: str | None) -> None:
+def _check_models(tracking: TrackingConfig, **uris: str | None) -> "list[Found]":
     """Open the store, and find in it every model that a key names."""
     check_store(tracking)
-    for key, uri in uris.items():
-        if uri is not None:
-            model_address.find(uri, key)
+    return [model_address.find(uri, key) for key, uri in uris.items() if uri is not None]
 
 
 def check_source(

@@ -18,12 +18,9 @@ from numpy.typing import NDArray
 from brain_tumor.config.commands import Channels, Scaling
 from brain_tumor.config.train import ADOPTED
 from brain_tumor.errors import InputError
+from brain_tumor.models.adopted_input import MOST_FEATURES, require_gray, scaling_of, square
 from brain_tumor.models.heads import HEAD
 
-MOST_FEATURES = 4096  # an image: what is wider has a covariance that no memory holds
-GRAY = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow and OpenCV have it
-IMAGENET_MEAN, IMAGENET_SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-CAFFE_MEAN = (103.939, 116.779, 123.68)  # of what has been turned to BGR
 LINEAR = frozenset(("softmax", "linear"))
 _TAKEN = (*HEAD, "image", "adopted_input", "adopted_scores", "adopted_log")
 
@@ -32,62 +29,50 @@ class End(NamedTuple):
     """How a model ends: scores (B, K) are `features @ kernel + bias`, and `kind` what is made of them."""
 
     features: Any  # symbolic, (B, D)
-    kernel: NDArray[np.float32]  # (D, K)
-    bias: NDArray[np.float32]  # (K,)
+    kernel: NDArray[Any]  # (D, K)
+    bias: NDArray[Any]  # (K,)
     kind: str  # softmax, sigmoid or linear
 
 
 def open_file(path: Path) -> Any:
     """The Keras model in a file that `adopted_file.check_file` has looked through; InputError if it does not load."""
     try:
+        with keras.StatelessScope(initialize_variables=False):  # whether the weights fit, before any is allocated
+            keras.saving.load_model(path, compile=False, safe_mode=True)
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras' and h5py's, of whatever kind
-        reason = " ".join(str(error).split())[:200]
+        reason = " ".join(str(error).split())[:400]
         raise InputError(f"file={path} cannot be opened by Keras {keras.__version__}: {reason}") from error
 
 
-def wrap(model: Any, classes: int, scaling: Scaling, channels: Channels) -> Any:
+def wrap(model: Any, classes: int, scaling: Scaling, channels: Channels, size: int | None = None) -> Any:
     """A classifier as `classifier.build_classifier` gives one, that answers as `model` does.
 
-    Raises:
-        InputError: its input is no square image, its end no classifier of so many classes, or `channels` do not fit.
+    `size` is the side of its images where it takes any. Raises InputError: its input is no square image, its end no
+    classifier of so many classes, or `channels` do not fit.
     """
-    side, depth = _input_of(model)
-    if depth == 1 and channels != "gray":
-        raise InputError(f"the model takes images of one channel, and channels={channels}: give channels=gray")
+    side, depth = _input_of(model, size)
+    require_gray(depth, channels)
     inputs = keras.Input((side, side, 3), name="image")
     x = _scaled(inputs, depth, scaling, channels)
     end = _end(_flat(model, set(_TAKEN))(x))
     return keras.Model(inputs, _headed(end, classes), name=ADOPTED)
 
 
-def _input_of(model: Any) -> tuple[int, int]:
+def _input_of(model: Any, size: int | None) -> tuple[int, int]:
     """Pixels a side, and channels."""
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         counts = f"{len(model.inputs)} inputs and {len(model.outputs)} outputs"
         raise InputError(f"the model has {counts}: one of each is read")
-    shape = tuple(model.inputs[0].shape)
-    if len(shape) != 4 or shape[3] not in (1, 3) or shape[1] != shape[2] or shape[1] is None:
-        raise InputError(f"the model takes {shape}, and not square images (B, side, side, 3) or (B, side, side, 1)")
-    return int(shape[1]), int(shape[3])
+    return square(model.inputs[0].shape[1:], size)
 
 
 def _scaled(image: Any, depth: int, scaling: Scaling, channels: Channels) -> Any:
     """What the model was trained on, of RGB 0..255: one convolution of 1 x 1, whose weights do not train."""
-    mean, sd = {
-        "rescale": (np.zeros(3), np.full(3, 255.0)),
-        "tf": (np.full(3, 127.5), np.full(3, 127.5)),
-        "torch": (255 * np.array(IMAGENET_MEAN), 255 * np.array(IMAGENET_SD)),
-        "caffe": (np.array(CAFFE_MEAN), np.ones(3)),
-        "efficientnet": (np.zeros(3), np.ones(3)),  # they scale themselves
-        "none": (np.zeros(3), np.ones(3)),
-    }[scaling]
-    mean, sd = mean[:depth], sd[:depth]
-    turned = (channels == "bgr") != (scaling == "caffe")  # Keras' own scaling turns what it is given, RGB or not
-    order = np.tile(np.array(GRAY)[:, None], (1, depth)) if channels == "gray" else np.eye(3)[:, :: -1 if turned else 1]
+    kernel, bias = scaling_of(scaling, channels, depth)
     layer = keras.layers.Conv2D(depth, 1, trainable=False, name="adopted_input")
     scaled = layer(image)
-    layer.set_weights([(order / sd)[None, None], -mean / sd])
+    layer.set_weights([kernel[None, None], bias])
     return scaled
 
 

@@ -47,13 +47,15 @@ def kind_of(config: MapsConfig, model: Any, backbone: str) -> Kind:
 Draw = Callable[[Read, ScanPrediction], Iterator[Drawn]]
 
 
-def overlay_drawer(model: Any, kind: Kind, views: int, names: ClassList) -> Draw:
+def overlay_drawer(model: Any, kind: Kind | None, views: int, names: ClassList) -> Draw:
     """Function that draws a file's slice under its map; of a volume the slices that speak for it, or the middle one.
+
+    Without a `kind` there is no map.
 
     A lesion map is the answer's own, and what it marks has an outline. Where the file says how it lies, letters say
     which side is which.
     """
-    draw = _drawer(model, kind, views, names)
+    draw = _drawer(model, kind, views, names) if kind else None
 
     def drawn(file: Read, found: ScanPrediction) -> Iterator[Drawn]:
         assert file.pixels is not None
@@ -64,10 +66,14 @@ def overlay_drawer(model: Any, kind: Kind, views: int, names: ClassList) -> Draw
         shown = found.decisive if len(found.slices) > 1 else (0,)
         for start in range(0, len(shown), BATCH):
             chosen = list(shown[start : start + BATCH])
-            overlays = draw(file.pixels[chosen], [found.slices[index] for index in chosen])
+            said = [found.slices[index] for index in chosen]
+            overlays = draw(file.pixels[chosen], said) if draw else [None] * len(chosen)
             for index, over in zip(chosen, overlays, strict=True):
-                picture, mapped = (_marked(file, index, each) for each in (file.pixels[index], over))
-                yield Drawn(index, picture, mapped, described(*kind, found.slices[index].label))
+                picture = _marked(file, index, file.pixels[index])
+                if kind is None or over is None:
+                    yield Drawn(index, picture, None)
+                    continue
+                yield Drawn(index, picture, _marked(file, index, over), described(*kind, found.slices[index].label))
 
     return drawn
 

@@ -16,8 +16,10 @@ from brain_tumor.data.pixels import spread
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.corruptions import CORRUPTIONS
 from brain_tumor.evaluation.prediction import Runtime, answering, observing
+from brain_tumor.models.onnx_file import EXTRA
+from brain_tumor.models.onnx_model import OnnxModel
 from brain_tumor.serving import exports
-from brain_tumor.serving.runtimes import EXTRA, FORMATS, missing, require
+from brain_tumor.serving.runtimes import FORMATS, missing, require
 
 PAYS = 60.0  # seconds that Keras must have to do before exports, which take some 10 each, can pay
 ROUNDS = 5  # timed batches of each runtime, in turn, after one that is not
@@ -38,7 +40,7 @@ def choose(kind: Kind, model: Any, images: NDArray[np.uint8], total: int) -> tup
     Args:
         kind: keras, the model itself; onnx or tflite, an export that agrees with it; auto, the fastest of them, or
             keras where no export would pay.
-        model: Keras classifier.
+        model: Keras classifier, or one of ONNX, which answers by itself.
         images: uint8 RGB (n, S, S, 3) of its data, on which exports have to agree and are timed.
         total: how many images are to be answered.
 
@@ -49,6 +51,8 @@ def choose(kind: Kind, model: Any, images: NDArray[np.uint8], total: int) -> tup
         InputError: what `kind` needs is not installed, or disagrees with Keras.
     """
     observed = observing(model)
+    if isinstance(model, OnnxModel):
+        return observed, "onnx, as it was adopted"
     if kind == "keras":
         return observed, "keras"
     if kind != "auto":

@@ -17,11 +17,10 @@ from brain_tumor.errors import InputError
 from brain_tumor.evaluation.prediction import Answers, Runtime
 from brain_tumor.lazy import lazy
 from brain_tumor.models.backend import default_threads, quiet
+from brain_tumor.models.onnx_file import EXTRA
+from brain_tumor.models.onnx_model import open_session
 
 ai_edge_litert = lazy("ai_edge_litert")
-onnxruntime = lazy("onnxruntime")
-
-EXTRA = "brain-tumor[export]"
 
 
 def open_onnx(path: Path, threads: int | None = None) -> Runtime:
@@ -29,10 +28,7 @@ def open_onnx(path: Path, threads: int | None = None) -> Runtime:
 
     The file is read whole, and may then go. Several threads may call the Runtime at once.
     """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or default_threads()
-    options.log_severity_level = 3  # errors
-    session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    session = open_session(path.read_bytes(), threads)
     [image] = [each.name for each in session.get_inputs()]
     given = {each.name for each in session.get_outputs()}
     outputs = [name for name in Answers._fields if name in given]

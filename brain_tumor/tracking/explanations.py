@@ -51,7 +51,7 @@ def log_explanations(
     resamples: int,
     answering: Any = None,
 ) -> tuple[list[Finding], dict[str, pd.DataFrame]]:
-    """Draw the parts, and score their maps where lesions are known.
+    """Draw the parts, and score their maps where lesions are known; of a model without layers there are no maps.
 
     Returns what was found, of val as a detail, and of each part what its images have of `lesion_scores.NAMES`.
     What is chosen (method and layer by `auto`, the quantile of the IoU, the mean map of each class) is chosen on the
@@ -61,7 +61,8 @@ def log_explanations(
     known = {part: known_lesions(dataset, part, each) for part, each in evaluations.items()}
     lesions = {part: found for part, found in known.items() if found is not None}
     explainer, reference, surveyed = _validated(model, backbone, config, lesions.get("val"), evaluations)
-    tag(explain_method=explainer.method, explain_layer=explainer.layer)
+    if explainer is not None:
+        tag(explain_method=explainer.method, explain_layer=explainer.layer)
     found: list[Finding] = []
     values = {part: pd.DataFrame(index=evaluations[part].rows.index) for part in parts}
     for part in parts:
@@ -69,12 +70,17 @@ def log_explanations(
         if has_map(model):
             values[part] = _log_lesion_map(model, dataset, part, evaluations[part], resamples)
         if part in lesions:
-            own = surveyed if part == "val" else None
-            pointing, peaks = _log_scores(lesions[part], part, evaluations[part], explainer, reference, own, resamples)
             removed, answers = _log_removal(answering or model, lesions[part], part, resamples)
-            found += [pointing, removed]
+            if explainer is not None:
+                own = surveyed if part == "val" else None
+                pointing, peaks = _log_scores(
+                    lesions[part], part, evaluations[part], explainer, reference, own, resamples
+                )
+                found.append(pointing)
+                answers = answers.assign(pointing=peaks)
+            found.append(removed)
             there = values[part].index[lesions[part].positions]
-            values[part] = values[part].join(answers.assign(pointing=peaks).set_index(there))
+            values[part] = values[part].join(answers.set_index(there))
         elif dataset.mask_paths is not None:
             why = why_none(dataset, part, evaluations[part])
             found.append(_of_part(part, plainly(f"No map of the {part} part is scored: {why}.")))
@@ -82,7 +88,7 @@ def log_explanations(
             stays = values[part][KEPT] == 1 if KEPT in values[part] else False
             values[part][TRUST] = trust(evaluations[part].correct, np.asarray(stays))
     scored = [part for part in parts if part in lesions]
-    if config.sanity and scored:
+    if config.sanity and scored and explainer is not None:
         found.append(_log_sanity(explainer, backbone, lesions[scored[-1]], evaluations[scored[-1]], resamples))
     elif config.sanity:
         found.append(plainly("Whether maps need the model was not looked at: no map is scored."))
@@ -96,8 +102,10 @@ def _of_part(part: str, finding: Finding) -> Finding:
 
 def _validated(
     model: Any, backbone: str, config: ExplainConfig, lesions: Lesions | None, evaluations: Mapping[str, Evaluation]
-) -> tuple[Explainer, Reference | None, Survey | None]:
+) -> tuple[Explainer | None, Reference | None, Survey | None]:
     """The best kind of map on the validation part, and what else that part settles."""
+    if not model.layers:
+        return None, None, None
     kinds = candidates(config, model, backbone)
     if lesions is None:
         if len(kinds) > 1:

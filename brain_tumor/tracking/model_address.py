@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import mlflow
 from mlflow.exceptions import MlflowException
 
+from brain_tumor.config.train import ADOPTED
 from brain_tumor.data.classes import ClassList, read_classes
 from brain_tumor.errors import InputError
 from brain_tumor.models.backbones import BACKBONES
@@ -26,6 +27,12 @@ class Found:
     classes: ClassList
     name: str | None = None
     version: str | None = None
+    keras: bool = True  # False: an adopted model of ONNX
+
+    @property
+    def adopted(self) -> bool:
+        """Whether it was trained elsewhere."""
+        return bool(load_config(self.run_id)["model"]["name"] == ADOPTED)
 
     @property
     def draws_lesion_map(self) -> bool:
@@ -64,7 +71,7 @@ def find(uri: str, key: str = "model_uri") -> Found:
             f"{said}: the run that trained it, {info.run_id}, is gone for good, with its configuration and split"
         ) from error
     load_config(info.run_id)
-    return Found(exact, info.run_id, read_classes(info.metadata), name, version)
+    return Found(exact, info.run_id, read_classes(info.metadata), name, version, "keras" in info.flavors)
 
 
 def _lost(uri: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from contextlib import redirect_stderr
 from importlib.metadata import version as installed
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -19,6 +20,7 @@ from brain_tumor.data.classes import STANDARD, ClassList
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.uncertainty.fitting import Uncertainty
 from brain_tumor.layout.blocks import Finding
+from brain_tumor.models.onnx_model import OnnxModel
 from brain_tumor.serving.registered_model import RegisteredModel
 from brain_tumor.tracking import served
 from brain_tumor.tracking.logged_uncertainty import load_uncertainty
@@ -37,7 +39,7 @@ def log_model(
     register: str | None,
     tags: Mapping[str, str],
 ) -> tuple[str, str | None]:
-    """Save a Keras model, ready to serve, in the current run and register it under `register`.
+    """Save a model, ready to serve, in the current run and register it under `register`.
 
     Returns its URI and its version. `classes`, which MLflow shows as its metadata, travel inside it, and so does
     `uncertainty`; a sweep's trial has none. A run that was resumed after its model had been registered keeps that
@@ -48,7 +50,8 @@ def log_model(
     if known is not None:
         return f"models:/{register}/{known}", known
     # Requirements are given because inferring them takes seconds; an input example crashes keras models (mlflow 16183).
-    requirements = [f"{name}=={installed(name)}" for name in ("tensorflow", "keras", "numpy")]
+    runs = ("onnxruntime",) if isinstance(model, OnnxModel) else ()
+    requirements = [f"{name}=={installed(name)}" for name in ("tensorflow", "keras", "numpy", *runs)]
     info = Model.log(
         None,
         served,
@@ -159,7 +162,10 @@ def load_model(uri: str, key: str = "model_uri") -> RegisteredModel:
     """
     found = find(uri, key)
     try:
-        model = mlflow.keras.load_model(found.uri, load_model_kwargs={"compile": False, "safe_mode": True})
+        if found.keras:
+            model = mlflow.keras.load_model(found.uri, load_model_kwargs={"compile": False, "safe_mode": True})
+        else:
+            model = served.load_onnx(Path(mlflow.artifacts.download_artifacts(found.uri)))
     except Exception as error:  # MLflow's, the file system's, Keras' and h5py's
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{key}={uri} cannot be loaded from {current()}: {reason}") from error

@@ -138,7 +138,7 @@ def _log_final(final: Mapping[str, float], history: Sequence[Mapping[str, Any]])
     mlflow.log_metrics({name: value for name, value in final.items() if name not in curves}, step=0)
 
 
-def log_pictures(dataset: Dataset, part: str, evaluation: Evaluation, explainer: Explainer) -> None:
+def log_pictures(dataset: Dataset, part: str, evaluation: Evaluation, explainer: Explainer | None) -> None:
     """Log a part's figures to `figures/part/`."""
     for name, figure in pictures(dataset, part, evaluation, explainer):
         log_figure(figure, f"{part}/{name}")

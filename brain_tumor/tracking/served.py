@@ -33,6 +33,7 @@ from brain_tumor.evaluation.uncertainty.files import read_uncertainty, write_unc
 from brain_tumor.evaluation.uncertainty.fitting import Uncertainty
 from brain_tumor.lazy import lazy
 from brain_tumor.models.backend import default_threads, start_tensorflow
+from brain_tumor.models.onnx_model import OnnxModel
 from brain_tumor.serving.batching import batched
 from brain_tumor.serving.predictor import keras_predictor, predict_scan
 from brain_tumor.serving.reply import reply
@@ -47,16 +48,17 @@ SIGNATURE = ModelSignature(Schema([ColSpec("string", "content"), ColSpec("string
 CODE = Path(__file__).with_name("served_code.py")
 CLASSIFIER, UNCERTAINTY = "classifier", "decision"  # the artifacts, as the first release named them
 KERAS_FILE = "model.keras"  # named by mlflow.keras, whose flavour names its folder alone
+ONNX_FILE = "model.onnx"  # in its place, of an adopted model of that kind, which has no flavour of Keras
 
 
 def save_model(
     path: str, mlflow_model: Model, model: Any, uncertainty: Uncertainty | None, pip_requirements: list[str]
 ) -> None:
-    """Save a Keras classifier, and its uncertainty if it has one, in `path`; called by `mlflow.models.Model.log`."""
+    """Save a classifier, and its uncertainty if it has one, in `path`; called by `mlflow.models.Model.log`."""
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text) / CLASSIFIER
         folder.mkdir()
-        model.save(folder / KERAS_FILE)
+        model.save(folder / (ONNX_FILE if isinstance(model, OnnxModel) else KERAS_FILE))
         artifacts = {CLASSIFIER: str(folder)}
         if uncertainty is not None:
             (Path(text) / UNCERTAINTY).mkdir()
@@ -72,9 +74,16 @@ def save_model(
                 pip_requirements=pip_requirements,
                 mlflow_model=mlflow_model,
             )
+    if isinstance(model, OnnxModel):
+        return
     flavour = {"keras_version": keras.__version__, "keras_backend": keras.backend.backend()}
     mlflow_model.add_flavor("keras", data=f"artifacts/{CLASSIFIER}", save_exported_model=False, **flavour)
     mlflow_model.save(str(Path(path) / "MLmodel"))
+
+
+def load_onnx(folder: Path) -> OnnxModel:
+    """The classifier of a saved model that has no flavour of Keras."""
+    return OnnxModel((folder / "artifacts" / CLASSIFIER / ONNX_FILE).read_bytes())
 
 
 class Refused(MlflowException):  # type: ignore[misc]  # MLflow is not typed
@@ -99,7 +108,10 @@ class ServedModel(PythonModel):  # type: ignore[misc]
         logging.getLogger("mlflow.models.utils").setLevel(logging.ERROR)
 
         folder = Path(context.artifacts[CLASSIFIER])
-        model = keras.saving.load_model(folder / KERAS_FILE, compile=False, safe_mode=True)
+        if (folder / ONNX_FILE).is_file():
+            model: Any = load_onnx(folder.parents[1])
+        else:
+            model = keras.saving.load_model(folder / KERAS_FILE, compile=False, safe_mode=True)
         uncertainty = (
             read_uncertainty(Path(context.artifacts[UNCERTAINTY])) if UNCERTAINTY in context.artifacts else None
         )

@@ -1,6 +1,8 @@
 """Models as the field writes them, in the form of our own: the same answers, and nothing in a file is run."""
 
 import json
+import shutil
+import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 
 from brain_tumor.errors import InputError
+from brain_tumor.models import adopted_file
 from brain_tumor.models.adopted import open_file, wrap
 from brain_tumor.models.adopted_file import check_file, scales_itself
 
@@ -53,6 +56,16 @@ def gray(images: np.ndarray) -> np.ndarray:
     return (images @ np.array([0.299, 0.587, 0.114]))[..., None] / 255
 
 
+def scripted() -> keras.Model:
+    """As scripts have it: augmentation within, pixels scaled by arithmetic, a sum of two paths."""
+    keras.utils.set_random_seed(1)
+    image = keras.Input((32, 32, 3))
+    x = L.RandomRotation(0.1)(L.RandomFlip("horizontal")(image)) / 127.5 - 1
+    x = L.Conv2D(4, 3, padding="same", activation="relu")(x)
+    x = L.GlobalAveragePooling2D()(keras.ops.relu(x + L.SeparableConv2D(4, 3, padding="same")(x)))
+    return keras.Model(image, L.Dense(4, activation="softmax")(x))
+
+
 vgg, densenet, mobile = (getattr(keras.applications, name) for name in ("vgg16", "densenet", "mobilenet_v2"))
 
 
@@ -65,6 +78,7 @@ vgg, densenet, mobile = (getattr(keras.applications, name) for name in ("vgg16",
         (network, "torch", "bgr", lambda images: densenet.preprocess_input(bgr(images))),
         (nested, "tf", "rgb", lambda images: mobile.preprocess_input(images.astype(np.float32))),
         (lambda: network(4, "softmax", 3, L.Rescaling(1 / 255)), "none", "rgb", lambda images: images),
+        (scripted, "none", "rgb", lambda images: images),
         (lambda: network(4, "softmax", 1), "rescale", "gray", gray),
         (lambda: network(4, "sigmoid"), "rescale", "rgb", lambda images: images / 255),
         (lambda: network(1, "sigmoid"), "rescale", "rgb", lambda images: images / 255),
@@ -134,6 +148,61 @@ def test_a_file_that_is_no_whole_model_is_one_line(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=said) as refused:
             check_file(str(tmp_path / name))
         assert "\n" not in str(refused.value)
+
+
+def edited(file: Path, change: Callable[[str], str], copy: Path) -> str:
+    """A .keras file whose description is another."""
+    with zipfile.ZipFile(file) as whole, zipfile.ZipFile(copy, "w") as made:
+        for name in whole.namelist():
+            content = whole.read(name)
+            made.writestr(name, change(content.decode()) if name == "config.json" else content)
+    return str(copy)
+
+
+def test_a_layer_that_no_memory_holds_is_one_line(tmp_path: Path) -> None:
+    network().save(tmp_path / "theirs.keras")
+    huge = edited(
+        tmp_path / "theirs.keras", lambda text: text.replace('"units": 4', '"units": 4000000000'), tmp_path / "a.keras"
+    )
+    with pytest.raises(InputError, match=r"cannot be opened by Keras .*4000000000") as refused:
+        open_file(check_file(huge))
+    assert "\n" not in str(refused.value)
+    nested = edited(tmp_path / "theirs.keras", lambda _: '{"a":' * 100_000 + "1" + "}" * 100_000, tmp_path / "b.keras")
+    with pytest.raises(InputError, match="is no model that Keras has saved, or is cut short"):
+        check_file(nested)
+
+
+def test_weights_of_another_place_or_size_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "secret").write_bytes(bytes(64))
+    network().save(tmp_path / "theirs.h5")
+    for name, spoil, said in (
+        ("link", lambda held: held.__setitem__("a", h5py.ExternalLink("/etc/hostname", "/")), "is a link to another"),
+        ("soft", lambda held: held.__setitem__("a", h5py.SoftLink("/model_weights")), "is a link to another place"),
+        (
+            "outside",
+            lambda held: held.create_dataset("a", (4,), external=[(str(tmp_path / "secret"), 0, 64)]),
+            "the weights 'model_weights/a' are in another file",
+        ),
+        ("large", lambda held: held.create_dataset("a", (10**6, 10**6), chunks=(100, 100)), "4 GiB of weights"),
+    ):
+        copy = shutil.copy(tmp_path / "theirs.h5", tmp_path / f"{name}.h5")
+        with h5py.File(copy, "r+") as opened:
+            spoil(opened["model_weights"])
+        with pytest.raises(InputError, match=said):
+            check_file(str(copy))
+    network().save(tmp_path / "theirs.keras")
+    monkeypatch.setattr(adopted_file, "MOST_BYTES", 1000)
+    with pytest.raises(InputError, match="unpacks to more than"):
+        check_file(str(tmp_path / "theirs.keras"))
+
+
+def test_images_of_any_size_need_one() -> None:
+    image = keras.Input((None, None, 3))
+    theirs = keras.Model(image, L.Dense(4, activation="softmax")(L.GlobalAveragePooling2D()(L.Conv2D(4, 3)(image))))
+    with pytest.raises(InputError, match=r"give the side it was trained at, data\.image_size=224"):
+        wrap(theirs, 4, "rescale", "rgb")
+    found = wrap(theirs, 4, "rescale", "rgb", 32).predict_on_batch(IMAGES)
+    np.testing.assert_allclose(found, theirs.predict_on_batch(IMAGES / 255), atol=1e-5)
 
 
 def test_a_layer_that_scales_is_found(tmp_path: Path) -> None:
