@@ -28,12 +28,18 @@ from brain_tumor.tracking import registry
 from brain_tumor.tracking.store import open_store
 
 ABOUT = "model.json"
+COMPARED_ON = (
+    "val",
+    "test",
+    "train",
+)  # the first that there is: of a model that was trained elsewhere there may be no val
 
 
 def run(config: ExportConfig, folder: Path) -> None:
-    """Load the model and the images of its split, write each format into `folder`, and check it on val images."""
+    """Load the model and the images of its split, write each format into `folder`, and check it on images of COMPARED_ON."""
     registered, dataset = _load(config)
-    compared = dataset.images(spread(dataset.rows("val"), COMPARED_IMAGES))
+    part = next(each for each in COMPARED_ON if len(dataset.rows(each)))
+    compared = dataset.images(spread(dataset.rows(part), COMPARED_IMAGES))
     calibration = dataset.images(spread(dataset.rows("train"), INT8_IMAGES))
     facts: dict[str, Any] = {}
     rows = []
@@ -44,9 +50,9 @@ def run(config: ExportConfig, folder: Path) -> None:
         facts[name] = {"file": path.name, "bytes": size, **agreement.plain()}
         accuracies = ""
         if not FORMATS[name].exact:
-            scores = _accuracies({name: FORMATS[name].open(path), "keras": registered.model}, dataset)
-            facts[name]["val_accuracy"] = scores
-            accuracies = f"; right in {scores[name]:.1%} of the val images, Keras in {scores['keras']:.1%}"
+            scores = _accuracies({name: FORMATS[name].open(path), "keras": registered.model}, dataset, part)
+            facts[name][f"{part}_accuracy"] = scores
+            accuracies = f"; right in {scores[name]:.1%} of the {part} images, Keras in {scores['keras']:.1%}"
         rows.append((path.name, f"{size / 2**20:.1f} MiB: {agreement}{accuracies}"))
     about = {
         "notice": NOTICE,
@@ -59,7 +65,7 @@ def run(config: ExportConfig, folder: Path) -> None:
         "exports": facts,
     }
     write_text(folder / ABOUT, json.dumps(about, indent=2) + "\n")
-    said = f"{registered.uri} ({dataset.split.name}), checked against Keras on {len(compared)} val images:"
+    said = f"{registered.uri} ({dataset.split.name}), checked against Keras on {len(compared)} {part} images:"
     show_blocks(Paragraph(said), pairs(rows), pairs([("folder", str(folder))]))
 
 
@@ -78,11 +84,11 @@ def _load(config: ExportConfig) -> tuple[RegisteredModel, Dataset]:
     return registered, load_logged(registered.split, data, root=config.data.root, image_size=side)
 
 
-def _accuracies(runs: dict[str, Any], dataset: Dataset) -> dict[str, float]:
-    rows = dataset.rows("val")
+def _accuracies(runs: dict[str, Any], dataset: Dataset, part: str) -> dict[str, float]:
+    rows = dataset.rows(part)
     labels = dataset.labels(rows)
     found = {}
     for name, run in runs.items():
-        answers = predict(run, dataset.pixels, dataset.pixel_rows[rows], title=f"measuring val in {name}")
+        answers = predict(run, dataset.pixels, dataset.pixel_rows[rows], title=f"measuring {part} in {name}")
         found[name] = float((answers.argmax(axis=1) == labels).mean())
     return found
