@@ -53,7 +53,7 @@ Channels = Literal["rgb", "bgr", "gray"]
 
 @dataclass(frozen=True, config=STRICT_KEYS)
 class AdoptConfig:
-    file: str  # of a Keras model that somebody else has trained
+    file: str  # of a Keras or ONNX model that somebody else has trained
     classes: Annotated[tuple[ClassName, ...], Field(min_length=2)]  # in the order of its outputs
     scaling: Scaling  # of the pixels that it was trained on
     channels: Channels
