@@ -13,6 +13,7 @@ from brain_tumor.config.commands import PredictConfig
 from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
 from brain_tumor.errors import InputError
+from brain_tumor.evaluation.explanation.gradcam import Kind
 from brain_tumor.evaluation.explanation.kinds import has_map
 from brain_tumor.evaluation.prediction import answering
 from brain_tumor.evaluation.views import said, viewed
