@@ -49,7 +49,7 @@ class Placed:
     def stopped(self) -> str:
         """Id of a training run that can be gone on with, and that has logged a model."""
         with runs.started(self.store, tags={"job": "train"}, system_metrics=False) as run_id:
-            runs.log_config({"tracking": {"register": "my model (v2)"}}, [])
+            runs.log_config({"model": {"name": "cnn_baseline"}, "tracking": {"register": "my model (v2)"}}, [])
             mlflow.log_text(f"flavors: {{}}\nrun_id: {run_id}\n", "model/MLmodel")
         self.client.set_terminated(run_id, "KILLED")
         return run_id

@@ -43,7 +43,7 @@ def refuse_onnx(found: "Found", does: str) -> None:
     """Refuse a whole command that `does` what no ONNX model can."""
     if not found.keras:
         raise InputError(
-            f"{found.uri} is an ONNX model: {does}. evaluate, compare, predict and mlflow models serve take it"
+            f"{found.uri} is an ONNX model: {does}. evaluate, compare, predict and MLflow itself take it"
         )
 
 

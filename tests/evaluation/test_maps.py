@@ -106,7 +106,7 @@ def test_an_empty_map_stays_empty():
 
 
 def test_names_say_how_a_map_was_made(model):
-    assert Explainer(model, "layercam", "fine*coarse", 8).name == "layercam at fine x coarse, 8 views"
+    assert Explainer(model, "layercam", "fine*coarse", 8).name == "layercam at fine × coarse, 8 views"
     assert Explainer(model, "gradcam", "fine", 1).name == "gradcam at fine"
 
 

@@ -23,7 +23,8 @@ from brain_tumor.sweep.search_request import Request, read
 from brain_tumor.sweep.space import overrides
 
 OTHERS = ("hydra", "sweep")
-PHASES = {"finetune": "all", "fast": "all", "two_phase": "all", "scratch": "scratch", "head_only": "head"}  # the last
+PHASES = {"finetune": "all", "fast": "all", "two_phase": "all", "vit": "all"}  # the last
+PHASES |= {"scratch": "scratch", "head_only": "head"}
 
 
 @contextmanager

@@ -35,7 +35,7 @@ def test_it_is_taken_where_it_saves_more_than_it_takes_to_compile(
     before = [np.array(variable) for variable in model.variables]
     stage = Stage(model, lambda epoch: (each for each in [(np.zeros((2, 3)), np.zeros(2))]), lambda: {})
     one = phase(epochs=epochs, batch_size=16)
-    compiled_stage = fit._executed(stage, "all", one, MEASURE, images=32, done=0, epoch=0)  # two steps an epoch
+    compiled_stage = fit.executed(stage, "all", one, MEASURE, images=32, done=0, epoch=0)  # two steps an epoch
     assert compiled_stage.model.jit_compile is taken
     for variable, value in zip(model.variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)
