@@ -65,6 +65,13 @@ def test_a_model_is_adopted_and_evaluated(run: Run, bars: Callable[..., Path], t
     assert tags_of(work, run_id(done.stdout))["trained_by"] == version.run_id
     assert "LEAK" not in done.stdout
 
+    done = run("adopt", *here, CLASSES, "protocol=official")
+    assert done.returncode == 0, done.stderr
+    done = run("export", "model_uri=models:/theirs/2", "out=exports", "formats=[tflite]")  # which has no val part
+    assert done.returncode == 0, done.stderr
+    assert "the same class on 100.0%" in " ".join(done.stdout.split())
+    assert "test images" in done.stdout
+
 
 def save_onnx(file: Path) -> str:
     """The same network as PyTorch writes it: rows of channels, one image at a time, logits."""

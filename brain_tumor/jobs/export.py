@@ -36,7 +36,7 @@ COMPARED_ON = (
 
 
 def run(config: ExportConfig, folder: Path) -> None:
-    """Load the model and its images, write each format into `folder`, and check it on images of COMPARED_ON."""
+    """Load the model and images of its split, write each format into `folder`, and check it on some of them."""
     registered, dataset = _load(config)
     part = next(each for each in COMPARED_ON if len(dataset.rows(each)))
     compared = dataset.images(spread(dataset.rows(part), COMPARED_IMAGES))
