@@ -42,9 +42,7 @@ def check_answering(found: "Found", config: "PredictConfig") -> None:
 def refuse_onnx(found: "Found", does: str) -> None:
     """Refuse a whole command that `does` what no ONNX model can."""
     if not found.keras:
-        raise InputError(
-            f"{found.uri} is an ONNX model: {does}. evaluate, compare, predict and MLflow itself take it"
-        )
+        raise InputError(f"{found.uri} is an ONNX model: {does}. evaluate, compare, predict and MLflow itself take it")
 
 
 def _refuse(found: "Found", asked: dict[str, str | None], does: str) -> None:
