@@ -33,6 +33,7 @@ def site(trained_copy: Trained, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_another_site_is_first_compared_with_the_training_images(trained_copy: Trained, site: Path) -> None:
     work, home = trained_copy.work, trained_copy.images
     there = ("data=folder", f"data.root={site}")

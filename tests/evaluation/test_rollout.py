@@ -16,7 +16,7 @@ CLASSES = np.array([0, 1])
 DEPTH = {"cct_5": 5, "vit_ti16": 12}
 
 
-@pytest.fixture(scope="module", params=DEPTH)
+@pytest.fixture(scope="module", params=["cct_5", pytest.param("vit_ti16", marks=pytest.mark.slow)])
 def model(request) -> keras.Model:
     model = build_classifier(request.param, image_size=32, weights=None, dropout=0, seed=0)
     for layer in model.layers:  # untrained they attend to all alike

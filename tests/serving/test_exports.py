@@ -90,6 +90,7 @@ def test_efficientnets_agree(model: str, name: str, tmp_path: Path) -> None:
     agrees(network(model, 64), name, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["onnx", "tflite"])
 def test_a_transformer_agrees(name: str, tmp_path: Path) -> None:
     agrees(network("cct_5", 32), name, tmp_path)

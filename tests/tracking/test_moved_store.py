@@ -63,6 +63,7 @@ def test_a_command_says_where_it_looks_and_what_to_add(arguments: tuple[str, ...
     assert len(runs_in(moved.work)) == 1
 
 
+@pytest.mark.slow
 def test_with_the_key_once_everything_is_found_again(moved: Trained) -> None:
     there = f"tracking.artifacts={moved.work}/mlruns/artifacts"
     measured = call(moved.place, "evaluate", f"model_uri={CHAMPION}", "bootstrap=100", there, cwd=moved.work)
