@@ -1,6 +1,5 @@
 """An audit as one HTML page that opens offline."""
 
-import base64
 from html import escape
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from brain_tumor.auditing.examine import Audit
 from brain_tumor.auditing.findings import Findings
 from brain_tumor.auditing.floor import FOLDS
 from brain_tumor.data.blank import BLANK_CONTRAST
+from brain_tumor.layout.data_address import png_address
 from brain_tumor.layout.html_page import document, grid, section
 
 LISTED = 40  # rows of a table that the page shows
@@ -95,5 +95,4 @@ def _shown(value: object) -> str:
 
 
 def _image(path: Path, name: str) -> str:
-    data = base64.b64encode(path.read_bytes()).decode("ascii")
-    return f'<p><img alt="{escape(name)}" src="data:image/png;base64,{data}"></p>'
+    return f'<p><img alt="{escape(name)}" src="{png_address(path.read_bytes())}"></p>'

@@ -10,8 +10,8 @@ from brain_tumor import NOTICE
 from brain_tumor.evaluation.uncertainty.fitting import Uncertainty, warnings
 from brain_tumor.layout import html
 from brain_tumor.layout.blocks import Alert, Block, Card, Grid, Paragraph, Picture, Points, Section, pairs
+from brain_tumor.layout.data_address import address
 from brain_tumor.serving.answer_lines import printable
-from brain_tumor.serving.data_address import address
 from brain_tumor.serving.predictor import Prediction, ScanPrediction
 from brain_tumor.serving.wording import SYNTHETIC, calibrated, headline, share
 

@@ -12,7 +12,7 @@ from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.scans.scan import Limits, Plane
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.gradcam import EVIDENCE, described
-from brain_tumor.serving.data_address import address
+from brain_tumor.layout.data_address import address
 from brain_tumor.serving.review_page import pictures, render
 from brain_tumor.serving.review_page.case_reports import reports
 from brain_tumor.serving.review_page.examples import Example

@@ -10,7 +10,7 @@ from PIL import Image
 
 from brain_tumor.data.scans.scan import Limits, Scan
 from brain_tumor.evaluation.explanation.gradcam import METHODS
-from brain_tumor.serving.data_address import address
+from brain_tumor.layout.data_address import address
 from brain_tumor.serving.review_page import pictures
 from brain_tumor.serving.review_page import review as module
 from brain_tumor.serving.review_page.models import Shown

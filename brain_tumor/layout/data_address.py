@@ -10,4 +10,9 @@ def address(image: Image.Image) -> str:
     """The `data:` address of an image, as PNG."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return png_address(buffer.getvalue())
+
+
+def png_address(content: bytes) -> str:
+    """The `data:` address of the content of a PNG file."""
+    return f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
