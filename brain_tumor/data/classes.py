@@ -55,6 +55,11 @@ class ClassList:
         """Place of a class among the outputs."""
         return self.names.index(name)
 
+    @property
+    def healthy_index(self) -> int | None:
+        """Place of the class without a lesion among the outputs; None: there is none."""
+        return None if self.healthy is None else self.index(self.healthy)
+
     def plain(self) -> dict[str, object]:
         """As JSON has it, for `read_classes`."""
         return {"classes": list(self.names), "healthy": self.healthy}

@@ -149,7 +149,7 @@ def _log_scores(
 def _log_removal(model: Any, lesions: Lesions, part: str, resamples: int) -> tuple[Finding, pd.DataFrame]:
     """Also what became of each lesion's answer, by the names of REMOVAL; the verdict is `lesion_scores.opening`."""
     classes = lesions.dataset.split.classes
-    healthy = None if classes.healthy is None else classes.index(classes.healthy)
+    healthy = classes.healthy_index
     table, every = removal.remove(model, lesions, healthy, resamples=resamples)
     log_table(table, f"tables/{part}_removal.csv")
     overall = {row["metric"]: row for row in table[table["class"] == "all"].to_dict("records")}

@@ -112,7 +112,7 @@ def _augmentation(config: TrainConfig, dataset: Dataset, examples: Examples, str
     if painting is None:
         return transforms
     assert examples.masks is not None
-    healthy = _healthy(dataset)
+    healthy = dataset.split.classes.healthy_index
     if healthy is None:
         logger.warning("augment=%s: no class is healthy, so no lesion is painted over", config.augment.name)
     repaint = counterfactual.build(
@@ -123,7 +123,7 @@ def _augmentation(config: TrainConfig, dataset: Dataset, examples: Examples, str
 
 def _repainted(config: TrainConfig, dataset: Dataset, examples: Examples) -> dict[str, NDArray[np.float64]]:
     """`TrainingSet.repainted`."""
-    painting, masks, healthy = config.augment.counterfactual, examples.masks, _healthy(dataset)
+    painting, masks, healthy = config.augment.counterfactual, examples.masks, dataset.split.classes.healthy_index
     if painting is None or masks is None or healthy is None:
         return {}
     expected = partial(
@@ -135,11 +135,6 @@ def _repainted(config: TrainConfig, dataset: Dataset, examples: Examples) -> dic
         healthy=healthy,
     )
     return {name: expected(strength=phase.augment_strength) for name, phase in config.schedule.items()}
-
-
-def _healthy(dataset: Dataset) -> int | None:
-    classes = dataset.split.classes
-    return None if classes.healthy is None else classes.index(classes.healthy)
 
 
 def site_weights(sites: NDArray[np.object_]) -> NDArray[np.float32]:
