@@ -1,5 +1,6 @@
-"""Paths as users type them."""
+"""Paths as users type them, and the files there."""
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +20,12 @@ def existing_path(text: str) -> Path:
 def nearest_folder(path: Path) -> Path:
     """What is there of a path: itself, or what it would be made in."""
     return next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 (hex) of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -31,7 +31,7 @@ from brain_tumor.data.decode import DECODE_VERSION, CorruptImageError, decode
 from brain_tumor.data.pixels import Pixels, Planes, to_planes
 from brain_tumor.errors import InputError
 from brain_tumor.lazy import lazy
-from brain_tumor.paths import existing_path
+from brain_tumor.paths import existing_path, sha256_of
 
 platformdirs = lazy("platformdirs")
 
@@ -174,8 +174,7 @@ def _hash_file(path: Path) -> tuple[str, str]:
     try:
         if not path.is_file():
             return "", "a broken link" if path.is_symlink() else "not a file"
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest(), ""
+        return sha256_of(path), ""
     except OSError as error:
         return "", error.strerror or str(error)
 

@@ -1,6 +1,5 @@
 """Taking in a model that was trained elsewhere: wrapped, checked, calibrated, registered; measured by `evaluate`."""
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -24,6 +23,7 @@ from brain_tumor.models.adopted_file import ONNX
 from brain_tumor.models.backend import start_tensorflow
 from brain_tumor.models.onnx_file import read_onnx
 from brain_tumor.models.onnx_model import wrap_onnx
+from brain_tumor.paths import sha256_of
 from brain_tumor.tracking import cards, logged_uncertainty, registry, runs, setup, summary
 from brain_tumor.tracking.store import open_store
 
@@ -41,10 +41,8 @@ def run(config: AdoptConfig, file: Path) -> None:
     dataset = load_known(config.data, image_size=int(model.input_shape[1]), protocol=config.protocol)
     right = check_reading(config, model, make, dataset)
     made = as_trained(config, file)
-    with file.open("rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
     how = {"scaling": config.scaling, "channels": config.channels, "format": file.suffix.lower().removeprefix(".")}
-    tags = setup.adoption_tags(made, dataset.split, digest=digest, **how)
+    tags = setup.adoption_tags(made, dataset.split, digest=sha256_of(file), **how)
     name = f"adopt {file.name} on {dataset.split.name}"
     with runs.started(store, name=name, tags=tags, system_metrics=config.tracking.system_metrics) as run_id:
         setup.log_adoption(TypeAdapter(TrainConfig).dump_python(made, mode="json"), as_typed, dataset.split)

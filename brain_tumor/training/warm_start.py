@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 
 from brain_tumor.config.train import PhaseConfig
 from brain_tumor.errors import InputError
+from brain_tumor.paths import sha256_of
 from brain_tumor.training import checkpoint
 from brain_tumor.training.callbacks import best_step
 from brain_tumor.training.checkpoint import History
@@ -104,7 +105,7 @@ def warm_key(prepared: Prepared, phases: list[str], weights: Path | None) -> str
         "split": split.digest,
         "order": hashlib.sha256("".join(split.table["sha256"]).encode()).hexdigest(),  # the digest sorts its rows
         "image_size": prepared.dataset.image_size,
-        "model": {**asdict(config.model), "weights": _content(weights)},
+        "model": {**asdict(config.model), "weights": None if weights is None else sha256_of(weights)},
         "augment": asdict(config.augment),
         "masks": None if prepared.training.masks is None else prepared.training.masks.digest,
         "phases": [[name, asdict(config.schedule[name])] for name in phases],
@@ -115,13 +116,6 @@ def warm_key(prepared: Prepared, phases: list[str], weights: Path | None) -> str
         "versions": [_version(), tf.__version__, keras.__version__],
     }
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
-
-
-def _content(weights: Path | None) -> str | None:
-    if weights is None:
-        return None
-    with weights.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _version() -> str:
