@@ -23,7 +23,7 @@ from brain_tumor.training.freezing import apply_phase, as_built, restore
 from brain_tumor.training.gradient_accumulation import InPieces
 from brain_tumor.training.optimizers import losses, make_optimizer
 from brain_tumor.training.precision import compute_in, scaled
-from brain_tumor.training.stage import Stage, TrainingSet, Validate, make_stage
+from brain_tumor.training.stage import Stage, TrainingSet, Validate, begin_bias, make_stage
 from brain_tumor.training.xla import compilable, xla_pays
 
 
@@ -79,9 +79,8 @@ def fit(
             checkpoint.load_best(folder, model, best_step(history, monitor))
         began = len(history) - len(past)
         stage = make_stage(model, training, name, phase, seed=seed, began=began, alone=alone, validate=books.validate)
-        if stage.mixture is not None and not history:
-            # Where it begins: the steps that a schedule has are too few and too small to get there.
-            model.get_layer("logits").bias.assign(-np.log(stage.mixture))
+        if not history:
+            begin_bias(model, stage.mixture)
         stage = executed(stage, name, phase, execution, images=len(training.rows), done=len(past), epoch=len(history))
         if past:
             checkpoint.load_last(folder, model, stage.model.optimizer)

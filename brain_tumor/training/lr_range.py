@@ -22,7 +22,7 @@ from brain_tumor.training.distribute import fed, predictor, synchronized
 from brain_tumor.training.fit import executed, fit_stage
 from brain_tumor.training.freezing import apply_phase, as_built
 from brain_tumor.training.precision import compute_in
-from brain_tumor.training.stage import Stage, TrainingSet, make_stage
+from brain_tumor.training.stage import Stage, TrainingSet, begin_bias, make_stage
 
 SMOOTHING = 0.9  # of the loss: how much of what was before stays in the moving average
 EXPLODED = 4.0  # times the lowest smoothed loss: higher rates would tell nothing more
@@ -93,6 +93,8 @@ def range_test(
         if each == name:  # as it begins; its rate is set from step to step
             phase = replace(phase, decay="plateau", plateau=_NEVER, warmup_epochs=0, weight_averaging=None)
         stage = make_stage(model, training, each, phase, seed=seed, began=epoch, alone=alone, validate=_unseen)
+        if epoch == 0:
+            begin_bias(model, stage.mixture)
         stage = executed(stage, each, phase, execution, images=len(training.rows), done=0, epoch=epoch)
         if each == name:
             break

@@ -159,8 +159,15 @@ def _mixture(training: TrainingSet, name: str, weights: NDArray[np.float32] | No
     if name not in training.repainted:
         return None
     after, counted = training.repainted[name], np.ones(len(training.labels)) if weights is None else weights
-    before = np.bincount(training.labels, counted, minlength=after.shape[1])
-    return np.divide(counted @ after, before, out=np.ones(len(before)), where=before > 0).astype(np.float32)
+    before, then = np.bincount(training.labels, counted, minlength=after.shape[1]), counted @ after
+    known = (before > 0) & (then > 0)  # of a class that is not learned from there is nothing to allow for
+    return np.divide(then, before, out=np.ones(len(before)), where=known).astype(np.float32)
+
+
+def begin_bias(model: keras.Model, mixture: NDArray[np.float32] | None) -> None:
+    """Begin where `mixture` leads the logits: the steps of a schedule are too few and too small to get there."""
+    if mixture is not None:
+        model.get_layer("logits").bias.assign(-np.log(mixture))
 
 
 def class_weights(labels: NDArray[np.int32]) -> dict[int, float]:

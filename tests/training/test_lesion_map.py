@@ -75,6 +75,9 @@ def test_a_stage_knows_how_painting_mixes_the_classes(images: Path, tmp_path: Pa
     balanced = make_stage(model, training, "all", phase(class_weights="balanced"), **settings)
     # All classes weigh the same, and the weight of an image stays when its lesion goes.
     assert balanced.mixture[2] == pytest.approx(0.6 + 0.3 * 3)
+    shares = ["augment.counterfactual={removed: 1, transplanted: 0, elsewhere: 0}", "schedule.all.augment_strength=1"]
+    bare = prepared(images, f"data.masks={tmp_path}", "augment=counterfactual", *shares).training
+    assert list(make_stage(model, bare, "all", phase(), **settings).mixture) == [1, 1, counts.sum() / healthy, 1]
 
 
 def test_allowing_for_more_healthy_images_divides_the_odds_by_as_much(tmp_path: Path) -> None:
