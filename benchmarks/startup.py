@@ -40,6 +40,8 @@ COMMANDS = (
     "checks seed=zero",
     "lr_find --help",
     "lr_find steps=few",
+    "ensemble --help",
+    "ensemble run=x register=y coverage=[2]",
     "export --help",
     "export model_uri=x out=x formats=[nope]",
     "train data=folder data.root=no_such_folder",

@@ -14,6 +14,7 @@ COMMANDS = (
     "evaluate",
     "predict",
     "adopt",
+    "ensemble",
     "export",
     "audit",
     "compare",

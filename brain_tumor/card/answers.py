@@ -84,9 +84,14 @@ def disjoint(facts: Facts) -> tuple[str, str]:
     return said, f"{unnamed[0].lower()}{unnamed[1:]}." if unnamed else ""
 
 
+def ensemble(facts: Facts) -> str:
+    members = facts.run.tags.get("members")
+    return f"The mean of the probabilities of {members}." if members else "None: a single network."
+
+
 def training(facts: Facts) -> str:
     schedule = facts.key("schedule")
-    if not isinstance(schedule, dict):
+    if not isinstance(schedule, dict) or not schedule:  # it was not trained as such
         return ""
     how = f"augmentation: {augmentation(facts)}"
     return f"Phases {listed(list(schedule))}, every setting under Protocol and training; {how}."
@@ -176,6 +181,8 @@ def code(facts: Facts) -> tuple[str, str]:
 
 
 def weights(facts: Facts) -> tuple[str, str]:
+    if "members" in facts.run.tags:
+        return "", "its members' weights: see their cards."
     name = facts.params.get("model.weights") or facts.key("model.weights")
     if name is None:
         return "", "the run does not say which weights it began with."

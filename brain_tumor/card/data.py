@@ -27,6 +27,12 @@ ADOPTED_PROTOCOLS = {
     "clean": "the data's own training folder trained it; of what was held out, all that shares a slice or a patient "
     "with it is left out",
 }
+ENSEMBLE_ROLES = {
+    "train": "a member has met these images, a twin or their patient: in training, or by choosing its epoch",
+    "val": 'fits the temperature and the confidence of "not sure"; no member has met it',
+    "calibration": "fits the prediction sets; no member has met it",
+    "test": "is the test part of every member; nothing is selected on it",
+}
 # Of a phase's settings those that a card shows.
 PHASE: tuple[str, ...] = (
     *("epochs", "batch_size", "optimizer", "learning_rate", "warmup_epochs", "decay", "weight_decay", "unfreeze"),
@@ -101,14 +107,18 @@ def _counts(rows: pd.DataFrame) -> tuple[str, str, str]:
 def protocol(facts: Facts) -> Section:
     name, adopted = facts.run.tags.get("protocol", ""), facts.run.tags.get("job") == "adopt"
     described = ADOPTED_PROTOCOLS if adopted else PROTOCOLS
+    several = facts.run.tags.get("job") == "ensemble"
+    roles = ENSEMBLE_ROLES if several else ROLES
     present = facts.split.counts if facts.split is not None else {part: {} for part in PARTS}
     blocks: list[Block] = [
         Paragraph(f"{name or 'Open: the run names no protocol'}: {described.get(name, 'not described here')}."),
-        Points(tuple(f"{part}: {ROLES[part]}." for part in PARTS if part in present)),
+        Points(tuple(f"{part}: {roles[part]}." for part in PARTS if part in present)),
     ]
     if adopted:
         said = "It was trained elsewhere: how, and what chose its epoch, is not known here."
         return Section("Protocol and training", (*blocks, Paragraph(said), pairs(_adopted(facts))))
+    if several:
+        return Section("Protocol and training", (*blocks, *_members(facts)))
     blocks.append(pairs(_training(facts)))
     schedule = facts.key("schedule")
     if isinstance(schedule, dict):
@@ -127,6 +137,15 @@ def _adopted(facts: Facts) -> list[tuple[str, str]]:
         ("SHA-256 of the file", tags.get("adopted_digest", NOTHING)),
         ("pixels it was given", f"scaling={tags.get('adopted_scaling')}, channels={tags.get('adopted_channels')}"),
     ]
+
+
+def _members(facts: Facts) -> list[Block]:
+    """Which models are averaged, and why nothing was fitted to their mean, where that is so."""
+    members = facts.run.tags.get("members", NOTHING).split(", ")
+    reason = facts.run.tags.get("no_decision")
+    said = "It was not trained as one: its probabilities are the mean of its members', each calibrated by itself."
+    fitted = [Paragraph(f"Nothing was fitted to the mean: {reason}.")] if reason else []
+    return [Paragraph(said), pairs([(f"member {n}", each) for n, each in enumerate(members, start=1)]), *fitted]
 
 
 def _training(facts: Facts) -> list[tuple[str, str]]:

@@ -73,6 +73,27 @@ class AdoptConfig:
 
 
 @dataclass(frozen=True, config=STRICT_KEYS)
+class EnsembleConfig:
+    members: tuple[str, ...] | None  # addresses of the models that are averaged; None: those of `run`
+    run: str | None  # the parent of seeds or folds, whose models are averaged
+    only: Annotated[str, Field(min_length=1)] | None  # of `run` those with this in their name ("fold 2"); None: all
+    register: str
+    data: LoggedData  # the images that the members were trained around
+    tracking: TrackingConfig
+    calibrate: Calibrate
+    coverage: Annotated[tuple[Level, ...], Field(min_length=1)]
+    selective_accuracy: Fraction
+
+    def __post_init__(self) -> None:
+        if (self.members is None) == (self.run is None):
+            raise ValueError("give either members=[models:/NAME/1,models:/NAME/2] or run=PARENT")
+        if self.only is not None and self.run is None:
+            raise ValueError(f"only={self.only} chooses among the runs of run=PARENT: leave it out")
+        if self.members is not None and len(self.members) < 2:
+            raise ValueError(f"members names {len(self.members)} model: give at least two")
+
+
+@dataclass(frozen=True, config=STRICT_KEYS)
 class ExportConfig:
     model_uri: str
     out: str  # folder, made where there is none

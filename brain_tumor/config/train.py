@@ -27,6 +27,7 @@ Calibrate = Literal["auto", "temperature", "vector", "none"]
 Head = Literal["pooled", "evidence"]  # models/heads.py
 
 ADOPTED = "adopted"  # model.name of a model that was trained elsewhere: models/adopted.py
+AND = "+"  # between the names of an ensemble's networks in model.name: models/ensemble.py
 STRICT_KEYS = ConfigDict(extra="forbid", allow_inf_nan=False)
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -259,7 +260,7 @@ class TrainConfig:
     data: DataConfig
     model: ModelConfig
     augment: AugmentConfig
-    schedule: dict[str, PhaseConfig]  # empty of an adopted model alone, which was trained elsewhere
+    schedule: dict[str, PhaseConfig]  # empty of what was not trained as such: adopted models, ensembles
     protocol: ProtocolConfig
     tracking: TrackingConfig
     explain: ExplainConfig
@@ -276,7 +277,7 @@ class TrainConfig:
     selective_accuracy: Fraction = 0.98  # wanted on the val part of the images that are not answered with "not sure"
 
     def __post_init__(self) -> None:
-        if not self.schedule and self.model.name != ADOPTED:
+        if not self.schedule and self.model.name != ADOPTED and AND not in self.model.name:
             raise ValueError("schedule: give at least one phase")
         if self.seeds is not None and len(self.seeds) < 2:
             raise ValueError(f"seeds={list(self.seeds)}: give at least two seeds, or seed={[*self.seeds, 0][0]}")

@@ -26,6 +26,7 @@ from brain_tumor.serving.registered_model import RegisteredModel
 from brain_tumor.serving.runtime_choice import choose_for
 from brain_tumor.tracking import cards, logged_uncertainty, registry, results, runs, setup, summary, trash
 from brain_tumor.tracking.explanations import log_explanations
+from brain_tumor.tracking.members import log_members
 from brain_tumor.tracking.model_address import find
 from brain_tumor.tracking.store import command_here, open_store
 
@@ -75,9 +76,10 @@ def run(config: EvaluateConfig) -> None:
         apart = (
             summary.no_leak(dataset.split, patients=asked.trained.data.patients is not None) if known is None else []
         )
-        found = [*maps, *summary.absent_classes(dataset.split), *apart, *found]
+        sizes = {"batch_size": config.batch_size, "resamples": config.bootstrap}
+        several = log_members(registered.model, dataset, measured["test"], **sizes)
+        found = [*maps, *several, *summary.absent_classes(dataset.split), *apart, *found]
         if config.robustness:
-            sizes = {"batch_size": config.batch_size, "resamples": config.bootstrap}
             found.append(results.log_robustness(answering, dataset, "test", measured["test"], **sizes))
     found += [*external_site.remarks(known), cards.publish_card(registered.run_id)]  # the card now has this, too
     facts = [("model", registered.uri)] + ([] if config.runtime == "keras" else [("runtime", runtime)])
@@ -96,7 +98,7 @@ def _ask(config: EvaluateConfig) -> Asked:
         there = replace(trained.data, cache=data.cache or trained.data.cache)
         if registered.split.part("test").empty:
             raise InputError(
-                f"model_uri={config.model_uri} was trained on all images of its split, and none was held out: "
+                f"model_uri={config.model_uri} has met all images of its split, and none was held out: "
                 "give others, data=folder data.root=DIR"
             )
         dataset = load_logged(registered.split, there, root=data.root, image_size=size, masks=data.masks)

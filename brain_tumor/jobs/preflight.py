@@ -30,16 +30,19 @@ if TYPE_CHECKING:
         AdoptConfig,
         AppConfig,
         AuditConfig,
+        EnsembleConfig,
         EvaluateConfig,
         ExportConfig,
         LrFindConfig,
         PredictConfig,
     )
+    from brain_tumor.jobs.ensemble_members import Members
     from brain_tumor.serving.inputs import Files
     from brain_tumor.tracking.model_address import Found
 
 # What only some of the commands' checks need is imported by these.
 address = lazy("brain_tumor.serving.review_page.address")
+ensemble_members = lazy("brain_tumor.jobs.ensemble_members")
 inputs = lazy("brain_tumor.serving.inputs")
 journal = lazy("brain_tumor.serving.journal")
 model_address = lazy("brain_tumor.tracking.model_address")
@@ -165,6 +168,16 @@ def check_adoption(config: "AdoptConfig") -> Path:
     check_source(config.data)
     check_store(config.tracking)
     return path
+
+
+def check_ensemble(config: "EnsembleConfig") -> "Members":
+    """Find the members, and check that they can be averaged, before any is loaded."""
+    check_name(config.register)
+    if config.data.masks is not None:
+        raise InputError(f"data.masks={config.data.masks} is not read for an ensemble: leave it out")
+    check_store(config.tracking)
+    members: Members = ensemble_members.gather(config)
+    return members
 
 
 def check_evaluation(config: "EvaluateConfig") -> None:

@@ -29,6 +29,7 @@ from brain_tumor.tracking.runs import load_config, load_split
 from brain_tumor.tracking.store import current
 
 CHAMPION = "champion"
+UNSCORED = {"adopt": "was trained elsewhere", "ensemble": "is the mean of several"}  # by the job that registered it
 
 
 def log_model(
@@ -129,8 +130,8 @@ def refusal(champion: Mapping[str, str], challenger: Mapping[str, str]) -> str |
     known = [set(tags.get("classes", standard).split(", ")) for tags in (champion, challenger)]
     if known[0] != known[1]:
         return f"it knows other classes ({champion.get('classes', standard)})"
-    if challenger.get("job") == "adopt":
-        return "this one was trained elsewhere, and has no score to compare"
+    if challenger.get("job") in UNSCORED:
+        return f"this one {UNSCORED[challenger['job']]}, and has no score to compare"
     leaks = _leaks(champion), _leaks(challenger)
     if leaks == (True, False):
         return None
@@ -140,7 +141,7 @@ def refusal(champion: Mapping[str, str], challenger: Mapping[str, str]) -> str |
         if champion.get(tag) != challenger.get(tag):
             return f"the two are not comparable (another {tag.replace('_', ' ')})"
     if "score" not in champion:
-        return "the champion was not trained by this package and has no score to compare"
+        return "the champion was not trained as one network by this package and has no score to compare"
     old, new = float(champion["score"]), float(challenger["score"])
     monitor = challenger["monitor"]
     better = new < old if monitor in LOWER_IS_BETTER else new > old

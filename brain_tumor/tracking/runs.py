@@ -136,6 +136,11 @@ def own_tags(run: "Run") -> dict[str, str]:
     return {name: value for name, value in run.data.tags.items() if not name.startswith("mlflow.")}
 
 
+def own_tags_of(run_id: str) -> dict[str, str]:
+    """The tags of a run of this id without MLflow's."""
+    return own_tags(mlflow.get_run(run_id))
+
+
 def load_split(run_id: str) -> Split:
     """The split table that a run logged."""
     with tempfile.TemporaryDirectory() as folder:

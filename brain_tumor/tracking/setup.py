@@ -66,8 +66,13 @@ def evaluation_tags(registered: RegisteredModel, split: Split, protocol: str, co
 
 def adoption_tags(config: TrainConfig, split: Split, **how: str) -> dict[str, str]:
     """Tags of a run of `adopt`, and of its registered model; `how` says what file it is and how it was wrapped."""
+    return registration_tags("adopt", config, split) | {f"adopted_{name}": value for name, value in how.items()}
+
+
+def registration_tags(job: str, config: TrainConfig, split: Split) -> dict[str, str]:
+    """Tags of a run that registers a model which was not trained in it, and of that model."""
     return {
-        "job": "adopt",
+        "job": job,
         "model": config.model.name,
         "data": split.source,
         "data_kind": "synthetic" if split.synthetic else "real",
@@ -78,7 +83,6 @@ def adoption_tags(config: TrainConfig, split: Split, **how: str) -> dict[str, st
         "leaking": str(leak(split) is not None).lower(),
         "leaking_val": str(leak(split, "val") is not None).lower(),
         **leak_tag(split),
-        **{f"adopted_{name}": value for name, value in how.items()},
         **git_tags(),
     }
 

@@ -29,6 +29,7 @@ SYNTHETIC = {**REAL, "data_kind": "synthetic", "data_digest": "s", "score": "0.9
         ({**HONEST, "leaking_val": "true"}, {**HONEST, "leaking_val": "false", "score": "0.1"}, None),
         (HONEST, {**LEAKING, "score": "0.99"}, "its split does not leak, and this one's does"),
         (LEAKING, {**HONEST, "job": "adopt"}, "this one was trained elsewhere, and has no score"),
+        (LEAKING, {**HONEST, "job": "ensemble"}, "this one is the mean of several, and has no score"),
         (LEAKING, {**LEAKING, "score": "0.95"}, None),
         (REAL, {**LEAKING, "score": "0.95"}, "its split does not leak"),
         ({**SYNTHETIC, "leaking": "false"}, LEAKING, None),

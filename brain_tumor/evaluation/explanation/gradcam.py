@@ -77,7 +77,9 @@ def _evidence(A: Array, G: Array) -> Array:
 _EVERY: Mapping[str, Callable[[Array, Array], Array]] = MappingProxyType({**METHODS, EVIDENCE: _evidence})
 
 
-def layer_maps(model: Any, kinds: Sequence[Kind]) -> Callable[[NDArray[Any], NDArray[np.int64]], list[Array]]:
+def layer_maps(
+    model: Any, kinds: Sequence[Kind], logits: str = "logits"
+) -> Callable[[NDArray[Any], NDArray[np.int64]], list[Array]]:
     """What explains a class of each image of a batch, at the layers' own resolution.
 
     Args:
@@ -85,6 +87,7 @@ def layer_maps(model: Any, kinds: Sequence[Kind]) -> Callable[[NDArray[Any], NDA
             are followed.
         kinds: (method, layer) of each map: a key of METHODS or EVIDENCE, and a layer with output (B, h, w, K); or
             ROLLOUT, whatever the layer.
+        logits: the layer whose values are explained.
 
     Returns:
         Function of images (B, H, W, 3) RGB 0..255 and classes (B,), usually the predicted ones; it gives a map
@@ -98,7 +101,7 @@ def layer_maps(model: Any, kinds: Sequence[Kind]) -> Callable[[NDArray[Any], NDA
     unknown = sorted(methods - {*_EVERY, ROLLOUT})
     if unknown:
         raise InputError(f"explain.method={unknown[0]} is unknown: choose one of {', '.join(METHODS)}")
-    differentiate = _differentiate(model, layers) if layers else lambda images, classes: []
+    differentiate = _differentiate(model, layers, logits) if layers else lambda images, classes: []
     roll = rollout(model) if ROLLOUT in methods else lambda images: np.empty(0, np.float32)
 
     def explain(images: NDArray[Any], classes: NDArray[np.int64]) -> list[Array]:
@@ -113,18 +116,18 @@ def layer_maps(model: Any, kinds: Sequence[Kind]) -> Callable[[NDArray[Any], NDA
 
 
 def _differentiate(
-    model: Any, layers: Sequence[str]
+    model: Any, layers: Sequence[str], logits: str
 ) -> Callable[[NDArray[Any], NDArray[Any]], list[tuple[Array, Array]]]:
     """One graph for any batch: (images, classes) -> each layer's output, and the logits' gradients by it."""
     targets = [output_of(model, layer) for layer in layers]
-    observed = keras.Model(model.inputs, [*targets, model.get_layer("logits").output])
+    observed = keras.Model(model.inputs, [*targets, model.get_layer(logits).output])
     dtype = model.inputs[0].dtype
 
     def run(images: Any, classes: Any) -> Any:
         with tf.GradientTape() as tape:
             tape.watch(images)  # so that a frozen model is recorded, too
-            *activations, logits = observed(images, training=False)
-            explained = tf.gather(logits, classes, batch_dims=1)
+            *activations, values = observed(images, training=False)
+            explained = tf.gather(values, classes, batch_dims=1)
         return activations, tape.gradient(explained, activations)
 
     # The concrete function, for TensorFlow warns of retracing where a second model is explained.

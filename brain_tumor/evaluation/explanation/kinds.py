@@ -3,7 +3,7 @@
 from typing import Any
 
 from brain_tumor.config.commands import MapsConfig
-from brain_tumor.config.train import ADOPTED, ExplainConfig
+from brain_tumor.config.train import ADOPTED, AND, ExplainConfig
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.gradcam import EVIDENCE, METHODS, ROLLOUT, Kind
@@ -12,6 +12,7 @@ from brain_tumor.evaluation.explanation.needs import AUTO, require_masks, requir
 from brain_tumor.evaluation.explanation.rollout import attended
 from brain_tumor.models.backbones import get_backbone
 from brain_tumor.models.heads import LESION_MAP, head_of
+from brain_tumor.models.members import prefixes
 
 
 def kind_of(config: ExplainConfig | MapsConfig, model: Any, backbone: str) -> Kind:
@@ -50,11 +51,20 @@ def candidates(config: ExplainConfig, model: Any, backbone: str) -> list[Kind]:
 
 
 def own_layer(model: Any, backbone: str) -> str:
-    """The layer of the maps where none is chosen: the backbone's, of an adopted model its last with a map."""
+    """The layer of the maps where none is chosen: the backbone's, of an adopted model its last with a map.
+
+    Of an ensemble, whose `backbone` has AND between the members', all that there are, with AND between them.
+    """
+    names = zip(prefixes(model), backbone.split(AND), strict=True)
+    return AND.join(dict.fromkeys(_own_layer(model, before, name) for before, name in names))
+
+
+def _own_layer(model: Any, before: str, backbone: str) -> str:
     if backbone != ADOPTED:
         return get_backbone(backbone).cam_layer
-    maps: list[str] = [each.name for each in model.layers if len(each.output.shape) == 4 and each.output.shape[1] > 1]
-    return maps[-1]  # at least that of the input's scaling
+    own = [each for each in model.layers if each.name.startswith(before)]
+    maps: list[str] = [each.name for each in own if len(each.output.shape) == 4 and each.output.shape[1] > 1]
+    return maps[-1].removeprefix(before)  # at least that of the input's scaling
 
 
 def has_map(model: Any) -> bool:
@@ -65,6 +75,8 @@ def has_map(model: Any) -> bool:
 def check(config: ExplainConfig, model: Any, backbone: str, dataset: Dataset) -> None:
     """Raise InputError, before anything is trained, for a layer that gives no map, or auto or sanity without masks."""
     require_masks(config, dataset)
+    if config.sanity and AND in backbone:
+        raise InputError("explain.sanity=true builds one network anew, and this is the mean of several: leave it out")
     if not model.layers:
         return
     for _, layer in candidates(config, model, backbone):

@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_tumor.config.train import AND
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.gradcam import EVIDENCE, PRODUCT, Kind, described, layer_maps, output_of
 from brain_tumor.evaluation.views import views
 from brain_tumor.lazy import lazy
 from brain_tumor.models.backbones import ATTENDED
+from brain_tumor.models.members import prefixes
 from brain_tumor.progress import progress
 
 cv2 = lazy("cv2")
@@ -34,13 +36,15 @@ class Explainer:
 
     model: Any  # keras.Model
     method: str  # a key of METHODS, EVIDENCE or ROLLOUT
-    layer: str  # one name, or several with PRODUCT between them
+    layer: str  # one name, or several with PRODUCT between them; of an ensemble see `layer_of`
     views: int
 
     @property
     def name(self) -> str:
         """For titles: method, layers and views."""
-        return described(self.method, self.layer) + (f", {self.views} views" if self.views > 1 else "")
+        networks = len(prefixes(self.model))
+        mean = f", mean of {networks} networks" if networks > 1 and self.method != EVIDENCE else ""
+        return described(self.method, self.layer) + mean + (f", {self.views} views" if self.views > 1 else "")
 
     @cached_property
     def make(self) -> "Mapper":
@@ -85,10 +89,24 @@ def mapper(model: Any, kinds: Sequence[Kind], count: int) -> Mapper:
     """Function of one batch of images and classes that gives the map of each kind, as `explain` does for one.
 
     Layers that several kinds share, and all methods at them, come from the same pass through the model. Weights that
-    change later are followed.
+    change later are followed. An ensemble's map is the mean of its members', each of which explains its own logits.
     """
+    makes = [_mapper(model, before, kinds, count) for before in prefixes(model)]
+    if len(makes) == 1:
+        return makes[0]
+
+    def run(images: NDArray[np.uint8], classes: NDArray[np.int64]) -> list[Maps]:
+        means = [np.mean(maps, axis=0) for maps in zip(*(make(images, classes) for make in makes), strict=True)]
+        return [mean if method == EVIDENCE else normalise(mean) for (method, _), mean in zip(kinds, means, strict=True)]
+
+    return run
+
+
+def _mapper(model: Any, before: str, kinds: Sequence[Kind], count: int) -> Mapper:
+    """`mapper` of one network in `model`, whose layers have `before` before their names."""
+    kinds = [(method, layer_of(model, before, layer)) for method, layer in kinds]
     single = list(dict.fromkeys((method, name) for method, layer in kinds for name in layer.split(PRODUCT)))
-    differentiate = layer_maps(model, single)
+    differentiate = layer_maps(model, single, f"{before}logits")
     seen = views(count)
     outputs = model.get_layer("logits").output.shape[-1]
 
@@ -128,14 +146,33 @@ def normalise(maps: Maps) -> Maps:
     return np.asarray(np.divide(maps, peak, out=np.zeros_like(maps), where=peak > 0))
 
 
+def layer_of(model: Any, before: str, layer: str) -> str:
+    """The names in `model` of the layers that `layer` means in its network whose names begin with `before`.
+
+    Between AND stand layers for networks that differ: each takes the first that it has.
+    """
+    there = {each.name for each in model.layers}
+    meant = [PRODUCT.join(f"{before}{name}" for name in each.split(PRODUCT)) for each in layer.split(AND)]
+    return next((each for each in meant if set(each.split(PRODUCT)) <= there), meant[0])
+
+
 def stages(model: Any) -> list[str]:
     """The last activation at each resolution from a quarter of the image's side downwards, the finest first.
 
-    Of a transformer's blocks it is what the last one attends to.
+    Of a transformer's blocks it is what the last one attends to; of an ensemble those that all members have.
     """
+    first, *others = prefixes(model)
+    found = [name.removeprefix(first) for name in _stages(model, first)]
+    there = {each.name for each in model.layers}
+    return [name for name in found if all(f"{before}{name}" in there for before in others)]
+
+
+def _stages(model: Any, before: str) -> list[str]:
     height = model.input_shape[1]
     last: dict[int, str] = {}
     for layer in model.layers:
+        if not layer.name.startswith(before):
+            continue
         is_stage = isinstance(layer, (keras.layers.Activation, keras.layers.ReLU)) or layer.name.endswith(ATTENDED)
         if is_stage and len(layer.output.shape) == 4:
             last[layer.output.shape[1]] = layer.name
@@ -152,11 +189,12 @@ def layer_choices(model: Any) -> list[str]:
 
 def check_layer(model: Any, layer: str) -> None:
     """Raise InputError unless every layer that is named there gives a map."""
-    names = layer.split(PRODUCT)
-    for name in names:
-        try:
-            output_of(model, name)
-        except InputError as error:
-            if len(names) == 1:
-                raise
-            raise InputError(f"explain.layer={layer} is a product of {len(names)} layers, and {error}") from error
+    for before in prefixes(model):
+        names = layer_of(model, before, layer).split(PRODUCT)
+        for name in names:
+            try:
+                output_of(model, name)
+            except InputError as error:
+                if len(names) == 1:
+                    raise
+                raise InputError(f"explain.layer={layer} is a product of {len(names)} layers, and {error}") from error

@@ -26,7 +26,7 @@ def require_method(method: str | None, *, draws: bool, attends: bool, key: str =
     """Raise InputError for a method whose maps only a model with a lesion map, or with attention, has."""
     needs = {
         "evidence": (draws, "is the lesion map of model.head=evidence, and this model has another head"),
-        "rollout": (attends, "multiplies a transformer's attention, and this model has none"),
+        "rollout": (attends, "multiplies the attention of one transformer, and this model is none"),
     }
     has, what = needs.get(method or AUTO, (True, ""))
     if not has:

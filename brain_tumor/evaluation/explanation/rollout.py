@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 
 from brain_tumor.lazy import lazy
 from brain_tumor.models.backbones import ATTENDED, SHARES
+from brain_tumor.models.members import prefixes
 
 keras = lazy("keras")
 tf = lazy("tensorflow")
 
 
 def attended(model: Any) -> list[str]:
-    """The layers that the blocks of a transformer attend to, the first block's first; none of another network."""
+    """The layers that the blocks of a transformer attend to, the first block's first; none of anything else."""
+    if prefixes(model) != [""]:
+        return []
     return [layer.name for layer in model.layers if layer.name.endswith(ATTENDED)]
 
 
