@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from brain_tumor.models.adopted import MOST_FEATURES
+from brain_tumor.models.adopted_input import MOST_FEATURES
 from brain_tumor.models.heads import LESION_MAP
 from brain_tumor.models.members import prefix
 
