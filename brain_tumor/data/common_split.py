@@ -33,7 +33,7 @@ def combine(splits: Mapping[str, Split]) -> tuple[Split, str]:
     table = _listed(list(tables.values()))
     test = (table["part"] == "test").to_numpy()
     for other in tables.values():
-        test &= table["sha256"].isin(set(other.loc[other["part"] == "test", "sha256"])).to_numpy()
+        test = test & table["sha256"].isin(set(other.loc[other["part"] == "test", "sha256"])).to_numpy()
     if len({split.digest for split in splits.values()}) > 1:
         _require_unmet(table[test], met)
     free = ~test & ~table["group"].isin(set().union(*met.values())).to_numpy()

@@ -36,9 +36,9 @@ def run(config: EnsembleConfig, members: Members) -> None:
     name = f"mean of {len(members.each)} on {split.name}"
     tags = setup.registration_tags("ensemble", made, split)
     tags |= {"listed_digest": members.each[0].listed, "members": ", ".join(each.uri for each in members.each)[:MOST]}
+    tags |= {"no_decision": members.reason} if members.reason else {}
     with runs.started(store, name=name, tags=tags, system_metrics=config.tracking.system_metrics) as run_id:
         setup.log_adoption(TypeAdapter(TrainConfig).dump_python(made, mode="json"), as_typed, split)
-        runs.tag(**({"no_decision": members.reason} if members.reason else {}))
         uncertainty = None
         if dataset is not None:
             asked = {"levels": config.coverage, "accuracy": config.selective_accuracy}
@@ -69,6 +69,10 @@ def as_trained(config: EnsembleConfig, members: Members, model: Any) -> TrainCon
         first,
         data=replace(first.data, image_size=int(model.input_shape[1])),
         model=ModelConfig(members.name, ", ".join(each.uri for each in members.each), 0.0, head_of(model)),
+        # The one that paints lesions, if any does: a mean with it is calibrated as it is.
+        augment=next(
+            (each.config.augment for each in members.each if each.config.augment.counterfactual), first.augment
+        ),
         schedule={},
         tracking=config.tracking,
         explain=ExplainConfig(None, None, first.explain.views),
@@ -83,7 +87,7 @@ def as_trained(config: EnsembleConfig, members: Members, model: Any) -> TrainCon
 
 def _loaded(members: Members) -> list[Any]:
     """The members' networks; InputError for one that cannot be loaded, or has no layers to put beside the others'."""
-    found = [registry.load_model(each.uri, "members").model for each in members.each]
+    found = [registry.load_model(each.uri, each.said.partition("=")[0]).model for each in members.each]
     for member, model in zip(members.each, found, strict=True):
         if not model.layers:
             raise InputError(f"{member.said} is a file for ONNX Runtime, whose layers cannot be averaged: leave it out")

@@ -189,12 +189,16 @@ def layer_choices(model: Any) -> list[str]:
 
 def check_layer(model: Any, layer: str) -> None:
     """Raise InputError unless every layer that is named there gives a map."""
-    for before in prefixes(model):
+    networks = prefixes(model)
+    for before in networks:
         names = layer_of(model, before, layer).split(PRODUCT)
         for name in names:
             try:
                 output_of(model, name)
             except InputError as error:
-                if len(names) == 1:
-                    raise
-                raise InputError(f"explain.layer={layer} is a product of {len(names)} layers, and {error}") from error
+                said = str(error)
+                for each in networks:
+                    said = said.replace(each, "")  # of each network the layers are given by their own names
+                if len(names) > 1:
+                    said = f"explain.layer={layer} is a product of {len(names)} layers, and {said}"
+                raise InputError(said) from error
