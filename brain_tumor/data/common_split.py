@@ -66,7 +66,7 @@ def _halved(free: pd.DataFrame, classes: Sequence[str]) -> tuple[pd.DataFrame, s
     free = free.sort_values("sha256").drop_duplicates("twin").sort_index()
     if free.empty:
         return free, f"no image is left that none of its members has met ({APART})"
-    groups = free.groupby("label")["group"].nunique().reindex(classes, fill_value=0)
+    groups = free.groupby("label")["group"].nunique().reindex(list(classes), fill_value=0)
     least = str(groups.idxmin())
     none = free.iloc[:0]
     if groups[least] < 2:

@@ -41,8 +41,13 @@ def run(config: EnsembleConfig, members: Members) -> None:
         setup.log_adoption(TypeAdapter(TrainConfig).dump_python(made, mode="json"), as_typed, split)
         uncertainty = None
         if dataset is not None:
-            asked = {"levels": config.coverage, "accuracy": config.selective_accuracy}
-            uncertainty = fit_uncertainty(observing(model), dataset, calibrate=made.calibration, **asked)
+            uncertainty = fit_uncertainty(
+                observing(model),
+                dataset,
+                calibrate=made.calibration,
+                levels=config.coverage,
+                accuracy=config.selective_accuracy,
+            )
             logged_uncertainty.log_uncertainty(uncertainty)
         uri, version = registry.log_model(model, split.classes, uncertainty, register=config.register, tags=tags)
         crowned = registry.crown(config.register, str(version))
