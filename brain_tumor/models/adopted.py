@@ -90,6 +90,8 @@ def _flat(model: Any, taken: set[str]) -> Callable[[Any], Any]:
         output = made(*args, **kwargs)
         if isinstance(layer, keras.layers.Layer):
             made.set_weights(layer.get_weights())
+        if isinstance(layer, keras.layers.Normalization):
+            made.finalize_state()  # it computes by what it has made of its weights
         return output
 
     def run(x: Any) -> Any:

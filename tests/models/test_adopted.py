@@ -48,6 +48,13 @@ def nested() -> keras.Model:
     return keras.Model(image, L.Softmax()(L.Dense(4, name="probabilities")(pooled)))
 
 
+def adapted() -> Any:
+    """A layer that has learned the mean and the deviation of the images, as EfficientNets of Keras begin with one."""
+    layer = L.Normalization()
+    layer.adapt(IMAGES.astype(np.float32))
+    return layer
+
+
 def bgr(images: np.ndarray) -> np.ndarray:
     return images[..., ::-1].astype(np.float32)
 
@@ -79,6 +86,7 @@ vgg, densenet, mobile = (getattr(keras.applications, name) for name in ("vgg16",
         (nested, "tf", "rgb", lambda images: mobile.preprocess_input(images.astype(np.float32))),
         (lambda: network(4, "softmax", 3, L.Rescaling(1 / 255)), "none", "rgb", lambda images: images),
         (scripted, "none", "rgb", lambda images: images),
+        (lambda: network(4, "softmax", 3, adapted()), "none", "rgb", lambda images: images),
         (lambda: network(4, "softmax", 1), "rescale", "gray", gray),
         (lambda: network(4, "sigmoid"), "rescale", "rgb", lambda images: images / 255),
         (lambda: network(1, "sigmoid"), "rescale", "rgb", lambda images: images / 255),
@@ -93,6 +101,7 @@ def test_it_answers_as_the_file_does(
     expected = np.hstack([1 - expected, expected]) if expected.shape[1] == 1 else expected
     expected /= expected.sum(axis=1, keepdims=True)
     model = wrap(theirs, expected.shape[1], scaling, channels)
+    np.testing.assert_allclose(model.predict_on_batch(IMAGES), expected, atol=1e-5)
     model.save(tmp_path / "ours.keras")
     again = keras.saving.load_model(tmp_path / "ours.keras", compile=False)
     np.testing.assert_allclose(again.predict_on_batch(IMAGES), expected, atol=1e-5)
