@@ -53,7 +53,8 @@ def _copied(member: Any, image: Any, name: str) -> tuple[str, Any]:
         config = layer.get_config()
         return type(layer).from_config({**config, "name": f"{name}{config['name']}"})
 
-    copy = keras.models.clone_model(member, input_tensors=image, clone_function=again)
+    inputs = keras.tree.map_structure(lambda _: image, member.input)  # a list where it was made with one
+    copy = keras.models.clone_model(member, input_tensors=inputs, clone_function=again)
     for layer in member.layers:
         if layer.weights:
             made = copy.get_layer(f"{name}{layer.name}")

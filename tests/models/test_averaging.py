@@ -33,7 +33,8 @@ def network(seed: int, conv: str = "block1_conv", draws: bool = False) -> keras.
         x = L.Multiply(name="lesion_under")([x, lesion])
     x = L.GlobalAveragePooling2D(name="avg_pool")(x)
     x = L.Dense(3, name="logits", kernel_initializer=keras.initializers.RandomNormal(stddev=2.0, seed=seed))(x)
-    return keras.Model(image, L.Activation("softmax", dtype="float32", name="probabilities")(x))
+    probabilities = L.Activation("softmax", dtype="float32", name="probabilities")(x)
+    return keras.Model(image if seed == 1 else [image], probabilities)  # training makes models of both kinds
 
 
 def mean(members: list[Any]) -> np.ndarray:
