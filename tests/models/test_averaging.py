@@ -7,8 +7,9 @@ import keras
 import numpy as np
 import pytest
 
+from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.kinds import own_layer
-from brain_tumor.evaluation.explanation.maps import Explainer, explain, layer_choices
+from brain_tumor.evaluation.explanation.maps import Explainer, check_layer, explain, layer_choices
 from brain_tumor.evaluation.prediction import answering, observing
 from brain_tumor.evaluation.uncertainty import calibration
 from brain_tumor.models import ensemble
@@ -78,6 +79,13 @@ def test_each_network_is_explained_at_its_own_layer() -> None:
     assert layer == "block3_relu*block4_relu+block5_norm1"
     assert explain(Explainer(model, "layercam", layer, 1), IMAGES, CLASSES).shape == (4, 16, 16)
     assert layer_choices(model) == []  # there is no layer that both have
+
+
+def test_a_layer_that_none_has_is_said_by_the_names_of_one_network() -> None:
+    with pytest.raises(InputError) as refused:
+        check_layer(average([network(0), network(1)]), "block2_conv")
+    assert str(refused.value).startswith("explain.layer=block2_conv is unknown: choose a convolutional layer")
+    assert str(refused.value).endswith("such as block1_conv, first, normalization")
 
 
 def test_of_wide_members_the_logits_are_the_features(monkeypatch: pytest.MonkeyPatch) -> None:

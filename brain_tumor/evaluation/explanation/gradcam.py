@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.rollout import rollout
 from brain_tumor.lazy import lazy
+from brain_tumor.models.members import prefixes
 
 keras = lazy("keras")
 tf = lazy("tensorflow")
@@ -165,7 +166,10 @@ def _is_map(output: Any) -> bool:
 
 
 def _choices(model: Any, layer: str) -> str:
-    maps = [each.name for each in model.layers if _is_map(each.output)]
+    network = next(
+        (each for each in prefixes(model) if layer.startswith(each)), ""
+    )  # of an ensemble the one that is meant
+    maps = [each.name for each in model.layers if _is_map(each.output) and each.name.startswith(network)]
     near = difflib.get_close_matches(layer, maps, n=2)
     # The last layers see the most context, and a B7 has some 800 of them.
     names = dict.fromkeys([*near, *reversed(maps[-6:])])
