@@ -166,9 +166,8 @@ def _is_map(output: Any) -> bool:
 
 
 def _choices(model: Any, layer: str) -> str:
-    network = next(
-        (each for each in prefixes(model) if layer.startswith(each)), ""
-    )  # of an ensemble the one that is meant
+    # Of an ensemble the layers of the network that is meant.
+    network = next((each for each in prefixes(model) if layer.startswith(each)), "")
     maps = [each.name for each in model.layers if _is_map(each.output) and each.name.startswith(network)]
     near = difflib.get_close_matches(layer, maps, n=2)
     # The last layers see the most context, and a B7 has some 800 of them.
