@@ -238,6 +238,7 @@ def test_a_validation_part_that_leaks_is_marked(store: Store, split: Split) -> N
         ("evaluate", "FINISHED", {}, "val", "evaluate measures the test part alone; give the run that trained, abc"),
         ("evaluate", "FAILED", {}, "test", r"it has not finished \(FAILED\); wait, or evaluate again"),
         ("sweep", "FINISHED", {}, "test", "it is a study; give the run of a training"),
+        ("ensemble", "FINISHED", {}, "test", "it registered a model, which only evaluate measures; give the run of a"),
         ("trial", "FINISHED", {"val/accuracy": 1.0}, "val", "it is a sweep's trial, .* train it again by itself"),
         ("other", "FINISHED", {}, "test", "brain_tumor has not logged it; give the run"),
     ],

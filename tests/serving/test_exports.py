@@ -1,6 +1,7 @@
 """Exports of small networks, with what Keras itself says as what is expected."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -9,9 +10,11 @@ import pytest
 from toy import draw
 
 from brain_tumor.config.train import Head
+from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.pixels import spread
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.prediction import Answers, observe, observing, predict
+from brain_tumor.jobs import export
 from brain_tumor.models.classifier import build_classifier
 from brain_tumor.models.weights import resolve_weights
 from brain_tumor.serving import exports, runtimes
@@ -198,3 +201,25 @@ def test_threads_are_tensorflows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert runtimes.default_threads() == 3
     monkeypatch.delenv("TF_NUM_INTRAOP_THREADS")
     assert runtimes.default_threads() >= 1
+
+
+def test_a_model_without_val_images_is_compared_on_test_ones(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = {"train": 5, "test": 3}
+    dataset = SimpleNamespace(
+        rows=lambda part: np.arange(images.get(part, 0)),
+        images=lambda rows: IMAGES[rows],
+        split=SimpleNamespace(name="toy", classes=STANDARD),
+        image_size=64,
+    )
+    registered = SimpleNamespace(model=SimpleNamespace(layers=[]), uri="models:/m/1", run_id="r")
+    monkeypatch.setattr(export, "_load", lambda config: (registered, dataset))
+
+    def write(name: str, model: Any, folder: Path, compared: Any, calibration: Any) -> tuple[Path, Agreement]:
+        (folder / name).write_bytes(b"")
+        return folder / name, Agreement(len(compared), 0.0, 1.0)
+
+    monkeypatch.setattr(export, "write_export", write)
+    export.run(SimpleNamespace(formats=("onnx",)), tmp_path)  # type: ignore[arg-type]
+    assert "checked against Keras on 3 test images" in " ".join(capsys.readouterr().out.split())
