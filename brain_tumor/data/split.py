@@ -115,12 +115,13 @@ class Split:
         return self._table[self._table["part"] == name].copy()
 
     def to_csv(self, path: Path) -> None:
-        """Write the table to `path` and root, source, synthetic, digest and classes to the `.json` beside it."""
+        """Write the table to `path` and root, source, synthetic, digests and classes to the `.json` beside it."""
         facts = {
             "root": str(self.root),
             "source": self.source,
             "synthetic": self.synthetic,
             "digest": self.digest,
+            "listed": self.listed,
             **self.classes.plain(),
         }
         write_text(path, self._table.to_csv(index=False, lineterminator="\n"))
@@ -133,7 +134,7 @@ def read_csv(path: Path) -> Split:
         facts = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
         about = {"root": Path(facts["root"]), "source": facts["source"], "synthetic": bool(facts["synthetic"])}
-        split = Split(table, **about, classes=read_classes(facts))
+        split = Split(table, **about, listed=facts.get("listed", ""), classes=read_classes(facts))
         known = facts["digest"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"cannot read the split table {path}: {error}") from error
