@@ -186,6 +186,15 @@ class PhaseConfig:
 
 
 @dataclass(frozen=True, config=STRICT_KEYS)
+class DistillConfig:
+    """A teacher, of whose probabilities is learned beside the labels, see training/distillation.py."""
+
+    teacher: str | None = None  # address of a logged model; None: the labels alone are learned
+    temperature: PositiveFloat = 3.0  # softens the probabilities of both; 1: as they are
+    weight: Annotated[float, Field(gt=0, le=1)] = 0.5  # of the teacher in the loss; the labels have the rest
+
+
+@dataclass(frozen=True, config=STRICT_KEYS)
 class ProtocolConfig:
     # How the images are divided, see data/protocol.py. auto: grouped, or official for the phantom, which does not leak.
     name: Literal["auto", "official", "clean", "grouped", "leave_one_site_out"]
@@ -270,7 +279,9 @@ class TrainConfig:
     bootstrap: Annotated[int, Field(ge=100, le=100_000)]  # resamples behind each interval
     resume: str | None  # id of an interrupted run
     seeds: tuple[SplitSeed, ...] | None = None  # a run for each, below one parent
-    hardware: HardwareConfig = Field(default_factory=HardwareConfig)  # runs logged before there was one have none
+    # Runs logged before there were these two have none.
+    hardware: HardwareConfig = Field(default_factory=HardwareConfig)
+    distill: DistillConfig = Field(default_factory=DistillConfig)
     # What is said with a prediction, fitted after training.
     calibrate: Calibrate = "auto"  # of the logits, on the val part
     coverage: Annotated[tuple[Level, ...], Field(min_length=1)] = (0.9, 0.95)  # of prediction sets, class by class
@@ -284,12 +295,20 @@ class TrainConfig:
         if len(set(self.seeds or ())) < len(self.seeds or ()):
             raise ValueError(f"seeds={list(self.seeds or ())} has a seed twice")
         self._check_masks()
+        self._check_teacher()
         if len(set(self.coverage)) < len(self.coverage):
             raise ValueError(f"coverage={list(self.coverage)} has a level twice")
         if self.protocol.name == "auto":  # known by its name ever after
             name: Literal["official", "grouped"]
             name = "official" if self.data.source is Source.phantom and self.protocol.folds is None else "grouped"
             object.__setattr__(self, "protocol", replace(self.protocol, name=name))
+
+    def _check_teacher(self) -> None:
+        distill = self.distill
+        if distill.teacher is None and distill != DistillConfig():
+            raise ValueError("distill.temperature and distill.weight need a teacher: give distill.teacher=MODEL_URI")
+        if distill.teacher is not None and self.hardware.strategy == "mirrored":
+            raise ValueError("distill.teacher is asked on one device: give hardware.strategy=none")
 
     def _check_masks(self) -> None:
         """What the keys that need pictures and their masks cannot have, or need."""

@@ -59,7 +59,7 @@ def stored_features(
     Of several processes that want the same features one computes them, and the others wait.
 
     Args:
-        backbone: from `pooled`.
+        backbone: from `pooled`, or a teacher, whose logits are kept likewise.
         pixels: (U, S, S, 3) RGB 0..255.
         rows: (n,).
         view: called with a picture and its position in `rows`, in several threads.

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.config.train import PhaseConfig
+from brain_tumor.config.train import DistillConfig, PhaseConfig
 from brain_tumor.data.batches import steps_per_epoch
 from brain_tumor.models.hardware import Execution, Precision, piece_size
 from brain_tumor.progress import begin
@@ -108,25 +108,27 @@ def compile_phase(
     lesion_weight: float = 1.0,
     rates: Mapping[str, float] = MappingProxyType({}),
     mixture: NDArray[np.float32] | None = None,
+    distill: DistillConfig | None = None,
 ) -> None:
     """Compile for the phase and create the optimizer's variables, which `load_last` fills."""
     with model.distribute_strategy.scope():
         model.compile(
             optimizer=scaled(make_optimizer(phase, steps, rates), precision),
-            **losses(model, phase.label_smoothing, lesion_weight, phase.focal_gamma, mixture),
+            **losses(model, phase, lesion_weight, mixture=mixture, distill=distill),
             jit_compile=False,
         )
         # Keras turns XLA down where operations are deterministic, since XLA lacks some of these; it says so if it does.
         model._jit_compile = jit_compile
         model.optimizer.build(model.trainable_variables)
         if len(model.outputs) > 1:
-            _build_losses(model)
+            _build_losses(model, taught=distill is not None)
 
 
-def _build_losses(model: keras.Model) -> None:
+def _build_losses(model: keras.Model, taught: bool) -> None:
     """Have Keras make now what counts the losses one by one: made in the first step, it would be traced twice."""
     answers = [keras.ops.zeros((1, *output.shape[1:])) for output in model.outputs]
-    model.compute_loss(y=[keras.ops.zeros(1, "int32"), answers[1]], y_pred=answers)
+    truth = keras.ops.zeros((1, 1 + answers[0].shape[-1])) if taught else keras.ops.zeros(1, "int32")
+    model.compute_loss(y=[truth, answers[1]], y_pred=answers)
     model.reset_metrics()
 
 
@@ -146,6 +148,7 @@ def executed(
         lesion_weight=stage.lesion_weight,
         rates=stage.rates,
         mixture=stage.mixture,
+        distill=stage.distill,
     )
     jit_compile = execution.jit_compile if phase.feature_views is None else False  # a head alone gains nothing
     if jit_compile is None:

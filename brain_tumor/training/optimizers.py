@@ -8,7 +8,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.config.train import PhaseConfig
+from brain_tumor.config.train import DistillConfig, PhaseConfig
+from brain_tumor.training import distillation
 from brain_tumor.training.layer_decay import by_layer
 from brain_tumor.training.lesion_loss import lesion_loss
 
@@ -58,14 +59,21 @@ def learning_rate(phase: PhaseConfig, steps_per_epoch: int) -> Any:
 
 def losses(
     model: keras.Model,
-    label_smoothing: float,
+    phase: PhaseConfig,
     lesion_weight: float,
-    focal_gamma: float = 0,
+    *,
     mixture: NDArray[np.float32] | None = None,
+    distill: DistillConfig | None = None,
 ) -> dict[str, Any]:
-    """What `compile` takes of losses and metrics, for a model that gives probabilities and maybe a lesion map."""
-    loss = make_loss(model.outputs[0].shape[-1], label_smoothing, focal_gamma, mixture)
+    """What `compile` takes of losses and metrics, for a model that gives probabilities and maybe a lesion map.
+
+    With `distill` labels come beside a teacher's logits.
+    """
+    loss = make_loss(model.outputs[0].shape[-1], phase.label_smoothing, phase.focal_gamma, mixture)
     accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+    if distill is not None:
+        loss = distillation.distilled(loss, distill)
+        accuracy = keras.metrics.MeanMetricWrapper(distillation.accuracy, name="accuracy")
     if len(model.outputs) == 1:
         return {"loss": loss, "metrics": [accuracy]}
     return {"loss": [loss, lesion_loss], "loss_weights": [1.0, lesion_weight], "metrics": [[accuracy], []]}

@@ -27,6 +27,7 @@ from brain_tumor.evaluation.prediction import predict
 from brain_tumor.models.backend import execution_of
 from brain_tumor.models.classifier import build_classifier
 from brain_tumor.models.hardware import Execution, piece_size
+from brain_tumor.training.distillation import Teacher
 from brain_tumor.training.distribute import make_strategy
 from brain_tumor.training.fit import Bookkeeping, TrainedRun, fit
 from brain_tumor.training.freezing import unfrozen_blocks
@@ -52,8 +53,12 @@ class Prepared:
     painted: Painted | None = None  # with monitor=val/trust
 
 
-def prepare(config: TrainConfig, dataset: Dataset, weights: Path | None) -> Prepared:
+def prepare(
+    config: TrainConfig, dataset: Dataset, weights: Path | None, teacher: keras.Model | None = None
+) -> Prepared:
     """Build the model and the augmentation, so that a mistake in either shows before there is a run.
+
+    `teacher` is that of `config.distill`, from `distillation.teacher_of`.
 
     Raises InputError for a weights file that does not fit, an unknown transform or layer, too many blocks, too few
     devices for `hardware.strategy`, no GPU where one is wanted, batches that `hardware.micro_batch` does not divide, or
@@ -102,6 +107,7 @@ def prepare(config: TrainConfig, dataset: Dataset, weights: Path | None) -> Prep
         masks=examples.masks,
         lesion_weight=config.model.lesion_weight,
         repainted=_repainted(config, dataset, examples),
+        teacher=None if teacher is None else Teacher(teacher, config.distill),
     )
     return Prepared(config, dataset, model, training, execution, painted)
 

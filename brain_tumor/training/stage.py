@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_class_weight
 
-from brain_tumor.config.train import PhaseConfig
+from brain_tumor.config.train import DistillConfig, PhaseConfig
 from brain_tumor.data.augment import Augment, Sample
 from brain_tumor.data.batches import Examples, feature_batches, train_batches
 from brain_tumor.data.cache import cache_folder
@@ -18,6 +18,7 @@ from brain_tumor.data.masks import PackedMasks
 from brain_tumor.data.pixels import Pixels
 from brain_tumor.models.heads import LESION_MAP, head_of
 from brain_tumor.training.batch_norm import learning_model
+from brain_tumor.training.distillation import Teacher, asking
 from brain_tumor.training.distribute import Stream, predictor
 from brain_tumor.training.features import head, pooled, stored_features
 from brain_tumor.training.layer_decay import layer_rates
@@ -43,6 +44,7 @@ class TrainingSet:
     lesion_weight: float = 1.0  # of the lesion map's loss beside the cross-entropy's 1, of a head that draws one
     # Of every phase that moves lesions: the chance (n, C) of each class that an image then has.
     repainted: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    teacher: Teacher | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +57,7 @@ class Stage:
     lesion_weight: float = 1.0  # see TrainingSet
     rates: Mapping[str, float] = field(default_factory=dict)  # see layer_decay
     mixture: NDArray[np.float32] | None = None  # see `optimizers.make_loss`
+    distill: DistillConfig | None = None  # with it labels come beside a teacher's logits
 
 
 def make_stage(
@@ -73,22 +76,53 @@ def make_stage(
     `began` counts the epochs of the phases before it, `alone` is the classifier's `predictor`. Of a phase with
     `feature_views` the features are computed here, unless they are stored already.
     """
-    weights = _weights(training, phase)
-    if phase.feature_views is None:
-        learner = with_map(model)
-        grid = tuple(learner.outputs[1].shape[1:3]) if len(learner.outputs) > 1 else None
-        examples = Examples(training.pixels, training.rows, training.labels, weights, training.masks, grid)
-        augment, workers = training.augment[name], training.workers
-        stream = partial(_pictures, examples, augment, workers, batch_size=phase.batch_size, seed=seed)
-        checked = partial(validate, alone, training.pixels, training.val_rows)
-        rates, mixture = layer_rates(model, phase.layer_decay), _mixture(training, name, weights)
-        return Stage(learning_model(learner), stream, checked, training.lesion_weight, rates, mixture)
-    views, shown = _features(alone, training, name, phase.feature_views, began)
+    if phase.feature_views is not None:
+        return _on_features(model, training, name, phase, seed=seed, began=began, alone=alone, validate=validate)
+    learner, teacher, weights = with_map(model), training.teacher, _weights(training, phase)
+    examples = Examples(
+        training.pixels,
+        training.rows,
+        training.labels,
+        weights,
+        training.masks,
+        grid=tuple(learner.outputs[1].shape[1:3]) if len(learner.outputs) > 1 else None,
+        teacher=asking(teacher.model) if teacher else None,
+    )
+    augment, workers = training.augment[name], training.workers
+    stream = partial(_pictures, examples, augment, workers, batch_size=phase.batch_size, seed=seed)
+    return Stage(
+        learning_model(learner),
+        stream,
+        partial(validate, alone, training.pixels, training.val_rows),
+        training.lesion_weight,
+        rates=layer_rates(model, phase.layer_decay),
+        mixture=_mixture(training, name, weights),
+        distill=_distill(training),
+    )
+
+
+def _on_features(
+    model: keras.Model,
+    training: TrainingSet,
+    name: str,
+    phase: PhaseConfig,
+    *,
+    seed: int,
+    began: int,
+    alone: keras.Model,
+    validate: Validate,
+) -> Stage:
+    teacher, backbone = training.teacher, pooled(alone)
+    viewed = partial(_viewed, training, name, phase.feature_views or 1, began)
+    views = viewed(backbone, "features")
+    taught = viewed(teacher.model, "teacher's answers") if teacher else None
+    stored = _storing(training, backbone)
+    shown = stored(training.val_rows, view=lambda image, position: image, facts=None, title=f"{name}: val features")
     with model.distribute_strategy.scope():
         learner = head(model)
     on_one = predictor(learner)
 
-    def stream_features(first_epoch: int) -> Stream:
+    def stream(first_epoch: int) -> Stream:
         return feature_batches(
             views,
             training.labels,
@@ -96,10 +130,16 @@ def make_stage(
             seed=seed,
             first_epoch=first_epoch,
             first_view=began,
-            weights=weights,
+            weights=_weights(training, phase),
+            taught=taught,
         )
 
-    return Stage(learner, stream_features, lambda: validate(on_one, shown, np.arange(len(shown))))
+    checked = partial(validate, on_one, shown, np.arange(len(shown)))
+    return Stage(learner, stream, checked, distill=_distill(training))
+
+
+def _distill(training: TrainingSet) -> DistillConfig | None:
+    return training.teacher.distill if training.teacher else None
 
 
 def with_map(model: keras.Model) -> keras.Model:
@@ -122,23 +162,24 @@ def _pictures(
     )
 
 
-def _features(
-    model: keras.Model, training: TrainingSet, name: str, views: int, began: int
-) -> tuple[list[NDArray[np.float32]], NDArray[np.float32]]:
-    """The training images' features in each view, those of the phase's first epochs, and the val part's as they are."""
-    stored = partial(stored_features, pooled(model), training.pixels, cache=training.cache, workers=training.workers)
-    augment = training.augment[name]
-    seen = [
+def _viewed(
+    training: TrainingSet, name: str, views: int, began: int, model: keras.Model, what: str
+) -> list[NDArray[np.float32]]:
+    """What a model makes of the training images in each view, those of the phase's first epochs."""
+    stored, augment = _storing(training, model), training.augment[name]
+    return [
         stored(
             training.rows,
             view=partial(_view, augment, began + view),
             facts=[training.recipes[name], began + view],
-            title=f"{name}: features {view + 1}/{views}",
+            title=f"{name}: {what} {view + 1}/{views}",
         )
         for view in range(views)
     ]
-    shown = stored(training.val_rows, view=lambda image, position: image, facts=None, title=f"{name}: val features")
-    return seen, shown
+
+
+def _storing(training: TrainingSet, model: keras.Model) -> Callable[..., NDArray[np.float32]]:
+    return partial(stored_features, model, training.pixels, cache=training.cache, workers=training.workers)
 
 
 def _view(augment: Augment, epoch: int, image: NDArray[np.uint8], position: int) -> NDArray[np.uint8]:

@@ -110,6 +110,7 @@ def warm_key(prepared: Prepared, phases: list[str], weights: Path | None) -> str
         "masks": None if prepared.training.masks is None else prepared.training.masks.digest,
         "phases": [[name, asdict(config.schedule[name])] for name in phases],
         "seed": config.seed,
+        "distill": asdict(config.distill),
         "monitor": config.monitor if prepared.painted is None else [config.monitor, prepared.painted.digest],
         "protocol": asdict(config.protocol),
         "site_weights": config.data.site_weights,

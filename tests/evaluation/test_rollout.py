@@ -83,6 +83,8 @@ def test_a_layer_of_its_own_is_refused(model):
 
 def test_a_network_without_attention_is_refused():
     cnn = build_classifier("cnn_baseline", image_size=32, weights=None, dropout=0, seed=0)
-    with pytest.raises(InputError, match=r"rollout multiplies the attention of one transformer, and this model is none"):
+    with pytest.raises(
+        InputError, match=r"rollout multiplies the attention of one transformer, and this model is none"
+    ):
         kind_of(ExplainConfig("rollout", None), cnn, "cnn_baseline")
     assert "rollout" not in {method for method, _ in candidates(ExplainConfig("auto", None), cnn, "cnn_baseline")}

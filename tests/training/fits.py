@@ -46,10 +46,13 @@ def train(
     weights: Any = None,
     side: int = SIDE,
     repainted: Any = None,
+    teacher: Any = None,
+    off: int = 0,
 ) -> Any:
     """Fit `cnn_baseline` to 32 images by a schedule, in `folder`; the masks of the first `known` ones are known.
 
-    `repainted` (32, 4) is what the loss is to take for the classes that images have in training.
+    `repainted` (32, 4) is what the loss is to take for the classes that images have in training. The labels that are
+    trained on are `off` by so many classes.
 
     StoppedError follows the epoch `stop_after`. A copy of the folder as it is after the second epoch, from which a
     stopped run goes on, is put into `cut`.
@@ -101,7 +104,7 @@ def train(
         TrainingSet(
             pixels,
             rows,
-            labels[rows],
+            (labels[rows] + off) % 4,
             dict.fromkeys(schedule, noisy),
             workers=2,
             val_rows=np.arange(32, 40),
@@ -110,6 +113,7 @@ def train(
             masks=PackedMasks(np.packbits(bars[:32].reshape(32, -1), axis=1), rows < known, side),
             weights=weights,
             repainted={} if repainted is None else dict.fromkeys(schedule, repainted),
+            teacher=teacher,
         ),
         schedule,
         Bookkeeping("val/macro_f1", validate, folder, on_epoch),

@@ -41,6 +41,7 @@ def test_the_key_leaves_out_what_does_not_matter(override: str, ready: Any, imag
         "schedule.head.augment_strength=0.9",
         "seed=1",
         "monitor=val/loss",
+        "distill.teacher=models:/t/1",
     ],
 )
 def test_the_key_holds_what_matters(override: str, ready: Any, images: Path) -> None:
