@@ -1,6 +1,7 @@
 """Which images of another source a model has met in training: as they are, as twins, or by their patient."""
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from brain_tumor.data.cache import cache_folder
 from brain_tumor.data.grouping import joined, patients_table
 from brain_tumor.data.image_table import listed_paths, locate
-from brain_tumor.data.split import Split
+from brain_tumor.data.split import PARTS, Split
 from brain_tumor.data.twins import find_twins
 
 logger = logging.getLogger(__name__)
@@ -32,27 +33,42 @@ class Contamination:
         return "true" if self.seen.any() else "false" if self.complete else "unknown"
 
 
+def either(first: Contamination, second: Contamination) -> Contamination:
+    """What one model or another has met of the same images."""
+    seen = first.seen | second.seen
+    strangers = (first.strangers | second.strangers) & ~seen
+    return Contamination(first.twins | second.twins, seen, strangers, first.complete and second.complete)
+
+
 def find_contamination(
-    split: Split, trained_on: Split, root: Path, cache: str | None, workers: int, patients: str | None = None
+    split: Split,
+    trained_on: Split,
+    root: Path,
+    cache: str | None,
+    workers: int,
+    patients: str | None = None,
+    *,
+    parts: Collection[str] = PARTS[:-1],
+    advice: str = "say where they are with trained_root=DIR",
 ) -> Contamination:
     """The images of `split` that a model knows which was trained on `trained_on`, by their twins or their patient.
 
     The logged images are looked for in `root`, wherever they are there. Of those that are not there any more only
-    byte-identical copies can be found, which a warning says.
+    byte-identical copies can be found, which a warning says, with `advice`. `parts` are those that it knows.
 
     Images of one patient are those of one group of `split`, or of one group of `trained_on` where a twin of the image
     stands there, tested or not; and those to which the file `patients` gives one patient, which may name images of
     `split` and logged ones.
     """
     table, own = trained_on.table, split.table
-    trained = (table["part"] != "test").to_numpy()
+    trained = table["part"].isin(list(parts)).to_numpy()
     places = locate(table, root, workers)
     present = np.array([place is not None for place in places], np.bool_)
     if not present[trained].all():
         logger.warning(
             "%d of the model's %d training images are not in %s any more, and of these only byte-identical copies are "
-            "found: say where they are with trained_root=DIR",
-            *(int((~present[trained]).sum()), int(trained.sum()), root),
+            "found: %s",
+            *(int((~present[trained]).sum()), int(trained.sum()), root, advice),
         )
     files = {sha: place for sha, place in zip(table["sha256"], places, strict=True) if place is not None}
     files |= {sha: split.root / path for sha, path in zip(own["sha256"], own["path"], strict=True)}

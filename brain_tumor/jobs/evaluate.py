@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -10,7 +11,7 @@ from brain_tumor.command_line import as_typed
 from brain_tumor.config.commands import EvaluateConfig, LoggedData
 from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
-from brain_tumor.data.contamination import Contamination, find_contamination
+from brain_tumor.data.contamination import Contamination, either, find_contamination
 from brain_tumor.data.dataset import Dataset, load_whole
 from brain_tumor.data.logged_split import load_logged
 from brain_tumor.errors import InputError
@@ -26,6 +27,7 @@ from brain_tumor.serving.registered_model import RegisteredModel
 from brain_tumor.serving.runtime_choice import choose_for
 from brain_tumor.tracking import cards, logged_uncertainty, registry, results, runs, setup, summary, trash
 from brain_tumor.tracking.explanations import log_explanations
+from brain_tumor.tracking.lineage import splits_seen
 from brain_tumor.tracking.members import log_members
 from brain_tumor.tracking.model_address import find
 from brain_tumor.tracking.store import command_here, open_store
@@ -105,7 +107,12 @@ def _ask(config: EvaluateConfig) -> Asked:
         return Asked(config, registered, trained, dataset, trained.protocol.name, None)
     dataset = load_whole(data, image_size=size, known=registered.classes)
     root = existing_path(config.trained_root) if config.trained_root else registered.split.root
-    known = find_contamination(dataset.split, registered.split, root, data.cache, data.workers, patients=data.patients)
+    compared = partial(
+        find_contamination, dataset.split, cache=data.cache, workers=data.workers, patients=data.patients
+    )
+    known = compared(registered.split, root)
+    for split in splits_seen(registered.run_id)[1:]:  # its teacher's
+        known = either(known, compared(split, split.root if split.root.is_dir() else root))
     return Asked(config, registered, trained, dataset, "all images", known)
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from brain_tumor.config.train import PhantomConfig
 from brain_tumor.data.cache import hash_files
 from brain_tumor.data.classes import STANDARD
-from brain_tumor.data.contamination import find_contamination
+from brain_tumor.data.contamination import Contamination, either, find_contamination
 from brain_tumor.data.split import Split
 from brain_tumor.evaluation.external_site import by_contamination, remarks
 from brain_tumor.evaluation.metrics import Evaluation
@@ -169,3 +169,16 @@ def test_images_that_were_only_tested_on_were_not_met_in_training(
     trained = split_of(root, home)
     seen = find_contamination(trained, trained, root, str(tmp_path / "cache"), 2).seen
     assert seen.tolist() == (home["part"] != "test").tolist()
+
+
+def test_what_one_of_two_models_has_met_is_met_and_unsure_where_one_is() -> None:
+    def met(twins: list[int], seen: list[int], strangers: list[int], complete: bool) -> Contamination:
+        return Contamination(*(np.array(each, np.bool_) for each in (twins, seen, strangers)), complete)
+
+    both = either(
+        met([1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], True), met([0, 0, 0, 0], [0, 1, 0, 0], [1, 0, 0, 0], False)
+    )
+    assert both.twins.tolist() == [True, False, False, False]
+    assert both.seen.tolist() == [True, True, False, False]
+    assert both.strangers.tolist() == [False, False, True, False]
+    assert not both.complete
