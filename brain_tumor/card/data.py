@@ -158,6 +158,9 @@ def _training(facts: Facts) -> list[tuple[str, str]]:
         ("augmentation", augmentation(facts)),
         ("kept epoch", selection(facts)),
     ]
+    if teacher := facts.key("distill.teacher"):
+        how = ", ".join(f"{key} {shown(facts.key(f'distill.{key}'))}" for key in ("temperature", "weight"))
+        rows.append(("teacher, learned from beside the labels", f"{teacher} ({how})"))
     fold, site = facts.key("protocol.fold"), facts.key("protocol.site")
     if fold is not None:
         rows.insert(0, ("fold", f"{fold} (from 0) of {shown(facts.key('protocol.folds'))}"))

@@ -12,6 +12,7 @@ from brain_tumor.data.dataset import load_shared
 from brain_tumor.jobs import preflight, single_run
 from brain_tumor.jobs.member_runs import Member, members
 from brain_tumor.jobs.resume import resume_one
+from brain_tumor.jobs.teacher import require_stranger
 from brain_tumor.models.backbones import image_size
 from brain_tumor.paths import existing_path
 from brain_tumor.progress import duration
@@ -56,7 +57,9 @@ def _look_ahead(composed: Composition) -> None:
     for member in parts:
         print(f"{member.label}: reading the images", file=sys.stderr)
         config = _composition_of(member, composed).config
-        require_lesions(config, load_shared(config.data, image_size=image_size(config), protocol=config.protocol))
+        dataset = load_shared(config.data, image_size=image_size(config), protocol=config.protocol)
+        require_lesions(config, dataset)
+        require_stranger(config, dataset)
 
 
 def _train(composed: Composition, parent: str, store: Store, given: list[str], places: TrainConfig) -> float:

@@ -19,6 +19,7 @@ from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.needs import require_method
 from brain_tumor.jobs import adopted_checks
 from brain_tumor.jobs.member_runs import members, refuse
+from brain_tumor.jobs.teacher import with_teacher
 from brain_tumor.lazy import lazy, uncollected
 from brain_tumor.models.backbones import check_head, check_size, get_backbone, image_size
 from brain_tumor.models.hardware import piece_size
@@ -123,7 +124,7 @@ def check_run(composed: Composition, *, multirun: bool) -> Composition:
     members(config)  # which refuses sites without folders
     check_training(config)
     check_store(config.tracking)
-    return composed
+    return with_teacher(composed, check_source(config.data))
 
 
 def _check_resume(composed: Composition, multirun: bool) -> None:
@@ -292,7 +293,10 @@ def check_lr_find(config: TrainConfig, asked: "LrFindConfig") -> tuple[Path | No
         raise InputError(f"out={asked.out} is there already: name another file, or remove it")
     if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
         raise InputError(f"out={asked.out}: {out.parent} is no folder that can be written to: name another")
-    return check_training(config), out
+    weights = check_training(config)
+    if config.distill.teacher is not None:
+        _check_models(config.tracking, **{"distill.teacher": config.distill.teacher})
+    return weights, out
 
 
 def check_store(tracking: TrackingConfig) -> None:
@@ -309,12 +313,13 @@ def _check_models(tracking: TrackingConfig, **uris: str | None) -> "list[Found]"
 
 def check_source(
     data: DataConfig, *, readable: bool = True, protocol: ProtocolConfig | None = None, known: ClassList | None = None
-) -> None:
+) -> ClassList | None:
     """Refuse folders that the source would not read, or whose classes do not fit, and unreadable patients or labels.
 
     With `readable` also a class of which no image can be decoded; with a `protocol` one that would not be trained; with
-    a model's classes, `known`, one that it does not know.
+    a model's classes, `known`, one that it does not know. Returns the classes, None of what is yet to be downloaded.
     """
+    classes = None
     if data.relabel is not None and data.source is Source.kaggle:
         read_labels(data.relabel)
     if data.source is Source.folder:
@@ -324,11 +329,12 @@ def check_source(
         if data.relabel is not None:
             read_labels(data.relabel, classes)
     elif data.source is Source.phantom:
-        name_classes(STANDARD.names, data, known)
+        classes = name_classes(STANDARD.names, data, known).classes
     if data.source is not Source.folder and data.root is not None:
         raise InputError(f"data.root={data.root} is not read with data={data.source}: add data=folder")
     if data.patients is not None and data.source is not Source.phantom:
         patients_table(data.patients)
+    return classes
 
 
 look_at = lru_cache(maxsize=16)(check_layout)  # once a process: a sweep checks many points on the same folders

@@ -9,6 +9,7 @@ from brain_tumor.errors import InputError
 from brain_tumor.jobs.preflight import check_model, given
 from brain_tumor.jobs.single_run import finish, resumable
 from brain_tumor.jobs.steps import titles
+from brain_tumor.jobs.teacher import load_teacher
 from brain_tumor.models.backbones import image_size
 from brain_tumor.models.backend import start
 from brain_tumor.paths import existing_path
@@ -55,7 +56,7 @@ def resume_one(config: TrainConfig, overrides: list[str]) -> float:
         split = runs.load_split(run_id)
         size = image_size(logged)
         dataset = load_logged(split, data, root=config.data.root, image_size=size, masks=config.data.masks)
-        prepared = prepare(logged, dataset, weights)
+        prepared = prepare(logged, dataset, weights, load_teacher(logged, dataset))
         with (
             runs.started(store, run_id=run_id, system_metrics=logged.tracking.system_metrics),
             resumable(run_id, folder, overrides),

@@ -22,6 +22,7 @@ from brain_tumor.evaluation.prediction import observing
 from brain_tumor.evaluation.uncertainty.fitting import Uncertainty, fit_uncertainty
 from brain_tumor.jobs.preflight import check_training
 from brain_tumor.jobs.steps import IMAGES, MAPS, SCORES, UNCERTAINTY, expect_work, titles
+from brain_tumor.jobs.teacher import load_teacher, require_stranger, with_teacher
 from brain_tumor.layout.blocks import Finding
 from brain_tumor.models.backbones import image_size
 from brain_tumor.models.backend import start
@@ -121,7 +122,7 @@ def finish(
         measured,
         prepared.dataset.split,
         [*found, card],
-        facts=[("model", model)],
+        facts=[("model", model), *summary.taught_by(config.distill)],
         details=crowned,
         commands=_next(config, uri, search=search),
     )
@@ -181,14 +182,16 @@ def _next(config: TrainConfig, uri: str, *, search: bool) -> list[str]:
 
 def open_job(composed: Composition, read: Callable[..., Dataset]) -> Opened:
     """Find every mistake in what is asked for, read the images with `read`, and build the model."""
-    config = composed.config
-    weights = check_training(config)
+    weights = check_training(composed.config)
 
-    store = open_store(config.tracking)
+    store = open_store(composed.config.tracking)
+    composed = with_teacher(composed)
+    config = composed.config
     hardware = start(config.hardware)  # what is not there is known before the images are read
     begin(IMAGES)
     dataset = read(config.data, image_size=image_size(config), protocol=config.protocol)
-    prepared = prepare(config, dataset, weights)
+    require_stranger(config, dataset)
+    prepared = prepare(config, dataset, weights, load_teacher(config, dataset))
     checkpoints = existing_path(config.tracking.checkpoints)
     checkpoint.check_writable(checkpoints)
     name, tags = setup.run_name(composed, dataset.split), setup.tags(composed, dataset.split)

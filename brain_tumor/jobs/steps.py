@@ -26,15 +26,16 @@ def expect_work(prepared: Prepared, history: History) -> None:
     config, dataset = prepared.config, prepared.dataset
     counts = {part: len(dataset.rows(part)) for part in ("train", "val", "calibration", "test")}
     painted = 0 if prepared.painted is None else len(prepared.painted.places)
+    taught = prepared.training.teacher is not None
     for name, phase in config.schedule.items():
         epochs = phase.epochs - sum(row["phase"] == name for row in history)
         seen, validated = counts["train"] * epochs, (counts["val"] + painted) * epochs
         if phase.feature_views is not None:
-            passes = counts["train"] * phase.feature_views + counts["val"]
+            passes = counts["train"] * phase.feature_views * (1 + taught) + counts["val"]
             expect(phase_step(name), passes, passes)  # its epochs, on what is stored, are nearly nothing
             continue
         backwards = 1 if phase.unfreeze == "head" else BACKPROPAGATION
-        expect(phase_step(name), seen * backwards + validated, seen)
+        expect(phase_step(name), seen * (backwards + taught) + validated, seen)
     fitted = min(counts["train"], FIT_IMAGES) + counts["val"] + counts["calibration"]
     expect(UNCERTAINTY, fitted, fitted)
     measured = counts["val"] + (counts["test"] if config.test else 0)

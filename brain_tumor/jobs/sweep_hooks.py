@@ -11,7 +11,8 @@ from brain_tumor.data.dataset import load_shared
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.cost import COSTS
 from brain_tumor.jobs.member_runs import refuse
-from brain_tumor.jobs.preflight import check_store, check_training
+from brain_tumor.jobs.preflight import check_source, check_store, check_training
+from brain_tumor.jobs.teacher import find_teacher, require_stranger
 from brain_tumor.models.backbones import image_size
 from brain_tumor.sweep.hooks import Hooks
 from brain_tumor.training.known_lesions import require_lesions
@@ -41,17 +42,23 @@ class Project(Hooks):
         self._checked.append((trial, config))
 
     def facts(self) -> dict[str, Any]:
-        """Open the store, and read all images that the trials will read, before them; the fact is their digest."""
+        """Open the store, and read all images that the trials will read, before them.
+
+        The facts are their digest and, where there is one, the teacher.
+        """
         check_store(self._checked[0][0].tracking)
+        teachers = sorted({uri for trial, _ in self._checked if (uri := find_teacher(trial, check_source(trial.data)))})
         read = {}
         for trial, _ in self._checked:
             source = (trial.data, image_size(trial), trial.protocol)
             if source not in read:
                 read[source] = load_shared(trial.data, image_size=source[1], protocol=source[2])
             require_lesions(trial, read[source])
+            require_stranger(trial, read[source])
         splits = [dataset.split for dataset in read.values()]
         self._synthetic = splits[0].synthetic
-        return {"digest of the data": " ".join(sorted({split.digest[:12] for split in splits}))}
+        taught = {"teacher": " ".join(teachers)} if teachers else {}
+        return {"digest of the data": " ".join(sorted({split.digest[:12] for split in splits})), **taught}
 
     def opened(self, study: optuna.Study, made: bool) -> None:
         from brain_tumor.jobs.study_run import StudyRun  # noqa: PLC0415 - MLflow, once all checks have passed

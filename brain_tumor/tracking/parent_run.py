@@ -24,7 +24,7 @@ from brain_tumor.tracking.headline import LEAK, accuracy_tag
 from brain_tumor.tracking.predictions import read_predictions
 from brain_tumor.tracking.results import log_figure
 from brain_tumor.tracking.store import Store
-from brain_tumor.tracking.summary import NAMES, score_table
+from brain_tumor.tracking.summary import NAMES, score_table, taught_by
 
 SPREAD = ("accuracy", "macro_f1")  # whose deviation over the members is a metric too
 
@@ -36,6 +36,8 @@ def opened(store: Store, composed: Composition, *, run_id: str | None = None) ->
     name = f"{config.model.name} {composed.choices['schedule']}, {config.protocol.name}, several runs"
     tags = {"job": "several", "model": config.model.name, "protocol": config.protocol.name}
     tags |= {"schedule": composed.choices["schedule"], **runs.git_tags()}
+    if config.distill.teacher is not None:
+        tags["teacher"] = config.distill.teacher
     with runs.started(store, name=name, tags=tags, run_id=run_id, system_metrics=False) as parent:
         if run_id is None:
             runs.log_config(composed.values, composed.overrides)
@@ -87,7 +89,8 @@ def conclude(store: Store, parent: str, members: Sequence[str], config: TrainCon
             evaluations = _pooled_by_seed(evaluations, len(config.seeds or (0,)))
         parts[part] = _log_part(evaluations, of_members, part, config)
     *more, shown = parts.values()
-    where = pairs([*_registered(found, config.tracking.register), *store.addresses(parent)])
+    facts = [*_registered(found, config.tracking.register), *taught_by(config.distill)]
+    where = pairs([*facts, *store.addresses(parent)])
     blocks = (*shown, where, *map(Code, store.serve))
     return Summary(blocks, (*chain(*more), pairs([("pictures", runs.artifact_place(parent, "figures"))])))
 

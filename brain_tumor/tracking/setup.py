@@ -1,5 +1,6 @@
 """What a training run logs before it trains: name, tags, parameters, configuration, split and environment."""
 
+from dataclasses import asdict
 from typing import Any
 
 import mlflow
@@ -12,6 +13,8 @@ from brain_tumor.data.split import Split
 from brain_tumor.models.backbones import image_size
 from brain_tumor.serving.registered_model import RegisteredModel
 from brain_tumor.tracking.headline import LEAK, leak_tag
+from brain_tumor.tracking.lineage import TEACHER_RUN
+from brain_tumor.tracking.model_address import find
 from brain_tumor.tracking.runs import git_tags, log_config, log_environment, log_split, log_table
 
 GROUPS = ("data", "model", "augment", "schedule", "hardware")
@@ -24,6 +27,8 @@ def run_name(composed: Composition, split: Split) -> str:
 
 def tags(composed: Composition, split: Split) -> dict[str, str]:
     """Tags of the run, and later of its registered model."""
+    teacher = composed.config.distill.teacher
+    taught = {} if teacher is None else {"teacher": teacher, TEACHER_RUN: find(teacher, "distill.teacher").run_id}
     return {
         "job": "train",
         "model": composed.config.model.name,
@@ -37,6 +42,7 @@ def tags(composed: Composition, split: Split) -> dict[str, str]:
         "leaking": str(leak(split) is not None).lower(),  # the test part
         "leaking_val": str(leak(split, "val") is not None).lower(),
         **leak_tag(split),
+        **taught,
         **git_tags(),
     }
 
@@ -121,6 +127,8 @@ def parameters(composed: Composition) -> dict[str, Any]:
     for name, phase in config.schedule.items():
         for key in ("epochs", "learning_rate", "unfreeze"):
             headline[f"schedule.{name}.{key}"] = getattr(phase, key)
+    if config.distill.teacher is not None:
+        headline |= {f"distill.{key}": value for key, value in asdict(config.distill).items()}
     for override in composed.overrides:
         key = override.split("=", 1)[0].lstrip("+")
         value = _value(composed.values, key)

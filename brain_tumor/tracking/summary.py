@@ -11,7 +11,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 
-from brain_tumor.config.train import TrackingConfig
+from brain_tumor.config.train import DistillConfig, TrackingConfig
 from brain_tumor.data.protocol import leak
 from brain_tumor.data.split import Split
 from brain_tumor.evaluation.lesion_scores import NAMES as LESION_NAMES
@@ -204,6 +204,12 @@ def no_leak(split: Split, *, patients: bool) -> list[Finding]:
         return [plainly(f"No twin (a copy of the same slice) and no {who} of the test part is in training.")]
     said = "No twin (a copy of the same slice) of a test image was found in training; its patient may be there."
     return [plainly(said)]
+
+
+def taught_by(distill: DistillConfig) -> list[tuple[str, str]]:
+    """The teacher as a fact of a run, where it had one."""
+    how = f"{distill.teacher} (temperature {distill.temperature:g}, weight {distill.weight:g})"
+    return [] if distill.teacher is None else [("teacher", how)]
 
 
 def with_store(config: TrackingConfig, name: str, *arguments: str) -> str:

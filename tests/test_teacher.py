@@ -1,0 +1,69 @@
+"""Which teachers a student may have, by the parts in which both have an image."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+from composition import task
+
+from brain_tumor.config.train import DistillConfig, TrainConfig
+from brain_tumor.config.validation import typed
+from brain_tumor.data.split import Split
+from brain_tumor.errors import InputError
+from brain_tumor.jobs import teacher
+
+
+def split_of(*rows: tuple[str, str]) -> Split:
+    """Of images by group and part, of a data set of which all is known."""
+    table = pd.DataFrame(rows, columns=["group", "part"])
+    columns = {"path": table["group"] + table["part"], "label": "glioma", "twin": table["group"], "site": ""}
+    return Split(
+        table.assign(**columns, sha256=columns["path"]), root=Path(), source="folder", synthetic=False, listed="all"
+    )
+
+
+def require_stranger(student: Split, *trained_on: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teacher, "lineage", SimpleNamespace(splits_seen=lambda run_id: trained_on))
+    monkeypatch.setattr(teacher, "model_address", SimpleNamespace(find=lambda *_: SimpleNamespace(run_id="r")))
+    config = replace(typed(TrainConfig, task()), distill=DistillConfig(teacher="models:/t/1"))
+    dataset: Any = SimpleNamespace(split=student)
+    teacher.require_stranger(config, dataset)
+
+
+@pytest.mark.parametrize(
+    ("part", "seen", "refused"),
+    [
+        ("train", "train", False),
+        ("val", "train", True),
+        ("val", "val", False),
+        ("val", "test", False),
+        ("calibration", "train", True),
+        ("calibration", "val", True),
+        ("calibration", "calibration", False),
+        ("test", "train", True),
+        ("test", "val", True),
+        ("test", "calibration", True),
+        ("test", "test", False),
+    ],
+)
+def test_a_teacher_may_have_seen_no_more_than_the_student_itself_will(
+    part: str, seen: str, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student, other = split_of(("a", "train"), ("b", part)), split_of(("a", "train"), ("b", seen))
+    stranger = split_of(("c", "train"))
+    if not refused:
+        require_stranger(student, stranger, other, monkeypatch=monkeypatch)
+        return
+    for trained_on in ((other,), (stranger, other)):  # by a teacher of the teacher, too
+        with pytest.raises(InputError, match=rf"has seen 1 of the 1 {part} images, .* in its [a-z ]*{seen}"):
+            require_stranger(student, *trained_on, monkeypatch=monkeypatch)
+
+
+def test_what_leaks_into_the_students_own_training_is_no_fault_of_the_teacher(monkeypatch: pytest.MonkeyPatch) -> None:
+    leaking = split_of(("a", "train"), ("a", "test"), ("b", "test"))
+    require_stranger(leaking, split_of(("a", "train"), ("a", "test"), ("b", "test")), monkeypatch=monkeypatch)
+    with pytest.raises(InputError, match="has seen 1 of the 1 test images"):
+        require_stranger(leaking, split_of(("a", "train"), ("b", "train")), monkeypatch=monkeypatch)
