@@ -8,6 +8,7 @@ import argparse
 import json
 from typing import Any
 
+from composed import configured
 from jobs import machine
 from turns import THREADS, clocked_fit, in_turn, median, times
 
@@ -32,7 +33,8 @@ def measure(head: Any, name: str, size: int) -> dict[str, float]:
     tf.config.experimental.enable_op_determinism()
     built = build_classifier(name, image_size=size, weights=None, dropout=0.2, seed=0, head=head)
     model = learning_model(with_map(built))
-    model.compile(keras.optimizers.AdamW(1e-4), **losses(model, 0.05, 1.0), jit_compile=False)
+    phase = configured(["model.weights=none"]).schedule["all"]
+    model.compile(keras.optimizers.AdamW(1e-4), **losses(model, phase, 1.0), jit_compile=False)
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (BATCH, size, size, 3)).astype(np.uint8)
     labels = np.arange(BATCH, dtype=np.int32) % 4

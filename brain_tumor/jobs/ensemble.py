@@ -44,7 +44,7 @@ def run(config: EnsembleConfig, members: Members) -> None:
             uncertainty = fit_uncertainty(
                 observing(model),
                 dataset,
-                calibrate=made.calibration,
+                calibrate=made.calibrate,
                 levels=config.coverage,
                 accuracy=config.selective_accuracy,
             )

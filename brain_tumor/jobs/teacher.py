@@ -49,6 +49,8 @@ def find_teacher(config: TrainConfig, classes: ClassList | None = None) -> str |
     if config.distill.teacher is None:
         return None
     found = model_address.find(config.distill.teacher, KEY)
+    if not found.keras:
+        raise InputError(f"{KEY}={config.distill.teacher} is a model of ONNX, and a teacher one of Keras: give another")
     if classes is not None:
         _require_classes(config.distill.teacher, found.classes, classes)
     return str(found.uri)
