@@ -74,10 +74,6 @@ def as_trained(config: EnsembleConfig, members: Members, model: Any) -> TrainCon
         first,
         data=replace(first.data, image_size=int(model.input_shape[1])),
         model=ModelConfig(members.name, ", ".join(each.uri for each in members.each), 0.0, head_of(model)),
-        # The one that paints lesions, if any does: a mean with it is calibrated as it is.
-        augment=next(
-            (each.config.augment for each in members.each if each.config.augment.counterfactual), first.augment
-        ),
         schedule={},
         tracking=config.tracking,
         explain=ExplainConfig(None, None, first.explain.views),
