@@ -18,7 +18,7 @@ def checked(command: str) -> object:
     [
         ("model=vit_ti16 model.head=evidence", r"evidence draws .* vit_ti16 has no such two: give model\.head=pooled"),
         ("model=cct_5 schedule=scratch model.head=evidence", "cct_5 has no such two"),
-        ("model=effnet_lite0 explain.method=rollout", "rollout multiplies a transformer's attention, and this"),
+        ("model=effnet_lite0 explain.method=rollout", "rollout multiplies the attention of one transformer, and this"),
         ("model=hybrid_lite0 schedule=head_only", "no phase of this schedule trains it: give schedule=vit"),
         ("model=vit_ti16 data.image_size=100", r"image_size=100 .*: give 96 or 112"),
         (

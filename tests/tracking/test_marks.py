@@ -52,7 +52,11 @@ def test_a_validation_part_that_leaks_says_so_wherever_it_is_scored(copied: Data
     assert val.title == "val part, folder, official (LEAKS)"
     assert test.title == "test part, folder, official"
     request: Any = SimpleNamespace(
-        config=SimpleNamespace(model=SimpleNamespace(name="m"), protocol=SimpleNamespace(name="official")),
+        config=SimpleNamespace(
+            model=SimpleNamespace(name="m"),
+            protocol=SimpleNamespace(name="official"),
+            distill=SimpleNamespace(teacher=None),
+        ),
         choices={"schedule": "scratch"},
     )
     tags = setup.tags(request, copied.split)
