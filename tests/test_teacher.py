@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from composition import task
 
-from brain_tumor.config.train import DistillConfig, TrainConfig
+from brain_tumor.config.schedule import DistillConfig
+from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
 from brain_tumor.data.split import Split
 from brain_tumor.errors import InputError

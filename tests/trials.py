@@ -7,7 +7,8 @@ import numpy as np
 from composition import task
 from toy import OFFICIAL
 
-from brain_tumor.config.train import PhaseConfig, TrainConfig
+from brain_tumor.config.schedule import PhaseConfig
+from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
 
 FILTERS = (16, 32)  # of a `cnn_baseline` of two blocks, which takes half the time to trace

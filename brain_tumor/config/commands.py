@@ -5,17 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 
-from brain_tumor.config.train import (
-    STRICT_KEYS,
-    Calibrate,
-    ClassName,
-    DataConfig,
-    ExplainConfig,
-    Fraction,
-    Level,
-    ProtocolConfig,
-    TrackingConfig,
-)
+from brain_tumor.config.train import Calibrate, DataConfig, ExplainConfig, ProtocolConfig, TrackingConfig
+from brain_tumor.config.values import STRICT_KEYS, ClassName, Fraction, Level
 
 PASSWORD = "BRAIN_TUMOR_PASSWORD"  # the environment variable: what is typed on a command line is saved
 

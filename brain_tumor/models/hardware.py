@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from brain_tumor.command_line import pip_install
-from brain_tumor.config.train import HardwareConfig, PhaseConfig
+from brain_tumor.config.schedule import PhaseConfig
+from brain_tumor.config.train import HardwareConfig
 from brain_tumor.errors import InputError
 
 Precision = Literal["float32", "bfloat16", "float16"]

@@ -11,7 +11,8 @@ import mlflow
 import numpy as np
 import pandas as pd
 
-from brain_tumor.config.train import DistillConfig, TrackingConfig
+from brain_tumor.config.schedule import DistillConfig
+from brain_tumor.config.train import TrackingConfig
 from brain_tumor.data.protocol import leak
 from brain_tumor.data.split import Split
 from brain_tumor.evaluation.lesion_scores import NAMES as LESION_NAMES

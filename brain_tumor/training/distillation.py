@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from brain_tumor.config.train import DistillConfig
+from brain_tumor.config.schedule import DistillConfig
 
 LEAST = 1e-20  # of a probability, of which the logarithm is taken
 

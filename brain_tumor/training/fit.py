@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.config.train import DistillConfig, PhaseConfig
+from brain_tumor.config.schedule import DistillConfig, PhaseConfig
 from brain_tumor.data.batches import steps_per_epoch
 from brain_tumor.models.hardware import Execution, Precision, piece_size
 from brain_tumor.progress import begin

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import keras
 
-from brain_tumor.config.train import PhaseConfig
+from brain_tumor.config.schedule import PhaseConfig
 from brain_tumor.errors import InputError
 from brain_tumor.models.classifier import blocks
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.config.train import PhaseConfig, PlateauConfig
+from brain_tumor.config.schedule import PhaseConfig, PlateauConfig
 from brain_tumor.data.batches import steps_per_epoch
 from brain_tumor.errors import InputError
 from brain_tumor.models.hardware import Execution

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.config.train import DistillConfig, PhaseConfig
+from brain_tumor.config.schedule import DistillConfig, PhaseConfig
 from brain_tumor.training import distillation
 from brain_tumor.training.layer_decay import by_layer
 from brain_tumor.training.lesion_loss import lesion_loss

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_class_weight
 
-from brain_tumor.config.train import DistillConfig, PhaseConfig
+from brain_tumor.config.schedule import DistillConfig, PhaseConfig
 from brain_tumor.data.augment import Augment, Sample
 from brain_tumor.data.batches import Examples, feature_batches, train_batches
 from brain_tumor.data.cache import cache_folder

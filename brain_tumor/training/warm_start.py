@@ -19,7 +19,7 @@ import keras
 import tensorflow as tf
 from filelock import FileLock, Timeout
 
-from brain_tumor.config.train import PhaseConfig
+from brain_tumor.config.schedule import PhaseConfig
 from brain_tumor.errors import InputError
 from brain_tumor.paths import sha256_of
 from brain_tumor.training import checkpoint

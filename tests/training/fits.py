@@ -8,7 +8,7 @@ import numpy as np
 from toy import draw
 from trials import StoppedError, phase
 
-from brain_tumor.config.train import EarlyStoppingConfig, PhaseConfig, PlateauConfig
+from brain_tumor.config.schedule import EarlyStoppingConfig, PhaseConfig, PlateauConfig
 
 SIDE = 32
 SCHEDULES = {

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from brain_tumor.config.train import PhaseConfig
+from brain_tumor.config.schedule import PhaseConfig
 
 SIDE = 64
 PHASE: dict[str, Any] = {

@@ -11,7 +11,8 @@ from fits import SIDE, Whole, train
 from toy import draw
 from trials import assert_equal, numbers, phase
 
-from brain_tumor.config.train import DistillConfig, TrainConfig
+from brain_tumor.config.schedule import DistillConfig
+from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
 from brain_tumor.data.batches import Examples, train_batches
 from brain_tumor.errors import InputError

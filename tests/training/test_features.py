@@ -9,7 +9,7 @@ import pytest
 from fits import SIDE, Whole
 from trials import configured, numbers, phase
 
-from brain_tumor.config.train import PhaseConfig
+from brain_tumor.config.schedule import PhaseConfig
 from brain_tumor.errors import InputError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (9, SIDE, SIDE, 3)).astype(np.uint8)

@@ -8,7 +8,7 @@ import pytest
 from fits import Whole, train
 from trials import assert_equal, numbers, phase
 
-from brain_tumor.config.train import PlateauConfig
+from brain_tumor.config.schedule import PlateauConfig
 from brain_tumor.models.hardware import Execution
 
 # Of the 32 images in batches of 21, 11 are left over: two pieces of 6, with one image twice. Batch norm and dropout,
