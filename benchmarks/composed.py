@@ -29,7 +29,7 @@ def configured(overrides: Sequence[str]) -> Any:
 def prepared(overrides: Sequence[str]) -> Any:
     """What `train` trains with these keys."""
     from brain_tumor.data.dataset import load
-    from brain_tumor.jobs.preflight import check_training
+    from brain_tumor.jobs.training_checks import check_training
     from brain_tumor.models.backbones import image_size
     from brain_tumor.models.backend import start_tensorflow
 

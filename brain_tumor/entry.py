@@ -86,9 +86,9 @@ def _ending(error: BaseException) -> bool:
     return before is not None
 
 
-def preflight() -> Any:
-    """The module `brain_tumor.jobs.preflight`, which needs neither TensorFlow nor MLflow."""
-    return import_module("brain_tumor.jobs.preflight")
+def preflight(name: str = "preflight") -> Any:
+    """The module `brain_tumor.jobs.NAME`, whose checks need neither TensorFlow nor MLflow."""
+    return import_module(f"brain_tumor.jobs.{name}")
 
 
 def job(name: str, *, tensorflow: bool = True) -> Any:

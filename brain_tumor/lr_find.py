@@ -15,7 +15,7 @@ def find(raw: DictConfig) -> None:
     own = [field.name for field in fields(LrFindConfig)]
     config = typed(LrFindConfig, OmegaConf.masked_copy(raw, own))
     composed = composition(OmegaConf.masked_copy(raw, [str(key) for key in raw if str(key) not in own]))
-    weights, out = entry.preflight().check_lr_find(composed.config, config)
+    weights, out = entry.preflight("training_checks").check_lr_find(composed.config, config)
     entry.job("lr_find").run(composed.config, config, weights, out)
 
 

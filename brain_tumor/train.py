@@ -20,7 +20,7 @@ def train(raw: DictConfig) -> float | list[float]:
     if NUMBER in os.environ:  # a trial of a sweep, which has checked it
         return entry.job("train").run_trial(raw)  # type: ignore[no-any-return]
     composed = composition(raw)
-    checked = entry.preflight().check_run(composed, multirun=is_multirun())
+    checked = entry.preflight("training_checks").check_run(composed, multirun=is_multirun())
     return entry.job("train").run(checked)  # type: ignore[no-any-return]
 
 

@@ -17,7 +17,7 @@ from toy import environment
 
 from brain_tumor.command_line import literal
 from brain_tumor.config.train import HardwareConfig
-from brain_tumor.jobs.preflight import KEYS_BESIDE_RESUME
+from brain_tumor.jobs.training_checks import KEYS_BESIDE_RESUME
 from brain_tumor.paths import existing_path
 
 NASTY = [

@@ -15,7 +15,7 @@ from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
 from brain_tumor.errors import InputError
 from brain_tumor.jobs.lr_find import train_line
-from brain_tumor.jobs.preflight import check_lr_find
+from brain_tumor.jobs.training_checks import check_lr_find
 
 
 def checked(*overrides: str, **own: object) -> None:

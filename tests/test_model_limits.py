@@ -6,7 +6,7 @@ from composition import task
 from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
 from brain_tumor.errors import InputError
-from brain_tumor.jobs.preflight import check_model
+from brain_tumor.jobs.training_checks import check_model
 
 
 def checked(command: str) -> object:

@@ -12,7 +12,7 @@ from toy import TINY, client, run_id
 
 from brain_tumor.config.train import TrackingConfig
 from brain_tumor.errors import InputError
-from brain_tumor.jobs import preflight
+from brain_tumor.jobs import training_checks
 from brain_tumor.jobs.preflight import check_name
 from brain_tumor.tracking import registry
 from brain_tumor.tracking.model_address import trained_by
@@ -87,7 +87,7 @@ def test_a_run_that_could_not_register_its_model_goes_on_under_another_name(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as earlier:  # code that took any name
-        earlier.setattr(preflight, "check_name", lambda register: None)
+        earlier.setattr(training_checks, "check_name", lambda register: None)
         done = run("train", *TINY, "tracking.register=..")
     assert (done.returncode, 'Invalid value ".."' in done.stderr) == (2, True), done.stderr
     stopped = done.stderr.rsplit("resume=", 1)[1].split()[0]

@@ -19,7 +19,8 @@ from brain_tumor.data.cache import cache_folder
 from brain_tumor.data.class_folders import site_folders
 from brain_tumor.disk import FULL
 from brain_tumor.errors import InputError
-from brain_tumor.jobs.preflight import check_model, check_name, check_source, look_at
+from brain_tumor.jobs.preflight import check_name, check_source, look_at
+from brain_tumor.jobs.training_checks import check_model
 from brain_tumor.layout.blocks import pairs
 from brain_tumor.layout.terminal import show_blocks
 from brain_tumor.models.backbones import BACKBONES, image_size

@@ -9,7 +9,7 @@ from brain_tumor.config.composition import Composition
 from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
 from brain_tumor.data.dataset import load_shared
-from brain_tumor.jobs import preflight, single_run
+from brain_tumor.jobs import single_run, training_checks
 from brain_tumor.jobs.member_runs import Member, members
 from brain_tumor.jobs.resume import resume_one
 from brain_tumor.jobs.teacher import require_stranger
@@ -43,7 +43,7 @@ def resume(config: TrainConfig, overrides: list[str]) -> float:
     given = [text for text in overrides if not text.startswith("resume=")]
     composed = _moved(parent_run.composition_of(parent), given, config)
     with parent_run.opened(store, composed, run_id=parent):
-        if preflight.given(given, "tracking.register"):
+        if training_checks.given(given, "tracking.register"):
             runs.log_name(composed.config.tracking.register)
         return _train(composed, parent, store, given, config)
 

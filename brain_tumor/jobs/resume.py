@@ -6,10 +6,10 @@ from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
 from brain_tumor.data.logged_split import load_logged
 from brain_tumor.errors import InputError
-from brain_tumor.jobs.preflight import check_model, given
 from brain_tumor.jobs.single_run import finish, resumable
 from brain_tumor.jobs.steps import titles
 from brain_tumor.jobs.teacher import load_teacher
+from brain_tumor.jobs.training_checks import check_model, given
 from brain_tumor.models.backbones import image_size
 from brain_tumor.models.backend import start
 from brain_tumor.paths import existing_path

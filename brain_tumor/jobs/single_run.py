@@ -20,9 +20,9 @@ from brain_tumor.evaluation.measuring import measure_all
 from brain_tumor.evaluation.metrics import Evaluation
 from brain_tumor.evaluation.prediction import observing
 from brain_tumor.evaluation.uncertainty.fitting import Uncertainty, fit_uncertainty
-from brain_tumor.jobs.preflight import check_training
 from brain_tumor.jobs.steps import IMAGES, MAPS, SCORES, UNCERTAINTY, expect_work, titles
 from brain_tumor.jobs.teacher import load_teacher, require_stranger, with_teacher
+from brain_tumor.jobs.training_checks import check_training
 from brain_tumor.layout.blocks import Finding
 from brain_tumor.models.backbones import image_size
 from brain_tumor.models.backend import start

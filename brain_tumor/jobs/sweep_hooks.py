@@ -11,8 +11,9 @@ from brain_tumor.data.dataset import load_shared
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.cost import COSTS
 from brain_tumor.jobs.member_runs import refuse
-from brain_tumor.jobs.preflight import check_source, check_store, check_training
+from brain_tumor.jobs.preflight import check_source, check_store
 from brain_tumor.jobs.teacher import find_teacher, require_stranger
+from brain_tumor.jobs.training_checks import check_training
 from brain_tumor.models.backbones import image_size
 from brain_tumor.sweep.hooks import Hooks
 from brain_tumor.training.known_lesions import require_lesions
