@@ -27,14 +27,14 @@ def measure(head: Any, name: str, size: int) -> dict[str, float]:
 
     from brain_tumor.models.classifier import build_classifier
     from brain_tumor.training.batch_norm import learning_model
-    from brain_tumor.training.optimizers import losses
+    from brain_tumor.training.optimizers import Objective, losses
     from brain_tumor.training.stage import with_map
 
     tf.config.experimental.enable_op_determinism()
     built = build_classifier(name, image_size=size, weights=None, dropout=0.2, seed=0, head=head)
     model = learning_model(with_map(built))
     phase = configured(["model.weights=none"]).schedule["all"]
-    model.compile(keras.optimizers.AdamW(1e-4), **losses(model, phase, 1.0), jit_compile=False)
+    model.compile(keras.optimizers.AdamW(1e-4), **losses(model, phase, Objective()), jit_compile=False)
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (BATCH, size, size, 3)).astype(np.uint8)
     labels = np.arange(BATCH, dtype=np.int32) % 4

@@ -4,15 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import keras
-import numpy as np
-from numpy.typing import NDArray
 
-from brain_tumor.config.schedule import DistillConfig, PhaseConfig
-from brain_tumor.data.batches import steps_per_epoch
+from brain_tumor.config.schedule import PhaseConfig
 from brain_tumor.models.hardware import Execution, Precision, piece_size
 from brain_tumor.progress import begin
 from brain_tumor.training import checkpoint
@@ -21,7 +17,7 @@ from brain_tumor.training.checkpoint import History
 from brain_tumor.training.distribute import fed, finished, predictor, synchronized
 from brain_tumor.training.freezing import apply_phase, as_built, restore
 from brain_tumor.training.gradient_accumulation import InPieces
-from brain_tumor.training.optimizers import losses, make_optimizer
+from brain_tumor.training.optimizers import Objective, losses, make_optimizer
 from brain_tumor.training.precision import compute_in, scaled
 from brain_tumor.training.stage import Stage, TrainingSet, Validate, begin_bias, make_stage
 from brain_tumor.training.xla import compilable, xla_pays
@@ -80,13 +76,13 @@ def fit(
         began = len(history) - len(past)
         stage = make_stage(model, training, name, phase, seed=seed, began=began, alone=alone, validate=books.validate)
         if not history:
-            begin_bias(model, stage.mixture)
-        stage = executed(stage, name, phase, execution, images=len(training.rows), done=len(past), epoch=len(history))
+            begin_bias(model, stage.objective.mixture)
+        stage = executed(stage, execution, done=len(past), epoch=len(history))
         if past:
             checkpoint.load_last(folder, model, stage.model.optimizer)
-        callbacks = _callbacks(name, phase, stage, model, books, history, images=len(training.rows))
+        callbacks = _callbacks(stage, model, books, history)
         with compilable(name, execution.jit_compile):
-            fit_stage(stage, phase, images=len(training.rows), done=len(past), epoch=len(history), callbacks=callbacks)
+            fit_stage(stage, done=len(past), epoch=len(history), callbacks=callbacks)
     checkpoint.load_best(folder, model, best_step(history, monitor))
     restore(model, built)
     compute_in(model, "float32")
@@ -102,26 +98,22 @@ def compile_phase(
     model: keras.Model,
     phase: PhaseConfig,
     steps: int,
+    objective: Objective = Objective(),  # noqa: B008, it is frozen
     precision: Precision = "float32",
     jit_compile: bool = False,
-    *,
-    lesion_weight: float = 1.0,
-    rates: Mapping[str, float] = MappingProxyType({}),
-    mixture: NDArray[np.float32] | None = None,
-    distill: DistillConfig | None = None,
 ) -> None:
     """Compile for the phase and create the optimizer's variables, which `load_last` fills."""
     with model.distribute_strategy.scope():
         model.compile(
-            optimizer=scaled(make_optimizer(phase, steps, rates), precision),
-            **losses(model, phase, lesion_weight, mixture=mixture, distill=distill),
+            optimizer=scaled(make_optimizer(phase, steps, objective.rates), precision),
+            **losses(model, phase, objective),
             jit_compile=False,
         )
         # Keras turns XLA down where operations are deterministic, since XLA lacks some of these; it says so if it does.
         model._jit_compile = jit_compile
         model.optimizer.build(model.trainable_variables)
         if len(model.outputs) > 1:
-            _build_losses(model, taught=distill is not None)
+            _build_losses(model, taught=objective.distill is not None)
 
 
 def _build_losses(model: keras.Model, taught: bool) -> None:
@@ -132,50 +124,30 @@ def _build_losses(model: keras.Model, taught: bool) -> None:
     model.reset_metrics()
 
 
-def executed(
-    stage: Stage, name: str, phase: PhaseConfig, execution: Execution, *, images: int, done: int, epoch: int
-) -> Stage:
-    """The stage compiled as `execution` says."""
-    size = piece_size(name, phase, execution.micro_batch)
+def executed(stage: Stage, execution: Execution, *, done: int, epoch: int) -> Stage:
+    """The stage compiled as `execution` says; for `done` and `epoch` see `fit_stage`."""
+    phase = stage.phase
+    size = piece_size(stage.name, phase, execution.micro_batch)
     model = stage.model if size is None else InPieces(stage.model, size)
-    steps = steps_per_epoch(images, phase.batch_size)
-    compile_model = partial(
-        compile_phase,
-        model,
-        phase,
-        steps,
-        execution.precision,
-        lesion_weight=stage.lesion_weight,
-        rates=stage.rates,
-        mixture=stage.mixture,
-        distill=stage.distill,
-    )
+    compile_model = partial(compile_phase, model, phase, stage.steps, stage.objective, execution.precision)
     jit_compile = execution.jit_compile if phase.feature_views is None else False  # a head alone gains nothing
     if jit_compile is None:
         stream = stage.stream(epoch)
         batch = next(stream)
         stream.close()
-        jit_compile = xla_pays(model, batch, compile_model, title=name, steps=steps * (phase.epochs - done))
+        jit_compile = xla_pays(model, batch, compile_model, title=stage.name, steps=stage.steps * (phase.epochs - done))
     compile_model(jit_compile)
     return replace(stage, model=model)
 
 
-def fit_stage(
-    stage: Stage,
-    phase: PhaseConfig,
-    *,
-    images: int,
-    done: int,
-    epoch: int,
-    callbacks: list[keras.callbacks.Callback],
-) -> None:
+def fit_stage(stage: Stage, *, done: int, epoch: int, callbacks: list[keras.callbacks.Callback]) -> None:
     """Train the phase's epochs but the `done` ones; `epoch` is the first one's number over all phases."""
     with synchronized(stage.model), fed(stage.model, partial(stage.stream, epoch)) as batches:
         stage.model.fit(
             batches,
-            epochs=phase.epochs,
+            epochs=stage.phase.epochs,
             initial_epoch=done,
-            steps_per_epoch=steps_per_epoch(images, phase.batch_size),
+            steps_per_epoch=stage.steps,
             callbacks=callbacks,
             shuffle=False,  # the stream is in its order already
             verbose=0,
@@ -183,25 +155,18 @@ def fit_stage(
 
 
 def _callbacks(
-    name: str,
-    phase: PhaseConfig,
-    stage: Stage,
-    model: keras.Model,
-    books: Bookkeeping,
-    history: History,
-    *,
-    images: int,
+    stage: Stage, model: keras.Model, books: Bookkeeping, history: History
 ) -> list[keras.callbacks.Callback]:
+    name, phase, steps = stage.name, stage.phase, stage.steps
     past = [row for row in history if row["phase"] == name]
     swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=True) if phase.weight_averaging else None
     watchers = _watchers(phase)
-    steps = steps_per_epoch(images, phase.batch_size)
     plateau = phase.learning_rate if phase.decay == "plateau" else None
     callbacks = [
-        Progress(name, phase.epochs, images, phase.batch_size),
+        Progress(name, phase.epochs, stage.images, phase.batch_size),
         swap,
         WarmUp(phase.learning_rate, round(phase.warmup_epochs * steps)) if plateau and phase.warmup_epochs else None,
-        Record(history, name, images=images, validate=stage.validate),
+        Record(history, name, images=stage.images, validate=stage.validate),
         *watchers,
         Replay(past, watchers, plateau) if past else None,
         Checkpoint(books.folder, model, history, monitor=books.monitor, swap=swap, on_epoch=books.on_epoch),

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_tumor.config.schedule import PhaseConfig, PlateauConfig
-from brain_tumor.data.batches import steps_per_epoch
 from brain_tumor.errors import InputError
 from brain_tumor.models.hardware import Execution
 from brain_tumor.progress import progress
@@ -94,11 +93,11 @@ def range_test(
             phase = replace(phase, decay="plateau", plateau=_NEVER, warmup_epochs=0, weight_averaging=None)
         stage = make_stage(model, training, each, phase, seed=seed, began=epoch, alone=alone, validate=_unseen)
         if epoch == 0:
-            begin_bias(model, stage.mixture)
-        stage = executed(stage, each, phase, execution, images=len(training.rows), done=0, epoch=epoch)
+            begin_bias(model, stage.objective.mixture)
+        stage = executed(stage, execution, done=0, epoch=epoch)
         if each == name:
             break
-        _train(stage, each, phase, images=len(training.rows), epoch=epoch)
+        _train(stage, epoch)
         epoch += phase.epochs
     with synchronized(stage.model), fed(stage.model, lambda: stage.stream(epoch)) as batches:
         return ramp(stage.model, batches, rates)
@@ -128,14 +127,14 @@ def ramp(model: keras.Model, batches: Any, rates: NDArray[np.float64]) -> RangeT
     return RangeTest(rates[: len(losses)], np.array(losses))
 
 
-def _train(stage: Stage, name: str, phase: PhaseConfig, *, images: int, epoch: int) -> None:
-    steps = steps_per_epoch(images, phase.batch_size)
-    callbacks: list[Any] = [Progress(name, phase.epochs, images, phase.batch_size)]
+def _train(stage: Stage, epoch: int) -> None:
+    phase = stage.phase
+    callbacks: list[Any] = [Progress(stage.name, phase.epochs, stage.images, phase.batch_size)]
     if phase.decay == "plateau" and phase.warmup_epochs:
-        callbacks.append(WarmUp(phase.learning_rate, round(phase.warmup_epochs * steps)))
+        callbacks.append(WarmUp(phase.learning_rate, round(phase.warmup_epochs * stage.steps)))
     if phase.weight_averaging is not None:
         callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
-    fit_stage(stage, phase, images=images, done=0, epoch=epoch, callbacks=callbacks)
+    fit_stage(stage, done=0, epoch=epoch, callbacks=callbacks)
 
 
 def _unseen(*_: object) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Optimizer, learning rate and loss of a phase."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -12,6 +13,16 @@ from brain_tumor.config.schedule import DistillConfig, PhaseConfig
 from brain_tumor.training import distillation
 from brain_tumor.training.layer_decay import by_layer
 from brain_tumor.training.lesion_loss import lesion_loss
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """What a phase learns by, beside its own keys."""
+
+    lesion_weight: float = 1.0  # of the lesion map's loss beside the cross-entropy's 1, of a head that draws one
+    rates: Mapping[str, float] = field(default_factory=dict)  # of layers, see layer_decay
+    mixture: NDArray[np.float32] | None = None  # see `make_loss`
+    distill: DistillConfig | None = None  # with it labels come beside a teacher's logits
 
 
 def make_optimizer(
@@ -57,26 +68,16 @@ def learning_rate(phase: PhaseConfig, steps_per_epoch: int) -> Any:
     )
 
 
-def losses(
-    model: keras.Model,
-    phase: PhaseConfig,
-    lesion_weight: float,
-    *,
-    mixture: NDArray[np.float32] | None = None,
-    distill: DistillConfig | None = None,
-) -> dict[str, Any]:
-    """What `compile` takes of losses and metrics, for a model that gives probabilities and maybe a lesion map.
-
-    With `distill` labels come beside a teacher's logits.
-    """
-    loss = make_loss(model.outputs[0].shape[-1], phase.label_smoothing, phase.focal_gamma, mixture)
+def losses(model: keras.Model, phase: PhaseConfig, objective: Objective) -> dict[str, Any]:
+    """What `compile` takes of losses and metrics, for a model that gives probabilities and maybe a lesion map."""
+    loss = make_loss(model.outputs[0].shape[-1], phase.label_smoothing, phase.focal_gamma, objective.mixture)
     accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
-    if distill is not None:
-        loss = distillation.distilled(loss, distill)
+    if objective.distill is not None:
+        loss = distillation.distilled(loss, objective.distill)
         accuracy = keras.metrics.MeanMetricWrapper(distillation.accuracy, name="accuracy")
     if len(model.outputs) == 1:
         return {"loss": loss, "metrics": [accuracy]}
-    return {"loss": [loss, lesion_loss], "loss_weights": [1.0, lesion_weight], "metrics": [[accuracy], []]}
+    return {"loss": [loss, lesion_loss], "loss_weights": [1.0, objective.lesion_weight], "metrics": [[accuracy], []]}
 
 
 def make_loss(

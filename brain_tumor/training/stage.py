@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_class_weight
 
-from brain_tumor.config.schedule import DistillConfig, PhaseConfig
+from brain_tumor.config.schedule import PhaseConfig
 from brain_tumor.data.augment import Augment, Sample
-from brain_tumor.data.batches import Examples, feature_batches, train_batches
+from brain_tumor.data.batches import Examples, feature_batches, steps_per_epoch, train_batches
 from brain_tumor.data.cache import cache_folder
 from brain_tumor.data.masks import PackedMasks
 from brain_tumor.data.pixels import Pixels
@@ -22,6 +22,7 @@ from brain_tumor.training.distillation import Teacher, asking
 from brain_tumor.training.distribute import Stream, predictor
 from brain_tumor.training.features import head, pooled, stored_features
 from brain_tumor.training.layer_decay import layer_rates
+from brain_tumor.training.optimizers import Objective
 
 # (model, inputs, rows): val/* metrics of the model on `inputs[rows]`, the images of the val part in their order
 Validate = Callable[[keras.Model, Pixels | NDArray[np.generic], NDArray[np.int64]], dict[str, float]]
@@ -41,7 +42,7 @@ class TrainingSet:
     recipes: Mapping[str, str] = field(default_factory=dict)  # of every phase: all that determines its augmentation
     cache: Path = field(default_factory=lambda: cache_folder(None))  # where stored features are
     masks: PackedMasks | None = None  # the lesions of the images, where something learns from them
-    lesion_weight: float = 1.0  # of the lesion map's loss beside the cross-entropy's 1, of a head that draws one
+    lesion_weight: float = 1.0  # see `Objective`
     # Of every phase that moves lesions: the chance (n, C) of each class that an image then has.
     repainted: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     teacher: Teacher | None = None
@@ -51,13 +52,18 @@ class TrainingSet:
 class Stage:
     """A phase made ready: its model shares the classifier's variables."""
 
+    name: str
+    phase: PhaseConfig
+    images: int  # of an epoch
     model: keras.Model  # to compile and fit
     stream: Callable[[int], Stream]  # the batches from an epoch on, counted over all phases
     validate: Callable[[], dict[str, float]]
-    lesion_weight: float = 1.0  # see TrainingSet
-    rates: Mapping[str, float] = field(default_factory=dict)  # see layer_decay
-    mixture: NDArray[np.float32] | None = None  # see `optimizers.make_loss`
-    distill: DistillConfig | None = None  # with it labels come beside a teacher's logits
+    objective: Objective
+
+    @property
+    def steps(self) -> int:
+        """Of an epoch."""
+        return steps_per_epoch(self.images, self.phase.batch_size)
 
 
 def make_stage(
@@ -91,13 +97,18 @@ def make_stage(
     augment, workers = training.augment[name], training.workers
     stream = partial(_pictures, examples, augment, workers, batch_size=phase.batch_size, seed=seed)
     return Stage(
+        name,
+        phase,
+        len(training.rows),
         learning_model(learner),
         stream,
         partial(validate, alone, training.pixels, training.val_rows),
-        training.lesion_weight,
-        rates=layer_rates(model, phase.layer_decay),
-        mixture=_mixture(training, name, weights),
-        distill=_distill(training),
+        Objective(
+            training.lesion_weight,
+            layer_rates(model, phase.layer_decay),
+            _mixture(training, name, weights),
+            teacher.distill if teacher else None,
+        ),
     )
 
 
@@ -135,11 +146,8 @@ def _on_features(
         )
 
     checked = partial(validate, on_one, shown, np.arange(len(shown)))
-    return Stage(learner, stream, checked, distill=_distill(training))
-
-
-def _distill(training: TrainingSet) -> DistillConfig | None:
-    return training.teacher.distill if training.teacher else None
+    objective = Objective(distill=teacher.distill if teacher else None)
+    return Stage(name, phase, len(training.rows), learner, stream, checked, objective)
 
 
 def with_map(model: keras.Model) -> keras.Model:

@@ -62,11 +62,12 @@ def test_smoothing_is_of_the_labels_and_weights_are_of_both() -> None:
     import keras
 
     from brain_tumor.training.fit import compile_phase
+    from brain_tumor.training.optimizers import Objective
 
     inputs = keras.Input((2,))
     model = keras.Model(inputs, keras.layers.Activation("linear")(inputs))
     distill = DistillConfig(teacher="t", temperature=1, weight=0.5)
-    compile_phase(model, phase(label_smoothing=0.2), 1, distill=distill)
+    compile_phase(model, phase(label_smoothing=0.2), 1, Objective(distill=distill))
     said, truth = np.array([[0.8, 0.2]], np.float32), np.array([[0, math.log(3), 0.0]], np.float32)
     labels = -(0.9 * math.log(0.8) + 0.1 * math.log(0.2))
     divergence = 0.75 * math.log(0.75 / 0.8) + 0.25 * math.log(0.25 / 0.2)

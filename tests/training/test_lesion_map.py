@@ -71,13 +71,14 @@ def test_a_stage_knows_how_painting_mixes_the_classes(images: Path, tmp_path: Pa
     # 0.3 of the lesions are removed, 0.4 of the healthy images get one.
     more = 1 - 0.3 + 0.4 * healthy / sick
     expected = [more, more, (0.6 * healthy + 0.3 * sick) / healthy, more]
-    np.testing.assert_allclose(stage.mixture, expected, rtol=1e-5)
+    np.testing.assert_allclose(stage.objective.mixture, expected, rtol=1e-5)
     balanced = make_stage(model, training, "all", phase(class_weights="balanced"), **settings)
     # All classes weigh the same, and the weight of an image stays when its lesion goes.
-    assert balanced.mixture[2] == pytest.approx(0.6 + 0.3 * 3)
+    assert balanced.objective.mixture[2] == pytest.approx(0.6 + 0.3 * 3)
     shares = ["augment.counterfactual={removed: 1, transplanted: 0, elsewhere: 0}", "schedule.all.augment_strength=1"]
     bare = prepared(images, f"data.masks={tmp_path}", "augment=counterfactual", *shares).training
-    assert list(make_stage(model, bare, "all", phase(), **settings).mixture) == [1, 1, counts.sum() / healthy, 1]
+    moved = make_stage(model, bare, "all", phase(), **settings).objective.mixture
+    assert list(moved) == [1, 1, counts.sum() / healthy, 1]
 
 
 def test_allowing_for_more_healthy_images_divides_the_odds_by_as_much(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ def test_it_is_taken_where_it_saves_more_than_it_takes_to_compile(
     import keras
 
     from brain_tumor.training import fit
+    from brain_tumor.training.optimizers import Objective
     from brain_tumor.training.stage import Stage
 
     def clock(model: Any, batch: Any) -> tuple[float, float]:
@@ -33,9 +34,10 @@ def test_it_is_taken_where_it_saves_more_than_it_takes_to_compile(
     inputs = keras.Input((3,))
     model = keras.Model(inputs, keras.layers.Dense(4, activation="softmax")(inputs))
     before = [np.array(variable) for variable in model.variables]
-    stage = Stage(model, lambda epoch: (each for each in [(np.zeros((2, 3)), np.zeros(2))]), lambda: {})
-    one = phase(epochs=epochs, batch_size=16)
-    compiled_stage = fit.executed(stage, "all", one, MEASURE, images=32, done=0, epoch=0)  # two steps an epoch
+    one = phase(epochs=epochs, batch_size=16)  # two steps an epoch
+    batches = [(np.zeros((2, 3)), np.zeros(2))]
+    stage = Stage("all", one, 32, model, lambda epoch: (each for each in batches), lambda: {}, Objective())
+    compiled_stage = fit.executed(stage, MEASURE, done=0, epoch=0)
     assert compiled_stage.model.jit_compile is taken
     for variable, value in zip(model.variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)
@@ -72,7 +74,7 @@ def test_through_xla_training_is_the_same_up_to_rounding(size: int | None) -> No
     for jit_compile in (False, True):
         model = small()
         learner = InPieces(model, size) if size else model
-        compile_phase(learner, phase(optimizer="sgd", learning_rate=0.1), 10, "float32", jit_compile)
+        compile_phase(learner, phase(optimizer="sgd", learning_rate=0.1), 10, jit_compile=jit_compile)
         before = [np.array(each) for each in model.weights]
         for _ in range(3):
             learner.train_on_batch(images, labels)
