@@ -27,7 +27,10 @@ def split_of(*rows: tuple[str, str]) -> Split:
 
 
 def require_stranger(student: Split, *trained_on: Split, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(teacher, "lineage", SimpleNamespace(splits_seen=lambda run_id: trained_on))
+    known = {str(number): split for number, split in enumerate(trained_on)}  # its own, and those of its teachers
+    line = SimpleNamespace(networks=lambda _: ["0"], teachers=lambda _: [*known][1:])
+    monkeypatch.setattr(teacher, "lineage", line)
+    monkeypatch.setattr(teacher, "runs", SimpleNamespace(load_split=known.get))
     monkeypatch.setattr(teacher, "model_address", SimpleNamespace(find=lambda *_: SimpleNamespace(run_id="r")))
     config = replace(typed(TrainConfig, task()), distill=DistillConfig(teacher="models:/t/1"))
     dataset: Any = SimpleNamespace(split=student)

@@ -7,6 +7,7 @@ from pydantic import TypeAdapter
 
 from brain_tumor.command_line import as_typed
 from brain_tumor.config.commands import EnsembleConfig
+from brain_tumor.config.schedule import DistillConfig
 from brain_tumor.config.train import ExplainConfig, ModelConfig, TrainConfig
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.logged_split import load_logged
@@ -20,6 +21,7 @@ from brain_tumor.models.backend import start_tensorflow
 from brain_tumor.models.ensemble import average
 from brain_tumor.models.heads import head_of
 from brain_tumor.tracking import cards, logged_uncertainty, registry, runs, setup, summary
+from brain_tumor.tracking.lineage import MEMBER_RUNS
 from brain_tumor.tracking.store import open_store
 
 MOST = 5000  # characters of a tag that any MLflow server takes
@@ -36,6 +38,7 @@ def run(config: EnsembleConfig, members: Members) -> None:
     name = f"mean of {len(members.each)} on {split.name}"
     tags = setup.registration_tags("ensemble", made, split)
     tags |= {"listed_digest": members.each[0].listed, "members": ", ".join(each.uri for each in members.each)[:MOST]}
+    tags[MEMBER_RUNS] = ", ".join(each.run_id for each in members.each)
     tags |= {"no_decision": members.reason} if members.reason else {}
     with runs.started(store, name=name, tags=tags, system_metrics=config.tracking.system_metrics) as run_id:
         setup.log_adoption(TypeAdapter(TrainConfig).dump_python(made, mode="json"), as_typed, split)
@@ -80,6 +83,7 @@ def as_trained(config: EnsembleConfig, members: Members, model: Any) -> TrainCon
         seed=0,
         seeds=None,
         resume=None,
+        distill=DistillConfig(),
         calibrate=config.calibrate,
         coverage=config.coverage,
         selective_accuracy=config.selective_accuracy,
@@ -87,11 +91,9 @@ def as_trained(config: EnsembleConfig, members: Members, model: Any) -> TrainCon
 
 
 def _loaded(members: Members) -> list[Any]:
-    """The members' networks; InputError for one that cannot be loaded, or has no layers to put beside the others'."""
+    """The members' networks; InputError for one that cannot be loaded, or takes images of another size."""
     found = [registry.load_model(each.uri, each.said.partition("=")[0]).model for each in members.each]
     for member, model in zip(members.each, found, strict=True):
-        if not model.layers:
-            raise InputError(f"{member.said} is a file for ONNX Runtime, whose layers cannot be averaged: leave it out")
         if model.input_shape != found[0].input_shape:
             sides = f"{model.input_shape[1]} px, the first {found[0].input_shape[1]} px"
             raise InputError(f"{member.said} takes another image size ({sides}): leave one of them out")

@@ -24,6 +24,7 @@ distillation = lazy("brain_tumor.training.distillation")
 lineage = lazy("brain_tumor.tracking.lineage")
 model_address = lazy("brain_tumor.tracking.model_address")
 registry = lazy("brain_tumor.tracking.registry")
+runs = lazy("brain_tumor.tracking.runs")
 
 KEY = "distill.teacher"
 # Part of the student -> the teacher's parts in which none of its images may be. As the student itself has seen its val
@@ -76,7 +77,7 @@ def require_stranger(config: TrainConfig, dataset: "Dataset") -> None:
     table = dataset.split.table
     own = {f"protocol.{key}": getattr(config.protocol, key) for key in ("fold", "site")}
     member = "".join(f"{key}={value}: " for key, value in own.items() if value is not None)
-    for trained_on in lineage.splits_seen(model_address.find(uri, KEY).run_id):
+    for trained_on in _splits_seen(model_address.find(uri, KEY).run_id):
         for part, parts in SEEN.items():
             leaking = table["group"].isin(set(table.loc[table["part"].isin(SEEN[part]), "group"]))
             rows = ((table["part"] == part) & ~leaking).to_numpy()
@@ -87,6 +88,14 @@ def require_stranger(config: TrainConfig, dataset: "Dataset") -> None:
                     f"or a twin or the patient of them, in its {' or '.join(parts)} part: give one that was trained on "
                     "the same division (data.split_seed, protocol.fold), or on other images"
                 )
+
+
+def _splits_seen(run_id: str) -> list[Split]:
+    """The splits by which a model's networks were trained, and those of its teachers.
+
+    What is said with the answers of an ensemble is fitted on the calibration part of its members, as it may be.
+    """
+    return [runs.load_split(each) for each in (*lineage.networks(run_id), *lineage.teachers(run_id))]
 
 
 def _seen(split: Split, trained_on: Split, parts: Collection[str], data: DataConfig, who: str) -> NDArray[np.bool_]:

@@ -1,17 +1,23 @@
-"""What a model has seen: the division of its own run, and those of its teachers (`distill.teacher`)."""
+"""Which trainings a model came from, and so what it has seen: its own or its members', and those of its teachers."""
 
 import mlflow
 
-from brain_tumor.data.split import Split
-from brain_tumor.tracking.runs import load_split
-
-TEACHER_RUN = "teacher_run"  # tag of a run: the id of the run that trained its teacher
+TEACHER_RUN = "teacher_run"  # tag of a run: the id of the run that registered its teacher
+MEMBER_RUNS = "member_runs"  # tag of an ensemble's run: the ids of those that trained its members
 
 
-def splits_seen(run_id: str) -> list[Split]:
-    """The split of a training run, of its teacher's, of that one's teacher's, and so on."""
-    found = [load_split(run_id)]
-    while teacher := mlflow.get_run(run_id).data.tags.get(TEACHER_RUN):
-        run_id = teacher
-        found.append(load_split(run_id))
-    return found
+def networks(run_id: str) -> list[str]:
+    """Ids of the runs that trained the networks of a model: of an ensemble its members', otherwise its own."""
+    members = _tags(run_id).get(MEMBER_RUNS)
+    return members.split(", ") if members else [run_id]
+
+
+def teachers(run_id: str) -> list[str]:
+    """Ids of the runs that trained the networks of a model's teachers (`distill.teacher`), of theirs, and so on."""
+    taught_by = [_tags(network).get(TEACHER_RUN) for network in networks(run_id)]
+    found = [each for teacher in taught_by if teacher for each in (*networks(teacher), *teachers(teacher))]
+    return list(dict.fromkeys(found))
+
+
+def _tags(run_id: str) -> dict[str, str]:
+    return dict(mlflow.get_run(run_id).data.tags)

@@ -1,4 +1,4 @@
-"""What a model has seen by its teachers."""
+"""Which trainings a model came from."""
 
 from types import SimpleNamespace
 
@@ -6,10 +6,27 @@ import pytest
 
 from brain_tumor.tracking import lineage
 
+TAGS = {
+    "student": {"teacher_run": "both"},
+    "both": {"member_runs": "a, b"},
+    "a": {"teacher_run": "first"},
+    "b": {"teacher_run": "first"},
+    "first": {"job": "train"},
+}
 
-def test_a_model_has_seen_what_the_teachers_of_its_teacher_have(monkeypatch: pytest.MonkeyPatch) -> None:
-    tags = {"student": {"teacher_run": "teacher"}, "teacher": {"teacher_run": "first"}, "first": {}}
-    monkeypatch.setattr(lineage, "load_split", lambda run_id: f"split of {run_id}")
-    get_run = SimpleNamespace(get_run=lambda run_id: SimpleNamespace(data=SimpleNamespace(tags=tags[run_id])))
+
+@pytest.fixture(autouse=True)
+def store(monkeypatch: pytest.MonkeyPatch) -> None:
+    get_run = SimpleNamespace(get_run=lambda run_id: SimpleNamespace(data=SimpleNamespace(tags=TAGS[run_id])))
     monkeypatch.setattr(lineage, "mlflow", get_run)
-    assert lineage.splits_seen("student") == ["split of student", "split of teacher", "split of first"]
+
+
+def test_an_ensemble_has_the_networks_of_its_members() -> None:
+    assert lineage.networks("both") == ["a", "b"]
+    assert lineage.networks("student") == ["student"]
+
+
+def test_the_teachers_of_teachers_and_of_members_count() -> None:
+    assert lineage.teachers("student") == ["a", "b", "first"]
+    assert lineage.teachers("both") == ["first"]
+    assert lineage.teachers("first") == []
