@@ -40,21 +40,24 @@ def views(count: int) -> list[View]:
     return [View(int(down), int(right), bool(flip)) for (down, right), flip in zip(moves, mirrored, strict=True)]
 
 
+def in_pairs(count: int) -> list[View]:
+    """The image, its mirror image, and then others moved by `views`, each with its mirror image: `count` in all."""
+    moves = views(-(-count // 2))
+    return [View(down, right, flip) for down, right, _ in moves for flip in (False, True)][:count]
+
+
 def viewed(model: Any, count: int) -> Any:
     """A classifier (`observing`, or a Runtime) that answers by the mean probability of `count` views of each image.
 
-    They are the image, its mirror image, and then others moved by `views`, each with its mirror image. Logits go with
-    that mean; features and lesion map are those of the image itself, and so are the distances and marks by them. With
-    one view it is `model`.
+    They are those of `in_pairs`. Logits go with that mean; features and lesion map are those of the image itself, and
+    so are the distances and marks by them. With one view it is `model`.
     """
     if count == 1:
         return model
-    moves = views(-(-count // 2))
-    seen = [View(down, right, flip) for down, right, _ in moves for flip in (False, True)][:count]
     run: Runtime = answering(model)
 
     def mean(images: NDArray[np.uint8]) -> Answers:
-        own, *others = (run(view.of(images)) for view in seen)
+        own, *others = (run(view.of(images)) for view in in_pairs(count))
         probabilities = np.mean([own.probabilities, *(each.probabilities for each in others)], axis=0)
         logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
         return own._replace(probabilities=probabilities, logits=logits)

@@ -27,7 +27,7 @@ from brain_tumor.serving.registered_model import RegisteredModel
 from brain_tumor.serving.runtime_choice import choose_for
 from brain_tumor.tracking import cards, logged_uncertainty, registry, results, runs, setup, summary, trash
 from brain_tumor.tracking.explanations import log_explanations
-from brain_tumor.tracking.lineage import splits_seen
+from brain_tumor.tracking.lineage import teachers
 from brain_tumor.tracking.members import log_members
 from brain_tumor.tracking.model_address import find
 from brain_tumor.tracking.store import command_here, open_store
@@ -79,7 +79,7 @@ def run(config: EvaluateConfig) -> None:
             summary.no_leak(dataset.split, patients=asked.trained.data.patients is not None) if known is None else []
         )
         sizes = {"batch_size": config.batch_size, "resamples": config.bootstrap}
-        several = log_members(registered.model, dataset, measured["test"], **sizes)
+        several = log_members(registered.model, dataset, measured["test"], views=config.views, **sizes)
         found = [*maps, *several, *summary.absent_classes(dataset.split), *apart, *found]
         if config.robustness:
             found.append(results.log_robustness(answering, dataset, "test", measured["test"], **sizes))
@@ -111,7 +111,8 @@ def _ask(config: EvaluateConfig) -> Asked:
         find_contamination, dataset.split, cache=data.cache, workers=data.workers, patients=data.patients
     )
     known = compared(registered.split, root)
-    for split in splits_seen(registered.run_id)[1:]:  # its teacher's
+    for teacher in teachers(registered.run_id):
+        split = runs.load_split(teacher)
         known = either(known, compared(split, split.root if split.root.is_dir() else root))
     return Asked(config, registered, trained, dataset, "all images", known)
 

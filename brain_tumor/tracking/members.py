@@ -12,10 +12,13 @@ from brain_tumor.tracking.runs import log_table
 
 
 def log_members(
-    model: Any, dataset: Dataset, evaluation: Evaluation, *, batch_size: int, resamples: int
+    model: Any, dataset: Dataset, evaluation: Evaluation, *, batch_size: int, resamples: int, views: int = 1
 ) -> list[Finding]:
-    """Of an ensemble `tables/test_members.csv` and `tables/test_doubt.csv`, and what they come to; else nothing."""
-    members = disagreement.of_members(model, dataset, "test", batch_size=batch_size)
+    """Of an ensemble `tables/test_members.csv` and `tables/test_doubt.csv`, and what they come to; else nothing.
+
+    `evaluation` is by so many `views` of each image, and the members are asked by as many.
+    """
+    members = disagreement.of_members(model, dataset, "test", batch_size=batch_size, views=views)
     if not members:
         return []
     single = disagreement.alone(evaluation, members)
