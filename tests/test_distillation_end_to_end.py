@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from PIL import Image
 from stores import Trained
 from toy import TINY, call, client, draw_folders, run_id, runs_in, words
@@ -71,6 +72,33 @@ def test_a_teacher_that_does_not_fit_is_one_line_and_leaves_no_run(
     assert re.search(said, last[0])
     assert "Traceback" not in err
     assert len(runs_in(trained_copy.work)) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["data.classes=[glioma,meningioma]", "data.healthy=null"], "and the images are of glioma, meningioma"),
+        (["data.split_seed=1"], "val images, or a twin or the patient of them, in its train part"),
+    ],
+)
+def test_a_learning_rate_is_found_with_no_teacher_that_train_refuses(
+    arguments: list[str], said: str, trained_copy: Trained
+) -> None:
+    typed = ("data=folder", f"data.root={trained_copy.images}", *TINY, CHAMPION, *arguments)
+    done = call(trained_copy.place, "lr_find", *typed)
+    assert done.returncode == 2
+    assert said in done.stderr.splitlines()[-1]
+
+
+def test_a_run_whose_teacher_is_gone_says_so_before_it_goes_on(trained_copy: Trained) -> None:
+    config = trained_copy.artifacts / "config" / "config.yaml"
+    values = yaml.safe_load(config.read_text())
+    values["distill"]["teacher"] = "models:/gone/1"
+    config.write_text(yaml.safe_dump(values))
+    client(trained_copy.work).set_terminated(trained_copy.run, "KILLED")
+    done = call(trained_copy.place, "train", f"resume={trained_copy.run}")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"resume={trained_copy.run}: distill.teacher=models:/gone/1 cannot be loaded" in done.stderr
 
 
 def test_a_teacher_of_other_images_is_compared_by_twins(trained: Trained, tmp_path: Path) -> None:

@@ -19,7 +19,10 @@ from brain_tumor.config.validation import typed
 from brain_tumor.data.classes import STANDARD, ClassList
 from brain_tumor.data.split import Split
 from brain_tumor.errors import InputError
+from brain_tumor.jobs import ensemble_members
 from brain_tumor.jobs.ensemble_members import Member, together
+from brain_tumor.tracking import runs
+from brain_tumor.tracking.model_address import Found
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 SEEDS = (
@@ -47,6 +50,7 @@ def test_seeds_of_a_run_become_one_model(run: Run, tmp_path: Path) -> None:
     for seed in seeds:
         assert f"runs:/{seed.info.run_id}/model" in version.tags["members"]
         assert seed.info.run_id in done.stdout
+        assert seed.info.run_id in version.tags["member_runs"].split(", ")
 
     done = run("evaluate", "model_uri=models:/both/1", "bootstrap=100", "explain.views=1")
     assert done.returncode == 0, done.stderr
@@ -61,6 +65,11 @@ def test_seeds_of_a_run_become_one_model(run: Run, tmp_path: Path) -> None:
     card = mlflow.artifacts.load_text(f"{made}/card/model_card.md").replace("\\", "")
     assert f"runs:/{seeds[0].info.run_id}/model" in card
     assert "no member has met it" in card
+
+    for explain in ("explain.sanity=true", "explain.method=rollout"):
+        done = run("evaluate", "model_uri=models:/both/1", explain)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert f"error: {explain} " in done.stderr
 
     done = run("ensemble", "members=[models:/both/1,models:/brain-tumor/1]", "register=more")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
@@ -100,6 +109,14 @@ def test_what_cannot_be_averaged_is_named(changes: dict[str, Any], said: str) ->
     assert str(refused.value).startswith("members=b ")
 
 
+def test_a_member_without_layers_is_refused_before_any_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Found("models:/theirs/1", "r", STANDARD, keras=False)
+    monkeypatch.setattr(ensemble_members, "find", lambda uri, key: found)
+    monkeypatch.setattr(ensemble_members.runs, "own_tags_of", lambda run_id: {})
+    with pytest.raises(InputError, match=r"^members=models:/theirs/1 is a file for ONNX Runtime"):
+        ensemble_members._member("models:/theirs/1", "members")
+
+
 def test_seeds_without_images_of_their_own_say_why_nothing_is_fitted() -> None:
     found = together([member("a"), member("b")])
     assert found.name == "cnn_baseline+cnn_baseline"
@@ -110,9 +127,10 @@ def test_seeds_without_images_of_their_own_say_why_nothing_is_fitted() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (("run=x",), "error: configuration: Missing mandatory value: register"),
         (("register=x",), "give either members="),
         (("register=x", "members=[models:/a/1]"), "give at least two"),
-        (("register=a/b", "run=x"), "is no name for a model"),
+        (("register=a/b", "run=x"), "error: register='a/b' is no name for a model: give register=NAME"),
         (("register=x", "run=x", "data.masks=there"), "is not read for an ensemble"),
     ],
 )
@@ -126,3 +144,20 @@ def test_a_run_that_is_no_parent_is_one_line(trained_copy: stores.Trained) -> No
     done = call(trained_copy.place, "ensemble", f"run={trained_copy.run}", "register=x")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert f"run={trained_copy.run} stands above 0 such trainings" in done.stderr
+
+
+def test_a_model_that_has_met_all_images_is_one_line(
+    trained_copy: stores.Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the mean of all folds has: said before it is loaded."""
+    logged = runs.load_split
+
+    def met(run_id: str) -> Split:
+        split = logged(run_id)
+        return split.moved(split.table.assign(part="train"), split.root)
+
+    monkeypatch.setattr(runs, "load_split", met)
+    done = call(trained_copy.place, "evaluate", "model_uri=models:/brain-tumor/1")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "models:/brain-tumor/1 has met all images of its split" in done.stderr
+    assert "data=folder data.root=DIR" in done.stderr

@@ -32,7 +32,8 @@ def plain(config: DictConfig | ListConfig) -> dict[str, Any]:
     try:
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise InputError(f"configuration: {str(error).splitlines()[0]}") from error
+        said = str(error).splitlines()[0].rpartition("while resolving interpolation: ")[2]  # of which no user knows
+        raise InputError(f"configuration: {said}") from error
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}
 

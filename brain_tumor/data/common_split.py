@@ -9,7 +9,7 @@ from brain_tumor.data.split import Split, carve
 from brain_tumor.errors import InputError
 
 CHOSE = ("train", "val")  # parts by which a model has come to be as it is; on calibration it has chosen nothing
-APART = "data.calibration_fraction=0.1 in their training sets some apart"
+APART = "trained with data.calibration_fraction=0.1, each sets some apart"
 
 
 def combine(splits: Mapping[str, Split]) -> tuple[Split, str]:
@@ -72,7 +72,7 @@ def _halved(free: pd.DataFrame, classes: Sequence[str]) -> tuple[pd.DataFrame, s
     if groups[least] < 2:
         there = f"there is {groups[least]} group" if groups[least] else "there are no groups"
         few = f"of {least} {there} of images left that none of its members has met, and two are needed"
-        return none, f"{few} (a larger data.calibration_fraction in their training sets more apart)"
+        return none, f"{few} (trained with a larger data.calibration_fraction, each sets more apart)"
     try:
         val = carve(free, 0.5, key="data.calibration_fraction", seed=0)
     except InputError as error:

@@ -14,7 +14,6 @@ from brain_tumor.config.validation import typed
 from brain_tumor.data.contamination import Contamination, either, find_contamination
 from brain_tumor.data.dataset import Dataset, load_whole
 from brain_tumor.data.logged_split import load_logged
-from brain_tumor.errors import InputError
 from brain_tumor.evaluation import external_site
 from brain_tumor.evaluation.explanation.kinds import check
 from brain_tumor.evaluation.measuring import measure, measure_all
@@ -98,11 +97,6 @@ def _ask(config: EvaluateConfig) -> Asked:
     data, size = config.data, int(registered.model.input_shape[1])
     if isinstance(data, LoggedData):
         there = replace(trained.data, cache=data.cache or trained.data.cache)
-        if registered.split.part("test").empty:
-            raise InputError(
-                f"model_uri={config.model_uri} has met all images of its split, and none was held out: "
-                "give others, data=folder data.root=DIR"
-            )
         dataset = load_logged(registered.split, there, root=data.root, image_size=size, masks=data.masks)
         return Asked(config, registered, trained, dataset, trained.protocol.name, None)
     dataset = load_whole(data, image_size=size, known=registered.classes)

@@ -12,7 +12,7 @@ from brain_tumor.config.commands import LrFindConfig
 from brain_tumor.config.train import TrainConfig
 from brain_tumor.data.dataset import load
 from brain_tumor.evaluation.drawing import ACCENT, BEST, FAINT, new_figure, save, tidy
-from brain_tumor.jobs.teacher import load_teacher
+from brain_tumor.jobs.teacher import load_teacher, require_stranger
 from brain_tumor.layout.blocks import Code, Paragraph, pairs
 from brain_tumor.layout.terminal import show_blocks
 from brain_tumor.models.backbones import image_size
@@ -30,6 +30,7 @@ def run(config: TrainConfig, asked: LrFindConfig, weights: Path | None, out: Pat
     """
     start(config.hardware)
     dataset = load(config.data, image_size=image_size(config), protocol=config.protocol)
+    require_stranger(config, dataset)
     teacher = load_teacher(config, dataset)
     config = replace(config, monitor="val/loss")  # another one may look at the val part
     prepared = prepare(config, dataset, weights, teacher)

@@ -41,6 +41,7 @@ inputs = lazy("brain_tumor.serving.inputs")
 journal = lazy("brain_tumor.serving.journal")
 model_address = lazy("brain_tumor.tracking.model_address")
 place = lazy("brain_tumor.auditing.place")
+runs = lazy("brain_tumor.tracking.runs")
 runtimes = lazy("brain_tumor.serving.runtimes")
 store = lazy("brain_tumor.tracking.store")
 
@@ -48,21 +49,21 @@ store = lazy("brain_tumor.tracking.store")
 NAME_LENGTH, NAME_EXCLUDES = 256, "/:@#?'"
 
 
-def check_name(register: str | None) -> None:
+def check_name(register: str | None, key: str = "tracking.register") -> None:
     """Refuse a name by which MLflow cannot register a model, or whose address `models:/NAME/1` leads elsewhere."""
     if register is None:
         return
     sound = 0 < len(register) <= NAME_LENGTH and register.isprintable() and not set(register) & set(NAME_EXCLUDES)
     if not sound or register != register.strip() or register[0] == ".":
         raise InputError(
-            f"tracking.register={register!r} is no name for a model: give tracking.register=NAME, 1 to {NAME_LENGTH} "
+            f"{key}={register!r} is no name for a model: give {key}=NAME, 1 to {NAME_LENGTH} "
             f"letters, digits or signs but {' '.join(NAME_EXCLUDES)}, with no dot in front and no space at either end"
         )
 
 
 def check_adoption(config: "AdoptConfig") -> Path:
     """Check the name, the images and the file, of which nothing is run; returns the file."""
-    check_name(config.register)
+    check_name(config.register, "register")
     path = adopted_checks.check_file(config)
     check_source(config.data)
     check_store(config.tracking)
@@ -71,7 +72,7 @@ def check_adoption(config: "AdoptConfig") -> Path:
 
 def check_ensemble(config: "EnsembleConfig") -> "Members":
     """Find the members, and check that they can be averaged, before any is loaded."""
-    check_name(config.register)
+    check_name(config.register, "register")
     if config.data.masks is not None:
         raise InputError(f"data.masks={config.data.masks} is not read for an ensemble: leave it out")
     check_store(config.tracking)
@@ -89,9 +90,16 @@ def check_evaluation(config: "EvaluateConfig") -> None:
     check_store(config.tracking)
     found = model_address.find(config.model_uri)
     require_method(config.explain.method, draws=found.draws_lesion_map, attends=found.attends)
+    if config.explain.sanity and found.averages:
+        raise InputError("explain.sanity=true builds one network anew, and this is the mean of several: leave it out")
     adopted_checks.check_evaluated(found, config)
     if isinstance(config.data, DataConfig):
         check_source(config.data, known=found.classes)
+    elif runs.load_split(found.run_id).part("test").empty:
+        raise InputError(
+            f"model_uri={config.model_uri} has met all images of its split, and none was held out: "
+            "give others, data=folder data.root=DIR"
+        )
 
 
 def _check_trained_root(config: "EvaluateConfig") -> None:
@@ -134,7 +142,7 @@ def check_export(config: "ExportConfig") -> Path:
         raise InputError(f"data.masks={config.data.masks} is not read by an export: leave it out")
     for name in config.formats:
         runtimes.require(name)
-    [found] = check_models(config.tracking, model_uri=config.model_uri)
+    [found] = _check_models(config.tracking, model_uri=config.model_uri)
     adopted_checks.refuse_onnx(found, "no other format can be made of it")
     folder = existing_path(config.out).absolute()
     try:
@@ -162,7 +170,7 @@ def check_app(config: "AppConfig") -> tuple[tuple[str, str] | None, socket.socke
     address.require_gradio()
     listening = address.listen(config.host, config.port)
     try:
-        for found in check_models(config.tracking, model_uri=config.model_uri, model_b=config.model_b):
+        for found in _check_models(config.tracking, model_uri=config.model_uri, model_b=config.model_b):
             adopted_checks.refuse_onnx(found, "the page shows maps, and it has none")
     except InputError:
         listening.close()
@@ -176,7 +184,7 @@ def check_store(tracking: TrackingConfig) -> None:
         store.open_store(tracking)
 
 
-def check_models(tracking: TrackingConfig, **uris: str | None) -> "list[Found]":
+def _check_models(tracking: TrackingConfig, **uris: str | None) -> "list[Found]":
     """Open the store, and find in it every model that a key names."""
     check_store(tracking)
     return [model_address.find(uri, key) for key, uri in uris.items() if uri is not None]

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from brain_tumor.config.composition import Composition
 from brain_tumor.config.train import TrainConfig
+from brain_tumor.config.validation import typed
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.needs import require_method
 from brain_tumor.jobs.member_runs import members, refuse
-from brain_tumor.jobs.preflight import check_models, check_name, check_source, check_store
-from brain_tumor.jobs.teacher import with_teacher
+from brain_tumor.jobs.preflight import check_name, check_source, check_store
+from brain_tumor.jobs.teacher import find_teacher, with_teacher
 from brain_tumor.lazy import lazy
 from brain_tumor.models.backbones import check_head, check_size, get_backbone, image_size
 from brain_tumor.models.hardware import piece_size
@@ -106,10 +107,11 @@ def _check_resume(composed: Composition, multirun: bool) -> None:
     tracking = composed.config.tracking
     check_store(tracking)
     run_id = runs.interrupted(str(composed.config.resume)).info.run_id
-    renamed = given(composed.overrides, "tracking.register")
-    name = tracking.register if renamed else runs.load_config(run_id)["tracking"]["register"]
+    logged = typed(TrainConfig, runs.load_config(run_id))
+    name = (tracking if given(composed.overrides, "tracking.register") else logged.tracking).register
     try:
         check_name(name)
+        find_teacher(logged)
     except InputError as error:
         raise InputError(f"resume={run_id}: {error}") from error
 
@@ -143,5 +145,6 @@ def check_lr_find(config: TrainConfig, asked: "LrFindConfig") -> tuple[Path | No
         raise InputError(f"out={asked.out}: {out.parent} is no folder that can be written to: name another")
     weights = check_training(config)
     if config.distill.teacher is not None:
-        check_models(config.tracking, **{"distill.teacher": config.distill.teacher})
+        check_store(config.tracking)
+        find_teacher(config, check_source(config.data))
     return weights, out

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import mlflow
 from mlflow.exceptions import MlflowException
 
-from brain_tumor.config.train import ADOPTED
+from brain_tumor.config.train import ADOPTED, AND
 from brain_tumor.data.classes import ClassList, read_classes
 from brain_tumor.errors import InputError
 from brain_tumor.models.backbones import BACKBONES
@@ -41,9 +41,14 @@ class Found:
 
     @property
     def attends(self) -> bool:
-        """Whether it is a transformer; an adopted model may be one, which shows when it is loaded."""
+        """Whether it is one transformer; an adopted model may be one, which shows when it is loaded."""
         name = load_config(self.run_id)["model"]["name"]
-        return name not in BACKBONES or BACKBONES[name].attends
+        return BACKBONES[name].attends if name in BACKBONES else not self.averages
+
+    @property
+    def averages(self) -> bool:
+        """Whether it is an ensemble."""
+        return AND in load_config(self.run_id)["model"]["name"]
 
 
 def find(uri: str, key: str = "model_uri") -> Found:

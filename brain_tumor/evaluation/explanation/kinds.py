@@ -75,8 +75,6 @@ def has_map(model: Any) -> bool:
 def check(config: ExplainConfig, model: Any, backbone: str, dataset: Dataset) -> None:
     """Raise InputError, before anything is trained, for a layer that gives no map, or auto or sanity without masks."""
     require_masks(config, dataset)
-    if config.sanity and AND in backbone:
-        raise InputError("explain.sanity=true builds one network anew, and this is the mean of several: leave it out")
     if not model.layers:
         return
     for _, layer in candidates(config, model, backbone):
