@@ -65,6 +65,8 @@ def test_seeds_of_a_run_become_one_model(run: Run, tmp_path: Path) -> None:
     card = mlflow.artifacts.load_text(f"{made}/card/model_card.md").replace("\\", "")
     assert f"runs:/{seeds[0].info.run_id}/model" in card
     assert "no member has met it" in card
+    assert "the images that chose the epoch" not in card
+    assert "cannot be looked at: it is the mean of several networks" in card
 
     for explain in ("explain.sanity=true", "explain.method=rollout"):
         done = run("evaluate", "model_uri=models:/both/1", explain)

@@ -159,7 +159,7 @@ def explained(facts: Facts) -> tuple[str, str]:
     if not facts.holding("test_maps"):
         return "", "no map was scored against lesions with a known mask."
     checked = facts.holding("test_map_sanity") or facts.holding("val_map_sanity")
-    closed = checked or facts.run.tags.get("job") == "adopt"
+    closed = checked or facts.only_registered
     missing = "" if closed else "whether maps need the model (explain.sanity=true)."
     return "Maps scored against lesions, with baselines, and with the lesion painted over: see Explanations.", missing
 

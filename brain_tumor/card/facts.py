@@ -71,6 +71,11 @@ class Facts:
         return self.run.synthetic
 
     @property
+    def only_registered(self) -> bool:
+        """Whether its run trained and measured nothing: that of an adopted model, or an ensemble."""
+        return self.run.tags.get("job") in ("adopt", "ensemble")
+
+    @property
     def measured(self) -> tuple[Logged, ...]:
         """The training run, then its evaluations."""
         return (self.run, *self.evaluations)

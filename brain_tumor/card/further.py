@@ -45,8 +45,9 @@ def explanations(facts: Facts) -> Section:
     for run in facts.holding("test_lesions"):
         blocks += [Paragraph(f"The lesion map as a segmentation, on {whose(facts, run)}:"), _lesions(run)]
     checked = facts.holding("test_map_sanity") or facts.holding("val_map_sanity")
-    if facts.run.tags.get("job") == "adopt":
-        blocks.append(Paragraph("Whether maps need the model cannot be looked at: it was built elsewhere."))
+    if facts.only_registered:
+        reason = "it was built elsewhere" if facts.run.tags["job"] == "adopt" else "it is the mean of several networks"
+        blocks.append(Paragraph(f"Whether maps need the model cannot be looked at: {reason}."))
     elif not checked:
         blocks.append(Paragraph("Open: whether maps need the model was not looked at (explain.sanity=true)."))
     for run in checked:

@@ -98,7 +98,9 @@ def limits(facts: Facts) -> list[str]:
     """What limits the scores, a sentence each."""
     lines = [SYNTHETIC] if facts.synthetic else []
     lines += leaks(facts)
-    if facts.run.score("test", "accuracy") is None:
+    if facts.only_registered:
+        lines.append("Its run measured nothing: what evaluate has found stands under Evaluations.")
+    elif facts.run.score("test", "accuracy") is None:
         lines.append("The test part of this run was not opened: its scores are of the images that chose the epoch.")
     if not facts.holding("test_removal"):
         lines.append("Whether its answers rest on the lesion is not known: that takes lesion masks (data.masks).")

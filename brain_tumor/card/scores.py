@@ -38,7 +38,9 @@ _SETS = (
 def performance(facts: Facts) -> Section:
     parts = [part for part in ("test", "val") if facts.run.rows(f"{part}_metrics")]
     blocks: list[Block] = []
-    if "test" not in parts:
+    if facts.only_registered:
+        blocks.append(Paragraph("Open: its run measured nothing; for what evaluate has found see Evaluations."))
+    elif "test" not in parts:
         blocks.append(Paragraph("Open: the test part of this run was not opened."))
     if parts:
         blocks.append(_overall(facts.run, parts))
