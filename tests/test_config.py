@@ -253,6 +253,7 @@ def test_every_file_opens_with_what_it_is_and_a_command() -> None:
         ("coverage=[0.9999]", "input should be less than or equal to 0.999 (got 0.9999)"),
         ("coverage=0.9", "coverage: give a list, [0.9] (got 0.9)"),
         ("~schedule.all.epochs", "schedule.all.epochs is missing"),
+        ("distill=models:/t/1", "distill: give a key below it, distill.KEY=VALUE (got 'models:/t/1')"),
     ],
 )
 def test_what_is_wrong_is_one_line(override: str, message: str) -> None:

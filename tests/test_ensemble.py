@@ -122,7 +122,7 @@ def test_a_member_without_layers_is_refused_before_any_is_loaded(monkeypatch: py
 def test_seeds_without_images_of_their_own_say_why_nothing_is_fitted() -> None:
     found = together([member("a"), member("b")])
     assert found.name == "cnn_baseline+cnn_baseline"
-    assert found.reason.startswith("no image is left that none of its members has met (data.calibration_fraction=0.1")
+    assert found.reason.startswith("no image is left that none of its members has met (trained with data.calib")
     assert len(found.split.part("test")) == 4
 
 

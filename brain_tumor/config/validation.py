@@ -58,6 +58,8 @@ def _problems(error: ValidationError, values: Mapping[str, Any], prefix: str) ->
             message = item["msg"].removeprefix("Value error, ")
             if item["type"] == "tuple_type":
                 message = f"give a list, [{item['input']}]"
+            if item["type"] == "dataclass_type":
+                message = f"give a key below it, {key}.KEY=VALUE"
             whole = not names or isinstance(item["input"], dict)  # a rule over several keys: it names them itself
             got = "" if whole else f" (got {item['input']!r})"
             clauses.setdefault(key, f"{key}{': ' if key else ''}{message[:1].lower()}{message[1:]}{got}")
