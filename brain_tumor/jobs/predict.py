@@ -24,7 +24,7 @@ from brain_tumor.models.onnx_model import OnnxModel
 from brain_tumor.progress import progress
 from brain_tumor.serving import answer_lines
 from brain_tumor.serving.answer_lines import Tally
-from brain_tumor.serving.case_report import SHOWN, Answerer, Drawn
+from brain_tumor.serving.case_report import Answerer
 from brain_tumor.serving.files import Read, answer_files, read_files
 from brain_tumor.serving.inputs import Files
 from brain_tumor.serving.journal import Journal, journal_of
@@ -59,14 +59,12 @@ class Answering:
         self.tally.add(file, found)
 
     def _draw(self, draw: Draw, file: Read, found: ScanPrediction) -> None:
-        kept: list[Drawn] = []  # a volume may have many slices
-        for each in draw(file, found):
+        drawn = list(draw(file, found))
+        for each in drawn:
             if self.overlays and each.over:
                 self.overlays.write(file, found, each)
-            if len(kept) < SHOWN:
-                kept.append(each)
         if self.reports:
-            self.reports.write(file, found, kept)
+            self.reports.write(file, found, drawn)
 
 
 def run(config: PredictConfig, files: Files, out: Path | None) -> None:
@@ -98,9 +96,7 @@ def run(config: PredictConfig, files: Files, out: Path | None) -> None:
         asked = _answer(config, registered, files, answers)
     made = [("answers", str(out))] if out else []
     if folder:
-        made.append(
-            ("maps", f"{folder}{', of a volume the slices that speak for it' if answers.tally.volumes else ''}")
-        )
+        made.append(("maps", f"{folder}{', of a volume the slices to look at first' if answers.tally.volumes else ''}"))
     made += [("reports", str(pages))] if pages else []
     show_blocks(*answers.tally.blocks(), *answer_lines.closing(files), *([pairs(made)] if made else []))
     if files.names and not answers.tally.classes and asked == len(files.names):

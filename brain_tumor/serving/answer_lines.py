@@ -8,11 +8,13 @@ from brain_tumor.evaluation.uncertainty.fitting import Uncertainty, warnings
 from brain_tumor.layout.blocks import Block, Grid, Paragraph, Points, pairs
 from brain_tumor.serving.files import Read
 from brain_tumor.serving.inputs import Files
-from brain_tumor.serving.predictor import Predictor, ScanPrediction
+from brain_tumor.serving.predictor import UNFITTED, Predictor, ScanPrediction
+from brain_tumor.serving.wording import counted, said, share
 
 WIDTH = 36  # of the column of names
 LISTED = 20  # refused files that are named at the end
 _UNANSWERED = "not a brain MRI"
+PER_SLICE = "per slice"  # in the place of a class, of volumes
 
 
 class Tally:
@@ -26,7 +28,6 @@ class Tally:
         self.refusals = self.volumes = 0
         self.unmarked = 0  # in which a map that is drawn marks nothing
         self.painted = self.changed = 0  # answered again without what the map marks; of these, otherwise
-        self.rule = ""  # by which slices speak for volumes
 
     @property
     def files(self) -> int:
@@ -39,19 +40,18 @@ class Tally:
             if len(self.refused) < LISTED:
                 self.refused.append((file.name, file.error))
             return
-        self.classes[found.overall.label] += 1
+        self.classes[PER_SLICE if found.volume else found.slices[0].label] += 1
         self.remarks.update(_remarks(found))
         self.notes.update(file.remarks)
         self.volumes += found.volume is not None
         drawn = [each.lesion for each in found.slices if each.lesion]
         self.unmarked += bool(drawn) and not any(lesion.area for lesion in drawn)
-        if bare := found.overall.without:
+        if (bare := found.slices[0].without) and found.volume is None:
             self.painted += 1
-            self.changed += bare.label != found.overall.label
-        self.rule = found.rule or self.rule
+            self.changed += bare.label != found.slices[0].label
 
     def blocks(self) -> Iterator[Block]:
-        """The counts, the rule for volumes where there were any, and the files without an answer."""
+        """The counts, what is said of volumes where there were any, and the files without an answer."""
         answered = sum(self.classes.values())
         counts = [*sorted(self.classes.items()), ("answered", answered)]
         counts += [(f"of these {name}", count) for name, count in sorted(self.remarks.items())]
@@ -64,7 +64,7 @@ class Tally:
             counts.append(("refused", self.refusals))
         yield Grid(("answer", "files"), tuple((name, f"{count:,}") for name, count in counts))
         if self.volumes:
-            yield Paragraph(f"Volumes: {self.rule}.")
+            yield Paragraph(f"Volumes: {UNFITTED}.")
         if self.notes:
             yield Points(tuple(f"{_files(count)}: {note}." for note, count in self.notes.most_common()))
         if self.refusals:
@@ -115,14 +115,16 @@ def row(file: Read, found: ScanPrediction | None) -> str:
     name = name if len(name) <= WIDTH else "…" + name[1 - WIDTH :]
     if found is None:
         return f"{name:<{WIDTH}} refused: {file.error}"
-    answer = found.overall
-    smallest = next((", ".join(names) for _, names in sorted(answer.sets.items())), "")
     remarks = [*_remarks(found), *_marks(found), *file.remarks]
-    if len(found.slices) > 1:
-        remarks.append(f"{len(found.slices)} slices" + (f", {file.plane}" if file.plane else ""))
+    if found.volume is not None:
+        remarks = [counted(found.volume), *remarks, *([file.plane] if file.plane else [])]
+        width = _width(found.slices[0].probabilities)
+        return f"{name:<{WIDTH}} {PER_SLICE:<{width}} {'':>11}  {'; '.join(remarks)}"
+    answer = found.slices[0]
+    smallest = next((", ".join(names) for _, names in sorted(answer.sets.items())), "")
     probability = answer.probabilities[answer.label]
-    said = f"{answer.label:<{_width(answer.probabilities)}} {probability:>11.4f}"
-    return f"{name:<{WIDTH}} {said}  {smallest:<24} {'; '.join(remarks)}".rstrip()
+    answered = f"{answer.label:<{_width(answer.probabilities)}} {probability:>11.4f}"
+    return f"{name:<{WIDTH}} {answered}  {smallest:<24} {'; '.join(remarks)}".rstrip()
 
 
 def _width(classes: Iterable[str]) -> int:
@@ -147,12 +149,19 @@ def _marks(found: ScanPrediction) -> Iterator[str]:
         several = count and len(found.slices) > 1
         where = f"{count} of {len(found.slices)} slices, most in slice {index}: " if several else ""
         yield f"its map marks {where}{lesion}"
-    if bare := found.overall.without:
+    if found.volume is not None:
+        if counts := found.volume.without:
+            shares = ", ".join(f"{name} {share(value)}" for name, value in said(counts.shares))
+            yield f"without what it marks: {shares or _UNANSWERED}"
+    elif bare := found.slices[0].without:
         yield f"without what it marks: {bare.label} {bare.probabilities[bare.label]:.4f}"
 
 
 def _remarks(found: ScanPrediction) -> Iterator[str]:
-    if found.overall.not_brain_mri:
+    if found.volume is not None:
+        if found.volume.not_brain_mri:
+            yield f"mostly {_UNANSWERED}"
+    elif found.slices[0].not_brain_mri:
         yield _UNANSWERED
-    elif found.overall.not_sure:
+    elif found.slices[0].not_sure:
         yield "not sure"

@@ -12,10 +12,8 @@ from brain_tumor.layout import html
 from brain_tumor.layout.blocks import Alert, Block, Card, Grid, Paragraph, Picture, Points, Section, pairs
 from brain_tumor.layout.data_address import address
 from brain_tumor.serving.answer_lines import printable
-from brain_tumor.serving.predictor import Prediction, ScanPrediction
-from brain_tumor.serving.wording import SYNTHETIC, calibrated, headline, share
-
-SHOWN = 12  # slices of a volume, at most
+from brain_tumor.serving.predictor import UNFITTED, Prediction, ScanPrediction
+from brain_tumor.serving.wording import SYNTHETIC, calibrated, headline, share, summary
 
 
 @dataclass(frozen=True)
@@ -52,50 +50,55 @@ class Case:
 def report(case: Case, found: ScanPrediction, drawn: Sequence[Drawn], by: Answerer, made: datetime) -> str:
     """The page: notice, answer, probabilities, sets, pictures and maps, model.
 
-    `drawn` is the one slice, or of a volume some, the first SHOWN of those that speak for it say.
+    `drawn` is the one slice, or of a volume those to look at.
     """
     opening: list[Block] = [Alert(NOTICE)]
     if by.synthetic:
         opening.append(Alert(f"SYNTHETIC: this model was {SYNTHETIC}"))
     what = f"The volume of {len(found.slices)} slices" if len(found.slices) > 1 else "The picture"
-    opening.append(Paragraph(f"{what}: {headline(found.overall)}."))
+    opening.append(Paragraph(f"{what}: {summary(found)}."))
     if case.remarks:
         opening.append(_sentences(case.remarks))
     sections = [_overall(found, by), *(_slice(each, found) for each in drawn)]
-    if more := len(set(found.decisive) - {each.index for each in drawn}):
-        sections.append(Section("Other slices", (Paragraph(f"{more} more speak for this answer, too."),)))
     return html.render(Card(f"Report of {printable(case.name)}", tuple(opening), (*sections, _about(case, by, made))))
 
 
 def _overall(found: ScanPrediction, by: Answerer) -> Section:
-    if found.volume is not None:
-        return Section("Answer", tuple(_answer(found.volume)), note=_sentence(found.rule))
-    if len(found.slices) > 1:
-        return Section("Answer", (Paragraph("None of its slices passes as a brain MRI: it has no probabilities."),))
-    return Section("Answer", tuple(_answer(found.overall)), note=calibrated(by.uncertainty))
+    volume = found.volume
+    if volume is None:
+        return Section("Answer", tuple(_answer(found.slices[0])), note=calibrated(by.uncertainty))
+    if not volume.brains:
+        return Section("Answer", (Paragraph("None of its slices passes as a brain MRI."),))
+    bare = volume.without
+    columns = ("class", "share of slices", *(("without what the map marks",) if bare else ()))
+    rows = tuple(
+        (name, share(value), *((share(bare.shares.get(name, 0.0)),) if bare else ()))
+        for name, value in volume.shares.items()
+    )
+    return Section("Answer", (Grid(columns, rows),), note=_sentence(UNFITTED))
 
 
 def _slice(each: Drawn, found: ScanPrediction) -> Section:
-    said, several = found.slices[each.index], len(found.slices) > 1
+    answer, several = found.slices[each.index], len(found.slices) > 1
     blocks: list[Block] = [Picture(address(each.picture), "The picture")]
     if each.over is not None:
         blocks.append(Picture(address(each.over), f"Map: {each.how}"))
-    if said.lesion is not None:
-        blocks.append(Paragraph(f"The map marks {said.lesion}."))
+    if answer.lesion is not None:
+        blocks.append(Paragraph(f"The map marks {answer.lesion}."))
     if several:
-        blocks = [Paragraph(f"{headline(said)}."), *_answer(said), *blocks]
+        blocks = [Paragraph(f"{headline(answer)}."), *_answer(answer), *blocks]
     return Section(f"Slice {each.index + 1} of {len(found.slices)}" if several else "Picture and map", tuple(blocks))
 
 
-def _answer(said: Prediction) -> list[Block]:
+def _answer(answer: Prediction) -> list[Block]:
     """Probabilities, sets, and what is said without what is marked."""
-    rows = tuple((name, share(value)) for name, value in said.probabilities.items())
+    rows = tuple((name, share(value)) for name, value in answer.probabilities.items())
     blocks: list[Block] = [Grid(("class", "probability"), rows)]
-    if said.sets:
-        sets = tuple((f"{100 * level:g} %", ", ".join(names)) for level, names in said.sets.items())
+    if answer.sets:
+        sets = tuple((f"{100 * level:g} %", ", ".join(names)) for level, names in answer.sets.items())
         blocks.append(Grid(("set", "classes"), sets, leading=2))
-    if said.without is not None:
-        bare = said.without
+    if answer.without is not None:
+        bare = answer.without
         blocks.append(
             Paragraph(f"Without what the map marks: {headline(bare)} ({share(bare.probabilities[bare.label])}).")
         )

@@ -4,9 +4,10 @@ import csv
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,9 +17,10 @@ from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path, replacing
 from brain_tumor.serving.files import Read
 from brain_tumor.serving.predictor import ScanPrediction
-from brain_tumor.serving.reply import said
+from brain_tumor.serving.reply import counts, said
 
 SUFFIXES = (".csv", ".jsonl")
+Records = Callable[[], Iterator[dict[str, Any]]]  # what it was begun with, then all records; from the first, each time
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -51,8 +53,7 @@ class Journal:
         """Write `out` from it, complete or not at all, and remove it."""
         write = _write_csv if self.out.suffix.lower() == ".csv" else _write_jsonl
         with replacing(self.out, errors="surrogateescape") as file:
-            records = self.records()
-            write(file, next(records), records)
+            write(file, self.records)
         self.path.unlink()
 
 
@@ -121,7 +122,7 @@ def _open(out: Path, path: Path, begun_with: Mapping[str, Any]) -> Journal:
 def _record(file: Read, found: ScanPrediction | None) -> dict[str, Any]:
     if found is None:
         return {"path": file.name, "error": file.error}
-    volume = {} if found.volume is None else {"volume": {**said(found.volume), "decisive": found.decisive}}
+    volume = {} if found.volume is None else {"volume": counts(found.volume)}
     slices = [said(each) for each in found.slices]
     about = {"path": file.name, "kind": file.kind, "plane": file.plane, "remarks": file.remarks}
     return {**about, "slices": slices, **volume}
@@ -131,32 +132,38 @@ def _line(record: Mapping[str, Any]) -> bytes:
     return json.dumps(record, allow_nan=False).encode() + b"\n"
 
 
-def _write_jsonl(file: IO[str], begun: Mapping[str, Any], records: Iterator[dict[str, Any]]) -> None:
-    for each in records:
+def _write_jsonl(file: IO[str], records: Records) -> None:
+    for each in islice(records(), 1, None):
         file.write(json.dumps(each, ensure_ascii=False) + "\n")
 
 
-def _write_csv(file: IO[str], begun: Mapping[str, Any], records: Iterator[dict[str, Any]]) -> None:
-    held = []
-    # Of the first file that has an answer: they are the model's, and so the same for all.
+def _write_csv(file: IO[str], records: Records) -> None:
+    writer = csv.DictWriter(file, _columns(records()), restval="", lineterminator="\n")
+    writer.writeheader()
+    for each in islice(records(), 1, None):
+        writer.writerows(_rows(each))
+
+
+def _columns(records: Iterator[dict[str, Any]]) -> list[str]:
+    """Those that the model has, by the first file that has an answer, and those of volumes where there is one."""
+    begun = next(records)
     names: list[str] = []
     levels: list[str] = []
+    volumes = False
     for each in records:
-        held.append(each)
-        if each.get("slices"):
+        if each.get("slices") and not names:
             names, levels = list(each["slices"][0]["probabilities"]), list(each["slices"][0]["sets"])
-            break
+        volumes = volumes or "volume" in each
     columns = ["path", "slice", "class", *(f"probability_{name}" for name in names)]
     columns += [*(f"set_{float(level) * 100:g}" for level in levels), "not_sure", "not_brain_mri"]
+    shares = ["brain_slices", *(f"share_{name}" for name in names)] if volumes else []
+    columns += shares
     if begun.get("lesion_map"):
         columns += ["lesion_area", "lesion_area_mm2", "lesion_peak"]
     if begun.get("without_lesion"):
         columns += ["without_lesion_class", *(f"without_lesion_probability_{name}" for name in names)]
-    columns += ["remarks", "model", *(["views"] if begun.get("views") else []), "error"]
-    writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    for each in (*held, *records):
-        writer.writerows(_rows(each))
+        columns += [f"without_lesion_{name}" for name in shares]
+    return [*columns, "remarks", "model", *(["views"] if begun.get("views") else []), "error"]
 
 
 def _rows(each: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -168,17 +175,32 @@ def _rows(each: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"path": path, **by, "error": each["error"]}
         return
     several = len(each["slices"]) > 1
-    answers = [(str(index) if several else "", found) for index, found in enumerate(each["slices"])]
-    if "volume" in each:
-        answers.append(("volume", each["volume"]))
     about = {"path": path, "remarks": "; ".join(each.get("remarks", ())), **by}
-    for name, found in answers:
-        row = {**about, "slice": name, "class": found["class"]}
+    for index, found in enumerate(each["slices"]):
+        row = {**about, "slice": index if several else "", "class": found["class"]}
         row |= {f"probability_{label}": repr(value) for label, value in found["probabilities"].items()}
         row |= {f"set_{float(level) * 100:g}": "; ".join(names) for level, names in found["sets"].items()}
         row |= {f"lesion_{key}": "" if value is None else repr(value) for key, value in found.get("lesion", {}).items()}
         if bare := found.get("without_lesion"):
             row["without_lesion_class"] = bare["class"]
             row |= {f"without_lesion_probability_{name}": repr(value) for name, value in bare["probabilities"].items()}
-        flags = {key: found[key] for key in ("not_sure", "not_brain_mri")}
-        yield row | {key: "" if value is None else str(value).lower() for key, value in flags.items()}
+        yield row | {key: _flag(found[key]) for key in ("not_sure", "not_brain_mri")}
+    if "volume" in each:
+        counted = each["volume"]
+        row = {**about, "slice": "volume", "not_brain_mri": _flag(counted["not_brain_mri"]), **_shares(counted)}
+        yield row | {
+            f"without_lesion_{key}": value for key, value in _shares(counted.get("without_lesion", {})).items()
+        }
+
+
+def _shares(counted: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns of what the slices of a volume say; none where that was not asked."""
+    if not counted:
+        return {}
+    return {"brain_slices": counted["brain_slices"]} | {
+        f"share_{name}": repr(value) for name, value in counted["shares"].items()
+    }
+
+
+def _flag(value: bool | None) -> str:
+    return "" if value is None else str(value).lower()

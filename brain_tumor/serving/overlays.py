@@ -48,7 +48,7 @@ Draw = Callable[[Read, ScanPrediction], Iterator[Drawn]]
 
 
 def overlay_drawer(model: Any, kind: Kind | None, views: int, names: ClassList) -> Draw:
-    """Function that draws a file's slice under its map; of a volume the slices that speak for it, or the middle one.
+    """Function that draws a file's slice under its map; of a volume the slices to look at, or the middle one.
 
     Without a `kind` there is no map.
 
@@ -59,11 +59,11 @@ def overlay_drawer(model: Any, kind: Kind | None, views: int, names: ClassList) 
 
     def drawn(file: Read, found: ScanPrediction) -> Iterator[Drawn]:
         assert file.pixels is not None
-        if len(found.slices) > 1 and not found.decisive:  # no slice is a brain: one is shown, and no map explains it
+        shown = found.volume.shown if found.volume else (0,)
+        if not shown:  # no slice is a brain: one is shown, and no map explains it
             middle = len(found.slices) // 2
             yield Drawn(middle, _marked(file, middle, file.pixels[middle]), None)
             return
-        shown = found.decisive if len(found.slices) > 1 else (0,)
         for start in range(0, len(shown), BATCH):
             chosen = list(shown[start : start + BATCH])
             said = [found.slices[index] for index in chosen]

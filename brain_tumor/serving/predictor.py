@@ -4,7 +4,7 @@ A model's probabilities are calibrated as it computes them: `evaluation.uncertai
 weights after training.
 """
 
-import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +19,7 @@ from brain_tumor.evaluation.prediction import Outputs, Runtime, answering, obser
 from brain_tumor.evaluation.uncertainty.fitting import Uncertainty, answers_of
 from brain_tumor.serving.lesions import Lesion, lesion_of, painted
 
-VOLUME_SHARE, VOLUME_LEAST = 0.1, 3
+UNFITTED = "no answer for a whole volume has been fitted: each of its slices is answered by itself"
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,16 +35,28 @@ class Predictor:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What is said of one slice, or of a volume."""
+    """What is said of one slice."""
 
     label: str
     probabilities: Mapping[str, float]  # class -> calibrated probability, in the order of the outputs
-    # Where the model has no fitted uncertainty, and of volumes, which it was not fitted to: no sets, and None.
+    # Where the model has no fitted uncertainty: no sets, and None.
     sets: Mapping[float, tuple[str, ...]]  # level -> the classes, `label` one, that hold the true one so often
     not_sure: bool | None  # the confidence is too low to answer
     not_brain_mri: bool | None  # too far from what was trained on
-    lesion: Lesion | None = None  # of a slice, by a model that draws a lesion map
+    lesion: Lesion | None = None  # by a model that draws a lesion map
     without: "Prediction | None" = None  # what is said once all that is marked is painted over, where that was asked
+
+
+@dataclass(frozen=True)
+class VolumeCounts:
+    """What the slices of a volume say, counted. There is no class of the volume: see UNFITTED."""
+
+    slices: int
+    brains: int  # of them, that pass as brain MRI
+    not_brain_mri: bool | None  # most of them do not; None: no more is known than that some show something
+    shares: Mapping[str, float]  # class -> share of those that pass which is answered so; {} where none passes
+    shown: tuple[int, ...]  # of those that pass: the most marked one, and for each class where it is most probable
+    without: "VolumeCounts | None" = None  # once what is marked is painted over, where that was asked
 
 
 @dataclass(frozen=True)
@@ -52,22 +64,7 @@ class ScanPrediction:
     """What is said of a file."""
 
     slices: tuple[Prediction, ...]
-    volume: Prediction | None  # of several slices, by `rule`; None of a single one, or where no slice is a brain
-    decisive: tuple[int, ...]  # the slices that speak for the volume
-    rule: str = ""  # how they do; "" where there is no volume
-
-    @property
-    def overall(self) -> Prediction:
-        """Of the volume, or of the one slice (of a volume without a brain: of its first)."""
-        return self.volume or self.slices[0]
-
-
-def volume_rule(classes: ClassList) -> str:
-    """How slices speak for a volume; without a healthy class none of them can be told to show no lesion."""
-    which = "all of its slices that"
-    if classes.healthy is not None:
-        which = f"the tenth of its slices (at least three) that look least like {classes.healthy}, of those that"
-    return f"a volume's probabilities are the mean over {which} pass as brain MRI; they are not calibrated for volumes"
+    volume: VolumeCounts | None = None  # of several slices
 
 
 def keras_predictor(model: Any, uri: str, classes: ClassList, uncertainty: Uncertainty | None) -> Predictor:
@@ -111,7 +108,8 @@ def without_lesions(
 ) -> Iterator[ScanPrediction]:
     """The answers `found` of files, with what is said of each slice, and volume, once what is marked is painted over.
 
-    Nothing more is said of a slice in which nothing is marked, nor of a volume that no marked slice speaks for.
+    Nothing more is said of a slice in which nothing is marked, nor of a volume in which that is so of all that pass as
+    brain MRI.
     """
     slices = [each for scan in found for each in scan.slices]
     lesions = {row: each.lesion for row, each in enumerate(slices) if each.lesion and each.lesion.area}
@@ -124,8 +122,8 @@ def without_lesions(
     for scan, other in zip(found, _summaries(tuple(bare.values()), counts, predictor.classes), strict=True):
         rows = range(start, start := start + len(scan.slices))
         own = tuple(replace(slices[row], without=bare[row] if row in lesions else None) for row in rows)
-        decided = any(rows[index] in lesions for index in scan.decisive)
-        volume = scan.volume and replace(scan.volume, without=other.volume if decided else None)
+        counted = any(each.without and not each.not_brain_mri for each in own)
+        volume = scan.volume and replace(scan.volume, without=other.volume if counted else None)
         yield replace(scan, slices=own, volume=volume)
 
 
@@ -159,13 +157,26 @@ def _answers(predictor: Predictor, outputs: Outputs) -> tuple[Prediction, ...]:
 
 
 def _summarise(slices: tuple[Prediction, ...], classes: ClassList) -> ScanPrediction:
+    """An answer for a whole volume, once one is fitted, is given here."""
+    if len(slices) == 1:
+        return ScanPrediction(slices)
     brains = [index for index, each in enumerate(slices) if not each.not_brain_mri]
-    if len(slices) == 1 or not brains:
-        return ScanPrediction(slices, None, ())
-    decisive, healthy = brains, classes.healthy
-    if healthy is not None:
-        count = min(len(brains), max(VOLUME_LEAST, math.ceil(VOLUME_SHARE * len(brains))))
-        decisive = sorted(sorted(brains, key=lambda index: slices[index].probabilities[healthy])[:count])
-    mean = {name: float(np.mean([slices[index].probabilities[name] for index in decisive])) for name in classes.names}
-    volume = Prediction(max(mean, key=mean.__getitem__), mean, {}, None, None)
-    return ScanPrediction(slices, volume, tuple(decisive), volume_rule(classes))
+    counts = Counter(slices[index].label for index in brains)
+    shares = {name: counts[name] / len(brains) for name in classes.names} if brains else {}
+    known = all(each.not_brain_mri is not None for each in slices)
+    other = True if 2 * len(brains) < len(slices) else False if known else None
+    return ScanPrediction(
+        slices, VolumeCounts(len(slices), len(brains), other, shares, _shown(slices, brains, classes))
+    )
+
+
+def _shown(slices: Sequence[Prediction], brains: Sequence[int], classes: ClassList) -> tuple[int, ...]:
+    """Those to look at: the most marked slice, then the surest of each class that is answered, the healthy one last."""
+    surest: dict[str, int] = {}
+    for index in sorted(brains, key=lambda index: -slices[index].probabilities[slices[index].label]):
+        surest.setdefault(slices[index].label, index)
+    marked = {index: lesion.area for index in brains if (lesion := slices[index].lesion) and lesion.area}
+    first = [max(marked, key=marked.__getitem__)] if marked else []
+    return tuple(
+        dict.fromkeys([*first, *sorted(surest.values(), key=lambda each: slices[each].label == classes.healthy)])
+    )

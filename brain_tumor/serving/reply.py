@@ -4,22 +4,23 @@ from typing import Any
 
 from brain_tumor import NOTICE
 from brain_tumor.data.scans.scan import Scan
-from brain_tumor.serving.predictor import Prediction, ScanPrediction
+from brain_tumor.serving.predictor import UNFITTED, Prediction, ScanPrediction, VolumeCounts
 
 
 def reply(scan: Scan, found: ScanPrediction) -> dict[str, Any]:
     """The file's answer, what it is, and the answer of each of its slices.
 
-    Keys: those of `said`, of the volume or else of the one slice (of a volume without a brain: of its first); `kind`
-    (image, dicom, nifti, nrrd, metaimage), `plane` or None, `slice_count`; `remarks`, lines that a reader should know
-    of the file; `volume`, None or those of `said` with `decisive` (slices, from 0) and `rule`; `slices`, a list of
-    `said`; `notice`.
+    Keys: those of `said`, of a volume empty but for `not_brain_mri`; `kind` (image, dicom, nifti, nrrd, metaimage),
+    `plane` or None, `slice_count`; `remarks`, lines that a reader should know of the file; `volume`, None or those of
+    `counts`; `slices`, a list of `said`; `notice`.
     """
-    volume = None
-    if found.volume:
-        volume = {**said(found.volume), "decisive": list(found.decisive), "rule": found.rule}
+    volume = None if found.volume is None else counts(found.volume)
+    overall = said(found.slices[0])
+    if found.volume is not None:
+        unsaid: dict[str, Any] = {"class": None, "probabilities": {}, "sets": {}, "not_sure": None}
+        overall = {**unsaid, "not_brain_mri": found.volume.not_brain_mri}
     return {
-        **said(found.overall),
+        **overall,
         "kind": scan.kind,
         "plane": scan.plane,
         "slice_count": len(found.slices),
@@ -28,6 +29,26 @@ def reply(scan: Scan, found: ScanPrediction) -> dict[str, Any]:
         "slices": [said(each) for each in found.slices],
         "notice": NOTICE,
     }
+
+
+def counts(volume: VolumeCounts) -> dict[str, Any]:
+    """Keys: `class`, None, for the reason in `note`; `brain_slices`, how many slices pass as brain MRI; `shares`, of
+    these by class; `not_brain_mri`, whether most of all do not pass; `shown`, the slices (from 0) to look at first.
+
+    Where it was asked and anything is marked in a slice that passes, `without_lesion`: `brain_slices` and `shares` once
+    that is painted over.
+    """
+    found: dict[str, Any] = {
+        "class": None,
+        "note": UNFITTED,
+        "brain_slices": volume.brains,
+        "not_brain_mri": volume.not_brain_mri,
+        "shares": dict(volume.shares),
+        "shown": list(volume.shown),
+    }
+    if bare := volume.without:
+        found["without_lesion"] = {"brain_slices": bare.brains, "shares": dict(bare.shares)}
+    return found
 
 
 def said(prediction: Prediction) -> dict[str, Any]:

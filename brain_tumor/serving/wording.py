@@ -1,9 +1,12 @@
 """What answers are called wherever a person reads them: on the page and in a report."""
 
+from collections.abc import Mapping
+
 from brain_tumor.evaluation.uncertainty.fitting import Uncertainty
-from brain_tumor.serving.predictor import Prediction
+from brain_tumor.serving.predictor import Prediction, ScanPrediction, VolumeCounts
 
 OTHER, UNSURE = "Not a brain MRI", "Not sure"
+MOSTLY_OTHER = "Mostly not a brain MRI"
 SYNTHETIC = "trained on synthetic phantoms, never on a real image: what it says of a real one means nothing."
 
 
@@ -14,6 +17,26 @@ def headline(said: Prediction) -> str:
     if said.not_sure:
         return f"{UNSURE}; most probable: {said.label}"
     return said.label
+
+
+def summary(found: ScanPrediction) -> str:
+    """`headline` of a file: of a volume, which has no class, what its slices say."""
+    if found.volume is None:
+        return headline(found.slices[0])
+    return f"{MOSTLY_OTHER}: {counted(found.volume)}" if found.volume.not_brain_mri else counted(found.volume)
+
+
+def counted(volume: VolumeCounts) -> str:
+    """What the slices of a volume say, by class, the most frequent first."""
+    if not volume.brains:
+        return f"none of {volume.slices} slices passes as brain MRI"
+    passing = f"{volume.brains} of {volume.slices} slices pass as brain MRI"
+    return f"{passing}, of which {', '.join(f'{name} {share(value)}' for name, value in said(volume.shares))}"
+
+
+def said(shares: Mapping[str, float]) -> list[tuple[str, float]]:
+    """The classes that any slice is answered with, the most frequent first."""
+    return sorted(((name, value) for name, value in shares.items() if value), key=lambda each: -each[1])
 
 
 def calibrated(uncertainty: Uncertainty | None) -> str:
@@ -27,7 +50,7 @@ def calibrated(uncertainty: Uncertainty | None) -> str:
 
 
 def share(value: float) -> str:
-    """A probability as per cent."""
+    """A probability, or a share, as per cent."""
     if 0 < value < 0.0005:
         return "<\u00a00.1\u00a0%"
     if 0.9995 <= value < 1:

@@ -33,7 +33,8 @@ found = {}
 for path in json.load(sys.stdin):
     content = base64.b64encode(open(path, "rb").read()).decode()
     [answer] = model.predict(pd.DataFrame({"content": [content]}))
-    found[path] = [each["probabilities"] for each in (answer["slices"] + [answer["volume"]]) if each]
+    found[path] = [each["probabilities"] for each in answer["slices"]]
+    found[path] += [answer["volume"]["shares"]] if answer["volume"] else []
 json.dump(found, sys.stdout)
 """
 PAGE = """
@@ -55,7 +56,8 @@ with shown(registered, layer, 1, "") as model:
     for path in json.load(sys.stdin):
         [file] = review([(path, open(path, "rb").read())], [model], allowed).files
         [answer] = file.answers
-        found[path] = [dict(each.probabilities) for each in (*answer.slices, answer.volume) if each]
+        found[path] = [dict(each.probabilities) for each in answer.slices]
+        found[path] += [dict(answer.volume.shares)] if answer.volume else []
 json.dump(found, sys.stdout)
 """
 
@@ -116,8 +118,9 @@ def test_the_three_doors_agree_on_120_files(place: Path) -> None:
     for line in (place / "typed.jsonl").read_text(encoding="utf-8").splitlines():
         answer = json.loads(line)
         assert "error" not in answer, answer
-        several = [*answer["slices"], *([answer["volume"]] if "volume" in answer else [])]
-        typed[str(place / "files" / answer["path"])] = [each["probabilities"] for each in several]
+        said = [each["probabilities"] for each in answer["slices"]]
+        said += [answer["volume"]["shares"]] if "volume" in answer else []
+        typed[str(place / "files" / answer["path"])] = said
     assert len(typed) == 120
     served, shown = (asked(place, program, sorted(typed)) for program in (SERVED, PAGE))
     for path, answers in typed.items():

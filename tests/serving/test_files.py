@@ -127,4 +127,4 @@ def test_a_broken_file_stops_no_other_and_each_keeps_its_answer(tmp_path: Path) 
     assert refused[names[89]] == "No such file or directory"
     for index, (_, answer) in enumerate(found):
         if answer is not None:
-            assert answer.overall.probabilities["glioma"] == pytest.approx(index / 100)
+            assert answer.slices[0].probabilities["glioma"] == pytest.approx(index / 100)

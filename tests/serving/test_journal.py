@@ -16,7 +16,7 @@ from brain_tumor.serving import answer_lines
 from brain_tumor.serving.files import Read
 from brain_tumor.serving.journal import check_out, journal_of
 from brain_tumor.serving.lesions import Lesion
-from brain_tumor.serving.predictor import Prediction, ScanPrediction
+from brain_tumor.serving.predictor import Prediction, ScanPrediction, VolumeCounts
 
 BEGUN = {"model": "models:/m/1", "plane": "auto"}
 PIXELS = np.zeros((1, 4, 4, 3), np.uint8)
@@ -29,12 +29,10 @@ def said(label: str, probability: float, **more: object) -> Prediction:
     return Prediction(label, probabilities, **{**values, **more})  # type: ignore[arg-type]
 
 
-SLICE = ScanPrediction((said("glioma", 0.7, not_sure=True),), None, ())
+SLICE = ScanPrediction((said("glioma", 0.7, not_sure=True),))
+SHARES = {"glioma": 0.75, "meningioma": 0.0, "notumor": 0.25, "pituitary": 0.0}
 VOLUME = ScanPrediction(
-    tuple(said("glioma", value) for value in (0.4, 0.5, 0.6)),
-    said("glioma", 0.5, sets={}, not_sure=None, not_brain_mri=None),
-    (0, 1, 2),
-    "by its slices",
+    tuple(said("glioma", value) for value in (0.4, 0.5, 0.6)), VolumeCounts(3, 2, False, SHARES, (2, 1))
 )
 ANSWERS = [
     (Read('a, "1"\n.png', "image", None, PIXELS), SLICE),
@@ -67,7 +65,9 @@ def test_a_csv_has_a_row_a_slice_and_one_a_volume(tmp_path: Path) -> None:
     first, volume, refused = rows[0], rows[4], rows[5]
     assert (first["class"], first["probability_glioma"], first["set_90"]) == ("glioma", "0.7", "glioma")
     assert (first["set_95"], first["not_sure"], first["not_brain_mri"]) == ("glioma; notumor", "true", "false")
-    assert (volume["probability_glioma"], volume["set_90"], volume["not_sure"]) == ("0.5", "", "")
+    assert [volume[name] for name in ("class", "probability_glioma", "set_90", "not_sure")] == [""] * 4
+    assert (volume["brain_slices"], volume["share_glioma"], volume["not_brain_mri"]) == ("2", "0.75", "false")
+    assert (first["brain_slices"], first["share_glioma"]) == ("", "")
     assert [row["remarks"] for row in rows] == ["", *["one; two"] * 4, ""]
     assert (refused["class"], refused["error"]) == ("", "the file is empty")
     assert {row["model"] for row in rows} == {"models:/m/1"}
@@ -81,7 +81,8 @@ def test_lesions_have_columns_where_the_model_draws_them(tmp_path: Path) -> None
     other = replace(lesion, area_mm2=None)
     bare = said("notumor", 0.85)
     slices = (said("glioma", 0.7, lesion=lesion, without=bare), said("glioma", 0.4, lesion=other))
-    found = ScanPrediction(slices, said("glioma", 0.55, without=bare), (0, 1), "by its slices")
+    without = VolumeCounts(2, 1, False, dict(SHARES, glioma=0.5, notumor=0.5), (0,))
+    found = ScanPrediction(slices, replace(VOLUME.volume, without=without))  # type: ignore[type-var]
     with journal_of(tmp_path / "x.csv", {**BEGUN, "lesion_map": True, "without_lesion": True}) as journal:
         journal.append(Read("c.png", error="the file is empty"), None)
         journal.append(Read("a.nii", "nifti", "axial", PIXELS), found)
@@ -94,16 +95,20 @@ def test_lesions_have_columns_where_the_model_draws_them(tmp_path: Path) -> None
     assert [volume[name] for name in measured] == ["", "", ""]
     told = ["without_lesion_class", "without_lesion_probability_notumor"]
     assert [[row[name] for name in told] for row in (first, second, volume)] == [
-        ["notumor", "0.85"], ["", ""], ["notumor", "0.85"],
-    ]  # fmt: skip
+        ["notumor", "0.85"],
+        ["", ""],
+        ["", ""],
+    ]
+    told = ["share_glioma", "without_lesion_brain_slices", "without_lesion_share_glioma"]
+    assert [[row[name] for name in told] for row in (first, volume)] == [["", "", ""], ["0.75", "1", "0.5"]]
 
 
 def test_json_lines_have_an_object_a_file(tmp_path: Path) -> None:
     write(tmp_path / "x.jsonl")
     first, volume, refused = map(json.loads, (tmp_path / "x.jsonl").read_text(encoding="utf-8").splitlines())
     assert first["slices"][0]["sets"] == {"0.9": ["glioma"], "0.95": ["glioma", "notumor"]}
-    assert (first["kind"], volume["plane"], volume["volume"]["decisive"]) == ("image", "axial", [0, 1, 2])
-    assert volume["volume"]["probabilities"]["glioma"] == 0.5
+    assert (first["kind"], volume["plane"], volume["volume"]["shown"]) == ("image", "axial", [2, 1])
+    assert (volume["volume"]["class"], volume["volume"]["shares"]) == (None, SHARES)
     assert (first["remarks"], volume["remarks"]) == ([], ["one", "two"])
     assert refused == {"path": "c.png", "error": "the file is empty", "model": "models:/m/1"}
 
@@ -179,7 +184,13 @@ def test_out_has_to_be_a_new_file_of_a_known_kind(tmp_path: Path) -> None:
 def test_the_terminal_shows_an_answer_a_line() -> None:
     line = answer_lines.row(*ANSWERS[0])
     assert line.split() == ["a,", '"1"\\n.png', "glioma", "0.7000", "glioma", "not", "sure"]
-    assert answer_lines.row(*ANSWERS[1]).endswith("one; two; 3 slices, axial")
+    assert answer_lines.row(*ANSWERS[1]).split("  ")[-1].strip() == (
+        "2 of 3 slices pass as brain MRI, of which glioma 75.0\u00a0%, notumor 25.0\u00a0%; one; two; axial"
+    )
+    assert answer_lines.row(*ANSWERS[1]).split()[1:3] == ["per", "slice"]
+    few = replace(VOLUME.volume, brains=1, not_brain_mri=True)  # type: ignore[type-var]
+    assert "MRI, of which" in answer_lines.row(ANSWERS[1][0], ScanPrediction(VOLUME.slices, few))
+    assert "; mostly not a brain MRI; " in answer_lines.row(ANSWERS[1][0], ScanPrediction(VOLUME.slices, few))
     assert answer_lines.row(*ANSWERS[2]).endswith("refused: the file is empty")
     assert answer_lines.printable("a\x1b[31m\rb") == "a\\x1b[31m\\rb"
 
@@ -188,19 +199,20 @@ def test_the_terminal_shows_an_answer_a_line() -> None:
     ("areas", "ending"),
     [
         ([0.032], "its map marks 3.2 % of the image (32 mm²)"),
-        ([0.0, 0.01, 0.032], "its map marks 2 of 3 slices, most in slice 2: 3.2 % of the image (32 mm²); 3 slices"),
-        ([0.0, 0.0], "its map marks nothing (its peak is 0.31, and 0.5 is needed); 2 slices"),
+        ([0.0, 0.01, 0.032], "its map marks 2 of 3 slices, most in slice 2: 3.2 % of the image (32 mm²)"),
+        ([0.0, 0.0], "its map marks nothing (its peak is 0.31, and 0.5 is needed)"),
     ],
 )
-@pytest.mark.parametrize("volume", [None, VOLUME.volume])
-def test_the_terminal_says_what_a_lesion_map_marks(areas: list[float], ending: str, volume: Prediction | None) -> None:
+@pytest.mark.parametrize("brains", [0, 2])
+def test_the_terminal_says_what_a_lesion_map_marks(areas: list[float], ending: str, brains: int) -> None:
     """Of several slices where it marks most, whether or not one of them passes as a brain."""
     peaks = [0.31 - 0.1 * index if not area else 0.9 for index, area in enumerate(areas)]
     lesions = [
         Lesion(np.zeros((2, 2), np.float32), area, 1000 * area, peak) for area, peak in zip(areas, peaks, strict=True)
     ]
     slices = tuple(said("glioma", 0.7, lesion=lesion) for lesion in lesions)
-    assert answer_lines.row(Read("a", "nifti"), ScanPrediction(slices, volume, ())).endswith(ending)
+    volume = replace(VOLUME.volume, brains=brains) if len(slices) > 1 else None  # type: ignore[type-var]
+    assert answer_lines.row(Read("a", "nifti"), ScanPrediction(slices, volume)).endswith(ending)
 
 
 def test_the_end_counts_and_names_what_was_refused() -> None:
@@ -210,10 +222,11 @@ def test_the_end_counts_and_names_what_was_refused() -> None:
     counts, rule, notes, _, refused = tally.blocks()
     assert notes == Points(("1 file: one.", "1 file: two."))
     assert counts == Grid(
-        ("answer", "files"), (("glioma", "2"), ("answered", "2"), ("of these not sure", "1"), ("refused", "1"))
+        ("answer", "files"),
+        (("glioma", "1"), ("per slice", "1"), ("answered", "2"), ("of these not sure", "1"), ("refused", "1")),
     )
     assert isinstance(rule, Paragraph)
-    assert rule.text == "Volumes: by its slices."
+    assert rule.text.startswith("Volumes: no answer for a whole volume has been fitted")
     assert refused == pairs([("c.png", "the file is empty")])
 
 
@@ -223,7 +236,7 @@ def test_the_end_counts_the_files_in_which_a_lesion_map_marks_nothing() -> None:
     tally = answer_lines.Tally()
     for lesions in ([none], [none, marks], [none, none], [marks], [None]):
         slices = tuple(said("glioma", 0.7, lesion=lesion) for lesion in lesions)
-        tally.add(Read("a", "image", None, PIXELS), ScanPrediction(slices, None, ()))
+        tally.add(Read("a", "image", None, PIXELS), ScanPrediction(slices))
     counts, *_ = tally.blocks()
     assert isinstance(counts, Grid)
     assert ("of these in which the map marks nothing", "2") in counts.rows

@@ -21,11 +21,11 @@ from brain_tumor.models.classifier import build_classifier
 from brain_tumor.serving.files import Read
 from brain_tumor.serving.lesions import lesion_of
 from brain_tumor.serving.overlays import Overlays, kind_of, overlay_drawer
-from brain_tumor.serving.predictor import Prediction, ScanPrediction
+from brain_tumor.serving.predictor import Prediction, ScanPrediction, VolumeCounts
 
 SAID = Prediction("glioma", dict.fromkeys(STANDARD.names, 0.25), {}, None, None)
-PICTURE = ScanPrediction((SAID,), None, ())
-VOLUME = ScanPrediction((SAID,) * 5, SAID, (1, 3))
+PICTURE = ScanPrediction((SAID,))
+VOLUME = ScanPrediction((SAID,) * 5, VolumeCounts(5, 5, None, {"glioma": 1.0}, (1, 3)))
 
 
 @pytest.fixture(scope="module")

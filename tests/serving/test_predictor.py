@@ -1,7 +1,5 @@
 """What is said of slices and volumes, by a stand-in whose answers are known."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from fitted import UNCERTAINTY
@@ -55,48 +53,44 @@ def test_no_slices_no_answers() -> None:
 
 
 def test_a_single_slice_is_no_volume() -> None:
-    found = predict_scan(PLAIN, slices(70))
-    assert found.volume is None
-    assert found.overall is found.slices[0]
+    assert predict_scan(PLAIN, slices(70)).volume is None
 
 
-def test_a_volume_is_the_mean_of_the_slices_that_look_most_like_a_tumour() -> None:
-    percent = [10] * 40
-    percent[7:11] = [60, 90, 80, 70]
-    found = predict_scan(PLAIN, slices(*percent))  # a tenth of 40 is 4
-    assert found.decisive == (7, 8, 9, 10)
-    assert found.volume is not None
-    assert found.volume.label == "glioma"
-    assert found.volume.probabilities["glioma"] == pytest.approx(0.75)
-    assert found.volume.not_sure is None
+def test_a_volume_has_no_class_and_counts_what_its_slices_say() -> None:
+    """Of those that pass as brain MRI; to look at is the surest slice of each class, the healthy one last."""
+    found = predict_scan(DECIDING, slices(99, 10, 60, 90, 30, 1, 80, far=(0, 6))).volume
+    assert found is not None
+    assert (found.slices, found.brains, found.not_brain_mri) == (7, 5, False)
+    assert found.shares == pytest.approx({"glioma": 0.4, "meningioma": 0, "notumor": 0.6, "pituitary": 0})
+    assert found.shown == (3, 5)
 
 
-def test_at_least_three_slices_speak_for_a_volume_and_only_those_of_a_brain() -> None:
-    found = predict_scan(DECIDING, slices(99, 90, 60, 30, 0, far=(0,)))
-    assert found.decisive == (1, 2, 3)
-    assert found.overall.probabilities["glioma"] == pytest.approx(0.6)
+def test_a_longer_volume_of_healthy_slices_does_not_look_more_like_a_tumour() -> None:
+    """By the tenth of the slices that look least like notumor, as was the rule, the longer would be a tumour."""
+    rng = np.random.default_rng(0)
+    short, long = (np.clip(rng.exponential(15, count), 1, 99).astype(int).tolist() for count in (25, 1000))
+    shares = [predict_scan(PLAIN, slices(*each)).volume.shares["notumor"] for each in (short, long)]  # type: ignore[union-attr]
+    assert shares == pytest.approx([1 - np.exp(-50 / 15)] * 2, abs=0.05)
 
 
-def test_without_a_healthy_class_all_slices_of_a_brain_speak() -> None:
-    found = predict_scan(replace(DECIDING, classes=replace(STANDARD, healthy=None)), slices(99, 90, 60, 30, far=(0,)))
-    assert found.decisive == (1, 2, 3)
-    assert found.overall.probabilities["glioma"] == pytest.approx((0.9 + 0.6 + 0.3) / 3)
-    assert found.rule.startswith("a volume's probabilities are the mean over all of its slices that pass as brain MRI")
-
-
-def test_a_volume_without_a_brain_has_no_answer_of_its_own() -> None:
-    found = predict_scan(DECIDING, slices(99, 90, far=(0, 1)))
-    assert found.volume is None
-    assert found.overall.not_brain_mri
+@pytest.mark.parametrize(
+    ("predictor", "brains", "said"), [(DECIDING, 2, False), (DECIDING, 1, True), (DECIDING, 0, True), (PLAIN, 4, None)]
+)
+def test_a_volume_of_which_most_slices_are_no_brain_says_so(predictor: Predictor, brains: int, said: bool) -> None:
+    found = predict_scan(predictor, slices(99, 90, 80, 70, far=tuple(range(brains, 4)))).volume
+    assert found is not None
+    assert (found.brains, found.not_brain_mri) == (brains, said)
+    assert (found.shares == {}) == (found.shown == ()) == (brains == 0)
 
 
 @pytest.mark.parametrize("predictor", [PLAIN, DECIDING])
-def test_a_slice_that_shows_nothing_is_no_brain_and_does_not_speak_for_its_volume(predictor: Predictor) -> None:
+def test_a_slice_that_shows_nothing_is_no_brain_and_is_not_counted(predictor: Predictor) -> None:
     images = slices(99, 60, 50, 40)
     images[0, ...] = images[0, 0, 0]  # of one colour, which the model takes for a tumour
     found = predict_scan(predictor, images)
     assert found.slices[0].not_brain_mri
-    assert found.decisive == (1, 2, 3)
+    assert found.volume is not None
+    assert found.volume.brains == 3
 
 
 def test_files_that_share_a_batch_are_answered_as_each_alone() -> None:
@@ -165,8 +159,10 @@ def test_what_is_marked_is_painted_over_and_the_model_asked_again() -> None:
     assert (one.without.label, one.without.probabilities["glioma"]) == ("notumor", pytest.approx(0.1, abs=0.01))
     assert blank.without is None
     assert [each.without is not None for each in several] == [False, True, True, False, False]
-    volume, unmarked = found[2].overall, found[3].overall
-    assert volume.probabilities["glioma"] == pytest.approx((0.9 + 0.8 + 0.3) / 3)
+    volume, unmarked = found[2].volume, found[3].volume
+    assert volume is not None
+    assert unmarked is not None
+    assert (volume.shares["glioma"], volume.shown) == (0.4, (1, 0))  # the first is the most marked one
     assert volume.without is not None
-    assert volume.without.probabilities["glioma"] == pytest.approx(0.3)  # of the three slices that were not painted
+    assert volume.without.shares == {"glioma": 0, "meningioma": 0, "notumor": 1, "pituitary": 0}
     assert unmarked.without is None

@@ -9,7 +9,7 @@ from PIL import Image
 from brain_tumor import NOTICE
 from brain_tumor.data.scans.scan import Scan
 from brain_tumor.serving.lesions import Lesion
-from brain_tumor.serving.predictor import Prediction, ScanPrediction
+from brain_tumor.serving.predictor import Prediction, ScanPrediction, VolumeCounts
 from brain_tumor.serving.reply import reply
 
 BLACK = Image.fromarray(np.zeros((4, 4, 3), np.uint8))
@@ -26,7 +26,7 @@ ANSWER = {
 
 
 def test_a_picture() -> None:
-    found = reply(Scan("image", 1, None, lambda _: BLACK), ScanPrediction((SURE,), None, ()))
+    found = reply(Scan("image", 1, None, lambda _: BLACK), ScanPrediction((SURE,)))
     assert json.loads(json.dumps(found)) == {
         **ANSWER,
         "kind": "image",
@@ -43,23 +43,36 @@ def test_a_lesion_is_measured_and_what_is_said_without_it() -> None:
     lesion = Lesion(np.zeros((2, 2), np.float32), 0.125, None, 0.75)
     without = replace(PLAIN, label="notumor")
     slices = (replace(SURE, lesion=lesion, without=without),)
-    found = reply(Scan("image", 1, None, lambda _: BLACK), ScanPrediction(slices, None, ()))
+    found = reply(Scan("image", 1, None, lambda _: BLACK), ScanPrediction(slices))
     told = {"lesion": {"area": 0.125, "area_mm2": None, "peak": 0.75}}
     told |= {"without_lesion": {"class": "notumor", "probabilities": TUMOUR}}
     assert json.loads(json.dumps(found["slices"])) == [{**ANSWER, **told}]
 
 
-def test_a_volume_has_its_own_answer_and_those_of_its_slices() -> None:
+def test_a_volume_has_no_class_and_counts_those_of_its_slices() -> None:
     scan = Scan("nifti", 3, "axial", lambda _: BLACK, remarks=("a line",))
-    found = reply(scan, ScanPrediction((SURE,) * 3, PLAIN, (0, 2), "by its slices"))
-    volume = {**ANSWER, "sets": {}, "not_sure": None, "not_brain_mri": None}
+    shares = {"glioma": 0.75, "meningioma": 0.0, "notumor": 0.25, "pituitary": 0.0}
+    bare = VolumeCounts(5, 3, False, {**shares, "glioma": 0.0, "notumor": 1.0}, (1,))
+    found = reply(scan, ScanPrediction((SURE,) * 3, VolumeCounts(5, 4, False, shares, (2, 1), bare)))
     assert json.loads(json.dumps(found)) == {
-        **volume,
+        "class": None,
+        "probabilities": {},
+        "sets": {},
+        "not_sure": None,
+        "not_brain_mri": False,
         "kind": "nifti",
         "plane": "axial",
         "slice_count": 3,
         "remarks": ["a line"],
-        "volume": {**volume, "decisive": [0, 2], "rule": "by its slices"},
+        "volume": {
+            "class": None,
+            "note": "no answer for a whole volume has been fitted: each of its slices is answered by itself",
+            "brain_slices": 4,
+            "not_brain_mri": False,
+            "shares": shares,
+            "shown": [2, 1],
+            "without_lesion": {"brain_slices": 3, "shares": dict(bare.shares)},
+        },
         "slices": [ANSWER] * 3,
         "notice": NOTICE,
     }

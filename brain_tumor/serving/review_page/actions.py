@@ -21,7 +21,7 @@ from brain_tumor.serving.review_page.render import Drawn
 from brain_tumor.serving.review_page.review import Review, review
 from brain_tumor.serving.review_page.review_store import Kept
 from brain_tumor.serving.review_page.uploads import Uploads
-from brain_tumor.serving.wording import headline
+from brain_tumor.serving.wording import headline, summary
 
 LET_GO = "These files are no longer kept: drop them again."
 GONE = "This upload is gone: drop the file again."
@@ -227,7 +227,7 @@ def _drawn(page: Page, found: Review, choices: Choices, place: int, picture: str
 def _place(found: Review, choices: Choices) -> str:
     file = found.files[choices.file]
     if file.slices < 2:
-        return f"{render.short(file.name)}: {headline(file.answers[0].overall)}."
+        return f"{render.short(file.name)}: {summary(file.answers[0])}."
     said = headline(file.answers[0].slices[choices.index])
     return f"Slice {choices.index + 1} of {file.slices}: {said}."
 

@@ -1,19 +1,20 @@
 """What is said of files, as HTML. Whatever comes from a file, a name or a model is escaped here."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
 from brain_tumor import NOTICE
 from brain_tumor.data.scans.scan import Limits
 from brain_tumor.evaluation.uncertainty.fitting import unsure
-from brain_tumor.serving.predictor import Prediction
+from brain_tumor.serving.predictor import UNFITTED, Prediction, VolumeCounts
 from brain_tumor.serving.review_page.models import Shown
 from brain_tumor.serving.review_page.review import Opened, Review
-from brain_tumor.serving.wording import OTHER, SYNTHETIC, UNSURE, calibrated, headline, share
+from brain_tumor.serving.wording import OTHER, SYNTHETIC, UNSURE, calibrated, counted, headline, share, summary
 
 NAME_LENGTH = 60
+NO_BRAIN = "No slice of this volume looks like a brain MRI."
 _NOTHING, _NO_MAP = "nothing in the map speaks for this class", "this model has no such map"
 
 
@@ -101,7 +102,7 @@ def answered(review: Review) -> str:
     bad = [f"{short(file.name)}: {file.refused}" for file in review.files if file.refused is not None]
     said = [f"{_count(len(good), 'file')} answered."] if good else []
     if len(review.files) == 1 and good:
-        said = [f"{short(good[0].name)}: {headline(good[0].answers[0].overall)}."]
+        said = [f"{short(good[0].name)}: {summary(good[0].answers[0])}."]
     if bad:
         said.append(f"{_count(len(bad), 'file')} refused: {'; '.join(bad)}.")
     return " ".join(said)
@@ -132,8 +133,10 @@ def _row(file: Opened, models: int) -> str:
         return f'<tr>{name}<td colspan="{models}" class="bt-failed">refused: {escape(file.refused)}</td></tr>'
     cells = ""
     for answer in file.answers:
-        said = answer.overall
-        if said.not_brain_mri:  # of which it is no probability
+        said = answer.slices[0]
+        if answer.volume is not None:
+            cells += f"<td>{escape(summary(answer))}</td>"
+        elif said.not_brain_mri:  # of which it is no probability
             cells += f"<td>{OTHER} (else: {escape(_with_share(said))})</td>"
         else:
             cells += f"<td>{escape(headline(said))} ({_percent(said.probabilities[said.label])})</td>"
@@ -163,18 +166,17 @@ def panel(file: Opened, index: int, model: Shown, answer: int, drawn: Drawn) -> 
         over += f'<img class="bt-outline" src="{drawn.outline}" alt="Outline of what the map marks">'
     if drawn.marks:
         caption += f"<br>{escape(drawn.marks)}"
-    volume = _volume(scan.volume, scan.decisive, scan.rule) if scan.volume else ""
-    brainless = file.slices > 1 and scan.volume is None
-    warning = '<p class="bt-warning">No slice of this volume looks like a brain MRI.</p>' if brainless else ""
+    volume = _volume(scan.volume) if scan.volume else ""
     what = f"Slice {index + 1}: " if file.slices > 1 else ""
+    bars = _bars(said.probabilities, "Probabilities", said.label)
     return (
         f'<section class="bt-panel" aria-label="Answer of {escape(model.name)}">'
         f'<h3 class="bt-model">{escape(model.name)}</h3>'
         '<div class="bt-sides"><figure><div class="bt-stack">'
         f'<img src="{drawn.picture}" alt="{name}, {place}">{over}</div>'
         f"<figcaption>{name}{f', {place}' if file.slices > 1 else ''}<br>{caption}</figcaption>"
-        f'</figure>{_painted(drawn, f"{name}, {place}")}<div class="bt-answers">{_remarks(file)}{warning}{volume}'
-        f'<div class="bt-answer"><h4>{what}{_verdict(said)}</h4>{_bars(said)}{_sets(said)}'
+        f'</figure>{_painted(drawn, f"{name}, {place}")}<div class="bt-answers">{_remarks(file)}{volume}'
+        f'<div class="bt-answer"><h4>{what}{_verdict(said)}</h4>{bars}{_sets(said)}'
         f"<p>{calibrated(model.predictor.uncertainty)}</p></div></div></div></section>"
     )
 
@@ -194,11 +196,13 @@ def _remarks(file: Opened) -> str:
     return "".join(f'<p class="bt-warning">{escape(line[:1].upper() + line[1:])}.</p>' for line in lines)
 
 
-def _volume(said: Prediction, decisive: Sequence[int], rule: str) -> str:
-    places = ", ".join(str(index + 1) for index in decisive[:12]) + (" …" if len(decisive) > 12 else "")
+def _volume(volume: VolumeCounts) -> str:
+    few = "Most slices of this volume do not look like a brain MRI." if volume.not_brain_mri else ""
+    warning = f'<p class="bt-warning">{few if volume.brains else NO_BRAIN}</p>' if few else ""
+    bars = _bars(volume.shares, "Share of slices") if volume.shares else ""
     return (
-        f'<div class="bt-answer"><h4>Volume: <strong>{escape(said.label)}</strong></h4>{_bars(said)}'
-        f"<p>By its slices {places}: {escape(rule)}.</p></div>"
+        f'<div class="bt-answer"><h4>Volume: {escape(counted(volume))}</h4>{warning}'
+        f"{bars}<p>{escape(UNFITTED[:1].upper() + UNFITTED[1:])}.</p></div>"
     )
 
 
@@ -210,15 +214,16 @@ def _verdict(said: Prediction) -> str:
     return f"<strong>{escape(said.label)}</strong>"
 
 
-def _bars(said: Prediction) -> str:
+def _bars(values: Mapping[str, float], what: str, label: str = "") -> str:
+    """A row a class, that of the `label` set off."""
     rows = ""
-    for name, value in said.probabilities.items():
-        chosen = ' class="bt-chosen"' if name == said.label else ""
+    for name, value in values.items():
+        chosen = ' class="bt-chosen"' if name == label else ""
         rows += (
             f'<tr{chosen}><th scope="row">{escape(name)}</th><td>{_percent(value)}</td>'
             f'<td class="bt-bar" aria-hidden="true"><div style="width:{100 * value:.1f}%"></div></td></tr>'
         )
-    return f'<table class="bt-bars"><caption class="bt-unseen">Probabilities</caption><tbody>{rows}</tbody></table>'
+    return f'<table class="bt-bars"><caption class="bt-unseen">{what}</caption><tbody>{rows}</tbody></table>'
 
 
 def _sets(said: Prediction) -> str:

@@ -46,9 +46,9 @@ class Opened:
 
     @property
     def first(self) -> int:
-        """The slice to begin with: of a volume, one that speaks for it, or else its middle."""
-        decisive = self.answers[0].decisive if self.answers else ()
-        return decisive[len(decisive) // 2] if decisive else max(0, self.slices - 1) // 2
+        """The slice to begin with: of a volume, the first of those to look at, or else its middle."""
+        volume = self.answers[0].volume if self.answers else None
+        return volume.shown[0] if volume and volume.shown else max(0, self.slices - 1) // 2
 
 
 @dataclass(frozen=True, eq=False)
