@@ -145,7 +145,7 @@ def files(count: int) -> dict[str, float]:
     """Seconds of answering for so many files."""
     from brain_tumor.data.classes import STANDARD
     from brain_tumor.models.backend import start_tensorflow
-    from brain_tumor.serving.files import answer_files, read_files
+    from brain_tumor.serving.files import answer_files, find_stacks, read_stacks
     from brain_tumor.serving.journal import journal_of
     from brain_tumor.serving.predictor import keras_predictor
 
@@ -160,8 +160,11 @@ def files(count: int) -> dict[str, float]:
         names = [path.name for path in written(count, folder)]
         peak, clock = Peak(), Clock()
         with journal_of(folder / "answers.csv", {"model": predictor.uri}) as journal:
-            for file, found in answer_files(predictor, read_files(folder, names, SIDE, plane="auto", workers=THREADS)):
-                journal.append(file, found)
+            found = find_stacks(folder, names)
+            for file, answer in answer_files(
+                predictor, read_stacks(folder, found, SIDE, plane="auto", workers=THREADS)
+            ):
+                journal.append(file, answer)
             journal.finish()
         wall, processor = clock.spent()
     return {"wall": wall, "processor": processor, "MiB": peak.bytes / 2**20}

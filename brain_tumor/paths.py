@@ -49,3 +49,8 @@ def _umask() -> int:
 
 
 _UMASK = _umask()  # once, since it can be read by changing it alone, which other threads would notice
+
+
+def printable(name: str) -> str:
+    """A file's name without what would move the cursor, ring or colour."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in name)

@@ -71,7 +71,7 @@ def test_a_stop_says_what_is_kept_and_the_same_line_goes_on(trained_copy: Traine
     kept = len(part.read_bytes().splitlines()) - 1
     assert running.returncode == 130
     assert 0 < kept < 2000
-    assert f"stopped: {kept} of 2000 files answered, kept in {part}; to go on, type the same line again" in error
+    assert f"stopped: {kept} of 2000 scans answered, kept in {part}; to go on, type the same line again" in error
     assert "Traceback" not in error
     done = predict(trained_copy, f"input={many}", f"out={out}")
     assert f"{kept} of them answered before" in words(done.stdout), done.stderr

@@ -1,7 +1,7 @@
 """Answering for files, one after the other: each answer is kept before the next is given."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
@@ -12,6 +12,7 @@ import numpy as np
 from brain_tumor.config.commands import PredictConfig
 from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
+from brain_tumor.data.scans.stacks import Stack
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.gradcam import Kind
 from brain_tumor.evaluation.explanation.kinds import has_map
@@ -25,7 +26,7 @@ from brain_tumor.progress import progress
 from brain_tumor.serving import answer_lines
 from brain_tumor.serving.answer_lines import Tally
 from brain_tumor.serving.case_report import Answerer
-from brain_tumor.serving.files import Read, answer_files, read_files
+from brain_tumor.serving.files import Read, answer_files, find_stacks, read_stacks
 from brain_tumor.serving.inputs import Files
 from brain_tumor.serving.journal import Journal, journal_of
 from brain_tumor.serving.overlays import Draw, Overlays, Reports, kind_of, overlay_drawer
@@ -93,13 +94,14 @@ def run(config: PredictConfig, files: Files, out: Path | None) -> None:
         overlays = Overlays(folder) if folder else None
         reports = Reports(pages, _answerer(registered, config.views)) if pages else None
         answers = Answering(journal, draw, overlays, reports)
-        asked = _answer(config, registered, files, answers)
+        found = find_stacks(files.base, files.names)
+        asked = _answer(config, registered, files, found, answers)
     made = [("answers", str(out))] if out else []
     if folder:
         made.append(("maps", f"{folder}{', of a volume the slices to look at first' if answers.tally.volumes else ''}"))
     made += [("reports", str(pages))] if pages else []
     show_blocks(*answers.tally.blocks(), *answer_lines.closing(files), *([pairs(made)] if made else []))
-    if files.names and not answers.tally.classes and asked == len(files.names):
+    if found and not answers.tally.classes and asked == len(found):
         raise InputError(f"input={config.input}: none of its files could be read")
 
 
@@ -115,32 +117,32 @@ def _answerer(registered: RegisteredModel, views: int) -> Answerer:
     return Answerer(registered.uri, split.name, split.synthetic, registered.uncertainty, views=said(views))
 
 
-def _answer(config: PredictConfig, registered: RegisteredModel, files: Files, answers: Answering) -> int:
-    """Answer for the files that the journal does not have yet; returns how many those are."""
+def _answer(
+    config: PredictConfig, registered: RegisteredModel, files: Files, found: Sequence[Stack], answers: Answering
+) -> int:
+    """Answer for what was `found` in the files and is not in the journal yet; returns how many answers those are."""
     journal, tally = answers.journal, answers.tally
-    names = [name for name in files.names if journal is None or name not in journal.done]
+    asked = [each for each in found if journal is None or each.name not in journal.done]
     side = int(registered.model.input_shape[1])
     with ExitStack() as stack:
-        read = read_files(
-            files.base, names, side, plane=config.plane, workers=config.workers, volume=config.volume, among=files.names
-        )
+        read = read_stacks(files.base, asked, side, plane=config.plane, workers=config.workers, volume=config.volume)
         stack.callback(read.close)
-        predictor, runtime, first = _predictor(config, registered, read, len(names))
+        predictor, runtime, first = _predictor(config, registered, read, len(asked))
         predictor = replace(predictor, run=viewed(predictor.run, config.views))
         trained_on = registered.split.name
-        before = len(files.names) - len(names)
-        show_blocks(*answer_lines.opening(predictor, trained_on, runtime, files, before, said(config.views)))
+        before = len(found) - len(asked)
+        show_blocks(*answer_lines.opening(predictor, trained_on, runtime, files, found, before, said(config.views)))
         if journal is None:
             print(f"\n{answer_lines.header(registered.classes.names, registered.uncertainty)}")
-        bar = stack.enter_context(progress(len(names), "answering", "file", disable=journal is None))
+        bar = stack.enter_context(progress(len(asked), "answering", "scan", disable=journal is None))
         if journal:
-            stack.enter_context(_kept(journal.path, tally, len(names)))
-        for file, found in answer_files(predictor, chain(first, read), without=config.without_lesion):
-            answers.keep(file, found)
+            stack.enter_context(_kept(journal.path, tally, len(asked)))
+        for file, answer in answer_files(predictor, chain(first, read), without=config.without_lesion):
+            answers.keep(file, answer)
             bar.update()
         if journal:
             journal.finish()
-    return len(names)
+    return len(asked)
 
 
 def _predictor(
@@ -167,7 +169,7 @@ def _kept(journal: Path, tally: Tally, total: int) -> Iterator[None]:
         yield
     except BaseException:
         print(
-            f"stopped: {tally.files} of {total} files answered, kept in {journal}; to go on, type the same line again",
+            f"stopped: {tally.files} of {total} scans answered, kept in {journal}; to go on, type the same line again",
             file=sys.stderr,
         )
         raise

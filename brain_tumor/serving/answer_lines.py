@@ -1,11 +1,13 @@
 """What a person at the terminal reads of answers."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from brain_tumor import NOTICE
+from brain_tumor.data.scans.stacks import Stack
 from brain_tumor.evaluation.uncertainty.fitting import Uncertainty, warnings
 from brain_tumor.layout.blocks import Block, Grid, Paragraph, Points, pairs
+from brain_tumor.paths import printable
 from brain_tumor.serving.files import Read
 from brain_tumor.serving.inputs import Files
 from brain_tumor.serving.predictor import UNFITTED, Predictor, ScanPrediction
@@ -62,11 +64,11 @@ class Tally:
             counts += [("of these answered otherwise", self.changed)]
         if self.refusals:
             counts.append(("refused", self.refusals))
-        yield Grid(("answer", "files"), tuple((name, f"{count:,}") for name, count in counts))
+        yield Grid(("answer", "scans"), tuple((name, f"{count:,}") for name, count in counts))
         if self.volumes:
             yield Paragraph(f"Volumes: {UNFITTED}.")
         if self.notes:
-            yield Points(tuple(f"{_files(count)}: {note}." for note, count in self.notes.most_common()))
+            yield Points(tuple(f"{_scans(count)}: {note}." for note, count in self.notes.most_common()))
         if self.refusals:
             yield Paragraph("Refused:")
             yield pairs([(printable(name), error) for name, error in self.refused])
@@ -75,21 +77,26 @@ class Tally:
 
 
 def opening(
-    predictor: Predictor, trained_on: str, runtime: str, files: Files, before: int, views: str
+    predictor: Predictor, trained_on: str, runtime: str, files: Files, found: Sequence[Stack], before: int, views: str
 ) -> Iterator[Block]:
-    """Who answers, what it cannot say, and which files; `before` of them have been answered earlier.
+    """Who answers, what it cannot say, and which files, of which some were `found` to be volumes together.
 
-    `views` says what answers by several are; "": they are by the images alone.
+    `before` of what was found has been answered earlier. `views` says what answers by several are; "": they are by the
+    images alone.
     """
-    counted = f"{len(files.names)} in {files.base}" + (f", {before} of them answered before" if before else "")
+    there = f"{len(files.names)} in {files.base}"
+    if volumes := [len(each.files) for each in found if len(each.files) > 1]:
+        there += f", {sum(volumes)} of them slices of {len(volumes)} DICOM volume{'' if len(volumes) == 1 else 's'}"
+    there += f", {before} of {len(found)} answered before" if before and volumes else ""
+    there += f", {before} of them answered before" if before and not volumes else ""
     if files.skipped:
-        counted += f"; {_left_out(files)}"
+        there += f"; {_left_out(files)}"
     yield Paragraph(NOTICE)
-    yield pairs([("model", f"{predictor.uri}, trained on {trained_on}; {runtime}"), ("files", counted)])
+    yield pairs([("model", f"{predictor.uri}, trained on {trained_on}; {runtime}"), ("files", there)])
     if views:
         yield Paragraph(f"Views: {views}.")
-    if predictor.uncertainty is not None and (found := warnings(predictor.uncertainty)):
-        yield Points(tuple(f"Warning: {line}." for line in found))
+    if predictor.uncertainty is not None and (told := warnings(predictor.uncertainty)):
+        yield Points(tuple(f"Warning: {line}." for line in told))
 
 
 def closing(files: Files) -> Iterator[Block]:
@@ -132,13 +139,8 @@ def _width(classes: Iterable[str]) -> int:
     return max(11, *map(len, classes))
 
 
-def printable(name: str) -> str:
-    """A file's name without what would move the cursor, ring or colour."""
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in name)
-
-
-def _files(count: int) -> str:
-    return f"{count:,} file{'' if count == 1 else 's'}"
+def _scans(count: int) -> str:
+    return f"{count:,} scan{'' if count == 1 else 's'}"
 
 
 def _marks(found: ScanPrediction) -> Iterator[str]:

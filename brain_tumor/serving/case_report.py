@@ -11,7 +11,7 @@ from brain_tumor.evaluation.uncertainty.fitting import Uncertainty, warnings
 from brain_tumor.layout import html
 from brain_tumor.layout.blocks import Alert, Block, Card, Grid, Paragraph, Picture, Points, Section, pairs
 from brain_tumor.layout.data_address import address
-from brain_tumor.serving.answer_lines import printable
+from brain_tumor.paths import printable
 from brain_tumor.serving.predictor import UNFITTED, Prediction, ScanPrediction
 from brain_tumor.serving.wording import SYNTHETIC, calibrated, headline, share, summary
 

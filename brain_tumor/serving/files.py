@@ -1,6 +1,6 @@
-"""Answers for many files: read ahead by threads, small ones in one batch, one that cannot be read stopping no other."""
+"""Answers for many scans: read ahead by threads, small ones in one batch, one that cannot be read stopping no other."""
 
-from collections.abc import Collection, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,15 +12,16 @@ from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.prefetch import worked_ahead
 from brain_tumor.data.scans.on_disk import beside, read_content
 from brain_tumor.data.scans.opening import open_scan
-from brain_tumor.data.scans.scan import Extent, Limits, Plane
-from brain_tumor.data.scans.series import SeriesScales
+from brain_tumor.data.scans.scan import Extent, Limits, Place, Plane, Scan
+from brain_tumor.data.scans.stacks import Stack, open_stack, stacks
+from brain_tumor.data.scans.volume import chosen
 from brain_tumor.evaluation.prediction import EVALUATION_BATCH
 from brain_tumor.serving.predictor import Predictor, ScanPrediction, predict_scans, without_lesions
 
 
 @dataclass(frozen=True, eq=False)
 class Read:
-    """A file's slices, or in a line why there are none."""
+    """The slices of a file, or of a series of files; or in a line why there are none."""
 
     name: str
     kind: str = ""
@@ -28,39 +29,41 @@ class Read:
     pixels: NDArray[np.uint8] | None = None  # (N, S, S, 3) RGB
     error: str = ""
     remarks: tuple[str, ...] = ()  # see `Scan`
-    planes: tuple[str | None, ...] = ()  # of each slice; empty where there is none
+    places: tuple[Place, ...] = ()  # of each slice; empty where there is none
     extents: tuple[Extent, ...] = ()  # of each slice
 
 
-def read_files(
-    base: Path,
-    names: Collection[str],
-    size: int,
-    *,
-    plane: Plane,
-    workers: int,
-    volume: int | None = None,
-    among: Iterable[str] = (),
-) -> Generator[Read, None, None]:
-    """Read files of a folder in the order of their names, each slice fitted to `size` pixels a side.
+def find_stacks(base: Path, names: Iterable[str]) -> list[Stack]:
+    """The volumes that files of a folder are, and the files that stand by themselves, see `stacks`."""
+    return stacks({name: partial(_head, base / name) for name in names}, Limits())
 
-    Of a file of several volumes `volume` is read. The files of a DICOM series that are `among` them all, in one folder,
-    have one gray scale.
+
+def read_stacks(
+    base: Path, found: Iterable[Stack], size: int, *, plane: Plane, workers: int, volume: int | None = None
+) -> Generator[Read, None, None]:
+    """Read what was found in a folder, in that order, each slice fitted to `size` pixels a side.
+
+    Of a file of several volumes `volume` is read.
     """
     limits = Limits()
-    scales = SeriesScales({name: partial(_head, base / name) for name in {*names, *among}}, limits)
 
-    def read(name: str) -> Read:
+    def opened(stack: Stack) -> Scan:
+        if len(stack.files) > 1:
+            chosen(volume, 1)
+            return open_stack(stack, {name: partial(_head, base / name) for name in stack.files}, plane, limits)
+        path = base / stack.files[0]
+        return open_scan(read_content(path, limits), plane, limits, None, volume, beside(path, limits))
+
+    def read(stack: Stack) -> Read:
         try:
-            content = read_content(base / name, limits)
-            scan = open_scan(content, plane, limits, scales.of(name, content), volume, beside(base / name, limits))
-            planes = tuple(map(scan.plane_of, range(scan.count)))
+            scan = opened(stack)
+            places = tuple(map(scan.place_of, range(scan.count)))
             pixels, extents = scan.fitted(size)
-            return Read(name, scan.kind, scan.plane, pixels, "", scan.remarks, planes, extents)
+            return Read(stack.name, scan.kind, scan.plane, pixels, "", scan.remarks, places, extents)
         except CorruptImageError as error:
-            return Read(name, error=str(error))
+            return Read(stack.name, error=str(error))
 
-    return worked_ahead(read, names, workers)
+    return worked_ahead(read, found, workers)
 
 
 def _head(path: Path, size: int) -> bytes:

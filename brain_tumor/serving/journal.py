@@ -17,9 +17,10 @@ from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path, replacing
 from brain_tumor.serving.files import Read
 from brain_tumor.serving.predictor import ScanPrediction
-from brain_tumor.serving.reply import counts, said
+from brain_tumor.serving.reply import counts, placed, said
 
 SUFFIXES = (".csv", ".jsonl")
+_PLACED = ("file", "plane", "position_mm")
 Records = Callable[[], Iterator[dict[str, Any]]]  # what it was begun with, then all records; from the first, each time
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -124,6 +125,8 @@ def _record(file: Read, found: ScanPrediction | None) -> dict[str, Any]:
         return {"path": file.name, "error": file.error}
     volume = {} if found.volume is None else {"volume": counts(found.volume)}
     slices = [said(each) for each in found.slices]
+    if found.volume is not None:
+        slices = [each | placed(place) for each, place in zip(slices, file.places, strict=True)]
     about = {"path": file.name, "kind": file.kind, "plane": file.plane, "remarks": file.remarks}
     return {**about, "slices": slices, **volume}
 
@@ -154,7 +157,7 @@ def _columns(records: Iterator[dict[str, Any]]) -> list[str]:
         if each.get("slices") and not names:
             names, levels = list(each["slices"][0]["probabilities"]), list(each["slices"][0]["sets"])
         volumes = volumes or "volume" in each
-    columns = ["path", "slice", "class", *(f"probability_{name}" for name in names)]
+    columns = ["path", "slice", *(_PLACED if volumes else []), "class", *(f"probability_{name}" for name in names)]
     columns += [*(f"set_{float(level) * 100:g}" for level in levels), "not_sure", "not_brain_mri"]
     shares = ["brain_slices", *(f"share_{name}" for name in names)] if volumes else []
     columns += shares
@@ -184,6 +187,7 @@ def _rows(each: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         if bare := found.get("without_lesion"):
             row["without_lesion_class"] = bare["class"]
             row |= {f"without_lesion_probability_{name}": repr(value) for name, value in bare["probabilities"].items()}
+        row |= {key: "" if found.get(key) is None else found[key] for key in _PLACED if several}
         yield row | {key: _flag(found[key]) for key in ("not_sure", "not_brain_mri")}
     if "volume" in each:
         counted = each["volume"]

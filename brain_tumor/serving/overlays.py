@@ -23,7 +23,7 @@ from brain_tumor.evaluation.explanation.localisation import LESION_FROM
 from brain_tumor.evaluation.explanation.maps import Maps, check_layer, mapper, upsample
 from brain_tumor.evaluation.explanation.overlay import overlay
 from brain_tumor.evaluation.explanation.region import outlined
-from brain_tumor.serving.answer_lines import printable
+from brain_tumor.paths import printable
 from brain_tumor.serving.case_report import Answerer, Case, Drawn, report
 from brain_tumor.serving.files import Read
 from brain_tumor.serving.inputs import MAPS_MARK
@@ -80,7 +80,7 @@ def overlay_drawer(model: Any, kind: Kind | None, views: int, names: ClassList) 
 
 def _marked(file: Read, index: int, pixels: NDArray[np.uint8]) -> Image.Image:
     """A picture of a file's slice with the sides named, where they are known."""
-    return marked(Image.fromarray(pixels), file.planes[index] if file.planes else None)
+    return marked(Image.fromarray(pixels), file.places[index].plane if file.places else None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from brain_tumor import NOTICE
-from brain_tumor.data.scans.scan import Scan
+from brain_tumor.data.scans.scan import Place, Scan
 from brain_tumor.serving.predictor import UNFITTED, Prediction, ScanPrediction, VolumeCounts
 
 
@@ -12,7 +12,7 @@ def reply(scan: Scan, found: ScanPrediction) -> dict[str, Any]:
 
     Keys: those of `said`, of a volume empty but for `not_brain_mri`; `kind` (image, dicom, nifti, nrrd, metaimage),
     `plane` or None, `slice_count`; `remarks`, lines that a reader should know of the file; `volume`, None or those of
-    `counts`; `slices`, a list of `said`; `notice`.
+    `counts`; `slices`, a list of `said`, of a volume with `placed`; `notice`.
     """
     volume = None if found.volume is None else counts(found.volume)
     overall = said(found.slices[0])
@@ -26,9 +26,21 @@ def reply(scan: Scan, found: ScanPrediction) -> dict[str, Any]:
         "slice_count": len(found.slices),
         "remarks": list(scan.remarks),
         "volume": volume,
-        "slices": [said(each) for each in found.slices],
+        "slices": [
+            said(each) | (placed(scan.place_of(index)) if found.volume else {})
+            for index, each in enumerate(found.slices)
+        ],
         "notice": NOTICE,
     }
+
+
+def placed(place: Place) -> dict[str, Any]:
+    """Keys: `plane` and `position_mm` (towards the patient's right, front or head), None where unknown.
+
+    Where the slices are files of a series, also `file`.
+    """
+    position = None if place.position_mm is None else round(place.position_mm, 3)
+    return {"plane": place.plane, "position_mm": position, **({"file": place.file} if place.file else {})}
 
 
 def counts(volume: VolumeCounts) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from brain_tumor.errors import InputError
 from brain_tumor.evaluation.prediction import Answers
 from brain_tumor.layout.blocks import Paragraph
 from brain_tumor.serving import answer_lines
-from brain_tumor.serving.files import answer_files, read_files
+from brain_tumor.serving.files import answer_files, find_stacks, read_stacks
 from brain_tumor.serving.inputs import HIDDEN, MAPS, NAMELESS, SPECIAL, TWICE, Files, find_files
 from brain_tumor.serving.predictor import Predictor
 
@@ -118,7 +118,7 @@ def test_a_broken_file_stops_no_other_and_each_keeps_its_answer(tmp_path: Path) 
     (tmp_path / names[40]).write_bytes(b"no picture")
     (tmp_path / names[41]).write_bytes(b"")
     (tmp_path / names[89]).unlink()
-    read = read_files(tmp_path, names, 8, plane="auto", workers=3)
+    read = read_stacks(tmp_path, find_stacks(tmp_path, names), 8, plane="auto", workers=3)
     found = list(answer_files(Predictor("models:/m/1", bright, 8, STANDARD, None), read))
     assert [file.name for file, _ in found] == names
     refused = {file.name: file.error for file, answer in found if answer is None}

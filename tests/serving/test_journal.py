@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from brain_tumor.data.classes import STANDARD
+from brain_tumor.data.scans.scan import Place
 from brain_tumor.errors import InputError
 from brain_tumor.layout.blocks import Grid, Paragraph, Points, pairs
+from brain_tumor.paths import printable
 from brain_tumor.serving import answer_lines
 from brain_tumor.serving.files import Read
 from brain_tumor.serving.journal import check_out, journal_of
@@ -34,9 +36,10 @@ SHARES = {"glioma": 0.75, "meningioma": 0.0, "notumor": 0.25, "pituitary": 0.0}
 VOLUME = ScanPrediction(
     tuple(said("glioma", value) for value in (0.4, 0.5, 0.6)), VolumeCounts(3, 2, False, SHARES, (2, 1))
 )
+PLACES = tuple(Place("axial", position, file) for position, file in ((-2.5, "x.dcm"), (0.0, "y.dcm"), (None, "")))
 ANSWERS = [
     (Read('a, "1"\n.png', "image", None, PIXELS), SLICE),
-    (Read("=b.nii", "nifti", "axial", PIXELS, remarks=("one", "two")), VOLUME),
+    (Read("=b.nii", "nifti", "axial", PIXELS, remarks=("one", "two"), places=PLACES), VOLUME),
     (Read("c.png", error="the file is empty"), None),
 ]
 
@@ -68,6 +71,9 @@ def test_a_csv_has_a_row_a_slice_and_one_a_volume(tmp_path: Path) -> None:
     assert [volume[name] for name in ("class", "probability_glioma", "set_90", "not_sure")] == [""] * 4
     assert (volume["brain_slices"], volume["share_glioma"], volume["not_brain_mri"]) == ("2", "0.75", "false")
     assert (first["brain_slices"], first["share_glioma"]) == ("", "")
+    assert [[row[name] for name in ("file", "plane", "position_mm")] for row in rows] == [
+        ["", "", ""], ["x.dcm", "axial", "-2.5"], ["y.dcm", "axial", "0.0"], ["", "axial", ""], *[["", "", ""]] * 2,
+    ]  # fmt: skip
     assert [row["remarks"] for row in rows] == ["", *["one; two"] * 4, ""]
     assert (refused["class"], refused["error"]) == ("", "the file is empty")
     assert {row["model"] for row in rows} == {"models:/m/1"}
@@ -85,7 +91,7 @@ def test_lesions_have_columns_where_the_model_draws_them(tmp_path: Path) -> None
     found = ScanPrediction(slices, replace(VOLUME.volume, without=without))  # type: ignore[type-var]
     with journal_of(tmp_path / "x.csv", {**BEGUN, "lesion_map": True, "without_lesion": True}) as journal:
         journal.append(Read("c.png", error="the file is empty"), None)
-        journal.append(Read("a.nii", "nifti", "axial", PIXELS), found)
+        journal.append(Read("a.nii", "nifti", "axial", PIXELS, places=PLACES[:2]), found)
         journal.finish()
     with open(tmp_path / "x.csv", encoding="utf-8", newline="") as file:
         _, first, second, volume = csv.DictReader(file)
@@ -106,6 +112,8 @@ def test_lesions_have_columns_where_the_model_draws_them(tmp_path: Path) -> None
 def test_json_lines_have_an_object_a_file(tmp_path: Path) -> None:
     write(tmp_path / "x.jsonl")
     first, volume, refused = map(json.loads, (tmp_path / "x.jsonl").read_text(encoding="utf-8").splitlines())
+    assert [volume["slices"][0][name] for name in ("file", "plane", "position_mm")] == ["x.dcm", "axial", -2.5]
+    assert "file" not in volume["slices"][2]
     assert first["slices"][0]["sets"] == {"0.9": ["glioma"], "0.95": ["glioma", "notumor"]}
     assert (first["kind"], volume["plane"], volume["volume"]["shown"]) == ("image", "axial", [2, 1])
     assert (volume["volume"]["class"], volume["volume"]["shares"]) == (None, SHARES)
@@ -192,7 +200,7 @@ def test_the_terminal_shows_an_answer_a_line() -> None:
     assert "MRI, of which" in answer_lines.row(ANSWERS[1][0], ScanPrediction(VOLUME.slices, few))
     assert "; mostly not a brain MRI; " in answer_lines.row(ANSWERS[1][0], ScanPrediction(VOLUME.slices, few))
     assert answer_lines.row(*ANSWERS[2]).endswith("refused: the file is empty")
-    assert answer_lines.printable("a\x1b[31m\rb") == "a\\x1b[31m\\rb"
+    assert printable("a\x1b[31m\rb") == "a\\x1b[31m\\rb"
 
 
 @pytest.mark.parametrize(
@@ -220,9 +228,9 @@ def test_the_end_counts_and_names_what_was_refused() -> None:
     for file, found in ANSWERS:
         tally.add(file, found)
     counts, rule, notes, _, refused = tally.blocks()
-    assert notes == Points(("1 file: one.", "1 file: two."))
+    assert notes == Points(("1 scan: one.", "1 scan: two."))
     assert counts == Grid(
-        ("answer", "files"),
+        ("answer", "scans"),
         (("glioma", "1"), ("per slice", "1"), ("answered", "2"), ("of these not sure", "1"), ("refused", "1")),
     )
     assert isinstance(rule, Paragraph)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from brain_tumor.config.commands import MapsConfig
 from brain_tumor.data.classes import STANDARD, ClassList
-from brain_tumor.data.scans.scan import Extent
+from brain_tumor.data.scans.scan import Extent, Place
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.gradcam import Kind
 from brain_tumor.evaluation.explanation.overlay import overlay
@@ -101,7 +101,7 @@ def test_sides_are_marked_where_they_are_known(model: keras.Model, tmp_path: Pat
     kind = kind_of(MapsConfig("gradcam", None, 1), model, "cnn_baseline")
     write = writer(model, kind, 1, tmp_path / "maps", STANDARD)
     for name, plane in (("unknown", None), ("known", "coronal")):
-        write(replace(read(name), planes=(plane,)), PICTURE)
+        write(replace(read(name), places=(Place(plane),)), PICTURE)
     unknown, known = (np.asarray(Image.open(tmp_path / "maps" / f"{name}.png"), int) for name in ("unknown", "known"))
     differing = np.abs(known - unknown).max(axis=-1) > 0
     assert differing[12:20, :12].any()

@@ -50,7 +50,15 @@ def test_a_lesion_is_measured_and_what_is_said_without_it() -> None:
 
 
 def test_a_volume_has_no_class_and_counts_those_of_its_slices() -> None:
-    scan = Scan("nifti", 3, "axial", lambda _: BLACK, remarks=("a line",))
+    scan = Scan(
+        "nifti",
+        3,
+        "axial",
+        lambda _: BLACK,
+        remarks=("a line",),
+        positions=(-1.23456, 0.0, None),
+        files=("a", "b", "c"),
+    )
     shares = {"glioma": 0.75, "meningioma": 0.0, "notumor": 0.25, "pituitary": 0.0}
     bare = VolumeCounts(5, 3, False, {**shares, "glioma": 0.0, "notumor": 1.0}, (1,))
     found = reply(scan, ScanPrediction((SURE,) * 3, VolumeCounts(5, 4, False, shares, (2, 1), bare)))
@@ -73,6 +81,10 @@ def test_a_volume_has_no_class_and_counts_those_of_its_slices() -> None:
             "shown": [2, 1],
             "without_lesion": {"brain_slices": 3, "shares": dict(bare.shares)},
         },
-        "slices": [ANSWER] * 3,
+        "slices": [
+            {**ANSWER, "plane": "axial", "position_mm": -1.235, "file": "a"},
+            {**ANSWER, "plane": "axial", "position_mm": 0.0, "file": "b"},
+            {**ANSWER, "plane": "axial", "position_mm": None, "file": "c"},
+        ],
         "notice": NOTICE,
     }

@@ -1,7 +1,5 @@
 """Slices of a DICOM file."""
 
-from functools import partial
-
 import numpy as np
 from PIL import Image
 
@@ -14,14 +12,19 @@ from brain_tumor.data.scans.dicom_kind import KIND_TAGS, T1, TRAINED_ON, refuse_
 from brain_tumor.data.scans.dicom_scale import GrayScale, Sample, sampled, scale_of
 from brain_tumor.data.scans.geometry import plane_of, square_pixels, turned
 from brain_tumor.data.scans.levels import levels
+from brain_tumor.data.scans.placing import Ordered, volumes_of
 from brain_tumor.data.scans.scan import Limits, Scan
+from brain_tumor.data.scans.volume import chosen, remark_on
 
 UNTURNED = "the file does not say which side is which: shown as it is stored"
 MISSED = "its window shows nothing of it: shown by the range of its values"
 
 
-def open_dicom(content: bytes, limits: Limits, scale: GrayScale | None = None) -> Scan:
-    """The frames of a DICOM file.
+def open_dicom(content: bytes, limits: Limits, scale: GrayScale | None = None, volume: int | None = None) -> Scan:
+    """The frames of a DICOM file, of its only volume or of `volume`.
+
+    They are in the order in which they lie in the patient, where each says so (Plane Position, C.7.6.16.2.3); see
+    `volumes_of`.
 
     Gray values go through the modality's lookup table, or slope and intercept; then through the frame's VOI table or
     one window for all frames, whose ends are black and white (PS3.3, C.11.1 and C.11.2), see `scale_of`. Functional
@@ -41,23 +44,36 @@ def open_dicom(content: bytes, limits: Limits, scale: GrayScale | None = None) -
         content: of the file.
         limits: what it may cost.
         scale: of the series that it is a part of; None: its own.
+        volume: which of several, such as echoes, from 0; None: there is but one.
 
     Raises:
         CorruptImageError: it is no MR image of a head (see `refuse_others`), has no pixels, is damaged, or is over a
-            limit; or pydicom or a decoder is missing.
+            limit; there is no such volume, or none is chosen of several; or pydicom or a decoder is missing.
     """
     header, decode, remarks = _opened(content, limits)
     if scale is None and (sample := sampled(header, decode)):
         scale = scale_of([sample])
-    picture = partial(_picture, header, decode, scale)
-    planes = tuple(plane_of(each.orientation) for each in header.frames)
+    placed, which = _volume(header, volume)
+    shown = [header.frames[index] for index in placed.places]
+    planes = tuple(plane_of(each.orientation) for each in shown)
     plane, *others = dict.fromkeys(planes)
-    sides = tuple(each.pixel_mm for each in header.frames)
+    sides = tuple(each.pixel_mm for each in shown)
     remarks = (*((UNTURNED,) if None in planes else ()), *((MISSED,) if scale and scale.missed else ()), *remarks)
+    remarks = (*which, *placed.remarks, *remarks)
     if header.shape.frames > 1:
         several = (None, planes) if others else (plane, ())
-        return Scan("dicom", header.shape.frames, several[0], picture, header.held, remarks, several[1], sides)
-    only = picture(0)
+        return Scan(
+            "dicom",
+            len(shown),
+            several[0],
+            lambda index: _picture(header, decode, scale, placed.places[index]),
+            header.held,
+            remarks,
+            several[1],
+            sides,
+            placed.positions,
+        )
+    only = _picture(header, decode, scale, 0)
     return Scan("dicom", 1, plane, lambda _: only, remarks=remarks, pixel_mm=sides)
 
 
@@ -82,6 +98,16 @@ def _opened(content: bytes, limits: Limits) -> tuple[Header, Frames, tuple[str, 
         return header, decode, remarks
     only = decode(0)
     return header, lambda _: only, remarks
+
+
+def _volume(header: Header, volume: int | None) -> tuple[Ordered, tuple[str, ...]]:
+    """The frames that are shown, as they are stored where not all say how they lie; and which of several those are."""
+    placings = [each.placing for each in header.frames]
+    if len(placings) > 1 and all(each.placed for each in placings):
+        found = volumes_of(placings)
+    else:
+        found = [Ordered(tuple(range(len(placings))), (), "", ())]
+    return found[chosen(volume, len(found))], remark_on(volume, len(found))
 
 
 def _picture(header: Header, decode: Frames, scale: GrayScale | None, index: int) -> Image.Image:

@@ -7,6 +7,7 @@ pixels need are read, what pydicom would say is dropped, and errors are in words
 import importlib
 import io
 import logging
+import math
 import struct
 import threading
 import warnings
@@ -15,6 +16,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
 
 from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.scans.scan import Limits
@@ -35,8 +38,10 @@ CHARACTERS = (b"\x08\0\x05\0", b"\0\x08\0\x05")  # Specific Character Set, which
 SMALL = 1024  # bytes
 SMALL_TAGS = (
     *(0x00080005, 0x00080008, 0x00080016, 0x00080060, 0x0008103E, 0x00089209),
-    *(0x00180010, 0x00180015, 0x00180020, 0x00180080, 0x00180081, 0x00180082, 0x00181030, 0x00181164),
-    *(0x00200020, 0x00200037),
+    *(0x00089007, 0x00189082, 0x00189087, 0x00189089, 0x00209128, 0x00209153, 0x00209156),
+    *(0x00180010, 0x00180015, 0x00180020, 0x00180080, 0x00180081, 0x00180082, 0x00180086, 0x00181030, 0x00181060),
+    *(0x00181164, 0x0020000D, 0x0020000E, 0x00200011, 0x00200012, 0x00200013, 0x00200020, 0x00200032, 0x00200037),
+    *(0x00200052, 0x00200100),
     *(0x00280002, 0x00280004, 0x00280006, 0x00280008, 0x00280010, 0x00280011),
     *(0x00280030, 0x00280034, 0x00280100, 0x00280101, 0x00280103, 0x00280120, 0x00280121),
     *(0x00281050, 0x00281051, 0x00281052, 0x00281053, 0x00281056, 0x00281101, 0x00281102, 0x00281103, 0x00283002),
@@ -107,6 +112,26 @@ def items(place: "Dataset", tag: int | str, budget: Budget) -> "list[Dataset]":
     else:
         found = list(element.value or [])
     return [_bounded(each) for each in found]
+
+
+def words(place: "Dataset", keyword: str) -> list[str]:
+    """The words of an element, in capitals, or none. They are the file's: to be looked up, never to be shown."""
+    value = place.get(keyword)
+    if value is None or value == "":
+        return []
+    return [str(each).strip().upper() for each in ([value] if isinstance(value, str) else value)]
+
+
+def numbers(places: "list[Dataset]", keywords: tuple[str, ...]) -> list[float]:
+    """The finite numbers of the first of the elements that is there and not empty."""
+    for keyword in keywords:
+        for place in places:
+            value = place.get(keyword)
+            if value is not None and value != "":
+                numbers = [float(each) for each in (value if np.iterable(value) else [value])]
+                if numbers and all(map(math.isfinite, numbers)):
+                    return numbers
+    return []
 
 
 def _bounded(place: "Dataset") -> "Dataset":

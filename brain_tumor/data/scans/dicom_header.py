@@ -1,6 +1,5 @@
 """What a DICOM file says of its pixels, checked, in plain numbers."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_tumor.data.decode import CorruptImageError
-from brain_tumor.data.scans.dicom_elements import Budget, guarded, items
+from brain_tumor.data.scans.dicom_elements import Budget, guarded, items, numbers, words
 from brain_tumor.data.scans.dicom_gray import Grays, Table, Window
+from brain_tumor.data.scans.dicom_placing import placing_of_frame
 from brain_tumor.data.scans.geometry import orientation_of
 from brain_tumor.data.scans.levels import PICTURE_PIXELS
+from brain_tumor.data.scans.placing import Placing
 from brain_tumor.data.scans.scan import Limits
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class FrameFacts:
     spacing: tuple[float, float]  # height and width of a pixel
     orientation: tuple[float, ...]  # empty where unknown
     pixel_mm: float | None  # the shorter side of a pixel, in the patient
+    placing: Placing  # among the frames
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +147,7 @@ def _header(elements: "Dataset", shape: Shape, budget: Budget) -> Header:
     frames = []
     for index in range(shape.frames):
         groups = [*each[index : index + 1], *shared[:1]]
-        frames.append(_frame(elements, groups, table, budget))
+        frames.append(_frame(elements, groups, table, budget, index))
     palette: tuple[Table, ...] = ()
     if shape.photometric == PALETTE:
         if "RedPaletteColorLookupTableData" not in elements:
@@ -155,10 +157,14 @@ def _header(elements: "Dataset", shape: Shape, budget: Budget) -> Header:
     return Header(shape, tuple(frames), ends, palette)
 
 
-def _frame(elements: "Dataset", groups: "list[Dataset]", table: "_Table", budget: Budget) -> FrameFacts:
+def _frame(elements: "Dataset", groups: "list[Dataset]", table: "_Table", budget: Budget, index: int) -> FrameFacts:
+    def grouped(sequence: str) -> "list[Dataset]":
+        """Where to look for an element: the frame's own functional group, the shared one."""
+        return [item for group in groups for item in items(group, sequence, budget)[:1]]
+
     def places(sequence: str) -> "list[Dataset]":
-        """Where to look for an element: the frame's own functional group, the shared one, the file."""
-        return [*(item for group in groups for item in items(group, sequence, budget)[:1]), elements]
+        """Or else the file."""
+        return [*grouped(sequence), elements]
 
     pixel_values = places("PixelValueTransformationSequence")
     windows = places("FrameVOILUTSequence")
@@ -174,32 +180,15 @@ def _frame(elements: "Dataset", groups: "list[Dataset]", table: "_Table", budget
     if len(spacing) != 2 or min(spacing) <= 0:
         spacing = numbers([elements], ("PixelAspectRatio",))
     orientation = tuple(numbers(places("PlaneOrientationSequence"), ("ImageOrientationPatient",)))
+    orientation = orientation or orientation_of(words(elements, "PatientOrientation"))
+    pixel = (spacing[0], spacing[1]) if len(spacing) == 2 and min(spacing) > 0 else (1.0, 1.0)
     return FrameFacts(
         grays,
-        (spacing[0], spacing[1]) if len(spacing) == 2 and min(spacing) > 0 else (1.0, 1.0),
-        orientation or orientation_of(words(elements, "PatientOrientation")),
+        pixel,
+        orientation,
         min(measured) if len(measured) == 2 and min(measured) > 0 else None,
+        placing_of_frame(grouped, orientation, pixel, index),
     )
-
-
-def words(place: "Dataset", keyword: str) -> list[str]:
-    """The words of an element, in capitals, or none. They are the file's: to be looked up, never to be shown."""
-    value = place.get(keyword)
-    if value is None or value == "":
-        return []
-    return [str(each).strip().upper() for each in ([value] if isinstance(value, str) else value)]
-
-
-def numbers(places: "list[Dataset]", keywords: tuple[str, ...]) -> list[float]:
-    """The finite numbers of the first of the elements that is there and not empty."""
-    for keyword in keywords:
-        for place in places:
-            value = place.get(keyword)
-            if value is not None and value != "":
-                numbers = [float(each) for each in (value if np.iterable(value) else [value])]
-                if numbers and all(map(math.isfinite, numbers)):
-                    return numbers
-    return []
 
 
 def _first(places: "list[Dataset]", keyword: str, default: float) -> float:

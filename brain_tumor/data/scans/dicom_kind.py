@@ -7,8 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from brain_tumor.data.decode import CorruptImageError
-from brain_tumor.data.scans.dicom_elements import guarded
-from brain_tumor.data.scans.dicom_header import numbers, words
+from brain_tumor.data.scans.dicom_elements import guarded, numbers, words
 from brain_tumor.lazy import lazy
 
 if TYPE_CHECKING:

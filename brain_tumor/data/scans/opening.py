@@ -45,8 +45,7 @@ def open_scan(
     if len(content) > limits.file_bytes:
         raise CorruptImageError(f"too large: {len(content):,} bytes are over the limit of {limits.file_bytes:,}")
     if is_dicom(content):
-        chosen(volume, 1)
-        return open_dicom(content, limits, scale)
+        return open_dicom(content, limits, scale, volume)
     if is_gzip(content) or is_nifti(content):
         return open_nifti(content, plane, limits, volume)
     if is_nrrd(content):

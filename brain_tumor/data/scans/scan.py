@@ -32,9 +32,18 @@ class Extent:
     pixel_mm: float | None = None  # a pixel's side, where the file says it
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a slice comes from."""
+
+    plane: str | None  # see `Scan.plane_of`
+    position_mm: float | None = None  # along its normal, towards the patient's right, front or head; None: unknown
+    file: str = ""  # of several that are one volume; "" where there is but one
+
+
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """The slices of one file."""
+    """The slices of one file, or of a series of files."""
 
     kind: Literal["image", "dicom", "nifti", "nrrd", "metaimage"]
     count: int  # slices
@@ -44,10 +53,16 @@ class Scan:
     remarks: tuple[str, ...] = ()  # what whoever reads the answer should know of the file; never the file's own text
     planes: tuple[str | None, ...] = ()  # of each slice, where they differ
     pixel_mm: tuple[float | None, ...] = ()  # of each slice, the side of a picture's pixel; empty: nobody knows
+    positions: tuple[float | None, ...] = ()  # of each slice, see `Place`; empty: nobody knows
+    files: tuple[str, ...] = ()  # of each slice, where they are several
 
     def plane_of(self, index: int) -> str | None:
         """The plane of a slice, where the file says so: then the slice is shown as radiologists look at it."""
         return self.planes[index] if self.planes else self.plane
+
+    def place_of(self, index: int) -> Place:
+        position = self.positions[index] if self.positions else None
+        return Place(self.plane_of(index), position, self.files[index] if self.files else "")
 
     def pixels(self, size: int) -> NDArray[np.uint8]:
         """The slices of `fitted` alone."""

@@ -1,6 +1,5 @@
-"""Files of one DICOM series are shown in one gray scale, by whichever door they come."""
+"""Files of one DICOM series are shown in one gray scale."""
 
-import base64
 import io
 from functools import partial
 from pathlib import Path
@@ -14,10 +13,8 @@ from PIL import Image
 
 from brain_tumor.data.scans.dicom import MISSED
 from brain_tumor.data.scans.opening import open_scan
-from brain_tumor.data.scans.scan import Limits
 from brain_tumor.data.scans.series import SeriesScales
-from brain_tumor.serving.files import read_files
-from brain_tumor.serving.requests import fitted, sent_files
+from brain_tumor.serving.files import find_stacks, read_stacks
 
 LIES = {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "SeriesInstanceUID": "1.2.3"}
 BRAIN = np.linspace(0, 800, 4096).round().astype(np.uint16).reshape(64, 64)
@@ -82,21 +79,17 @@ def test_damaged_files_of_a_series_stop_no_other() -> None:
     assert gray(files["5"], found, "5").max() == 255
 
 
-def test_each_door_takes_the_files_that_it_is_given_together(tmp_path: Path) -> None:
+def test_the_files_of_a_folder_are_a_volume_in_that_scale(tmp_path: Path) -> None:
     files = series(True)
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
-    folder = {each.name: each for each in read_files(tmp_path, sorted(files), 64, plane="auto", workers=2)}
-    assert "nothing to see" in folder["0"].error
-    pixels = folder["5"].pixels
-    assert pixels is not None
-    # A command that goes on has only the last files to read, and yet the scale of all
-    [later] = read_files(tmp_path, ["1"], 64, plane="auto", workers=1, among=sorted(files))
-    assert later.error == folder["1"].error
-    sent = sent_files([{"content": base64.b64encode(content).decode()} for content in files.values()], Limits())
-    assert np.array_equal(fitted(sent[5], 64)[1], pixels)
-    with pytest.raises(Exception, match="nothing to see"):
-        fitted(sent[0], 64)
+    [stack] = find_stacks(tmp_path, files)
+    [volume] = read_stacks(tmp_path, [stack], 64, plane="auto", workers=1)
+    assert (volume.name, volume.error) == ("series 1 (9 slices)", "")
+    assert volume.pixels is not None
+    assert [each.max() for each in volume.pixels[:3]] == [pytest.approx(3, abs=1)] * 2 + [255]
+    found = scales(files)
+    assert np.array_equal(volume.pixels[0, ..., 0], gray(files["0"], found, "0"))
 
 
 def test_pictures_are_not_looked_through(tmp_path: Path) -> None:
