@@ -4,7 +4,7 @@ import base64
 import binascii
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast, get_args
 
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.scans.opening import open_scan
 from brain_tumor.data.scans.scan import Extent, Limits, Plane, Scan
-from brain_tumor.data.scans.series import SeriesScales
+from brain_tumor.data.scans.stacks import Content, Stack, open_stack, stacks
+from brain_tumor.data.scans.zipped import is_zip, unzipped
 from brain_tumor.errors import InputError
 
 LIMITS = Limits(file_bytes=64 * 2**20, slices=512, samples=2**27)  # of a file
@@ -29,7 +30,16 @@ class SentFile:
     name: str  # file 1 of 3
     content: bytes
     plane: Plane
-    scales: SeriesScales | None = field(default=None, compare=False)  # of all files of the request
+
+
+@dataclass(frozen=True, eq=False)
+class SentScan:
+    """What is answered: a file of a request, several that are a volume, or a volume in a zip file."""
+
+    files: tuple[int, ...]  # of the request, from 1
+    stack: Stack
+    contents: Mapping[str, Content]
+    plane: Plane
 
 
 def sent_files(rows: Sequence[Mapping[Any, Any]], limits: Limits = LIMITS) -> list[SentFile]:
@@ -48,25 +58,54 @@ def sent_files(rows: Sequence[Mapping[Any, Any]], limits: Limits = LIMITS) -> li
     size = sum(map(len, texts)) * 3 // 4 - 2 * len(texts)
     if size > limits.file_bytes:
         raise InputError(f"too large: {size:,} bytes are over a request's limit of {limits.file_bytes:,}")
-    contents = {name: _decoded(text, name) for name, text in zip(names, texts, strict=True)}
-    scales = SeriesScales({name: partial(_head, content) for name, content in contents.items()}, limits)
     return [
-        SentFile(name, content, _plane(row.get("plane"), name), scales)
-        for (name, content), row in zip(contents.items(), rows, strict=True)
+        SentFile(name, _decoded(text, name), _plane(row.get("plane"), name))
+        for name, text, row in zip(names, texts, rows, strict=True)
     ]
 
 
-def fitted(file: SentFile, size: int, limits: Limits = LIMITS) -> tuple[Scan, NDArray[np.uint8], tuple[Extent, ...]]:
-    """The scan in a file, and its slices (N, size, size, 3) with their extents as `Scan.fitted` gives them.
+def sent_scans(files: Sequence[SentFile], limits: Limits = LIMITS) -> list[SentScan]:
+    """The scans that the files are, in their order: those of a DICOM series are one, also within a zip file.
+
+    Raises InputError if a zip file cannot be read, is over a limit, or holds anything but DICOM files.
+    """
+    numbers = {file.name: number for number, file in enumerate(files, start=1)}
+    found: list[SentScan] = []
+    single: dict[str, Content] = {}
+    left = limits  # of all zip files together
+    for file in files:
+        if not is_zip(file.content):
+            single[file.name] = partial(_head, file.content)
+            continue
+        try:
+            packed = {f"{file.name}, {name}": content for name, content in unzipped(file.content, left).items()}
+        except CorruptImageError as error:
+            raise InputError(f"{file.name}: {error}") from error
+        left = replace(left, file_bytes=left.file_bytes - sum(map(len, packed.values())))
+        contents: dict[str, Content] = {name: partial(_head, content) for name, content in packed.items()}
+        found += [SentScan((numbers[file.name],), each, contents, file.plane) for each in stacks(contents, limits)]
+    for stack in stacks(single, limits):
+        places = tuple(sorted(numbers[name] for name in stack.files))
+        found.append(SentScan(places, stack, single, files[places[0] - 1].plane))
+    if len(found) > MOST_FILES:
+        raise InputError(f"{len(found)} scans: a request has 1 to {MOST_FILES}")
+    return sorted(found, key=lambda each: each.files[0])
+
+
+def fitted(sent: SentScan, size: int, limits: Limits = LIMITS) -> tuple[Scan, NDArray[np.uint8], tuple[Extent, ...]]:
+    """The scan, and its slices (N, size, size, 3) with their extents as `Scan.fitted` gives them.
 
     Raises InputError if it is none, is over a limit, or a slice cannot be decoded.
     """
+    name, *others = sent.stack.files
     try:
-        scale = file.scales.of(file.name, file.content) if file.scales else None
-        scan = open_scan(file.content, file.plane, limits, scale)
+        if others:
+            scan = open_stack(sent.stack, sent.contents, sent.plane, limits)
+        else:
+            scan = open_scan(sent.contents[name](limits.file_bytes + 1), sent.plane, limits)
         return scan, *scan.fitted(size)
     except CorruptImageError as error:
-        raise InputError(f"{file.name}: {error}") from error
+        raise InputError(f"{sent.stack.name}: {error}") from error
 
 
 def _head(content: bytes, size: int) -> bytes:

@@ -37,7 +37,7 @@ from brain_tumor.models.onnx_model import OnnxModel
 from brain_tumor.serving.batching import batched
 from brain_tumor.serving.predictor import keras_predictor, predict_scan
 from brain_tumor.serving.reply import reply
-from brain_tumor.serving.requests import fitted, sent_files
+from brain_tumor.serving.requests import fitted, sent_files, sent_scans
 
 keras = lazy("keras")
 
@@ -126,7 +126,7 @@ class ServedModel(PythonModel):  # type: ignore[misc]
         predict_scan(self.predictor, np.zeros((1, alone.size, alone.size, 3), np.uint8))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> list[dict[str, Any]]:
-        """What is said of each file, as `serving.reply` has it, with `model` and `run`.
+        """What is said of each scan, as `serving.reply` has it, with `files` (of the request, from 1), `model`, `run`.
 
         Raises Refused for what is no file, and, with nothing but the places in the code on stderr, for what fails.
         """
@@ -141,11 +141,14 @@ class ServedModel(PythonModel):  # type: ignore[misc]
 
     def _answers(self, rows: pd.DataFrame) -> list[dict[str, Any]]:
         answers = []
-        for file in sent_files(rows.to_dict("records")):
+        with self.decoding:
+            scans = sent_scans(sent_files(rows.to_dict("records")))
+        for sent in scans:
             with self.decoding:
-                scan, pixels, extents = fitted(file, self.predictor.size)
+                scan, pixels, extents = fitted(sent, self.predictor.size)
             found = predict_scan(self.predictor, pixels, extents)
-            answers.append(reply(scan, found) | {"model": self.predictor.uri, "run": self.run_id})
+            about = {"files": list(sent.files), "model": self.predictor.uri, "run": self.run_id}
+            answers.append(reply(scan, found) | about)
         return answers
 
 
