@@ -1,7 +1,10 @@
 """A real series, as DICOM files and as a NIfTI volume: the same pictures and answers, the tumour on its true side."""
 
+import base64
+import io
 import os
 import tarfile
+import zipfile
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +18,8 @@ from numpy.typing import NDArray
 from stores import Trained
 from toy import call
 
-from brain_tumor.serving.files import read_files
+from brain_tumor.serving.files import find_stacks, read_stacks
+from brain_tumor.serving.requests import fitted, sent_files, sent_scans
 
 pydicom = pytest.importorskip("pydicom")
 pytestmark = pytest.mark.real_data
@@ -71,13 +75,14 @@ def written(series: Series, values: NDArray[np.int16], place: Path, *, windows: 
 
 def shown(place: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """The gray pictures (slices, SIZE, SIZE) of the folder and of the volume."""
-    names = sorted(path.name for path in (place / "series").iterdir())
-    files = list(read_files(place / "series", names, SIZE, plane="auto", workers=1))
-    assert {each.error for each in files} == {""}
-    [volume] = read_files(place, ["volume.nii.gz"], SIZE, plane="auto", workers=1)
-    assert {each.plane for each in files} == {"axial"} == {volume.plane}
+    names = [path.relative_to(place).as_posix() for path in place.rglob("*.*")]
+    files, volume = read_stacks(place, find_stacks(place, names), SIZE, plane="auto", workers=1)
+    assert (files.name, files.error, files.remarks) == ("series/series 1 (176 slices)", "", ())
+    assert [each.file for each in files.places] == [f"series/{index:03d}.dcm" for index in range(176)]  # feet to head
+    assert files.plane == volume.plane == "axial"
+    assert files.pixels is not None
     assert volume.pixels is not None
-    return np.concatenate([each.pixels for each in files if each.pixels is not None])[..., 0], volume.pixels[..., 0]
+    return files.pixels[..., 0], volume.pixels[..., 0]
 
 
 def test_both_show_the_same_pictures_and_a_model_says_the_same(
@@ -92,11 +97,32 @@ def test_both_show_the_same_pictures_and_a_model_says_the_same(
     assert done.returncode == 0, done.stderr
     answers = pd.read_csv(out, dtype={"slice": str})
     probabilities = [name for name in answers if name.startswith("probability_")]
-    slices = answers[answers["slice"].notna() & (answers["slice"] != "volume")]
-    each = answers[answers["path"].str.endswith(".dcm")].sort_values("path")
-    assert len(slices) == len(each) == 176
-    assert slices["class"].tolist() == each["class"].tolist()
-    assert np.abs(slices[probabilities].to_numpy() - each[probabilities].to_numpy()).max() <= 1e-3
+    slices = answers[answers["slice"] != "volume"]
+    said = dict(list(slices.groupby("path")))
+    assert {path: len(rows) for path, rows in said.items()} == {
+        "series/series 1 (176 slices)": 176,
+        "volume.nii.gz": 176,
+    }
+    first, second = said.values()
+    assert first["class"].tolist() == second["class"].tolist()
+    assert np.abs(first[probabilities].to_numpy() - second[probabilities].to_numpy()).max() <= 1e-3
+    positions = [float(each.ImagePositionPatient[2]) for each in series.slices]
+    assert np.corrcoef(positions, first["position_mm"])[0, 1] == pytest.approx(1)
+    wholes = answers[answers["slice"] == "volume"]
+    assert wholes["class"].isna().all()
+    assert len(wholes.filter(regex="share_|brain_slices").drop_duplicates()) == 1
+    sent = sent_scans(sent_files([{"content": base64.b64encode(packed(place / "series")).decode()}]))
+    scan, pixels, _ = fitted(sent[0], SIZE)
+    assert scan.count == 176
+    assert np.array_equal(pixels[..., 0], files)
+
+
+def packed(folder: Path) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as file:
+        for path in sorted(folder.iterdir(), reverse=True):
+            file.write(path, f"DICOM/{path.name}")
+    return content.getvalue()
 
 
 def test_the_tumour_is_shown_on_the_side_where_its_segmentation_lies(series: Series, tmp_path: Path) -> None:
