@@ -142,6 +142,47 @@ def test_one_volume_of_a_file_of_several_is_answered_and_the_answer_says_which(t
     assert (other.returncode, "was begun with another volume: " in other.stderr) == (2, True)
 
 
+def test_a_folder_of_series_is_answered_a_volume_each(trained_copy: Trained) -> None:
+    dicom = pytest.importorskip("dicom_files").dicom
+    scans, out = trained_copy.place / "series", trained_copy.place / "series.csv"
+    (scans / "sub").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    lies = {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "PixelSpacing": [1, 1]}
+    for place in range(4):
+        for echo in (1, 2):
+            pixels = rng.integers(0, 900, (20, 21)).astype(np.uint16)
+            said = {"SeriesInstanceUID": "1.2.3", "ImagePositionPatient": [0, 0, 5.0 * place], "EchoNumbers": echo}
+            (scans / f"{echo}{9 - place}.dcm").write_bytes(dicom(pixels, **said, **lies))
+        said = {"SeriesInstanceUID": "1.2.4", "ImagePositionPatient": [0, 0, 5.0 * place]}
+        (scans / "sub" / f"{place}").write_bytes(dicom(pixels, **said, **lies))
+    (scans / "sub" / "2").write_bytes((scans / "sub" / "2").read_bytes()[:-50])
+    done = predict(trained_copy, f"input={scans}", f"out={out}", "explain=true", "report=true")
+    assert done.returncode == 0, done.stderr
+    assert "files 12 in " in words(done.stdout)
+    assert ", 12 of them slices of 3 DICOM volumes" in words(done.stdout)
+    assert "refused 1" in words(done.stdout)
+    found = pd.read_csv(out, dtype={"slice": str})
+    assert found["path"].tolist() == [
+        *["series 1, echo 1 (4 slices)"] * 5, *["series 1, echo 2 (4 slices)"] * 5, "sub/series 1 (4 slices)",
+    ]  # fmt: skip
+    assert found["error"].tolist()[-1] == "sub/2: truncated: it has fewer pixels than its header says"
+    first = found[:5]
+    assert first["file"].tolist()[:4] == ["19.dcm", "18.dcm", "17.dcm", "16.dcm"]
+    assert first["position_mm"].tolist()[:4] == [0, 5, 10, 15]
+    assert first["plane"].tolist()[:4] == ["axial"] * 4
+    whole = first.iloc[4]
+    assert (whole["slice"], whole["class"]) == ("volume", pytest.approx(np.nan, nan_ok=True))
+    answers = first["class"][:4][first["not_brain_mri"][:4].astype(str).str.lower() == "false"]
+    assert whole["brain_slices"] == len(answers)
+    for name in answers.unique():
+        assert whole[f"share_{name}"] == pytest.approx((answers == name).mean())
+    assert (trained_copy.place / "series_reports" / "series 1, echo 2 (4 slices).html").is_file()
+    again = predict(trained_copy, f"input={scans}")
+    lines = [line for line in again.stdout.splitlines() if line.startswith("series 1, echo")]
+    assert len(lines) == 2
+    assert all("per slice" in line and "axial" in line for line in lines)
+
+
 def test_a_broken_file_is_named_and_the_rest_answered(trained_copy: Trained) -> None:
     folder = trained_copy.place / "mixed"
     folder.mkdir()

@@ -108,7 +108,7 @@ class PredictConfig:
     input: str  # file, folder or glob
     out: str | None  # FILE.csv or FILE.jsonl; None: the terminal alone
     overwrite: bool
-    plane: Literal["auto", "axial", "coronal", "sagittal"]  # in which a volume is cut
+    plane: Literal["auto", "axial", "coronal", "sagittal"]  # in which a volume file is cut
     volume: NonNegativeInt | None  # which volume of a file of several, from 0; None: there is but one
     runtime: Literal["auto", "keras", "onnx", "tflite"]
     views: Views

@@ -77,6 +77,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         elements = pydicom.dcmread(Path(pydicom.__file__).parent / "data" / "test_files" / name)
         elements.SOPClassUID = elements.file_meta.MediaStorageSOPClassUID = MR  # some are CT, or ultrasound
         elements.pop("BodyPartExamined", None)
+        elements.SeriesInstanceUID = pydicom.uid.generate_uid(entropy_srcs=[name])  # some are copies of one slice
         elements.save_as(place / "files" / name)
     drawn = [slice_ for subject in range(8) for slice_ in list(draw_subject(PhantomConfig(size=96), subject))[:1]]
     for index, (_, picture, _) in enumerate(drawn):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 UID, SERIES_NUMBER, STUDY, FRAME = 0x0020000E, 0x00200011, 0x0020000D, 0x00200052
 FRAMES = 0x00280008
 TAGS = [*FILE_TAGS, UID, SERIES_NUMBER, STUDY, FRAME, FRAMES]
+FIRST = 4096  # bytes of a file that say whether it is a DICOM file
 HEAD = 2**16  # bytes of a file in which all these stand, mostly; else it is read whole
 LOOKED_AT = 256  # files of a volume, at most, for its scale; by 16 of 176, white was 1 % too low
 VALUES = 2**23  # of all of them, about
@@ -151,20 +152,21 @@ def _of_folder(folder: str, series: list[list[_Slice]]) -> list[Stack]:
 
 def _slice(name: str, content: Content, limits: Limits) -> _Slice | None:
     """What a file says of itself; None of one that stands by itself, for whatever reason."""
-    for size in (HEAD, limits.file_bytes):
-        try:
+    try:
+        if not is_dicom(content(FIRST)):
+            return None
+        for size in (HEAD, limits.file_bytes):
             head = content(size)
-        except OSError:  # said when it is its turn
-            return None
-        if not is_dicom(head):
-            return None
-        try:
-            _, elements = data_set(head, limits, TAGS, Budget(), until=max(TAGS))
-            if "PixelSpacing" in elements or size != HEAD or len(head) < HEAD:
-                return guarded("a damaged header of a DICOM file", partial(_said, name, elements))
-        except CorruptImageError:
-            if size != HEAD or len(head) < HEAD:
-                return None
+            whole = size != HEAD or len(head) < HEAD
+            try:
+                _, elements = data_set(head, limits, TAGS, Budget(), until=max(TAGS))
+                if whole or "PixelSpacing" in elements:
+                    return guarded("a damaged header of a DICOM file", partial(_said, name, elements))
+            except CorruptImageError:  # said when it is its turn, as are errors of the disk
+                if whole:
+                    return None
+    except OSError:
+        pass
     return None
 
 
