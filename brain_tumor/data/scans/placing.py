@@ -156,10 +156,11 @@ def _remarks(positions: Sequence[float]) -> tuple[str, ...]:
     apart = [step for step in steps if step > SAME_MM]
     found = []
     if doubled := len(steps) - len(apart):
-        found.append(f"{doubled} of its slices lie where another one lies")
+        found.append(f"{doubled} of its slices {'lies' if doubled == 1 else 'lie'} where another one does")
     usual = median(apart) if apart else 0.0
     if gaps := [step for step in apart if step > GAP * usual]:
+        where = f"{len(gaps)} place{'' if len(gaps) == 1 else 's'}"
         found.append(
-            f"slices are missing in {len(gaps)} of its places: up to {max(gaps):.1f} mm between two, not {usual:.1f}"
+            f"slices are missing at {where}: up to {max(gaps):.1f} mm lie between two, elsewhere {usual:.1f} mm"
         )
     return tuple(found)

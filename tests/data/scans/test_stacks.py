@@ -164,13 +164,13 @@ def test_slices_that_lie_otherwise_are_another_volume() -> None:
 def test_gaps_and_doubled_places_are_said() -> None:
     missing = {f"{place}": placed(place, 2.0 * place) for place in range(9) if place not in (3, 6, 7)}
     [stack] = found(missing)
-    assert stack.remarks == ("slices are missing in 2 of its places: up to 6.0 mm between two, not 2.0",)
+    assert stack.remarks == ("slices are missing at 2 places: up to 6.0 mm lie between two, elsewhere 2.0 mm",)
     doubled = {f"{place}": placed(place, 2.0 * place) for place in range(5)} | {"again": placed(2, 4.001)}
     scan = opened(doubled)
-    assert (scan.count, scan.remarks) == (6, ("1 of its slices lie where another one lies",))
+    assert (scan.count, scan.remarks) == (6, ("1 of its slices lies where another one does",))
     same = {f"{name}{place}": placed(place, 2.0 * place) for place in range(3) for name in "ab"}  # nothing tells
     assert [(len(each.files), each.remarks) for each in found(same)] == [
-        (6, ("3 of its slices lie where another one lies",))
+        (6, ("3 of its slices lie where another one does",))
     ]
     irregular = {f"{place}": placed(place, 2.0 * place + 0.3 * (place % 2)) for place in range(6)}
     assert found(irregular)[0].remarks == ()
@@ -265,7 +265,7 @@ def test_the_frames_of_an_enhanced_file_come_in_the_order_in_which_they_lie() ->
     stored = [each.mean() for each in (VALUES[index] + 50.0 * [3, 0, 4, 1, 2].index(index) for index in range(5))]
     assert np.argsort(brightness).tolist() == np.argsort(stored).tolist()
     assert open_scan(frames([0, 1, 4, 5])).remarks == (
-        "slices are missing in 1 of its places: up to 9.0 mm between two, not 3.0",
+        "slices are missing at 1 place: up to 9.0 mm lie between two, elsewhere 3.0 mm",
     )
 
 
