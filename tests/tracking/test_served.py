@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -156,12 +157,13 @@ def test_a_fresh_process_answers_the_same_without_pickle(
 ) -> None:
     uri, found = f"models:/m/{version}", answers[version - 1]
     assert len({each["class"] for each in found}) > 1
-    for one, other in zip(found, expected(classifier, uri, uncertainty if version == 1 else None), strict=True):
+    wanted = expected(classifier, uri, uncertainty if version == 1 else None)
+    for number, (one, other) in enumerate(zip(found, wanted, strict=True), start=1):
         assert one.pop("probabilities") == pytest.approx(other.pop("probabilities"), abs=1e-5)
         [mine], [its] = one.pop("slices"), other.pop("slices")
         assert mine.pop("probabilities") == pytest.approx(its.pop("probabilities"), abs=1e-5)
         assert mine == its
-        assert one == other | {"model": uri, "run": logged[1], "notice": NOTICE}
+        assert one == other | {"files": [number], "model": uri, "run": logged[1], "notice": NOTICE}
         assert (one["not_sure"] is None) == (version == 2)
 
 
@@ -191,6 +193,30 @@ def test_a_model_that_was_moved_says_which_one_it_is(loaded: Any, logged: tuple[
     assert found["run"] == logged[1]
 
 
+def test_the_files_of_a_series_and_a_zip_of_them_are_one_volume(loaded: Any) -> None:
+    dicom = pytest.importorskip("dicom_files").dicom
+    lies = {"SeriesInstanceUID": "1.2.3", "ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "PixelSpacing": [1, 1]}
+    files = [
+        dicom(draw(place, np.random.default_rng(place))[..., 0], ImagePositionPatient=[0, 0, -5.0 * place], **lies)
+        for place in range(4)
+    ]
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for place, content in enumerate(files):
+            archive.writestr(f"DOE/{place}.dcm", content)
+    sent = [*map(text, files[:2]), text(PICTURES[0]), *map(text, files[2:]), text(packed.getvalue())]
+    volume, picture, zipped = json.loads(json.dumps(loaded.predict(pd.DataFrame({"content": sent}))))
+    assert [each["files"] for each in (volume, picture, zipped)] == [[1, 2, 4, 5], [3], [6]]
+    assert [each["class"] is None for each in (volume, picture, zipped)] == [True, False, True]
+    assert [each["file"] for each in volume["slices"]] == [f"file {place} of 6" for place in (5, 4, 2, 1)]
+    assert [each["position_mm"] for each in zipped["slices"]] == [-15, -10, -5, 0]
+    labels = [each["class"] for each in volume["slices"] if not each["not_brain_mri"]]
+    assert volume["volume"]["shares"] == {name: labels.count(name) / len(labels) for name in STANDARD.names}
+    assert volume["volume"] == zipped["volume"]
+    for one, other in zip(volume["slices"], zipped["slices"], strict=True):
+        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-6)
+
+
 def test_a_refusal_is_our_line_whatever_is_put_before_it(loaded: Any) -> None:
     with pytest.raises(served.Refused) as caught:
         loaded.predict(pd.DataFrame({"content": [os.fspath(Path(__file__))]}))
@@ -204,8 +230,8 @@ def test_a_refusal_is_our_line_whatever_is_put_before_it(loaded: Any) -> None:
 def test_a_failure_says_where_and_nothing_of_the_request(
     loaded: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(file: Any, *_: Any) -> None:
-        raise RuntimeError(repr(file.content))
+    def fail(sent: Any, *_: Any) -> None:
+        raise RuntimeError(repr(sent.contents))
 
     monkeypatch.setattr(served, "fitted", fail)
     with pytest.raises(served.Refused) as caught:

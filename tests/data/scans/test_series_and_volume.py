@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from stores import Trained
 from toy import call
 
+from brain_tumor.data.scans.opening import read_scan
 from brain_tumor.serving.files import find_stacks, read_stacks
 from brain_tumor.serving.requests import fitted, sent_files, sent_scans
 
@@ -140,3 +141,16 @@ def test_the_tumour_is_shown_on_the_side_where_its_segmentation_lies(series: Ser
         assert changed.sum() == pytest.approx(series.tumour.sum(), rel=0.05)
         columns = np.argwhere(white > 60)[:, 2].mean(), np.argwhere(changed)[:, 2].mean()
         assert columns[0] - columns[1] == pytest.approx((head - x) / 0.977, abs=3)  # the right is shown on the left
+
+
+def test_the_frames_of_an_enhanced_file_run_from_the_left_to_the_right() -> None:
+    """It stores them the other way: its first is said to lie at the patient's right, in DICOM's axes at -100 mm."""
+    path = Path(os.environ.get("BRAIN_TUMOR_DATA", "")) / "scans" / "siemens_enhanced_96_frames.dcm"
+    if not path.is_file():
+        pytest.skip("needs the scans below BRAIN_TUMOR_DATA")
+    scan = read_scan(path)
+    stored = pydicom.dcmread(path).pixel_array.mean(axis=(1, 2))
+    shown = [np.asarray(scan.picture(index)).mean() for index in range(scan.count)]
+    assert np.corrcoef(shown, stored[::-1])[0, 1] > 0.99 > np.corrcoef(shown, stored)[0, 1]
+    assert (scan.plane, scan.remarks, scan.positions[-1]) == ("sagittal", (), pytest.approx(100.424))
+    assert np.diff(np.array(scan.positions, float)) == pytest.approx([2.0] * 95, abs=0.01)
