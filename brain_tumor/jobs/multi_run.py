@@ -14,6 +14,7 @@ from brain_tumor.jobs.member_runs import Member, members
 from brain_tumor.jobs.resume import resume_one
 from brain_tumor.jobs.teacher import require_stranger
 from brain_tumor.models.backbones import image_size
+from brain_tumor.models.forgetting import forget_models
 from brain_tumor.paths import existing_path
 from brain_tumor.progress import duration
 from brain_tumor.tracking import parent_run, runs, summary
@@ -86,7 +87,7 @@ def _train(composed: Composition, parent: str, store: Store, given: list[str], p
                 listed = siblings[-1].data.tags.get("listed_digest", "") if siblings else ""
                 scores.append(single_run.run(own, parent=parent, member=member.label, listed=listed))
             spent.append(time.perf_counter() - began)
-            single_run.forget()
+            forget_models()
     except BaseException:
         again = single_run.resume_command(parent, given or composed.overrides)
         print(f"stopped; to go on with all of them: {again}", file=sys.stderr)

@@ -1,13 +1,11 @@
 """One training from its configuration to the registered model, in a run of its own."""
 
-import gc
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import keras
 import pandas as pd
 
 from brain_tumor.command_line import as_typed
@@ -226,10 +224,3 @@ def resume_command(run_id: str, overrides: list[str]) -> str:
     """What to type to go on with a run that was started with `overrides`."""
     kept = [text for text in overrides if text.startswith("tracking.checkpoints=")]
     return command_here("train", f"resume={run_id}", *kept)
-
-
-def forget() -> None:
-    """Free what a finished trial's model holds in this process, before the next one builds its own."""
-
-    keras.utils.clear_session()
-    gc.collect()

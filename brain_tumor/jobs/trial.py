@@ -11,7 +11,8 @@ from omegaconf import DictConfig
 from brain_tumor.config.composition import Composition, composition
 from brain_tumor.data.dataset import load_shared
 from brain_tumor.evaluation.cost import cost_metrics
-from brain_tumor.jobs.single_run import Opened, forget, measure, open_job, started
+from brain_tumor.jobs.single_run import Opened, measure, open_job, started
+from brain_tumor.models.forgetting import forget_models
 from brain_tumor.sweep.job_side import JobTrial, conclude, current
 from brain_tumor.sweep.signals import Pruned
 from brain_tumor.tracking import registry, results, runs
@@ -30,7 +31,7 @@ def run(raw: DictConfig) -> float | list[float]:
     try:
         return conclude(trial, lambda: train_trial(composition(raw), trial))
     finally:
-        forget()
+        forget_models()
 
 
 def train_trial(composed: Composition, trial: JobTrial) -> list[float]:
