@@ -3,8 +3,6 @@
 Hydra imports every plugin at every start, so nothing heavy is imported here.
 """
 
-from typing import Any
-
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
@@ -32,7 +30,7 @@ class OptunaStudySweeper(Sweeper):
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
-    def sweep(self, arguments: list[str]) -> Any:
+    def sweep(self, arguments: list[str]) -> None:
         from brain_tumor.sweep.sweeper import sweep  # noqa: PLC0415 - Optuna, which a command without -m does without
 
         assert self.config is not None
@@ -40,7 +38,7 @@ class OptunaStudySweeper(Sweeper):
         assert self.launcher is not None
         hand_back_errors()
         with entry.guarded():
-            return sweep(
+            sweep(
                 arguments,
                 config=self.config,
                 hydra_context=self.hydra_context,

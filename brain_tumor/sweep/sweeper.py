@@ -42,8 +42,8 @@ GRID_CHECK = 200  # points of a grid that are composed and checked before the fi
 
 def sweep(
     arguments: Sequence[str], *, config: DictConfig, hydra_context: HydraContext, launcher: Launcher, hooks: Hooks
-) -> list[JobReturn]:
-    """Run, or go on with, the study that `arguments` and `config.sweep` describe; returns what the jobs returned.
+) -> None:
+    """Run, or go on with, the study that `arguments` and `config.sweep` describe.
 
     Raises InputError for whatever every trial would trip over, before the first one.
     """
@@ -77,9 +77,8 @@ def sweep(
     hooks.opened(study, made)
     status = "FAILED"
     try:
-        returns = _loop(study, request, launcher, hooks, _workers(config))
+        _loop(study, request, launcher, hooks, _workers(config))
         status = "FINISHED"
-        return returns
     except (KeyboardInterrupt, SystemExit):
         status = "KILLED"
         done = sum(counts(each) for each in study.get_trials(deepcopy=False) if each.state.is_finished())
@@ -93,10 +92,8 @@ def sweep(
         hooks.closed(study, status)
 
 
-def _loop(
-    study: optuna.Study, request: requests.Request, launcher: Launcher, hooks: Hooks, workers: int
-) -> list[JobReturn]:
-    returns: list[JobReturn] = []
+def _loop(study: optuna.Study, request: requests.Request, launcher: Launcher, hooks: Hooks, workers: int) -> None:
+    launched = 0  # what the jobs return is not kept: each comes with its whole configuration
     waiting = False
     while True:
         for number in recover(study):
@@ -109,7 +106,7 @@ def _loop(
             running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
             if not running:
                 print(_ending(study), file=sys.stderr)
-                return returns
+                return
             if not waiting:
                 print(
                     f"all missing trials are being tried elsewhere ({len(running)}): waiting, should one be lost",
@@ -119,7 +116,8 @@ def _loop(
             time.sleep(POLL)
             continue
         waiting = False
-        returns += _launch(study, request, launcher, trials, workers, len(returns))
+        _launch(study, request, launcher, trials, workers, launched)
+        launched += len(trials)
         hooks.told(study)
         if any(_state(study, trial.number).state == TrialState.FAIL for trial in trials):
             _stop_if_failing(study, request.settings.max_failures)
@@ -143,7 +141,7 @@ def _launch(
     trials: list[optuna.Trial],
     workers: int,
     first: int,
-) -> list[JobReturn]:
+) -> None:
     jobs = []
     for trial in trials:
         own = overrides({key: trial.params[key] for key in request.space.order if key in trial.params})
@@ -163,10 +161,9 @@ def _launch(
         gone = [trial for trial in trials if not runs_elsewhere(_state(study, trial.number))]
         _lose_unfinished(study, gone, f"the launcher failed: {reason}")
         _stop_if_dying(study, trials)
-        return []
+        return
     for trial, returned in zip(trials, returns, strict=True):
         _tell(study, trial, returned)
-    return returns
 
 
 def _tell(study: optuna.Study, trial: optuna.Trial, returned: JobReturn) -> None:
