@@ -7,9 +7,11 @@ import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
+import tensorflow as tf
 from toy import TINY, client, run_id, runs_in, start
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -85,6 +87,8 @@ def test_a_killed_trial_goes_on_from_its_checkpoint(run: Run, bars: Callable[...
     lost, kept = study(work).trials
     assert (lost.state.name, kept.state.name) == ("FAIL", "COMPLETE")
     assert kept.params == lost.params
+    [ended] = [each for each in runs_in(work) if each.info.run_id == lost.user_attrs["run_id"]]
+    assert (ended.info.status, ended.data.tags["lost"]) == ("KILLED", "its process died")
     known = len(lost.intermediate_values)
     assert known >= 4  # an epoch is printed before it is reported
     assert {step: kept.intermediate_values[step] for step in range(1, known + 1)} == lost.intermediate_values
@@ -105,6 +109,31 @@ def test_a_combination_that_is_refused_is_a_failed_trial(run: Run, bars: Callabl
     assert bad.params == {"schedule.scratch.warmup_epochs": 2, "schedule.scratch.epochs": 2}
     assert bad.state.name == "FAIL"
     assert "warmup_epochs=2.0 leaves nothing of the 2 epochs" in bad.user_attrs["reason"]
+
+
+def test_a_trial_out_of_memory_says_so_and_is_tried_again_in_smaller_pieces(
+    run: Run, bars: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    monkeypatch.setattr("brain_tumor.jobs.trial.train_model", full)
+    arguments = ["data=folder", f"data.root={bars(train=12)}", *TINY, "sweep.study=s", RATES, "sweep.n_trials=1"]
+    done = run("train", *arguments, "sweep.retry_smaller=true", "-m")
+    assert done.returncode == 0, done.stderr
+    assert "its point is tried again with hardware.micro_batch=16" in done.stderr  # of batches of 32
+    assert "s is complete: 1 trials, 0 of them pruned and 1 failed" in done.stderr
+    reason = "out of memory (ResourceExhaustedError: OOM when allocating tensor)"
+    trials = study(tmp_path / "work").trials
+    assert [trial.user_attrs["reason"] for trial in trials] == [f"failed: {reason}"] * 2
+    assert trials[1].params == trials[0].params
+    runs = {each.data.tags["trial"]: each for each in runs_in(tmp_path / "work") if "trial" in each.data.tags}
+    for each in runs.values():
+        assert each.info.status == "FAILED"
+        assert each.data.tags["failed"] == reason
+        assert reason in each.data.tags["mlflow.note.content"].replace("\\", "")
+    pieces = [runs[number].data.tags["hardware"].partition("in pieces of ")[2] for number in ("0", "1")]
+    assert pieces == ["", "16"]
 
 
 @pytest.mark.slow

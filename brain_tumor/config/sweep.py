@@ -27,6 +27,7 @@ class SweepConfig:
     on_change: Literal["refuse", "new"]  # where the study exists already with another space
     max_failures: Annotated[float, Field(ge=0, le=1)]  # share of the finished trials that may fail before it stops
     warm_start: bool  # train the phases that all trials share once
+    retry_smaller: bool  # try a trial that died for want of memory once more, in pieces of half as many images
     ignore: list[str]  # keys that may differ within a study: they do not change what a trial scores
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ from brain_tumor.config.train import TrainConfig
 from brain_tumor.layout.blocks import Block, Code, Grid, Paragraph, Summary, pairs, plainly, verdicts
 from brain_tumor.sweep.summary import best_trials, chosen_trial, train_overrides
 from brain_tumor.tracking.cards import publish_card
-from brain_tumor.tracking.runs import git_tags
+from brain_tumor.tracking.runs import end, git_tags
 from brain_tumor.tracking.store import Store, command_here, open_store
 from brain_tumor.tracking.summary import publish, with_store
 from brain_tumor.tracking.sweep_run import (
@@ -48,6 +48,11 @@ class StudyRun:
         name = f"study {study.study_name}"
         run_id = open_parent(store, study, name=name, tags=tags, config_text=text, created=made)
         return cls(config, store, run_id, synthetic)
+
+    def lost(self, trial: FrozenTrial) -> None:
+        """End the run of a trial whose process died."""
+        if run_id := trial.user_attrs.get("run_id"):
+            end(str(run_id), trial.user_attrs.get("reason") or "its process died")
 
     def told(self, study: optuna.Study) -> None:
         """Bring it up to date."""

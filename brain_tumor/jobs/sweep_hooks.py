@@ -67,6 +67,9 @@ class Project(Hooks):
         config, composed = self._checked[0]
         self._run = StudyRun.opened(config, composed, study, synthetic=self._synthetic, made=made)
 
+    def lost(self, study: optuna.Study, number: int) -> None:
+        self._run.lost(study.get_trials(deepcopy=False)[number])
+
     def told(self, study: optuna.Study) -> None:
         self._run.told(study)
 

@@ -13,9 +13,10 @@ from brain_tumor.data.dataset import load_shared
 from brain_tumor.evaluation.cost import cost_metrics
 from brain_tumor.jobs.single_run import Opened, measure, open_job, started
 from brain_tumor.models.forgetting import forget_models
-from brain_tumor.sweep.job_side import JobTrial, conclude, current
+from brain_tumor.models.hardware import smaller_pieces
+from brain_tumor.sweep.job_side import JobTrial, conclude, current, failure
 from brain_tumor.sweep.signals import Pruned
-from brain_tumor.tracking import registry, results, runs
+from brain_tumor.tracking import registry, results, runs, summary
 from brain_tumor.tracking.warm_artifacts import fetcher, publisher
 from brain_tumor.training import checkpoint
 from brain_tumor.training.preparation import train_model
@@ -40,7 +41,10 @@ def train_trial(composed: Composition, trial: JobTrial) -> list[float]:
     Raises Pruned after the tracked run has ended, which is no failure of it.
     """
 
-    composed = replace(composed, config=replace(composed.config, test=False))
+    config = replace(composed.config, test=False)
+    if trial.may_shrink and (size := smaller_pieces(config.schedule, config.hardware)):
+        trial.note(smaller={"hardware.micro_batch": str(size)})
+    composed = replace(composed, config=config)
     job = open_job(composed, load_shared)
     tags = {**job.tags, "study": trial.study.study_name, "trial": str(trial.number)}
     job = replace(job, name=f"trial {trial.number}: {job.name}", tags=tags)
@@ -51,6 +55,9 @@ def train_trial(composed: Composition, trial: JobTrial) -> list[float]:
         except Pruned as found:
             runs.tag(pruned=str(found))
             pruned = found
+        except Exception as error:
+            summary.describe_failed(run_id, failure(error))
+            raise
     raise pruned
 
 
@@ -59,7 +66,6 @@ def _train_trial(job: Opened, trial: JobTrial, run_id: str, folder: Path) -> lis
     prepared, config = job.prepared, job.prepared.config
     before = trial.predecessor()
     if before is not None and before.get("run_id"):
-        runs.end(str(before["run_id"]), "its process died: the trial was tried again")
         checkpoint.adopt(job.checkpoints / str(before["run_id"]), folder)
     shared = shared_phases(config.schedule, trial.swept)
     if trial.warm_start:

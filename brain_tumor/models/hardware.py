@@ -1,5 +1,6 @@
 """What the keys of `hardware` come to on a machine: facts in, a choice out, without TensorFlow."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -70,6 +71,18 @@ def piece_size(name: str, phase: PhaseConfig, micro_batch: int | None) -> int | 
             "change either"
         )
     return micro_batch
+
+
+def smaller_pieces(schedule: Mapping[str, PhaseConfig], hardware: HardwareConfig) -> int | None:
+    """The largest `micro_batch` that divides the batches of all phases, of at most half the images that are held now.
+
+    None where these are none or a single one, or the model is mirrored, which takes its batches whole.
+    """
+    batches = [phase.batch_size for phase in schedule.values() if phase.feature_views is None]
+    most = max((min(size, hardware.micro_batch or size) for size in batches), default=1)
+    if most == 1 or hardware.strategy == "mirrored":
+        return None
+    return next(size for size in range(most // 2, 0, -1) if all(not batch % size for batch in batches if batch > size))
 
 
 def describe(execution: Execution, hardware: HardwareConfig, machine: Machine) -> str:

@@ -20,6 +20,9 @@ class Hooks:
     def opened(self, study: optuna.Study, made: bool) -> None:
         """The study is there; `made`: this process has made it."""
 
+    def lost(self, study: optuna.Study, number: int) -> None:
+        """A trial's process has died without a word; its attributes say what it had noted until then, and why."""
+
     def told(self, study: optuna.Study) -> None:
         """Trials of this process have ended."""
 

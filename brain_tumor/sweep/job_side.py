@@ -20,7 +20,7 @@ from brain_tumor.errors import InputError
 from brain_tumor.sweep.sampling import make_pruner
 from brain_tumor.sweep.signals import NUMBER, STUDY, Pruned, TakenOver
 from brain_tumor.sweep.storage import address, open_storage
-from brain_tumor.sweep.study import beating, retry_of, worker
+from brain_tumor.sweep.study import beating, lose, retry_of, smaller, worker
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +63,19 @@ class JobTrial:
     def predecessor(self) -> Mapping[str, Any] | None:
         """Attributes of the lost trial that this one repeats, or None."""
         return retry_of(self.study, self.number)
+
+    @property
+    def may_shrink(self) -> bool:
+        """Whether it is tried again, smaller, should it die for want of memory: once, where the sweep says so."""
+        return bool(self.study.user_attrs.get("retry_smaller")) and not smaller(self.study, self.number)
+
+    def shrink(self, reason: str) -> str:
+        """Queue its point once more, with what it has noted as `smaller`; returns that, empty if it has noted none."""
+        found = self.study.get_trials(deepcopy=False)[self.number]
+        noted = found.user_attrs.get("smaller") or {}
+        if noted:
+            lose(self.study, found, reason)
+        return " ".join(f"{key}={value}" for key, value in noted.items())
 
     def note(self, **attributes: Any) -> None:
         """Keep something about the trial in the study."""
@@ -140,10 +153,24 @@ def unusable(values: Sequence[float], count: int) -> str:
     return "failed: its value is not a number" if any(map(math.isnan, values)) else ""
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there was not enough memory, be it Python's, NumPy's, TensorFlow's or CUDA's."""
+    names = {each.__name__ for each in type(error).__mro__}  # of TensorFlow, which need not be there
+    return bool(names & {"MemoryError", "ResourceExhaustedError"}) or "out of memory" in str(error).lower()
+
+
+def failure(error: BaseException) -> str:
+    """What a failed trial says of the error, in one line."""
+    text = " ".join(str(error).split())[:500]
+    said = text if isinstance(error, InputError) and text else f"{type(error).__name__}: {text}"
+    return f"out of memory ({said})" if out_of_memory(error) else said
+
+
 def conclude(trial: JobTrial, task: Callable[[], Sequence[float]]) -> float | list[float]:
     """Run a trial's task and tell the study how it ended; returns its values (NaN without any).
 
-    A task that fails is a failed trial, whatever it raised; only an interruption goes on.
+    A task that fails is a failed trial, whatever it raised; only an interruption goes on. One that is out of memory may
+    be tried again, see `JobTrial.shrink`.
     """
     values = [float("nan")] * len(trial.metrics)
     try:
@@ -156,10 +183,11 @@ def conclude(trial: JobTrial, task: Callable[[], Sequence[float]]) -> float | li
     except TakenOver as lost:
         ending = {"reason": str(lost)}
     except Exception as error:
-        text = " ".join(str(error).split())[:500]
-        reason = text if isinstance(error, InputError) and text else f"{type(error).__name__}: {text}"
+        reason = f"failed: {failure(error)}"
         logger.debug("%s", traceback.format_exc())
-        ending = {"state": TrialState.FAIL, "reason": f"failed: {reason}"}
+        ending = {"state": TrialState.FAIL, "reason": reason}
+        if out_of_memory(error) and (changed := trial.shrink(reason)):
+            ending = {"reason": f"{reason}; its point is tried again with {changed}"}
     reason = ending.pop("reason", "")
     if reason:
         print(f"{trial.title} {reason}", file=sys.stderr)

@@ -150,7 +150,7 @@ def lose(study: optuna.Study, trial: FrozenTrial, reason: str) -> None:
     One that was interrupted is tried again however often; one whose process died `MAX_RETRY` times before has failed.
     """
     storage = _storage(study)
-    died = [each for each in _history(study, trial) if not str(each.user_attrs.get("reason")).startswith(INTERRUPTED)]
+    died = [each for each in _history(study, trial) if not _interrupted(each)]
     given_up = not reason.startswith(INTERRUPTED) and len(died) >= MAX_RETRY
     try:
         storage.set_trial_user_attr(trial._trial_id, "lost", not given_up)
@@ -169,10 +169,20 @@ def _history(study: optuna.Study, trial: FrozenTrial) -> list[FrozenTrial]:
     return [trials[number] for number in trial.system_attrs.get("retry_history", [])]
 
 
+def _interrupted(trial: FrozenTrial) -> bool:
+    return str(trial.user_attrs.get("reason")).startswith(INTERRUPTED)
+
+
 def retry_of(study: optuna.Study, number: int) -> Mapping[str, Any] | None:
     """User attributes of the lost trial whose point trial `number` tries again; None if it is no second try."""
     before = _history(study, study.get_trials(deepcopy=False)[number])
     return before[-1].user_attrs if before else None
+
+
+def smaller(study: optuna.Study, number: int) -> dict[str, str]:
+    """What a trial changes because the one that it repeats died, by what that one had noted for this."""
+    died = [each for each in _history(study, study.get_trials(deepcopy=False)[number]) if not _interrupted(each)]
+    return next((dict(found) for each in died if (found := each.user_attrs.get("smaller"))), {})
 
 
 def recover(study: optuna.Study) -> list[int]:

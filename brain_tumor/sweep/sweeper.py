@@ -32,7 +32,18 @@ from brain_tumor.sweep.sampling import make_pruner, make_sampler
 from brain_tumor.sweep.signals import NUMBER, STUDY
 from brain_tumor.sweep.space import overrides
 from brain_tumor.sweep.storage import address, open_storage
-from brain_tumor.sweep.study import Plan, beating, claim, counts, lose, open_study, recover, runs_elsewhere
+from brain_tumor.sweep.study import (
+    Plan,
+    beating,
+    claim,
+    counts,
+    lose,
+    open_study,
+    recover,
+    runs_elsewhere,
+    smaller,
+    worker,
+)
 
 logger = logging.getLogger(__name__)
 POLL = 5  # seconds between looks at the trials that other workers have
@@ -71,8 +82,8 @@ def sweep(
     plan = Plan(request.space, fixed, settings.metrics, settings.directions, request.queue, command)
     name = requests.study_name(request, fixed, dict(config.hydra.runtime.choices))
     study, made = open_study(name, storage, plan, sampler=sampler, pruner=pruner, on_change=settings.on_change)
-    settled = {"n_trials": n_trials, "metrics": settings.metrics, "pruner": settings.pruner}
-    for key, value in {**settled, "warm_start": settings.warm_start, "command": plan.command}.items():
+    settled = {name: getattr(settings, name) for name in ("metrics", "pruner", "warm_start", "retry_smaller")}
+    for key, value in {**settled, "n_trials": n_trials, "command": plan.command}.items():
         study.set_user_attr(key, value)
     hooks.opened(study, made)
     status = "FAILED"
@@ -95,13 +106,15 @@ def sweep(
 def _loop(study: optuna.Study, request: requests.Request, launcher: Launcher, hooks: Hooks, workers: int) -> None:
     launched = 0  # what the jobs return is not kept: each comes with its whole configuration
     waiting = False
+    alone = False  # after a batch that has died, to find out which of its trials its process cannot bear
     while True:
         for number in recover(study):
             print(
                 f"{study.study_name} trial {number} was lost with its process: its point is tried again",
                 file=sys.stderr,
             )
-        trials = _claim(study, request, workers)
+            hooks.lost(study, number)
+        trials = _claim(study, request, 1 if alone else workers)
         if not trials:
             running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
             if not running:
@@ -116,7 +129,7 @@ def _loop(study: optuna.Study, request: requests.Request, launcher: Launcher, ho
             time.sleep(POLL)
             continue
         waiting = False
-        _launch(study, request, launcher, trials, workers, launched)
+        alone = not _launch(study, request, launcher, hooks, trials, workers, launched)
         launched += len(trials)
         hooks.told(study)
         if any(_state(study, trial.number).state == TrialState.FAIL for trial in trials):
@@ -138,13 +151,16 @@ def _launch(
     study: optuna.Study,
     request: requests.Request,
     launcher: Launcher,
+    hooks: Hooks,
     trials: list[optuna.Trial],
     workers: int,
     first: int,
-) -> None:
+) -> bool:
+    """Run the trials' jobs, and see that each of them ends; False where the launcher has given them up."""
     jobs = []
     for trial in trials:
         own = overrides({key: trial.params[key] for key in request.space.order if key in trial.params})
+        own += [f"{key}={value}" for key, value in smaller(study, trial.number).items()]
         trial.set_user_attr("overrides", dict(each.split("=", 1) for each in own))
         print(f"{study.study_name} trial {trial.number}: {' '.join(own)}", file=sys.stderr)
         jobs.append([*request.shared, *own, *_environment(study.study_name, trial.number, workers)])
@@ -159,11 +175,13 @@ def _launch(
         print(f"the launcher failed: {reason}", file=sys.stderr)
         # Others of its batch may still run, and end by themselves.
         gone = [trial for trial in trials if not runs_elsewhere(_state(study, trial.number))]
-        _lose_unfinished(study, gone, f"the launcher failed: {reason}")
+        for number in _lose_unfinished(study, gone, f"the launcher failed: {reason}"):
+            hooks.lost(study, number)
         _stop_if_dying(study, trials)
-        return
+        return False
     for trial, returned in zip(trials, returns, strict=True):
         _tell(study, trial, returned)
+    return True
 
 
 def _tell(study: optuna.Study, trial: optuna.Trial, returned: JobReturn) -> None:
@@ -185,14 +203,17 @@ def _tell(study: optuna.Study, trial: optuna.Trial, returned: JobReturn) -> None
         print(f"{study.study_name} trial {trial.number} failed: {reason}", file=sys.stderr)
 
 
-def _lose_unfinished(study: optuna.Study, trials: Sequence[optuna.Trial], reason: str) -> None:
-    for trial in trials:
-        found = _state(study, trial.number)
-        if found.state == TrialState.RUNNING:
-            lose(study, found, reason)
+def _lose_unfinished(study: optuna.Study, trials: Sequence[optuna.Trial], reason: str) -> list[int]:
+    unfinished = [each for trial in trials if (each := _state(study, trial.number)).state == TrialState.RUNNING]
+    for found in unfinished:
+        lose(study, found, reason)
+    return [each.number for each in unfinished]
 
 
 def _stop_if_dying(study: optuna.Study, trials: Sequence[optuna.Trial]) -> None:
+    """Stop where the launcher itself fails. One whose jobs begin works: a point may be too much for its process."""
+    if any(_state(study, each.number).user_attrs.get("worker") != worker() for each in trials):
+        return
     tries = max(len(_state(study, each.number).system_attrs.get("retry_history", [])) for each in trials)
     if tries >= FEWEST_FAILURES:
         raise InputError(f"study {study.study_name}: the launcher has failed {tries + 1} times in a row, see above")

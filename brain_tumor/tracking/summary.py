@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from urllib.parse import quote
@@ -183,6 +184,14 @@ def describe_unfinished(run_id: str, resume: str) -> None:
         Code(resume),
     ]
     mlflow.MlflowClient().set_tag(run_id, NOTE, markdown.render_blocks(blocks))
+
+
+def describe_failed(run_id: str, reason: str) -> None:
+    """Say in a run's description, and as its tag `failed`, why it came to nothing."""
+    with suppress(mlflow.exceptions.MlflowException):  # where nothing can be written, what was raised says so
+        client = mlflow.MlflowClient()
+        client.set_tag(run_id, "failed", reason)
+        client.set_tag(run_id, NOTE, markdown.render_blocks([Paragraph(f"Failed: {reason}")]))
 
 
 def absent_classes(split: Split) -> list[Finding]:

@@ -8,7 +8,7 @@ from trials import phase
 
 from brain_tumor.config.train import HardwareConfig
 from brain_tumor.errors import InputError
-from brain_tumor.models.hardware import Execution, Gpu, Machine, choose, describe, piece_size
+from brain_tumor.models.hardware import Execution, Gpu, Machine, choose, describe, piece_size, smaller_pieces
 
 AUTO = HardwareConfig(precision="auto", jit_compile="auto")
 # Compute capabilities as https://developer.nvidia.com/cuda-gpus lists them.
@@ -83,6 +83,21 @@ def test_batches_are_divided_only_where_they_do_not_fit() -> None:
     assert piece_size("all", phase(batch_size=32), 32) is None
     assert piece_size("all", phase(batch_size=32), 50) is None
     assert piece_size("head", phase(batch_size=32, unfreeze="head", feature_views=1), 8) is None
+
+
+@pytest.mark.parametrize(
+    ("batches", "held", "size"),
+    [([32], None, 16), ([32], 8, 4), ([32, 48], None, 16), ([32, 16], None, 16), ([30], None, 15), ([31], None, 1)],
+)
+def test_half_of_what_is_held_at_once_divides_every_batch(batches: list[int], held: int | None, size: int) -> None:
+    schedule = {str(number): phase(batch_size=batch) for number, batch in enumerate(batches)}
+    assert smaller_pieces(schedule, hardware(micro_batch=held)) == size
+
+
+def test_nothing_is_halved_where_one_image_or_none_is_held() -> None:
+    assert smaller_pieces({"all": phase(batch_size=32)}, hardware(micro_batch=1)) is None
+    assert smaller_pieces({"head": phase(batch_size=32, unfreeze="head", feature_views=1)}, AUTO) is None
+    assert smaller_pieces({"all": phase(batch_size=32)}, hardware(strategy="mirrored")) is None
 
 
 def test_batches_that_cannot_be_divided_are_one_line(run: Callable[..., Any]) -> None:

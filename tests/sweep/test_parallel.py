@@ -101,7 +101,8 @@ def test_joblib_runs_trials_in_processes_of_their_own_and_shares_out_the_threads
 def test_a_killed_joblib_worker_costs_its_batch_and_not_the_sweep(toy, study_of, tmp_path):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason='pip install "brain-tumor[joblib]"')
     arguments = ("x=interval(0, 1)", "sweep.n_trials=4", "sweep.study=s", f"fail=once:{tmp_path / 'killed'}")
-    code, _, err = ended(toy(*arguments, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"))
+    joblib = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    code, _, err = ended(toy(*arguments, *joblib, "sweep.retry_smaller=true"))
     assert code == 0, err
     assert "the launcher failed" in err
     study = study_of("s")
@@ -109,4 +110,19 @@ def test_a_killed_joblib_worker_costs_its_batch_and_not_the_sweep(toy, study_of,
     lost = [trial for trial in study.trials if trial.state == TrialState.FAIL]
     assert 1 <= len(lost) <= 2
     assert all(trial.user_attrs["lost"] for trial in lost)
-    assert all(trial.params in [each.params for each in counted(study)] for trial in lost)
+    assert "SIGKILL" in lost[0].user_attrs["reason"]
+    halved = [trial for trial in counted(study) if trial.user_attrs["overrides"].get("size") == "4"]
+    begun = [trial.params for trial in lost if "smaller" in trial.user_attrs]
+    assert [trial.params for trial in halved] == begun != []
+
+
+@pytest.mark.slow
+def test_a_point_that_kills_every_process_fails_alone(toy, study_of):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason='pip install "brain-tumor[joblib]"')
+    joblib = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    code, _, err = ended(toy("x=0.1,0.3", "fail=killed,never", "pause=0.1", "sweep.study=s", *joblib))
+    assert code == 0, err
+    assert {trial.params["x"] for trial in counted(study_of("s"))} == {0.1, 0.3}
+    assert "s is complete: 4 trials, 0 of them pruned and 2 failed" in err
+    given_up = [trial for trial in study_of("s").trials if "4 times" in trial.user_attrs.get("reason", "")]
+    assert [trial.params["fail"] for trial in given_up] == ["killed"] * 2

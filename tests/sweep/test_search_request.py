@@ -20,6 +20,7 @@ CONFIGURED = SweepConfig(
     seed=0,
     on_change="refuse",
     max_failures=0.5,
+    retry_smaller=False,
     warm_start=True,
     ignore=[],
 )

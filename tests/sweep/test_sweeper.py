@@ -60,8 +60,42 @@ def test_a_failed_trial_is_counted_and_the_sweep_goes_on(toy_done, study_of):
     assert states(study_of("s")) == {"COMPLETE": 1, "FAIL": 2}
     reasons = {trial.params["fail"]: trial.user_attrs["reason"] for trial in study_of("s").trials}
     assert "RuntimeError: bad combination" in reasons["raise"]
-    assert "MemoryError" in reasons["memory"]
+    assert reasons["memory"] == "failed: out of memory (MemoryError: no memory)"
     assert "Traceback" not in err
+
+
+def test_a_trial_out_of_memory_is_tried_again_with_half_of_what_it_held(toy_done, study_of):
+    code, _, err = toy_done("x=0.1,0.3", "fail=large", "sweep.retry_smaller=true", "sweep.study=s")
+    assert code == 0, err
+    first, second, *again = study_of("s").trials
+    assert [trial.state for trial in (first, second)] == [TrialState.FAIL] * 2
+    assert first.user_attrs["reason"] == "failed: out of memory (MemoryError: no memory)"
+    assert "out of memory (MemoryError: no memory); its point is tried again with size=4" in err
+    assert [trial.state for trial in again] == [TrialState.COMPLETE] * 2
+    assert [trial.params for trial in again] == [first.params, second.params]
+    assert [trial.user_attrs["overrides"]["size"] for trial in again] == ["4"] * 2
+    assert "s is complete: 2 trials, 0 of them pruned and 0 failed" in err
+
+
+def test_a_trial_out_of_memory_again_has_failed_and_the_sweep_goes_on(toy_done, study_of):
+    code, _, err = toy_done("fail=memory,never", "sweep.retry_smaller=true", "sweep.study=s")
+    assert code == 0, err
+    assert "s is complete: 2 trials, 0 of them pruned and 1 failed" in err
+    failed = [trial for trial in study_of("s").trials if trial.state == TrialState.FAIL]
+    assert [trial.user_attrs["lost"] for trial in failed] == [True, False]
+    assert failed[1].user_attrs["reason"] == "failed: out of memory (MemoryError: no memory)"
+
+
+def test_an_interrupted_trial_is_not_tried_smaller(toy, toy_done, study_of):
+    arguments = (SPACE, "sweep.n_trials=1", "sweep.study=s", "sweep.ignore=[pause]", "sweep.retry_smaller=true")
+    first = toy(*arguments, "pause=0.4")
+    wait_for_point(first, 0)
+    first.send_signal(signal.SIGINT)
+    first.communicate()
+    assert toy_done(*arguments)[0] == 0
+    lost, again = study_of("s").trials
+    assert lost.user_attrs["smaller"] == {"size": "4"}
+    assert "size" not in again.user_attrs["overrides"]
 
 
 def test_a_value_that_is_no_number_is_a_failure_with_its_reason(toy_done, study_of):

@@ -28,17 +28,28 @@ def once(mark: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def fail(config: DictConfig) -> None:
+    """What `fail` says."""
+    if config.fail.startswith("once:"):
+        once(Path(config.fail.removeprefix("once:")))
+    if config.fail == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if config.fail == "raise":
+        raise RuntimeError("bad combination")
+    if config.fail == "memory" or (config.fail == "large" and config.size == 8):
+        raise MemoryError("no memory")
+
+
 def work(config: DictConfig, trial: Any) -> list[float]:
-    print(f"point x={config.x!r} y={config.y!r} name={config.name!r} options={dict(config.options)!r}")
     if trial is not None:
         trial.note(process=os.getpid(), threads=int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0)))
+        if trial.may_shrink:
+            trial.note(smaller={"size": str(config.size // 2)})
+    print(f"point x={config.x!r} y={config.y!r} name={config.name!r} options={dict(config.options)!r}")
     for epoch in range(1, config.epochs + 1):
         time.sleep(config.pause)
-        if epoch == config.epochs and config.fail != "never":
-            if config.fail.startswith("once:"):
-                once(Path(config.fail.removeprefix("once:")))
-                continue
-            raise MemoryError("no memory") if config.fail == "memory" else RuntimeError("bad combination")
+        if epoch == config.epochs:
+            fail(config)
         if trial is not None:
             trial.report(epoch, {"val/score": score(config, epoch)})
     return [score(config, config.epochs), float(config.y)][: len(trial.metrics) if trial else 1]
