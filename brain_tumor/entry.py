@@ -18,6 +18,7 @@ from brain_tumor.config.refusals import check_flags, hand_back_errors, refusals
 from brain_tumor.errors import InputError
 from brain_tumor.layout import terminal
 from brain_tumor.lazy import uncollected
+from brain_tumor.memory import shortage
 
 
 def conf_dir() -> Path:
@@ -69,6 +70,8 @@ def guarded() -> Iterator[None]:
         sys.exit(pipe.EXIT)
     except Exception as error:
         line = disk.refusal(error)
+        if not line and (short := shortage(error)):
+            line = f"{short}: close other programs, or hold less at once: in training, set hardware.micro_batch"
         if not line and type(error).__module__.startswith("mlflow."):
             line = f"tracking failed: {' '.join(str(error).split())[:300]}"
         if not line:

@@ -17,6 +17,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from brain_tumor.errors import InputError
+from brain_tumor.memory import shortage
 from brain_tumor.sweep.sampling import make_pruner
 from brain_tumor.sweep.signals import NUMBER, STUDY, Pruned, TakenOver
 from brain_tumor.sweep.storage import address, open_storage
@@ -153,17 +154,12 @@ def unusable(values: Sequence[float], count: int) -> str:
     return "failed: its value is not a number" if any(map(math.isnan, values)) else ""
 
 
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there was not enough memory, be it Python's, NumPy's, TensorFlow's or CUDA's."""
-    names = {each.__name__ for each in type(error).__mro__}  # of TensorFlow, which need not be there
-    return bool(names & {"MemoryError", "ResourceExhaustedError"}) or "out of memory" in str(error).lower()
-
-
 def failure(error: BaseException) -> str:
     """What a failed trial says of the error, in one line."""
+    if short := shortage(error):
+        return short
     text = " ".join(str(error).split())[:500]
-    said = text if isinstance(error, InputError) and text else f"{type(error).__name__}: {text}"
-    return f"out of memory ({said})" if out_of_memory(error) else said
+    return text if isinstance(error, InputError) and text else f"{type(error).__name__}: {text}"
 
 
 def conclude(trial: JobTrial, task: Callable[[], Sequence[float]]) -> float | list[float]:
@@ -186,7 +182,7 @@ def conclude(trial: JobTrial, task: Callable[[], Sequence[float]]) -> float | li
         reason = f"failed: {failure(error)}"
         logger.debug("%s", traceback.format_exc())
         ending = {"state": TrialState.FAIL, "reason": reason}
-        if out_of_memory(error) and (changed := trial.shrink(reason)):
+        if shortage(error) and (changed := trial.shrink(reason)):
             ending = {"reason": f"{reason}; its point is tried again with {changed}"}
     reason = ending.pop("reason", "")
     if reason:
