@@ -36,7 +36,12 @@ def is_metaimage(head: bytes) -> bool:
 def open_metaimage(
     content: bytes, plane: Plane, limits: Limits, volume: int | None = None, beside: Beside | None = None
 ) -> Scan:
-    """The slices of a MetaImage file (`.mha`), or of a header (`.mhd`) with the file beside it, see `slices_of`.
+    """The slices of a MetaImage file, see `read_metaimage` and `slices_of`."""
+    return slices_of(read_metaimage(content, limits, volume, beside), plane, limits)
+
+
+def read_metaimage(content: bytes, limits: Limits, volume: int | None = None, beside: Beside | None = None) -> Volume:
+    """The volume of a MetaImage file (`.mha`), or of a header (`.mhd`) with the file beside it.
 
     Values are raw, or one zlib stream. Axes run as TransformMatrix says, in ITK's (and DICOM's) space: to the patient's
     left, back and head.
@@ -45,7 +50,6 @@ def open_metaimage(
 
     Args:
         content: of the file.
-        plane: in which it is cut.
         limits: what it may cost.
         volume: which of its volumes, from 0; None: there is but one.
         beside: gives the file that a header names; None: it is not opened.
@@ -83,8 +87,7 @@ def open_metaimage(
     else:  # -1: the values end the file
         skipped = max(0, len(packed) - values.bytes) if header_size < 0 else 0
         stored = one_volume(values, volume, lambda _: packed, skipped, limits)
-    found = Volume("metaimage", stored, affine, unplaced, remark_on(volume, values.volumes), mm=mm)
-    return slices_of(found, plane, limits)
+    return Volume("metaimage", stored, affine, unplaced, remark_on(volume, values.volumes), mm=mm)
 
 
 def values_name(head: bytes) -> str | None:

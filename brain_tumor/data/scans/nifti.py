@@ -41,7 +41,12 @@ def is_nifti(head: bytes) -> bool:
 
 
 def open_nifti(content: bytes, plane: Plane, limits: Limits, volume: int | None = None) -> Scan:
-    """The slices of a NIfTI-1 or NIfTI-2 file (`.nii`, `.nii.gz`), of its only volume or of `volume`; see `slices_of`.
+    """The slices of a NIfTI file, see `read_nifti` and `slices_of`."""
+    return slices_of(read_nifti(content, limits, volume), plane, limits)
+
+
+def read_nifti(content: bytes, limits: Limits, volume: int | None = None) -> Volume:
+    """The only volume of a NIfTI-1 or NIfTI-2 file (`.nii`, `.nii.gz`), or `volume`.
 
     `scl_slope` and `scl_inter` are applied.
 
@@ -61,8 +66,7 @@ def open_nifti(content: bytes, plane: Plane, limits: Limits, volume: int | None 
     unpacked = partial(gunzipped, content) if packed else lambda _: content
     values = one_volume(layout.grid, volume, unpacked, layout.offset, limits)
     unplaced, remarks = "" if layout.placed else UNPLACED, remark_on(volume, layout.grid.volumes)
-    found = Volume("nifti", values, layout.affine, unplaced, remarks, layout.negative, layout.zero, layout.mm)
-    return slices_of(found, plane, limits)
+    return Volume("nifti", values, layout.affine, unplaced, remarks, layout.negative, layout.zero, layout.mm)
 
 
 def _layout(head: bytes, limits: Limits) -> _Layout:

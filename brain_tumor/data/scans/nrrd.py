@@ -63,7 +63,12 @@ def is_nrrd(head: bytes) -> bool:
 def open_nrrd(
     content: bytes, plane: Plane, limits: Limits, volume: int | None = None, beside: Beside | None = None
 ) -> Scan:
-    """The slices of a NRRD file (`.nrrd`), or of a header (`.nhdr`) with the file beside it, see `slices_of`.
+    """The slices of a NRRD file, see `read_nrrd` and `slices_of`."""
+    return slices_of(read_nrrd(content, limits, volume, beside), plane, limits)
+
+
+def read_nrrd(content: bytes, limits: Limits, volume: int | None = None, beside: Beside | None = None) -> Volume:
+    """The volume of a NRRD file (`.nrrd`), or of a header (`.nhdr`) with the file beside it.
 
     Values are raw, or packed by gzip or bzip2. Where the patient's sides are say `space` and `space directions`.
 
@@ -71,7 +76,6 @@ def open_nrrd(
 
     Args:
         content: of the file.
-        plane: in which it is cut.
         limits: what it may cost.
         volume: which of its volumes, from 0; None: there is but one.
         beside: gives the file that a header names; None: it is not opened.
@@ -89,7 +93,7 @@ def open_nrrd(
     skipped = layout.skipped if layout.skipped >= 0 else max(0, len(packed) - layout.grid.bytes)
     values = one_volume(layout.grid, volume, unpacked, skipped, limits)
     remarks = remark_on(volume, layout.grid.volumes)
-    return slices_of(Volume("nrrd", values, layout.affine, layout.unplaced, remarks, mm=layout.mm), plane, limits)
+    return Volume("nrrd", values, layout.affine, layout.unplaced, remarks, mm=layout.mm)
 
 
 def values_name(head: bytes) -> str | None:

@@ -7,13 +7,13 @@ from brain_tumor.data.scans.dicom import open_dicom
 from brain_tumor.data.scans.dicom_elements import is_dicom
 from brain_tumor.data.scans.dicom_scale import GrayScale
 from brain_tumor.data.scans.first_bytes import PICTURES
-from brain_tumor.data.scans.metaimage import is_metaimage, open_metaimage
-from brain_tumor.data.scans.nifti import is_nifti, open_nifti
-from brain_tumor.data.scans.nrrd import is_nrrd, open_nrrd
+from brain_tumor.data.scans.metaimage import is_metaimage, open_metaimage, read_metaimage
+from brain_tumor.data.scans.nifti import is_nifti, open_nifti, read_nifti
+from brain_tumor.data.scans.nrrd import is_nrrd, open_nrrd, read_nrrd
 from brain_tumor.data.scans.on_disk import Beside, beside, read_content
 from brain_tumor.data.scans.packed import is_gzip
 from brain_tumor.data.scans.scan import Limits, Plane, Scan
-from brain_tumor.data.scans.volume import chosen
+from brain_tumor.data.scans.volume import Volume, chosen
 
 ACCEPTED = "not a JPEG, PNG, BMP, TIFF or WebP picture, nor a DICOM, NIfTI, NRRD or MetaImage file"
 
@@ -63,3 +63,21 @@ def read_scan(path: Path, plane: Plane = "auto", limits: Limits | None = None) -
     """`open_scan` for a file on disk, which is not read where it is over the limit."""
     limits = limits or Limits()
     return open_scan(read_content(path, limits), plane, limits, beside=beside(path, limits))
+
+
+def read_volume(path: Path, limits: Limits | None = None) -> Volume:
+    """The volume that a file on disk holds: NIfTI, NRRD or MetaImage.
+
+    Raises CorruptImageError as `open_scan`, and where it is none.
+    """
+    limits = limits or Limits()
+    content = read_content(path, limits)
+    if len(content) > limits.file_bytes:
+        raise CorruptImageError(f"too large: it is over the limit of {limits.file_bytes:,} bytes")
+    if is_gzip(content) or is_nifti(content):
+        return read_nifti(content, limits)
+    if is_nrrd(content):
+        return read_nrrd(content, limits, None, beside(path, limits))
+    if is_metaimage(content):
+        return read_metaimage(content, limits, None, beside(path, limits))
+    raise CorruptImageError("not a NIfTI, NRRD or MetaImage file")
