@@ -8,6 +8,7 @@ from brain_tumor.data.dataset import Dataset
 from brain_tumor.evaluation import figures, sheets
 from brain_tumor.evaluation.explanation.maps import Explainer, explain
 from brain_tumor.evaluation.metrics import Evaluation
+from brain_tumor.evaluation.planes import cuts, drawn
 
 
 def pictures(
@@ -19,7 +20,8 @@ def pictures(
     yield "reliability", figures.reliability(evaluation)
     yield "roc", figures.roc(evaluation)
     wrong = sheets.select_mistakes(evaluation)
-    shown_wrong = dict(zip(wrong.tolist(), dataset.images(rows[wrong]), strict=True))
+    seen = dataset.images(rows[wrong])
+    shown_wrong = dict(zip(wrong.tolist(), drawn(seen, cuts(seen)), strict=True))
     yield "mistakes", sheets.mistakes(evaluation, shown_wrong)
     if explainer is None:
         return
@@ -27,4 +29,7 @@ def pictures(
     shown = evaluation.take(chosen)
     images = dataset.images(rows[chosen])
     maps = explain(explainer, images, shown.predictions)
-    yield "gradcam", sheets.gradcam_sheet(shown, images, maps, dataset.mask_of(rows[chosen]), how=explainer.name)
+    masks, at = dataset.mask_of(rows[chosen]), cuts(images, maps)
+    outlined = None if masks is None else drawn(masks, at)
+    sheet = sheets.gradcam_sheet(shown, drawn(images, at), drawn(maps, at), outlined, how=explainer.name)
+    yield "gradcam", sheet

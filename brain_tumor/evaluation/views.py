@@ -23,13 +23,14 @@ class View(NamedTuple):
     mirrored: bool
 
     def of(self, images: Pixels) -> Pixels:
-        """The view of images (N, H, W, ...)."""
-        moved = _moved(images, self.down, self.right)
-        return np.ascontiguousarray(moved[:, :, ::-1]) if self.mirrored else moved
+        """The view of images (N, H, W, …), or of volumes (N, D, H, W, C)."""
+        rows = 2 if images.ndim == 5 else 1
+        moved = _moved(images, self.down, self.right, rows)
+        return np.ascontiguousarray(np.flip(moved, rows + 1)) if self.mirrored else moved
 
     def back(self, maps: Pixels) -> Pixels:
-        """What was made of the view, where it belongs in the image."""
-        return _moved(maps[:, :, ::-1] if self.mirrored else maps, -self.down, -self.right)
+        """What was made of the view, (N, H, W) or (N, D, H, W), where it belongs in the image."""
+        return _moved(maps[..., ::-1] if self.mirrored else maps, -self.down, -self.right, maps.ndim - 2)
 
 
 def views(count: int) -> list[View]:
@@ -76,8 +77,11 @@ def said(count: int) -> str:
     )
 
 
-def _moved(images: Pixels, down: int, right: int) -> Pixels:
-    height, width = images.shape[1:3]
-    pad = [(0, 0), (abs(down), abs(down)), (abs(right), abs(right)), *[(0, 0)] * (images.ndim - 3)]
+def _moved(images: Pixels, down: int, right: int, rows: int) -> Pixels:
+    """Images moved along the axes `rows` and the next."""
+    height, width = images.shape[rows : rows + 2]
+    pad = [(0, 0)] * images.ndim
+    pad[rows : rows + 2] = [(abs(down), abs(down)), (abs(right), abs(right))]
     top, left = abs(down) - down, abs(right) - right
-    return np.asarray(np.pad(images, pad)[:, top : top + height, left : left + width])
+    kept = (*[slice(None)] * rows, slice(top, top + height), slice(left, left + width))
+    return np.asarray(np.pad(images, pad)[kept])

@@ -31,6 +31,7 @@ from brain_tumor.evaluation.explanation.map_scores import (
 from brain_tumor.evaluation.explanation.maps import Explainer, explain, mapper
 from brain_tumor.evaluation.lesion_scores import DICE, FALSE, FOUND, KEPT, MIRRORED, TO_HEALTHY, TRUST, trust
 from brain_tumor.evaluation.metrics import Evaluation
+from brain_tumor.evaluation.planes import cuts, drawn
 from brain_tumor.layout.blocks import Finding, plainly
 from brain_tumor.tracking.results import log_figure, log_pictures
 from brain_tumor.tracking.runs import log_table, tag
@@ -173,11 +174,13 @@ def _log_cases(lesions: Lesions, part: str, evaluation: Evaluation, explainer: E
     shown = figures.select_ranks(scores[:, 1], lesions.names)
     chosen = lesions.take(np.array([position for _, _, position in shown]))
     images = chosen.dataset.images(chosen.rows)
+    maps = explain(explainer, images, chosen.classes)
+    at = cuts(images, maps)
     figure = figures.cases(
         shown,
-        images,
-        explain(explainer, images, chosen.classes),
-        chosen.masks(),
+        drawn(images, at),
+        drawn(maps, at),
+        drawn(chosen.masks(), at),
         scores[[position for _, _, position in shown]],
         evaluation.rows["path"].iloc[chosen.positions].tolist(),
         classes=evaluation.classes,

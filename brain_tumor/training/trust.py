@@ -18,7 +18,7 @@ from brain_tumor.evaluation.metrics import Evaluation
 from brain_tumor.evaluation.prediction import predict
 from brain_tumor.progress import progress
 
-Patch = tuple[NDArray[np.int64], NDArray[np.uint8]]  # (K,) pixels of a picture, row by row, and their (K, 3) colours
+Patch = tuple[NDArray[np.int64], NDArray[np.uint8]]  # (K,) pixels of an image, row by row, and their (K, C) grays
 PART = "val"
 
 
@@ -42,7 +42,7 @@ class Painted:
         """A batch of the images, and which of them it holds, without their lesions."""
         painted = images.copy()
         for image, (pixels, colours) in zip(painted, self.patches[taken], strict=True):
-            image.reshape(-1, 3)[pixels] = colours
+            image.reshape(-1, image.shape[-1])[pixels] = colours
         return painted
 
     def measure(self, model: Any, evaluation: Evaluation) -> float:
@@ -63,7 +63,7 @@ def paint_lesions(dataset: Dataset) -> Painted:
             masks = dataset.mask_of(rows[[place]])
             if masks is not None and masks.any():
                 pixels = np.flatnonzero(widened(masks)[0])
-                painted = paint_over(dataset.images(rows[[place]]), masks)[0].reshape(-1, 3)
+                painted = paint_over(dataset.images(rows[[place]]), masks)[0].reshape(-1, dataset.shape[-1])
                 patches.append((pixels, painted[pixels]))
                 found.append(place)
             bar.update(1)

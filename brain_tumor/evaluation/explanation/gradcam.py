@@ -1,8 +1,9 @@
 """Class activation maps: where in an image a class's logit comes from, by one convolutional layer.
 
-With A_k the layer's k-th channel (h, w) and G_k the gradient by it of the class's logit (before softmax),
-each method is a plain function of A and G. All maps are then cut off at 0. EVIDENCE is no class activation map but
-what a model with a lesion map reads its answer from, nor is ROLLOUT: both are the same for every class.
+With A_k the layer's k-th channel (h, w), of whole volumes (d, h, w), and G_k the gradient by it of the class's logit
+(before softmax), each method is a plain function of A and G. All maps are then cut off at 0. EVIDENCE is no class
+activation map but what a model with a lesion map reads its answer from, nor is ROLLOUT: both are the same for every
+class.
 """
 
 import difflib
@@ -25,9 +26,14 @@ Array = NDArray[np.float32]
 Kind = tuple[str, str]  # method, layer
 
 
+def _cells(A: Array) -> tuple[int, ...]:
+    """The axes along which a map's cells lie."""
+    return tuple(range(1, A.ndim - 1))
+
+
 def _gradcam(A: Array, G: Array) -> Array:
     """Selvaraju et al. 2017: sum over k of (mean of G_k over the map) A_k."""
-    return np.asarray(np.einsum("bijk,bk->bij", A, G.mean(axis=(1, 2))))
+    return np.asarray(np.einsum("b...k,bk->b...", A, G.mean(axis=_cells(A))))
 
 
 def _gradcam_plus_plus(A: Array, G: Array) -> Array:
@@ -36,9 +42,9 @@ def _gradcam_plus_plus(A: Array, G: Array) -> Array:
     w_k is the sum over the map of alpha relu(G_k), alpha = G² / (2 G² + (sum of A_k over the map) G³). G² is
     cancelled, for it underflows; the score is one positive factor per image, which normalisation takes away.
     """
-    below = 2 + A.sum(axis=(1, 2), keepdims=True) * G
+    below = 2 + A.sum(axis=_cells(A), keepdims=True) * G
     alpha = np.divide(1, below, out=np.zeros_like(below), where=below != 0)
-    return np.asarray(np.einsum("bijk,bk->bij", A, (alpha * np.maximum(G, 0)).sum(axis=(1, 2))))
+    return np.asarray(np.einsum("b...k,bk->b...", A, (alpha * np.maximum(G, 0)).sum(axis=_cells(A))))
 
 
 def _hirescam(A: Array, G: Array) -> Array:
@@ -92,7 +98,8 @@ def layer_maps(
 
     Returns:
         Function of images (B, H, W, 3) RGB 0..255 and classes (B,), usually the predicted ones; it gives a map
-        (B, h, w) float32, at least 0, for each of `kinds`; all 0 where nothing speaks for the class.
+        (B, h, w) float32, at least 0, for each of `kinds`; all 0 where nothing speaks for the class. Of whole volumes
+        all have one axis more.
 
     Raises:
         InputError: a layer or a method is unknown, or a layer's output is no map that feeds the logits.
@@ -142,9 +149,15 @@ def _differentiate(
             if gradient is None:
                 raise InputError(f"explain.layer={layer} does not feed the logits: {_choices(model, layer)}")
         pairs = zip(activations, gradients, strict=True)
-        return [(each.numpy().astype(np.float32), by.numpy().astype(np.float32)) for each, by in pairs]
+        return [(_of_images(each.numpy(), images), _of_images(by.numpy(), images)) for each, by in pairs]
 
     return differentiate
+
+
+def _of_images(values: NDArray[Any], images: NDArray[Any]) -> Array:
+    """What a layer gives for images (B, …): of slices that it sees one by one, put together again (B, D, h, w, K)."""
+    shape = values.shape if len(values) == len(images) else (*images.shape[:2], *values.shape[1:])
+    return np.asarray(values.reshape(shape), np.float32)
 
 
 def output_of(model: Any, layer: str) -> Any:
@@ -162,7 +175,7 @@ def output_of(model: Any, layer: str) -> Any:
 
 
 def _is_map(output: Any) -> bool:
-    return len(getattr(output, "shape", ())) == 4
+    return len(getattr(output, "shape", ())) in (4, 5)
 
 
 def _choices(model: Any, layer: str) -> str:

@@ -31,7 +31,7 @@ Masks = NDArray[np.bool_]
 
 
 def pointing(maps: Maps, masks: Masks) -> NDArray[np.float64]:
-    """Whether (N,), 0 or 1, each map (N, H, W) peaks in its mask (N, H, W)."""
+    """Whether (N,), 0 or 1, each map (N, H, W) peaks in its mask (N, H, W); of volumes both are (N, D, H, W)."""
     values, inside = _rows(maps, masks)
     peaks = values.argmax(axis=1)
     rows = np.arange(len(values))
@@ -88,10 +88,11 @@ def settled(raw: NDArray[np.float64], quantile: int | None) -> NDArray[np.float6
     return np.column_stack([raw[:, :2], cut])
 
 
-def centred_gaussian(size: tuple[int, int]) -> Maps:
-    """A Gaussian (H, W) in the centre of the image, its deviation a quarter of each side: a map that knows nothing."""
-    axes = [(np.arange(length) - (length - 1) / 2) / (length / 4) for length in size]
-    return np.asarray(np.exp(-0.5 * (axes[0][:, None] ** 2 + axes[1][None, :] ** 2)), dtype=np.float32)
+def centred_gaussian(size: tuple[int, ...]) -> Maps:
+    """A Gaussian in the centre of an image, its deviation a quarter of each side: a map that knows nothing."""
+    axes = np.ogrid[tuple(slice(length) for length in size)]
+    squares = [((axis - (length - 1) / 2) / (length / 4)) ** 2 for axis, length in zip(axes, size, strict=True)]
+    return np.asarray(np.exp(-0.5 * sum(squares)), dtype=np.float32)
 
 
 def summarise(
@@ -125,8 +126,8 @@ def summarise(
 
 
 def _rows(maps: Maps, masks: Masks) -> tuple[Maps, Masks]:
-    if maps.shape != masks.shape or maps.ndim != 3 or not len(maps):
-        raise ValueError(f"maps {maps.shape} and masks {masks.shape} must both be (N, H, W)")
+    if maps.shape != masks.shape or maps.ndim < 3 or not len(maps):
+        raise ValueError(f"maps {maps.shape} and masks {masks.shape} must both be (N, H, W), or (N, D, H, W)")
     flat = masks.reshape(len(masks), -1)
     if not flat.any(axis=1).all():
         raise ValueError("a mask is empty: score only images with a lesion")

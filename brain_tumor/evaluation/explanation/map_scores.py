@@ -53,7 +53,7 @@ class Lesions:
         return Lesions(self.dataset, *(column[chosen] for column in columns))  # type: ignore[arg-type]
 
     def masks(self, part: slice = slice(None)) -> Masks:
-        """bool (n, S, S), none empty."""
+        """bool (n, S, S), or (n, D, H, W), none empty."""
         masks = self.dataset.mask_of(self.rows[part])
         assert masks is not None
         return masks
@@ -75,8 +75,13 @@ def known_lesions(dataset: Dataset, part: str, evaluation: Evaluation) -> Lesion
     names, groups = (evaluation.rows[column].to_numpy(dtype=str)[positions] for column in ("label", "group"))
     every = Lesions(dataset, rows[positions], positions, evaluation.labels[positions], names, groups)
     # A mask may be black, or lose a lesion of less than a pixel when it is fitted.
-    filled = np.concatenate([every.masks(part).any(axis=(1, 2)) for part in every.batches()])
+    filled = np.concatenate([_any(every.masks(part)) for part in every.batches()])
     return every.take(np.flatnonzero(filled)) if filled.any() else None
+
+
+def _any(masks: Masks) -> NDArray[np.bool_]:
+    """Whether (N,) each mask has anything."""
+    return np.asarray(masks.reshape(len(masks), -1).any(axis=1))
 
 
 def why_none(dataset: Dataset, part: str, evaluation: Evaluation) -> str:
@@ -96,7 +101,7 @@ class Survey:
     """The maps of one kind over some lesions."""
 
     raw: NDArray[np.float64]  # (N, 2 + Q), see `raw_scores`
-    class_maps: Mapping[str, Maps]  # (H, W): the mean map of each class that is there
+    class_maps: Mapping[str, Maps]  # (H, W), or (D, H, W): the mean map of each class that is there
 
 
 def survey(lesions: Lesions, make: Mapper, *, title: str | None = None) -> list[Survey]:
@@ -159,8 +164,8 @@ def score_lesions(lesions: Lesions, found: Survey, reference: Reference | None) 
 def _every_raw(
     lesions: Lesions, found: Survey, class_maps: Mapping[str, Maps] | None
 ) -> dict[str, NDArray[np.float64]]:
-    side = lesions.dataset.image_size
-    centre, nothing = centred_gaussian((side, side)), np.zeros((side, side), np.float32)
+    size = lesions.dataset.shape[:-1]
+    centre, nothing = centred_gaussian(size), np.zeros(size, np.float32)
     raw: dict[str, list[NDArray[np.float64]]] = {CENTRE: [], CLASS_MEAN: []}
     for part in lesions.batches():
         masks, names = lesions.masks(part), lesions.names[part]

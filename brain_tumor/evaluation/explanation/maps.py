@@ -25,6 +25,7 @@ from brain_tumor.progress import progress
 
 cv2 = lazy("cv2")
 keras = lazy("keras")
+scipy = lazy("scipy")
 
 Maps = NDArray[np.float32]
 Mapper = Callable[[NDArray[np.uint8], NDArray[np.int64]], list[Maps]]  # of images (N, H, W, 3) and classes (N,)
@@ -64,19 +65,19 @@ def explain(
 
     Args:
         explainer: what explains.
-        images: (N, H, W, 3) RGB 0..255.
+        images: (N, H, W, 3) RGB 0..255, or volumes (N, D, H, W, C).
         classes: (N,) index of the class to explain, usually the predicted one.
         batch_size: images at a time; it does not change the maps.
         title: names a progress bar; None draws none.
 
     Returns:
         (N, H, W) float32 in [0, 1], with 1 at each map's maximum; all 0 where nothing speaks for the class. A lesion
-        map keeps its values: 0.5 and more is lesion.
+        map keeps its values: 0.5 and more is lesion. Of volumes (N, D, H, W).
 
     Raises:
         InputError: the layer or the method is unknown, or the layer's output is no map that feeds the logits.
     """
-    maps = np.empty(images.shape[:3], dtype=np.float32)
+    maps = np.empty(images.shape[:-1], dtype=np.float32)
     with progress(len(images), title or "", disable=title is None) as bar:
         for start in range(0, len(images), batch_size):
             part = slice(start, start + batch_size)
@@ -113,7 +114,7 @@ def _mapper(model: Any, before: str, kinds: Sequence[Kind], count: int) -> Mappe
     def run(images: NDArray[np.uint8], classes: NDArray[np.int64]) -> list[Maps]:
         if len(images) != len(classes) or not np.all((classes >= 0) & (classes < outputs)):
             raise ValueError(f"each of the {len(images)} images needs a class from 0 to {outputs - 1}")
-        size = (images.shape[1], images.shape[2])
+        size = images.shape[1:-1]
         sums: dict[Kind, Maps] = {}
         for view in seen:
             for kind, small in zip(single, differentiate(view.of(images), classes), strict=True):
@@ -132,8 +133,11 @@ def _mapper(model: Any, before: str, kinds: Sequence[Kind], count: int) -> Mappe
     return run
 
 
-def upsample(maps: Maps, size: tuple[int, int]) -> Maps:
-    """Enlarge maps (N, h, w) to `size` (H, W), bilinear, each value standing at the centre of its cell."""
+def upsample(maps: Maps, size: tuple[int, ...]) -> Maps:
+    """Enlarge maps (N, h, w) to `size` (H, W), or (N, d, h, w): linear, each value standing at its cell's centre."""
+    if len(size) == 3:
+        zoom = (1.0, *(side / cells for side, cells in zip(size, maps.shape[1:], strict=True)))
+        return np.asarray(scipy.ndimage.zoom(maps, zoom, order=1, mode="nearest", grid_mode=True), np.float32)
     enlarged = np.empty((len(maps), *size), dtype=np.float32)
     for index, values in enumerate(maps):
         cv2.resize(values.astype(np.float32), size[::-1], dst=enlarged[index], interpolation=cv2.INTER_LINEAR)
@@ -141,8 +145,8 @@ def upsample(maps: Maps, size: tuple[int, int]) -> Maps:
 
 
 def normalise(maps: Maps) -> Maps:
-    """Each map (N, H, W) divided by its maximum; one that is 0 everywhere stays."""
-    peak = maps.max(axis=(1, 2), keepdims=True)
+    """Each map (N, …) divided by its maximum; one that is 0 everywhere stays."""
+    peak = maps.max(axis=tuple(range(1, maps.ndim)), keepdims=True)
     return np.asarray(np.divide(maps, peak, out=np.zeros_like(maps), where=peak > 0))
 
 
@@ -168,15 +172,15 @@ def stages(model: Any) -> list[str]:
 
 
 def _stages(model: Any, before: str) -> list[str]:
-    height = model.input_shape[1]
+    width = model.input_shape[-2]
     last: dict[int, str] = {}
     for layer in model.layers:
         if not layer.name.startswith(before):
             continue
         is_stage = isinstance(layer, (keras.layers.Activation, keras.layers.ReLU)) or layer.name.endswith(ATTENDED)
-        if is_stage and len(layer.output.shape) == 4:
-            last[layer.output.shape[1]] = layer.name
-    return [last[side] for side in sorted(last, reverse=True) if 1 < side <= -(-height // 4)]
+        if is_stage and len(layer.output.shape) >= 4:
+            last[layer.output.shape[-2]] = layer.name
+    return [last[side] for side in sorted(last, reverse=True) if 1 < side <= -(-width // 4)]
 
 
 def layer_choices(model: Any) -> list[str]:

@@ -27,21 +27,27 @@ CONTROL = "kept_mirrored"
 
 
 def paint_over(images: NDArray[np.uint8], masks: Masks) -> NDArray[np.uint8]:
-    """Images (N, H, W, 3) whose masked regions (N, H, W) continue their surroundings.
+    """Images (N, H, W, 3) whose masked regions (N, H, W) continue their surroundings; of volumes each slice does.
 
     By Bertalmio, Bertozzi & Sapiro 2001 ("Navier-Stokes, fluid dynamics, and image and video inpainting"), in OpenCV.
     """
-    painted = [
-        cv2.inpaint(np.ascontiguousarray(image), mask.astype(np.uint8), RADIUS, cv2.INPAINT_NS)
-        for image, mask in zip(images, widened(masks), strict=True)
-    ]
-    return np.stack(painted)
+    slices, regions = images.reshape(-1, *images.shape[-3:]), widened(masks).reshape(-1, *masks.shape[-2:])
+    painted = np.array(slices)
+    for image, region in zip(painted, regions, strict=True):
+        if region.any():
+            filled = cv2.inpaint(np.ascontiguousarray(image), region.astype(np.uint8), RADIUS, cv2.INPAINT_NS)
+            image[:] = filled.reshape(image.shape)
+    return painted.reshape(images.shape)
 
 
 def widened(masks: Masks, pixels: int | None = None) -> Masks:
-    """Masks (N, H, W) with a square margin of so many pixels all around; by default MARGIN of the side."""
-    width = 2 * (round(MARGIN * masks.shape[1]) if pixels is None else pixels) + 1
-    return np.asarray(scipy.ndimage.maximum_filter(masks, size=(1, width, width), mode="constant"), dtype=np.bool_)
+    """Masks (N, H, W) with a square margin of so many pixels all around; by default MARGIN of the side.
+
+    Those of volumes (N, D, H, W) reach a slice further, too.
+    """
+    width = 2 * (round(MARGIN * masks.shape[-1]) if pixels is None else pixels) + 1
+    size = (1, *(3,) * (masks.ndim - 3), width, width)
+    return np.asarray(scipy.ndimage.maximum_filter(masks, size=size, mode="constant"), dtype=np.bool_)
 
 
 def remove(
@@ -79,13 +85,13 @@ def _asked_again(model: Any, lesions: Lesions, healthy: int | None) -> pd.DataFr
     found = []
     for part in lesions.batches():
         images, masks, classes = lesions.dataset.images(lesions.rows[part]), lesions.masks(part), lesions.classes[part]
-        mirrored = masks[:, :, ::-1]
+        mirrored = masks[..., ::-1]
         before, after, control = (
             ask(model, each) for each in (images, paint_over(images, masks), paint_over(images, mirrored))
         )
         rows = np.arange(len(classes))
         kept, gone = after.argmax(axis=1) == classes, after.argmax(axis=1) == healthy
-        touched = (widened(masks) & widened(mirrored)).any(axis=(1, 2))
+        touched = (widened(masks) & widened(mirrored)).reshape(len(masks), -1).any(axis=1)
         stays = np.where(touched, np.nan, control.argmax(axis=1) == classes)
         found.append(np.column_stack([kept, before[rows, classes], after[rows, classes], gone, stays]))
     every = pd.DataFrame(np.concatenate(found), columns=[*METRICS, CONTROL])

@@ -36,10 +36,9 @@ def randomise(explainer: Explainer, backbone: str, lesions: Lesions, *, resample
     model = explainer.model
     chosen = lesions.take(_sample(len(lesions)))
     make = mapper(model, [(explainer.method, explainer.layer)], explainer.views)
-    size = int(model.input_shape[1])
     untrained = build_classifier(
         backbone,
-        image_size=size,
+        shape=tuple(model.input_shape[1:]),
         classes=int(model.output_shape[-1]),
         weights=None,
         dropout=0.0,
@@ -48,7 +47,7 @@ def randomise(explainer: Explainer, backbone: str, lesions: Lesions, *, resample
     )
     head = [layer for layer in model.layers if is_head(layer) and layer.weights]
     # A head that draws the map is randomised whole: its logits alone stand behind the map.
-    cascade = [("", []), ("logits" if head_of(model) == "pooled" else "head", head)]
+    cascade = [("", []), ("head" if head_of(model) == "evidence" else "logits", head)]
     stem, *rest = blocks(model)
     cascade += [*((group[0].name.split("_")[0], group) for group in reversed(rest)), ("stem", stem)]
     trained = model.get_weights()
