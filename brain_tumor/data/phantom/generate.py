@@ -1,5 +1,6 @@
-"""Generates the set: folders of slices and masks, and the table that says what each is."""
+"""Generates the set: folders of slices, or of whole volumes, and masks, and the table that says what each is."""
 
+import gzip
 import hashlib
 import json
 import os
@@ -11,6 +12,7 @@ from dataclasses import asdict
 from itertools import cycle
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,10 +22,13 @@ from PIL import Image
 from brain_tumor.config.train import PhantomConfig
 from brain_tumor.data.cache import remove_stale
 from brain_tumor.data.classes import STANDARD
-from brain_tumor.data.phantom import acquisition, anatomy, lesions
+from brain_tumor.data.phantom import acquisition, anatomy, lesions, stack
 from brain_tumor.data.phantom.rendering import render
 from brain_tumor.errors import InputError
+from brain_tumor.lazy import lazy
 from brain_tumor.progress import progress
+
+nibabel = lazy("nibabel")
 
 VERSION = 4  # raise it whenever the pixels of any configuration change
 TUMOURS = tuple(lesions.DRAW)
@@ -37,7 +42,8 @@ def ensure_phantom(config: PhantomConfig, cache: Path, workers: int) -> Path:
     """The folder of the set that `config` describes, generated on first use, the same bytes for any `workers`.
 
     Holds `images/<class>/*.png` (8-bit gray), `masks/<class>/*.png` (0 or 255; tumours only) and `table.csv` with
-    the columns path, label, part (train | test), group (the subject), site, mask ("" without a lesion).
+    the columns path, label, part (train | test), group (the subject), site, mask ("" without a lesion). Of whole
+    volumes there are NIfTI files (`.nii.gz`, int16, masks uint8) in their places, one a subject.
 
     Raises InputError if the folder cannot be written.
     """
@@ -77,7 +83,7 @@ def _generate(config: PhantomConfig, folder: Path, workers: int) -> None:
         (folder / "images" / name).mkdir(parents=True)
         (folder / "masks" / name).mkdir(parents=True)
     rows: list[dict[str, str]] = []
-    total = config.subjects * config.slices_per_subject
+    total = config.subjects * (config.slices_per_subject or 1)
     subjects = [(config, subject, folder) for subject in range(config.subjects)]
     # Spawned, for a process that already runs TensorFlow's threads must not be forked.
     with (
@@ -94,23 +100,37 @@ def _generate(config: PhantomConfig, folder: Path, workers: int) -> None:
 def _write_subject(task: tuple[PhantomConfig, int, Path]) -> list[dict[str, str]]:
     config, subject, folder = task
     label = label_of(subject)
-    rows = []
+    about = {"label": label, "part": part_of(config, subject), "group": f"s{subject:04d}", "site": "phantom"}
+    write = _write_volume if config.whole else _write_slices
+    found = write(config, subject, folder, f"{label}/s{subject:04d}")
+    return [{"path": f"images/{name}", "mask": f"masks/{name}" if masked else "", **about} for name, masked in found]
+
+
+def _write_slices(config: PhantomConfig, subject: int, folder: Path, stem: str) -> Iterator[tuple[str, bool]]:
+    """Yields the name of each slice, and whether it has a mask."""
     for index, (plane, picture, mask) in enumerate(draw_subject(config, subject)):
-        name = f"{label}/s{subject:04d}_{plane}_{index:02d}.png"
+        name = f"{stem}_{plane}_{index:02d}.png"
         Image.fromarray(picture).save(folder / "images" / name, compress_level=1)  # quick to write
         if mask is not None:
             Image.fromarray(mask.astype(np.uint8) * 255).save(folder / "masks" / name)
-        rows.append(
-            {
-                "path": f"images/{name}",
-                "label": label,
-                "part": part_of(config, subject),
-                "group": f"s{subject:04d}",
-                "site": "phantom",
-                "mask": "" if mask is None else f"masks/{name}",
-            }
-        )
-    return rows
+        yield name, mask is not None
+
+
+def _write_volume(config: PhantomConfig, subject: int, folder: Path, stem: str) -> Iterator[tuple[str, bool]]:
+    rng, head, lesion, drawn = _person(config, subject)
+    volume = stack.draw_stack(rng, head, lesion, config.size, drawn=drawn)
+    name = f"{stem}.nii.gz"
+    _save(volume.values, volume.affine, folder / "images" / name)
+    if volume.mask is not None:
+        _save(volume.mask.astype(np.uint8), volume.affine, folder / "masks" / name)
+    yield name, volume.mask is not None
+
+
+def _save(values: NDArray[Any], affine: NDArray[np.float64], path: Path) -> None:
+    image = nibabel.Nifti1Image(values, affine)
+    image.header.set_xyzt_units("mm")
+    content = gzip.compress(image.to_bytes(), 1, mtime=0)  # the same bytes whenever they are written
+    path.write_bytes(content)
 
 
 def label_of(subject: int) -> str:
@@ -130,18 +150,24 @@ def draw_subject(config: PhantomConfig, subject: int) -> Iterator[Slice]:
 
     A subject without a tumour is cut where one might have been, so that plane and level give nothing away.
     """
-    rng = np.random.default_rng([config.seed, subject])
-    label = label_of(subject)
-    head = anatomy.draw_head(rng)
-    kind = label if label in TUMOURS else str(rng.choice(TUMOURS))
-    lesion = lesions.DRAW[kind](rng)
+    assert config.slices_per_subject is not None
+    rng, head, lesion, drawn = _person(config, subject)
     planes = list(acquisition.PLANES)
     first = int(rng.integers(len(planes)))
     taken: dict[str, list[float]] = {plane: [] for plane in planes}
     for index in range(config.slices_per_subject):
         turn = planes[(first + index) % len(planes) :] + planes[: (first + index) % len(planes)]
         again = index >= len(planes)
-        yield _draw_slice(rng, config.size, head, lesion, turn, taken, drawn=label in TUMOURS, again=again)
+        yield _draw_slice(rng, config.size, head, lesion, turn, taken, drawn=drawn, again=again)
+
+
+def _person(config: PhantomConfig, subject: int) -> tuple[np.random.Generator, anatomy.Head, lesions.Lesion, bool]:
+    """A subject's head, a lesion in it, and whether that is drawn: otherwise it is where one might have been."""
+    rng = np.random.default_rng([config.seed, subject])
+    label = label_of(subject)
+    head = anatomy.draw_head(rng)
+    kind = label if label in TUMOURS else str(rng.choice(TUMOURS))
+    return rng, head, lesions.DRAW[kind](rng), label in TUMOURS
 
 
 def _draw_slice(
