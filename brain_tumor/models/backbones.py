@@ -19,6 +19,9 @@ class Family(StrEnum):
     efficientnet_lite = "efficientnet_lite"  # Liu 2020: without squeeze-and-excite, ReLU6
     cct = "cct"  # Hassani et al. 2021, arXiv:2104.05704
     hybrid_lite = "hybrid_lite"  # EfficientNet-Lite's first stages, then a transformer
+    slices_lite = "slices_lite"  # EfficientNet-Lite on each slice of a volume
+    resnet_3d = "resnet_3d"  # Hara et al. 2018, arXiv:1711.09577: of whole volumes
+    cnn_3d = "cnn_3d"
     vit = "vit"  # Dosovitskiy et al. 2020, arXiv:2010.11929, without a class token
 
 
@@ -34,6 +37,16 @@ class Backbone:
     # at an 8th and a 16th of the input's side, of transformers what the last block attends to.
     cam_layer: str
     step: int = 1  # pixels that divide the input's side
+
+    @property
+    def whole(self) -> bool:
+        """Whether it takes whole volumes, and not slices."""
+        return self.family in (Family.slices_lite, Family.resnet_3d, Family.cnn_3d)
+
+    @property
+    def by_slice(self) -> bool:
+        """Whether it looks at each slice of a volume by itself."""
+        return self.family is Family.slices_lite
 
     @property
     def attends(self) -> bool:
@@ -63,6 +76,10 @@ _ROWS = (
     ("effnet_lite2", Family.efficientnet_lite, "lite2", 260),
     ("cct_5", Family.cct, "", 96),
     ("hybrid_lite0", Family.hybrid_lite, "lite0", 224),
+    ("slices_lite0", Family.slices_lite, "lite0", 128),
+    ("cnn3d_baseline", Family.cnn_3d, "", 64),
+    ("resnet10_3d", Family.resnet_3d, "10", 128),
+    ("resnet18_3d", Family.resnet_3d, "18", 128),
     ("vit_ti16", Family.vit, "ti16", 224),
     ("vit_s16", Family.vit, "s16", 224),
     ("vit_b16", Family.vit, "b16", 224),
@@ -78,6 +95,9 @@ _OF_FAMILY = {  # cam_layer, step
     Family.efficientnet_lite: _EFFICIENTNET,
     Family.cct: (f"block5{ATTENDED}", 1),
     Family.hybrid_lite: (f"block4a_expand_activation*block9{ATTENDED}", 1),
+    Family.slices_lite: _EFFICIENTNET,
+    Family.cnn_3d: ("block3_relu", 1),
+    Family.resnet_3d: ("block2a_relu", 1),
     Family.vit: (f"block12{ATTENDED}", 16),
 }
 
@@ -100,12 +120,23 @@ def get_backbone(name: str) -> Backbone:
 
 
 def image_size(config: TrainConfig) -> int:
-    """Pixels a side: `data.image_size`, or the backbone's native resolution."""
+    """Pixels a side of slices: `data.image_size`, or the backbone's native resolution."""
     return config.data.image_size or get_backbone(config.model.name).native_size
+
+
+def input_shape(config: TrainConfig) -> tuple[int, ...]:
+    """Of what the model takes: (S, S, 3) of slices, (D, H, W, 1) of whole volumes."""
+    if config.data.volume_shape is not None:
+        return (*config.data.volume_shape, 1)
+    return (image_size(config), image_size(config), 3)
 
 
 def check_head(name: str, head: str) -> None:
     """Raise InputError for a head that cannot stand on a backbone."""
+    if head == "evidence" and get_backbone(name).whole:
+        raise InputError(f"model.head=evidence draws its map of slices, and {name} takes whole volumes: leave it out")
+    if head == "attention" and not get_backbone(name).by_slice:
+        raise InputError(f"model.head=attention weighs the slices of a volume, and {name} does not look at single ones")
     if head == "evidence" and "*" not in get_backbone(name).cam_layer:
         raise InputError(
             f"model.head=evidence draws its map of activations at an 8th and a 16th of the side, and {name} has "
@@ -113,9 +144,17 @@ def check_head(name: str, head: str) -> None:
         )
 
 
-def check_size(name: str, size: int) -> None:
-    """Raise InputError for pixels a side that a backbone cannot take."""
-    step = get_backbone(name).step
+def check_shape(name: str, shape: tuple[int, ...]) -> None:
+    """Raise InputError for an `input_shape` that a backbone cannot take."""
+    backbone = get_backbone(name)
+    if backbone.whole != (len(shape) == 4):
+        whole = ", ".join(each for each, row in BACKBONES.items() if row.whole)
+        if backbone.whole:
+            raise InputError(f"model={name} takes whole volumes: give data=volumes or data=phantom_volumes")
+        raise InputError(f"model={name} takes slices, and the data are whole volumes: give one of model={whole}")
+    if backbone.whole:
+        return
+    step, size = backbone.step, shape[0]
     if size < MIN_SIZE:
         raise InputError(f"data.image_size={size} is too small: {name} needs at least {MIN_SIZE} pixels")
     if size % step:

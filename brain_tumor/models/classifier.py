@@ -12,8 +12,8 @@ import keras
 
 from brain_tumor.config.train import Head
 from brain_tumor.errors import InputError
-from brain_tumor.models import cct, cnn, efficientnet, hybrid, lite, vit
-from brain_tumor.models.backbones import Backbone, Family, check_size, get_backbone
+from brain_tumor.models import cct, cnn, efficientnet, hybrid, lite, resnet3d, slices, vit
+from brain_tumor.models.backbones import Backbone, Family, check_shape, get_backbone
 from brain_tumor.models.heads import add_head, is_head
 
 _BLOCK = re.compile(r"(block\d+[a-z]?|top)_")
@@ -22,7 +22,7 @@ _BLOCK = re.compile(r"(block\d+[a-z]?|top)_")
 def build_classifier(
     name: str,
     *,
-    image_size: int,
+    shape: tuple[int, ...],
     classes: int = 4,
     weights: Path | None,
     dropout: float,
@@ -33,8 +33,8 @@ def build_classifier(
 
     Args:
         name: key of the table of backbones.
-        image_size: pixels a side, at least 32, of transformers a multiple of their patches'; any such size goes with
-            any weights.
+        shape: of an image: of slices (S, S, 3), S at least 32 and of transformers a multiple of their patches'; of
+            whole volumes (D, H, W, C). Any such shape goes with any weights.
         classes: number of classes.
         weights: file with the backbone's weights, from `resolve_weights`; None leaves it untrained.
         dropout: fraction of the pooled features that is dropped in training, 0..1 (1 excluded).
@@ -43,18 +43,18 @@ def build_classifier(
         head: how the answer is made of the backbone's activations, see `heads`.
 
     Returns:
-        Flat functional model from RGB (B, image_size, image_size, 3), uint8 or float, 0..255, to float32
+        Flat functional model from images (B, *shape), RGB or gray, uint8 or float, 0..255, to float32
         probabilities (B, classes). Its last layers are `avg_pool`, `dropout`, `logits`, `probabilities`.
 
     Raises:
         InputError: unknown name, an image size or dropout out of range, or a file that does not fit.
     """
     backbone = get_backbone(name)
-    check_size(name, image_size)
+    check_shape(name, shape)
     if not 0 <= dropout < 1:
         raise InputError(f"model.dropout={dropout} is out of range: give a fraction from 0 to below 1")
     keras.utils.set_random_seed(seed)
-    inputs = keras.Input((image_size, image_size, 3), name="image")
+    inputs = keras.Input(shape, name="image")
     trunk = _build_trunk(backbone, inputs, weights)
     probabilities = add_head(trunk, backbone, head=head, classes=classes, dropout=dropout, seed=seed)
     return keras.Model(inputs, probabilities, name=name)
@@ -68,6 +68,9 @@ def _build_trunk(backbone: Backbone, inputs: Any, weights: Path | None) -> keras
         Family.efficientnet_lite: (lite.build_lite, lite.load_lite),
         Family.cct: (cct.build_cct, efficientnet.load_hdf5),
         Family.hybrid_lite: (hybrid.build_hybrid, lite.load_lite),
+        Family.slices_lite: (slices.build_slices, lite.load_lite),
+        Family.cnn_3d: (resnet3d.build_cnn3d, efficientnet.load_hdf5),
+        Family.resnet_3d: (resnet3d.build_resnet3d, efficientnet.load_hdf5),
         Family.vit: (vit.build_vit, vit.load_vit),
     }[backbone.family]
     trunk = build(backbone, inputs)

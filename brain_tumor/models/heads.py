@@ -6,10 +6,13 @@ is a Dense layer, into which calibration is folded, and `probabilities` its soft
 `pooled` takes the mean of the last activations over the image. `evidence` draws a map of the lesion first, and its
 features are what lies under it: whatever decides passes through the map, and of an empty one nothing is left but the
 bias of the logits (attention pooling: Ilse et al. 2018, arXiv:1802.04712, with a sigmoid and a floor for its softmax).
+
+Of a backbone that looks at the slices of a volume one by one, `pooled` takes the mean over the slices, too, and
+`attention` weighs them, by that paper's gated attention.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 import keras
@@ -20,6 +23,9 @@ from brain_tumor.models.backbones import Backbone, check_head
 
 HEAD = ("avg_pool", "dropout", "logits", "probabilities")
 LESION_MAP = "lesion_map"  # the layer of the map, (B, h, w, 1) in 0..1, with a cell for 4 x 4 pixels
+SLICES = "slices"  # the layer of the slices' features (B, D, K)
+ATTENTION = "attention"  # the layer of how much each slice counts (B, D, 1)
+GATE = 128
 FLOAT32 = (LESION_MAP, "lesion_weights", "lesion_under", "lesion_sum", "lesion_area", "lesion_peak", "probabilities")
 CHANNELS = 96
 FLOOR = 0.01  # share of the image: what lies under a lesion of this area has half the weight of a large one
@@ -34,8 +40,11 @@ def add_head(trunk: keras.Model, backbone: Backbone, *, head: Head, classes: int
     if head == "evidence":
         fine = [trunk.get_layer(name).output for name in backbone.cam_layer.split("*")]
         features = _under_map(fine if fine[-1] is trunk.output else [*fine, trunk.output])
+    elif backbone.by_slice:
+        features = _over_slices(trunk, weighed=head == "attention")
     else:
-        features = keras.layers.GlobalAveragePooling2D(name="avg_pool")(trunk.output)
+        pool = keras.layers.GlobalAveragePooling3D if backbone.whole else keras.layers.GlobalAveragePooling2D
+        features = pool(name="avg_pool")(trunk.output)
     # Built at rate 0 it would have no random generator, which a phase with a dropout of its own needs.
     layer = keras.layers.Dropout(dropout or 0.5, seed=seed, name="dropout")
     layer.rate = dropout
@@ -46,12 +55,45 @@ def add_head(trunk: keras.Model, backbone: Backbone, *, head: Head, classes: int
 
 def is_head(layer: keras.layers.Layer) -> bool:
     """Whether a classifier's layer belongs to its head, and not to its backbone."""
-    return layer.name in HEAD or layer.name.startswith("lesion_")
+    return layer.name in HEAD or layer.name.startswith(("lesion_", "slice", "attention"))
 
 
 def head_of(model: keras.Model) -> Head:
     """The name of a classifier's head; also right for a reloaded model."""
-    return "evidence" if any(layer.name == LESION_MAP for layer in model.layers) else "pooled"
+    names = {layer.name for layer in model.layers}
+    return "evidence" if LESION_MAP in names else "attention" if ATTENTION in names else "pooled"
+
+
+def _over_slices(trunk: keras.Model, *, weighed: bool) -> Any:
+    """Features (B, K) of volumes, of the activations (B D, h, w, K) of their slices."""
+    each = keras.layers.GlobalAveragePooling2D(name="slice_pool")(trunk.output)
+    stacked = keras.ops.reshape(each, (-1, trunk.input.shape[1], each.shape[-1]))
+    slices = keras.layers.Activation("linear", name=SLICES)(stacked)  # a layer, so that it can be found by its name
+    if not weighed:
+        return keras.layers.GlobalAveragePooling1D(name="avg_pool")(slices)
+    return attended(slices, attention_layers())
+
+
+def attention_layers() -> dict[str, keras.layers.Layer]:
+    """The layers of gated attention (Ilse et al. 2018, equation 9), by their names."""
+    layers = keras.layers
+    made = [
+        layers.Dense(GATE, activation="tanh", name="attention_content"),
+        layers.Dense(GATE, activation="sigmoid", name="attention_gate"),
+        layers.Multiply(name="attention_gated"),
+        layers.Dense(1, use_bias=False, name="attention_scores"),
+        layers.Softmax(axis=1, dtype="float32", name=ATTENTION),
+        layers.Dot(axes=1, name="attention_mean"),
+        layers.Flatten(name="avg_pool"),
+    ]
+    return {layer.name: layer for layer in made}
+
+
+def attended(slices: Any, layers: Mapping[str, keras.layers.Layer]) -> Any:
+    """The mean (B, K) of the slices (B, D, K), weighed by `attention_layers`."""
+    gated = layers["attention_gated"]([layers["attention_content"](slices), layers["attention_gate"](slices)])
+    weights = layers[ATTENTION](layers["attention_scores"](gated))
+    return layers["avg_pool"](layers["attention_mean"]([weights, slices]))
 
 
 def _under_map(activations: Sequence[Any]) -> Any:

@@ -116,9 +116,13 @@ def lite_blocks(inputs: Any, variant: str, stages: int = len(_STAGES)) -> Any:
 
 def build_lite(backbone: Backbone, inputs: Any) -> keras.Model:
     """Build the backbone on `inputs`, RGB 0..255 (B, H, W, 3); the output is (B, H/32, W/32, 1280), 0..6."""
-    x = lite_blocks(inputs, backbone.variant)
-    x = _relu6(_norm(_conv(x, _TOP_FILTERS, 1, 1, "top_conv"), "top_bn"), "top_activation")
-    return keras.Model(inputs, x, name=backbone.name)
+    return keras.Model(inputs, lite_top(inputs, backbone.variant), name=backbone.name)
+
+
+def lite_top(inputs: Any, variant: str) -> Any:
+    """All of the backbone on `inputs`, RGB 0..255 (B, H, W, 3): its last activations."""
+    x = lite_blocks(inputs, variant)
+    return _relu6(_norm(_conv(x, _TOP_FILTERS, 1, 1, "top_conv"), "top_bn"), "top_activation")
 
 
 def _torch_names(variant: str) -> Iterator[tuple[str, str]]:

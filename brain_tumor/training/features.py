@@ -1,7 +1,8 @@
 """What a frozen backbone makes of the training images, kept on disk: its head can learn from that alone.
 
 Below `<cache>/features/` a file `KEY.npy` holds the pooled features, float32 (n, D), of n pictures as one view shows
-them. The key is a digest of all that they depend on: the backbone, its weights and precision, the pictures, the view.
+them, or (n, slices, D) of n volumes whose slices are weighed. The key is a digest of all that they depend on: the
+backbone, its weights and precision, the pictures, the view.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from brain_tumor.data.pixels import Pixels
 from brain_tumor.data.prefetch import worked_ahead
 from brain_tumor.errors import InputError
+from brain_tumor.models.heads import SLICES, attended, head_of
 from brain_tumor.progress import progress
 
 _BATCH = 64
@@ -29,18 +31,28 @@ View = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]  # a picture and it
 
 
 def pooled(model: keras.Model) -> keras.Model:
-    """The classifier's backbone: from images to its pooled features (B, D), without dropout or anything that learns."""
-    backbone = keras.Model(model.inputs, model.get_layer("avg_pool").output, name=f"{model.name}_features")
+    """The classifier's backbone: from images to its pooled features (B, D), without dropout or anything that learns.
+
+    Of a head that weighs the slices of volumes these are the features of each slice (B, slices, D).
+    """
+    backbone = keras.Model(model.inputs, model.get_layer(_cut(model)).output, name=f"{model.name}_features")
     backbone.jit_compile = False  # measured 7 times slower on a CPU
     return backbone
 
 
 def head(model: keras.Model) -> keras.Model:
     """The classifier's head, from pooled features to probabilities: the classifier's own layers."""
-    inputs = outputs = keras.Input(model.get_layer("avg_pool").output.shape[1:], name="features")
+    inputs = outputs = keras.Input(model.get_layer(_cut(model)).output.shape[1:], name="features")
+    if head_of(model) == "attention":
+        outputs = attended(outputs, {layer.name: layer for layer in model.layers})
     for name in ("dropout", "logits", "probabilities"):
         outputs = model.get_layer(name)(outputs)
     return keras.Model(inputs, outputs, name=f"{model.name}_head")
+
+
+def _cut(model: keras.Model) -> str:
+    """The last layer of what does not learn."""
+    return SLICES if head_of(model) == "attention" else "avg_pool"
 
 
 def stored_features(
@@ -54,7 +66,7 @@ def stored_features(
     workers: int,
     title: str,
 ) -> NDArray[np.float32]:
-    """The features (n, D) of `pixels[rows]` as `view` shows them, mapped from the cache, or computed into it.
+    """The features (n, …) of `pixels[rows]` as `view` shows them, mapped from the cache, or computed into it.
 
     Of several processes that want the same features one computes them, and the others wait.
 
@@ -72,7 +84,7 @@ def stored_features(
         InputError: the cache cannot be written.
     """
     path = cache / "features" / f"{_key(backbone, pixels, rows, facts)}.npy"
-    shape = (len(rows), int(backbone.output_shape[-1]))
+    shape = (len(rows), *(int(side) for side in backbone.output_shape[1:]))
     with _locked(path):
         found = _read(path, shape)
         if found is None:
@@ -109,7 +121,7 @@ def _key(backbone: keras.Model, pixels: Pixels, rows: NDArray[np.int64], facts: 
     return digest.hexdigest()[:32]
 
 
-def _read(path: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
+def _read(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
     """None if there is no such file, or it is damaged: then it is computed anew."""
     try:
         features = np.load(path, mmap_mode="r", allow_pickle=False)

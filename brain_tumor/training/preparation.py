@@ -71,7 +71,7 @@ def prepare(
     with make_strategy(config.hardware.strategy).scope():
         model = build_classifier(
             config.model.name,
-            image_size=dataset.image_size,
+            shape=dataset.shape,
             classes=len(dataset.split.classes),
             weights=weights,
             dropout=config.model.dropout,

@@ -152,7 +152,7 @@ def _on_features(
 
 def with_map(model: keras.Model) -> keras.Model:
     """The classifier, whose lesion map, if it draws one, is a second output."""
-    if head_of(model) == "pooled":
+    if head_of(model) != "evidence":
         return model
     return keras.Model(model.inputs, [*model.outputs, model.get_layer(LESION_MAP).output], name=model.name)
 

@@ -104,7 +104,7 @@ def warm_key(prepared: Prepared, phases: list[str], weights: Path | None) -> str
     facts = {
         "split": split.digest,
         "order": hashlib.sha256("".join(split.table["sha256"]).encode()).hexdigest(),  # the digest sorts its rows
-        "image_size": prepared.dataset.image_size,
+        "shape": prepared.dataset.shape,
         "model": {**asdict(config.model), "weights": None if weights is None else sha256_of(weights)},
         "augment": asdict(config.augment),
         "masks": None if prepared.training.masks is None else prepared.training.masks.digest,

@@ -11,7 +11,7 @@ import yaml
 
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.maps import stages
-from brain_tumor.models.backbones import BACKBONES, check_size, get_backbone
+from brain_tumor.models.backbones import BACKBONES, check_shape, get_backbone
 from brain_tumor.models.classifier import blocks, build_classifier
 
 CONF = Path(__file__).parents[2] / "conf" / "model"
@@ -37,7 +37,7 @@ def images():
 
 
 def _build(name, seed=0, **changes):
-    settings = {"image_size": 64, "weights": None, "dropout": 0.2, "seed": seed} | changes
+    settings = {"shape": (64, 64, 3), "weights": None, "dropout": 0.2, "seed": seed} | changes
     return build_classifier(name, **settings)
 
 
@@ -79,7 +79,7 @@ def test_unknown_name_is_answered_with_the_nearest():
         get_backbone("zzz")
 
 
-@pytest.mark.parametrize("changes", [{"image_size": 31}, {"dropout": 1.0}, {"dropout": -0.1}])
+@pytest.mark.parametrize("changes", [{"shape": (31, 31, 3)}, {"dropout": 1.0}, {"dropout": -0.1}])
 def test_value_out_of_range_is_refused(changes):
     with pytest.raises(InputError, match=next(iter(changes))):
         _build("cnn_baseline", **changes)
@@ -87,9 +87,9 @@ def test_value_out_of_range_is_refused(changes):
 
 def test_side_that_patches_do_not_fill_is_refused_with_the_nearest_that_they_do():
     with pytest.raises(InputError, match=r"data\.image_size=100 .*16 pixels, as vit_ti16 does: give 96 or 112"):
-        check_size("vit_ti16", 100)
-    check_size("vit_b16", 160)
-    check_size("effnet_b0", 100)
+        check_shape("vit_ti16", (100, 100, 3))
+    check_shape("vit_b16", (160, 160, 3))
+    check_shape("effnet_b0", (100, 100, 3))
 
 
 # Of width D, 12 blocks of 12 D² + 13 D, and patches of 769 D; table 1 of arXiv:2012.12877 gives 5 and 86 millions.

@@ -15,10 +15,23 @@ from brain_tumor.models.heads import HEAD
 
 SIZE, LABELS = 64, [0, 3]
 # Of each family; V2 is built, saved and read back in test_efficientnet.
-SMALLEST = ("cnn_baseline", "effnet_b0", "effnet_lite0", "vit_ti16", "cct_5", "hybrid_lite0")
+SMALLEST = (
+    "cnn_baseline",
+    "effnet_b0",
+    "effnet_lite0",
+    "vit_ti16",
+    "cct_5",
+    "hybrid_lite0",
+    "cnn3d_baseline",
+    "slices_lite0",
+)
 TRACED = ("cnn_baseline", "effnet_lite0")  # whose maps are of a graph, as they always are in the package
 OTHERS = tuple(name for name in BACKBONES if name not in SMALLEST)
 NAMES = [*SMALLEST, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
+
+
+def shape_of(name):
+    return (8, SIZE, SIZE, 1) if get_backbone(name).whole else (SIZE, SIZE, 3)
 
 
 def _train_step(model, images):
@@ -41,7 +54,7 @@ def _weights(layers):
 
 def _first(name, images, folder):
     """Build, train one step and save; return what was seen on the way."""
-    model = build_classifier(name, image_size=SIZE, weights=None, dropout=0.2, seed=0)
+    model = build_classifier(name, shape=images.shape[1:], weights=None, dropout=0.2, seed=0)
     untrained = model(images).numpy()
     # Between the ends stochastic depth may leave a block out of a step.
     weighty = [block for block in blocks(model) if _weights(block)]
@@ -83,12 +96,13 @@ def _second(name, images, folder):
 def seen_of(tmp_path_factory):
     """What was seen of a model, as it was built and as it was read back; looked at once."""
     folder, found = tmp_path_factory.mktemp("models"), {}
-    images = np.random.default_rng(0).integers(0, 256, (2, SIZE, SIZE, 3), dtype=np.uint8)
+    rng = np.random.default_rng(0)
 
     def look(name):
         import keras
 
         if name not in found:
+            images = rng.integers(0, 256, (2, *shape_of(name)), dtype=np.uint8)
             first = _first(name, images, folder)
             keras.backend.clear_session()
             found[name] = first, _second(name, images, folder)
@@ -122,8 +136,8 @@ def test_is_read_back_of_keras_own_layers_and_answers_alike(seen):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_gives_a_map_of_the_right_shape(seen):
+def test_gives_a_map_of_the_right_shape(seen, name):
     _, second = seen
-    assert second["maps"].shape == (2, SIZE, SIZE)
+    assert second["maps"].shape == (2, *shape_of(name)[:-1])
     assert second["maps"].dtype == np.float32
     assert np.isfinite(second["maps"]).all()

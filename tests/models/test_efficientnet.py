@@ -80,7 +80,7 @@ def test_equals_keras_own_imagenet_model(tmp_path, publish, host, files, images,
     expected = theirs(images).numpy()
     assert host.requests == [files[key].name]  # Keras found our download in its own cache
 
-    model = build_classifier(name, image_size=64, weights=downloaded, dropout=0.2, seed=0)
+    model = build_classifier(name, shape=(64, 64, 3), weights=downloaded, dropout=0.2, seed=0)
     np.testing.assert_allclose(_features(model, images), expected, rtol=0, atol=1e-3 * expected.std())
     assert resolve_weights(name, str(files[key])).read_bytes() == downloaded.read_bytes()
     model.save(tmp_path / "model.keras")
@@ -91,7 +91,7 @@ def test_equals_keras_own_imagenet_model(tmp_path, publish, host, files, images,
 def test_keras_own_path_is_indeed_scaled_otherwise(files, images):
     """The trap that this module steps around; once this fails, Keras has mended it."""
     theirs = keras.applications.EfficientNetB0(include_top=False, weights=str(files["b0"]), input_shape=(64, 64, 3))
-    ours = build_classifier("effnet_b0", image_size=64, weights=files["b0"], dropout=0.2, seed=0)
+    ours = build_classifier("effnet_b0", shape=(64, 64, 3), weights=files["b0"], dropout=0.2, seed=0)
     expected = _features(ours, images)
     assert np.abs(theirs(images).numpy() - expected).mean() > 0.1 * expected.std()
 
@@ -102,7 +102,7 @@ def test_keras_own_path_is_indeed_scaled_otherwise(files, images):
 )
 def test_file_of_another_model_is_refused(files, name, key):
     with pytest.raises(InputError) as caught:
-        build_classifier(name, image_size=64, weights=files[key], dropout=0.2, seed=0)
+        build_classifier(name, shape=(64, 64, 3), weights=files[key], dropout=0.2, seed=0)
     message = str(caught.value)
     assert str(files[key]) in message
     assert name in message
@@ -118,13 +118,15 @@ def test_file_with_other_shapes_is_refused(tmp_path):
     with h5py.File(path, "w") as file:
         legacy_h5_format.save_weights_to_hdf5_group(file, wide)
     with pytest.raises(InputError, match="does not hold the weights of effnet_b0"):
-        build_classifier("effnet_b0", image_size=64, weights=path, dropout=0.2, seed=0)
+        build_classifier("effnet_b0", shape=(64, 64, 3), weights=path, dropout=0.2, seed=0)
 
 
 def test_keras_3_weights_file_is_taken_too(tmp_path, images):
-    first = build_classifier("cnn_baseline", image_size=64, weights=None, dropout=0.2, seed=1)
+    first = build_classifier("cnn_baseline", shape=(64, 64, 3), weights=None, dropout=0.2, seed=1)
     trunk = keras.Model(first.input, first.get_layer("block4_relu").output)
     trunk.save_weights(tmp_path / "cnn.weights.h5")
-    second = build_classifier("cnn_baseline", image_size=64, weights=tmp_path / "cnn.weights.h5", dropout=0.2, seed=2)
+    second = build_classifier(
+        "cnn_baseline", shape=(64, 64, 3), weights=tmp_path / "cnn.weights.h5", dropout=0.2, seed=2
+    )
     again = keras.Model(second.input, second.get_layer("block4_relu").output)
     np.testing.assert_array_equal(again(images).numpy(), trunk(images).numpy())

@@ -15,7 +15,9 @@ IMAGES = {size: np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dt
 @pytest.fixture(scope="module", params=BUILT, ids=str)
 def built(request):
     name, size = request.param
-    return build_classifier(name, image_size=size, weights=None, dropout=0.2, seed=0, head="evidence"), IMAGES[size]
+    return build_classifier(name, shape=(size, size, 3), weights=None, dropout=0.2, seed=0, head="evidence"), IMAGES[
+        size
+    ]
 
 
 def _maps(model, images):
@@ -84,7 +86,7 @@ def test_learns_whole_in_one_step_while_the_backbone_is_frozen(built):
 def test_keeps_its_map_in_32_bits(precision):
     from brain_tumor.training.precision import compute_in
 
-    model = build_classifier("cnn_baseline", image_size=64, weights=None, dropout=0, seed=0, head="evidence")
+    model = build_classifier("cnn_baseline", shape=(64, 64, 3), weights=None, dropout=0, seed=0, head="evidence")
     exact = model(IMAGES[64]).numpy()
     compute_in(model, precision)
     assert model.get_layer("lesion_map").compute_dtype == "float32"
@@ -94,4 +96,4 @@ def test_keeps_its_map_in_32_bits(precision):
 
 def test_an_unknown_head_is_refused():
     with pytest.raises(InputError, match=r"model\.head=mean is unknown: choose one of pooled, evidence"):
-        build_classifier("cnn_baseline", image_size=64, weights=None, dropout=0, seed=0, head="mean")
+        build_classifier("cnn_baseline", shape=(64, 64, 3), weights=None, dropout=0, seed=0, head="mean")

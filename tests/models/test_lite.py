@@ -39,7 +39,7 @@ def _photograph(path, size):
 
 def test_the_hybrid_begins_with_the_same_weights():
     file = resolve_weights("hybrid_lite0", "imagenet")
-    settings = {"image_size": 64, "weights": file, "dropout": 0.2, "seed": 0}
+    settings = {"shape": (64, 64, 3), "weights": file, "dropout": 0.2, "seed": 0}
     hybrid, lite = (build_classifier(name, **settings) for name in ("hybrid_lite0", "effnet_lite0"))
     shared = [layer.name for layer in hybrid.layers if layer.weights and re.match(r"stem|block[1-5][a-c]", layer.name)]
     assert (
@@ -93,7 +93,7 @@ def test_parameters_are_as_many_as_published(published):
 def test_file_of_another_model_is_refused():
     for model, file in (("effnet_lite0", "effnet_lite1"), ("effnet_lite2", "effnet_lite1")):
         with pytest.raises(InputError) as caught:
-            build_classifier(model, image_size=64, weights=resolve_weights(file, "imagenet"), dropout=0.2, seed=0)
+            build_classifier(model, shape=(64, 64, 3), weights=resolve_weights(file, "imagenet"), dropout=0.2, seed=0)
         assert f"does not hold the weights of {model}" in str(caught.value)
         assert "\n" not in str(caught.value)
 
@@ -102,7 +102,7 @@ def test_weights_by_path_equal_the_packaged(tmp_path):
     packaged = resolve_weights("effnet_lite0", "imagenet")
     copy = tmp_path / "my lite0"
     copy.write_bytes(packaged.read_bytes())
-    settings = {"image_size": 96, "dropout": 0.2, "seed": 0}
+    settings = {"shape": (96, 96, 3), "dropout": 0.2, "seed": 0}
     first = build_classifier("effnet_lite0", weights=packaged, **settings)
     second = build_classifier("effnet_lite0", weights=resolve_weights("effnet_lite0", str(copy)), **settings)
     assert all(np.array_equal(a, b) for a, b in zip(first.get_weights(), second.get_weights(), strict=True))

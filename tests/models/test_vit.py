@@ -121,7 +121,7 @@ def state():
 
 
 def features(path, side=SIDE):
-    model = build_classifier("vit_ti16", image_size=side, weights=path, dropout=0.0, seed=0)
+    model = build_classifier("vit_ti16", shape=(side, side, 3), weights=path, dropout=0.0, seed=0)
     return keras.Model(model.input, model.get_layer("avg_pool").output)(IMAGES[:, :side, :side]).numpy()
 
 
@@ -282,7 +282,7 @@ def test_fortran_order_is_read(tmp_path):
 
 
 def test_blocks_are_the_published_ones_with_stem_and_top():
-    model = build_classifier("vit_ti16", image_size=32, weights=None, dropout=0.1, seed=0)
+    model = build_classifier("vit_ti16", shape=(32, 32, 3), weights=None, dropout=0.1, seed=0)
     groups = blocks(model)
     assert [layer.name for layer in groups[0]] == ["rescaling", "patches", "embedding"]
     assert [layer.name for layer in groups[-1]] == ["top_norm"]
