@@ -30,11 +30,11 @@ def prepared(overrides: Sequence[str]) -> Any:
     """What `train` trains with these keys."""
     from brain_tumor.data.dataset import load
     from brain_tumor.jobs.training_checks import check_training
-    from brain_tumor.models.backbones import image_size
+    from brain_tumor.models.backbones import input_shape
     from brain_tumor.models.backend import start_tensorflow
 
     config = configured(overrides)
-    dataset = load(config.data, image_size=image_size(config), protocol=config.protocol)
+    dataset = load(config.data, shape=input_shape(config), protocol=config.protocol)
     start_tensorflow(THREADS)
     from brain_tumor.training.preparation import prepare
 

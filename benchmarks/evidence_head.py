@@ -31,7 +31,7 @@ def measure(head: Any, name: str, size: int) -> dict[str, float]:
     from brain_tumor.training.stage import with_map
 
     tf.config.experimental.enable_op_determinism()
-    built = build_classifier(name, image_size=size, weights=None, dropout=0.2, seed=0, head=head)
+    built = build_classifier(name, shape=(size, size, 3), weights=None, dropout=0.2, seed=0, head=head)
     model = learning_model(with_map(built))
     phase = configured(["model.weights=none"]).schedule["all"]
     model.compile(keras.optimizers.AdamW(1e-4), **losses(model, phase, Objective()), jit_compile=False)

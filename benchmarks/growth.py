@@ -113,7 +113,7 @@ def epoch(count: int) -> dict[str, float]:
 
     config: Any = OmegaConf.load(CONF / "augment/notebook.yaml")
     augment = build(typed(AugmentConfig, config), 0)
-    learning = learner(build_classifier("cnn_baseline", image_size=SIDE, weights=None, dropout=0.2, seed=0), 1)
+    learning = learner(build_classifier("cnn_baseline", shape=(SIDE, SIDE, 3), weights=None, dropout=0.2, seed=0), 1)
     learning.fit(endless(pictures(32, SIDE)), steps_per_epoch=WARM_UP, shuffle=False, verbose=0)
     with tempfile.TemporaryDirectory() as scratch:
         pixels = stored(written(count, Path(scratch)), Path(scratch) / "cache")
@@ -153,7 +153,7 @@ def files(count: int) -> dict[str, float]:
 
     from brain_tumor.models.classifier import build_classifier
 
-    model = build_classifier("cnn_baseline", image_size=SIDE, weights=None, dropout=0.2, seed=0)
+    model = build_classifier("cnn_baseline", shape=(SIDE, SIDE, 3), weights=None, dropout=0.2, seed=0)
     predictor = keras_predictor(model, "models:/growth/1", STANDARD, None)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

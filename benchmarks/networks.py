@@ -31,7 +31,7 @@ def ours(size: int) -> Any:
 
     tf.config.experimental.enable_op_determinism()
     weights = resolve_weights("effnet_lite0", "imagenet")
-    return build_classifier("effnet_lite0", image_size=size, weights=weights, dropout=0.2, seed=0)
+    return build_classifier("effnet_lite0", shape=(size, size, 3), weights=weights, dropout=0.2, seed=0)
 
 
 def learner(model: Any, steps: int) -> Any:

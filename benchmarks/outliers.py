@@ -98,7 +98,7 @@ def main(uri: str, root: str | None) -> None:
         sys.exit(f"{uri} has no decision: it was logged before there were any, or by a sweep's trial")
     config = typed(TrainConfig, registered.config)
     side = int(registered.model.input_shape[1])
-    dataset = load_logged(registered.split, config.data, root=root, image_size=side)
+    dataset = load_logged(registered.split, config.data, root=root, shape=(side, side, 3))
     observed = observing(registered.model)
     scores: dict[str, Callable[[Outputs], NDArray[np.float64]]] = {
         "energy": lambda outputs: -logsumexp(outputs.logits, axis=1),

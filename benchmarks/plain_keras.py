@@ -70,7 +70,9 @@ def main() -> None:
     chosen = parser.parse_args()
     keras.utils.set_random_seed(chosen.seed)
     weights = resolve_weights("effnet_lite0", "imagenet")
-    model = build_classifier("effnet_lite0", image_size=chosen.size, weights=weights, dropout=0.2, seed=chosen.seed)
+    model = build_classifier(
+        "effnet_lite0", shape=(chosen.size, chosen.size, 3), weights=weights, dropout=0.2, seed=chosen.seed
+    )
     augment = augmentation()
     train = images(chosen.tree, "train", chosen.size, chosen.seed).cache()
     steps = len(train)

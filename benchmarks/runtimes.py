@@ -47,7 +47,7 @@ def make(name: str, side: int, folder: Path) -> None:
     from brain_tumor.serving.exports import convert
 
     weights = resolve_weights(name, "imagenet") if "lite" in name else None
-    model = build_classifier(name, image_size=side, weights=weights, dropout=0.2, seed=0)
+    model = build_classifier(name, shape=(side, side, 3), weights=weights, dropout=0.2, seed=0)
     model.save(folder / FILES[KERAS])
     for each in FORMATS:
         convert(each, model, folder / FILES[each], pixels(32, side))

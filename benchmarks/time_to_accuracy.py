@@ -53,7 +53,7 @@ def divided(root: str, protocol: str, patients: str | None, tree: Path, cache: P
     choices += [f"data.cache='{cache}'", "data.val_fraction=0.2"]
     choices += [f"data.patients='{patients}'"] if patients else []
     config = configured(choices)
-    split = load(config.data, image_size=32, protocol=config.protocol).split
+    split = load(config.data, shape=(32, 32, 3), protocol=config.protocol).split
     for number, row in enumerate(split.table.itertuples()):
         place = tree / str(row.part) / str(row.label)
         place.mkdir(parents=True, exist_ok=True)

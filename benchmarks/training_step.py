@@ -32,7 +32,7 @@ def measure(variant: str, name: str, size: int, batch: int) -> dict[str, float]:
     from brain_tumor.training.batch_norm import learning_model
 
     tf.config.experimental.enable_op_determinism()
-    model = build_classifier(name, image_size=size, weights=None, dropout=0.2, seed=0)
+    model = build_classifier(name, shape=(size, size, 3), weights=None, dropout=0.2, seed=0)
     if variant == "last 12":
         for layer in (layer for block in blocks(model)[:-12] for layer in block):
             layer.trainable = False

@@ -28,7 +28,7 @@ def measure(name: str, size: int, batch: int) -> dict[str, float]:
     from brain_tumor.training.batch_norm import learning_model
 
     tf.config.experimental.enable_op_determinism()
-    model = build_classifier(name, image_size=size, weights=None, dropout=0.2, seed=0)
+    model = build_classifier(name, shape=(size, size, 3), weights=None, dropout=0.2, seed=0)
     images = np.random.default_rng(0).integers(0, 256, (batch, size, size, 3)).astype(np.uint8)
     model.compile(jit_compile=False)
     _, answer = clocked(lambda: model.predict_on_batch(images), batch)

@@ -140,7 +140,7 @@ def test_another_scaling_that_does_far_better_is_said(bars: Callable[..., Path])
         "protocol=official",
     )
     config = typed(AdoptConfig, composed("adopt", *overrides))
-    dataset = load_known(config.data, image_size=40, protocol=config.protocol)
+    dataset = load_known(config.data, shape=(40, 40, 3), protocol=config.protocol)
 
     def make(scaling: Scaling) -> Runtime:
         def run(images: np.ndarray) -> Answers:

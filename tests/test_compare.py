@@ -138,15 +138,15 @@ def test_pictures_are_found_by_content(split: Split) -> None:
     shas = split.table["sha256"].tolist()
     (split.root / "deeper").mkdir()
     (split.root / "5.png").rename(split.root / "deeper" / "other.png")
-    found = load_pictures(split, [shas[5], shas[2]], image_size=32)
+    found = load_pictures(split, [shas[5], shas[2]], 32)
     assert {sha: (image.shape, int(image[16, 16, 0])) for sha, image in found.items()} == {
         shas[2]: ((32, 32, 3), 40),
         shas[5]: ((32, 32, 3), 100),
     }
-    assert load_pictures(split, [], image_size=32) == {}
+    assert load_pictures(split, [], 32) == {}
     (split.root / "2.png").write_bytes(b"another file")
     with pytest.raises(InputError, match=r"1 of the split's 2 images are not under .* \(2.png\)"):
-        load_pictures(split, [shas[5], shas[2]], image_size=32)
+        load_pictures(split, [shas[5], shas[2]], 32)
 
 
 def test_a_run_is_found_by_its_beginning(store: Store, split: Split) -> None:

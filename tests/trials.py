@@ -64,7 +64,7 @@ def prepared(images: Path, *overrides: str) -> Any:
     from brain_tumor.training.preparation import prepare
 
     config = configured(images, *overrides)
-    return prepare(config, load(config.data, image_size=32, protocol=OFFICIAL), None)
+    return prepare(config, load(config.data, shape=(32, 32, 3), protocol=OFFICIAL), None)
 
 
 def warm(ready: Any, folder: Path, store: Path, **hooks: Any) -> int:

@@ -41,7 +41,8 @@ def examine(data: DataConfig, *, floor: bool) -> Audit:
             cannot be decoded are findings.
     """
     roots = source_folders(data)
-    listing = read_images(data, roots, data.image_size or SIZE)  # the twins' own size: decoded once
+    side = data.image_size or SIZE
+    listing = read_images(data, roots, (side, side, 3))  # the twins' own size: decoded once
     graph = _group(listing, data)
     images = listing.table
     images["label"] = corrected(images, data.relabel, listing.classes)

@@ -7,11 +7,11 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from brain_tumor.config.schedule import DistillConfig, PhaseConfig
-from brain_tumor.config.values import STRICT_KEYS, ClassName, Fraction, Level, Share, SplitSeed
+from brain_tumor.config.values import STRICT_KEYS, ClassName, Fraction, Level, Share, SplitSeed, VolumeSide
 
 # What picks the best epoch, and may be a sweep's objective.
 Monitor = Literal["val/accuracy", "val/balanced_accuracy", "val/macro_f1", "val/roc_auc", "val/loss", "val/trust"]
@@ -19,7 +19,7 @@ TRUST = "val/trust"  # measured only where it is the monitor, see training/trust
 LOWER_IS_BETTER = frozenset({"val/loss"})
 
 Calibrate = Literal["auto", "temperature", "vector", "none"]
-Head = Literal["pooled", "evidence"]  # models/heads.py
+Head = Literal["pooled", "attention", "evidence"]  # models/heads.py
 
 ADOPTED = "adopted"  # model.name of a model that was trained elsewhere: models/adopted.py
 AND = "+"  # between the names of an ensemble's networks in model.name: models/ensemble.py
@@ -48,10 +48,15 @@ class PhantomConfig:
     """What determines the synthetic set's pixels; any change makes another set."""
 
     subjects: PositiveInt = 640  # synthetic people, each of one class, each a group
-    slices_per_subject: PositiveInt = 2
+    slices_per_subject: PositiveInt | None = 2  # None: a whole volume of each
     test_fraction: Fraction = 0.25  # of subjects
     size: Annotated[int, Field(ge=32, le=1024)] = 128  # rendered pixels a side
     seed: SplitSeed = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether a subject is a whole volume, and not slices."""
+        return self.slices_per_subject is None
 
 
 @dataclass(frozen=True, config=STRICT_KEYS)
@@ -71,6 +76,10 @@ class DataConfig:
     copies: bool = True  # whether all copies of a slice train; False: one image a slice does
     subset: Fraction | None = None  # share of the training part that is used; None: all of it
     calibration_fraction: Fraction | None = None  # of the training part, set apart for prediction sets; None: none
+    # Voxels of whole volumes from the feet to the head, front to back and right to left; None: of slices.
+    volume_shape: tuple[VolumeSide, VolumeSide, VolumeSide] | None = None
+    # mm between voxels along these; None: what the head needs to fill them.
+    spacing: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None
     # How sites share the training: none (each image counts alike) or balanced (each site does).
     site_weights: Literal["none", "balanced"] = "none"
     patients: str | None = None  # CSV with the columns path, patient: images of one patient are never separated
@@ -82,6 +91,15 @@ class DataConfig:
     healthy: ClassName | None = "auto"
     # Folder -> class, where folders cannot be renamed; several folders may become one class.
     rename: Annotated[tuple[tuple[ClassName, ClassName], ...], BeforeValidator(_pairs)] = ()
+
+    def __post_init__(self) -> None:
+        whole = self.volume_shape is not None
+        if self.spacing is not None and not whole:
+            raise ValueError(f"spacing={list(self.spacing)} is of whole volumes: give data=volumes, or volume_shape")
+        if self.source is Source.phantom and self.phantom is not None and whole != self.phantom.whole:
+            raise ValueError("volume_shape needs phantom.slices_per_subject=null, and that needs volume_shape")
+        if self.source is Source.kaggle and whole:
+            raise ValueError("the Kaggle set has slices alone: give data=volumes")
 
 
 @dataclass(frozen=True, config=STRICT_KEYS)
@@ -217,6 +235,7 @@ class TrainConfig:
             raise ValueError(f"seeds={list(self.seeds or ())} has a seed twice")
         self._check_masks()
         self._check_teacher()
+        self._check_volumes()
         if len(set(self.coverage)) < len(self.coverage):
             raise ValueError(f"coverage={list(self.coverage)} has a level twice")
         if self.protocol.name == "auto":  # known by its name ever after
@@ -231,10 +250,21 @@ class TrainConfig:
         if distill.teacher is not None and self.hardware.strategy == "mirrored":
             raise ValueError("distill.teacher is asked on one device: give hardware.strategy=none")
 
+    def _check_volumes(self) -> None:
+        """What is there for slices alone."""
+        if self.data.volume_shape is None:
+            return
+        if self.data.image_size is not None:
+            raise ValueError(f"data.image_size={self.data.image_size} is of slices: data.volume_shape is read instead")
+        if self.augment.counterfactual is not None:
+            raise ValueError(f"augment={self.augment.name} paints in slices: give another, augment=notebook")
+        if self.distill.teacher is not None:
+            raise ValueError("distill.teacher answers for slices, and the data are whole volumes: leave it out")
+
     def _check_masks(self) -> None:
         """What the keys that need pictures and their masks cannot have, or need."""
         keys = {
-            f"model.head={self.model.head}": self.model.head != "pooled",
+            f"model.head={self.model.head}": self.model.head == "evidence",
             f"augment={self.augment.name}": self.augment.counterfactual is not None,
             f"monitor={self.monitor}": self.monitor == TRUST,
         }
@@ -245,7 +275,7 @@ class TrainConfig:
                         f"schedule.{name}.feature_views={phase.feature_views} stores pooled features, and {key} needs "
                         f"pictures: give schedule.{name}.feature_views=null"
                     )
-        if self.model.head != "pooled" and self.hardware.strategy == "mirrored":
+        if self.model.head == "evidence" and self.hardware.strategy == "mirrored":
             raise ValueError(f"model.head={self.model.head} trains on one device: give hardware.strategy=none")
         if self.explain.method == "evidence" and self.model.head != "evidence":
             raise ValueError(f"explain.method=evidence is the map of model.head=evidence, not of {self.model.head}")

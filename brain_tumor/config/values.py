@@ -14,4 +14,5 @@ ClassName = Annotated[
     Field(min_length=1, coerce_numbers_to_str=True),
     BeforeValidator(lambda value: str(value).lower() if isinstance(value, bool) else value),
 ]
+VolumeSide = Annotated[int, Field(ge=8, le=512)]
 SplitSeed = Annotated[int, Field(ge=0, lt=2**32)]

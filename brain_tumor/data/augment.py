@@ -23,7 +23,7 @@ cv2 = lazy("cv2")
 class Sample(NamedTuple):
     """A training image as it is shown, and what is to be learned of it."""
 
-    image: NDArray[np.uint8]  # (H, W, 3) RGB 0..255
+    image: NDArray[np.uint8]  # (H, W, 3) RGB 0..255, or a whole volume (D, H, W, C)
     label: int = 0  # index of the class
     mask: NDArray[np.bool_] | None = None  # (H, W): the lesion, empty where there is none; None: not known
 
@@ -34,7 +34,8 @@ Augment = Callable[[Sample, int, int], Sample]  # of a sample, the epoch, and it
 def build(config: AugmentConfig, seed: int, strength: float = 1.0) -> Augment:
     """The transforms as a function of sample, epoch and index, safe to call from several threads.
 
-    A mask goes through the same geometry as its image.
+    A mask goes through the same geometry as its image, and so do all slices of a volume: whatever is drawn, is drawn
+    once for all of them.
 
     What it does depends on (seed, epoch, index) alone, whichever thread does it and whatever came before. Each
     transform's probability is multiplied by `strength` (0..1).
@@ -66,15 +67,16 @@ def build(config: AugmentConfig, seed: int, strength: float = 1.0) -> Augment:
         local.compose.set_random_state(
             np.random.Generator(np.random.PCG64(sequence)), random.Random(int(sequence.generate_state(1)[0]))
         )
-        masks = {} if sample.mask is None else {"mask": sample.mask.astype(np.uint8)}
-        result = local.compose(image=sample.image, **masks)
-        image, shape = result["image"], sample.image.shape
+        target = "image" if sample.image.ndim == 3 else "images"
+        masks = {} if sample.mask is None else {target.replace("image", "mask"): sample.mask.astype(np.uint8)}
+        result = local.compose(**{target: sample.image}, **masks)
+        image, shape = result[target], sample.image.shape
         if image.shape != shape or image.dtype != np.uint8:
             raise InputError(
                 f"augment={config.name} turns a uint8 image of {shape} into {image.dtype} of "
                 f"{image.shape}: leave out what resizes, crops or normalizes"
             )
-        return sample._replace(image=image, mask=result["mask"].astype(np.bool_) if masks else None)
+        return sample._replace(image=image, mask=next((result[name].astype(np.bool_) for name in masks), None))
 
     return augment
 
@@ -91,6 +93,8 @@ def _make(known: Mapping[str, type], name: str, parameters: Mapping[str, Any] | 
         near = get_close_matches(name, known, n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else "see the transforms of albumentations"
         raise InputError(f"{where}: albumentations has no transform of that name; {hint}")
+    if issubclass(known[name], albumentations.Transform3D):
+        raise InputError(f"{where} is for whole volumes, which are augmented slice by slice here: leave it out")
     try:
         transform: Any = known[name](**dict(parameters or {}), strict=True)
     except (TypeError, ValueError) as error:

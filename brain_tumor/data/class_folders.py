@@ -4,7 +4,8 @@ import logging
 import re
 import stat
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from brain_tumor.data.classes import ClassList, name_classes, renamed_folders, r
 from brain_tumor.data.image_files import (
     EXTENSIONS,
     SCANS,
+    VOLUMES,
     files_in,
     no_image,
+    no_volume,
     relative_path,
     subfolders,
     unreadable,
@@ -122,7 +125,7 @@ def list_images(
         counts = ", ".join(f"{count} of {name!r}" for name, count in out.items())
         remark(logging.WARNING, "data.classes leaves out %d image(s): %s", int(out.sum()), counts)
     table = table.assign(label=labels)[labels.notna()].reset_index(drop=True)
-    _refuse_empty(table, roots)
+    _refuse_empty(table, roots, EXTENSIONS if data.volume_shape is None else VOLUMES)
     return table[["path", "label", "part", "site"]], naming.classes
 
 
@@ -138,7 +141,7 @@ def check_layout(
     table, classes = list_images(places, data, known, lambda level, text, *values: None)
     for (part, label), rows in table.groupby(["part", "label"], sort=False) if readable else ():
         files = [places[site] / path for site, path in zip(rows["site"], rows["path"], strict=True)]
-        reasons = map(unreadable, files)
+        reasons = map(partial(unreadable, whole=data.volume_shape is not None), files)
         first = next(reasons)
         if first and all(reasons):
             which = f"{label}, {part} part" if part else label
@@ -176,12 +179,13 @@ def _rows(root: Path, folder: Path, part: str, data: DataConfig) -> tuple[list[t
         raise InputError(f"{folder} holds no folder; expected {LAYOUTS}, each called as its class")
     rows: list[tuple[str, str, str]] = []
     ignored: Counter[str] = Counter()
+    left_out = no_image if data.volume_shape is None else no_volume
     for name in names:
         if data.classes is None:
             _refuse_set(folder / name)
         images = []
         for path in files_in(folder / name):
-            if reason := no_image(path):
+            if reason := left_out(path):
                 ignored[reason] += 1
             else:
                 images.append(path)
@@ -237,9 +241,9 @@ def _refuse_two_of_one(
             names[label] = name
 
 
-def _refuse_empty(table: pd.DataFrame, roots: Mapping[str, Path]) -> None:
+def _refuse_empty(table: pd.DataFrame, roots: Mapping[str, Path], extensions: Collection[str]) -> None:
     for row in table[table["path"].str.endswith("/")].itertuples():
-        kinds = " ".join(sorted(EXTENSIONS))
+        kinds = " ".join(sorted(extensions))
         place = roots[str(row.site)] / str(row.path)
         raise InputError(f"{place} holds no image ({kinds}): add images of that class, or move the folder elsewhere")
 

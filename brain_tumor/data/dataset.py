@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from brain_tumor.config.train import DataConfig, OnCorrupt, ProtocolConfig, Source
-from brain_tumor.data.cache import Contents, cache_folder, decoded
+from brain_tumor.data.cache import Contents, Decoder, cache_folder, decoded
 from brain_tumor.data.classes import ClassList
 from brain_tumor.data.grouping import with_groups
 from brain_tumor.data.image_table import from_site, locate, read_images, read_phantom, source_folders
@@ -21,6 +21,7 @@ from brain_tumor.data.pixels import Pixels
 from brain_tumor.data.protocol import KNOWN, divide, divide_known, leak, require_whole_groups
 from brain_tumor.data.relabel import corrected
 from brain_tumor.data.split import Split, carve, rows_digest
+from brain_tumor.data.volumes import decoding
 from brain_tumor.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -31,13 +32,19 @@ class Dataset:
     """A split and its pixels. A `row` is always a position in `split.table`."""
 
     split: Split
-    pixels: Pixels  # (U, S, S, 3) RGB 0..255, mapped from disk: one picture per distinct content
+    pixels: Pixels  # (U, S, S, 3) RGB 0..255, or (U, D, H, W, C), mapped from disk: one per distinct content
     pixel_rows: NDArray[np.int64]  # (len(split),): where in `pixels` each row's picture is
     mask_paths: tuple[str, ...] | None  # per row, absolute or below split.root, "" where none is known; None: no masks
+    affines: tuple[str, ...] = ()  # of volumes per row, see `volumes.decoding`
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of each image: (S, S, 3) of slices, (D, H, W, C) of whole volumes."""
+        return tuple(self.pixels.shape[1:])
 
     @property
     def image_size(self) -> int:
-        """Pixels a side."""
+        """Pixels a side of slices."""
         return int(self.pixels.shape[1])
 
     def rows(self, part: str) -> NDArray[np.int64]:
@@ -50,25 +57,30 @@ class Dataset:
         return np.array([self.split.classes.index(name) for name in names], np.int32)
 
     def images(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """uint8 (len(rows), S, S, 3), RGB 0..255, read into memory."""
+        """uint8 (len(rows), *shape), 0..255, read into memory."""
         return np.asarray(self.pixels[self.pixel_rows[rows]])
 
     def mask_of(self, rows: NDArray[np.int64]) -> NDArray[np.bool_] | None:
-        """bool (len(rows), S, S): the lesion, fitted as its image; all False where none is known; None: no masks."""
+        """bool (len(rows), *shape[:-1]): the lesion, fitted as its image; False where none is known; None: no masks."""
         if self.mask_paths is None:
             return None
-        masks = np.zeros((len(rows), self.image_size, self.image_size), np.bool_)
+        masks = np.zeros((len(rows), *self.shape[:-1]), np.bool_)
         for mask, row in zip(masks, rows, strict=True):
             if self.mask_paths[row]:
-                mask[:] = read_mask(self.split.root / self.mask_paths[row], self.image_size)
+                mask[:] = self._mask(row)
         return masks
+
+    def _mask(self, row: int) -> NDArray[np.bool_]:
+        assert self.mask_paths is not None
+        path = self.split.root / self.mask_paths[row]
+        if len(self.shape) == 3:
+            return read_mask(path, self.image_size)
+        return decoding.read_mask(path, self.affines[row], self.shape[:-1])
 
     def shows_lesion(self, part: str) -> bool:
         """Whether any image of a part has a mask that shows a lesion; a black one shows none."""
         masks = self.mask_paths or ("",) * len(self.split)
-        return any(
-            read_mask(self.split.root / masks[row], self.image_size).any() for row in self.rows(part) if masks[row]
-        )
+        return any(self._mask(row).any() for row in self.rows(part) if masks[row])
 
     def lesions(self, rows: NDArray[np.int64]) -> PackedMasks:
         """What is known of the lesions of `rows`: their masks, but black ones, and that the healthy class has none."""
@@ -82,7 +94,7 @@ class Dataset:
         return PackedMasks(bits, known, self.image_size)
 
 
-def load(data: DataConfig, *, image_size: int, protocol: ProtocolConfig) -> Dataset:
+def load(data: DataConfig, *, shape: tuple[int, ...], protocol: ProtocolConfig) -> Dataset:
     """The data set that the configuration names, divided by `protocol` (see `protocol.divide`).
 
     With `data.subset` the split holds that share of the training part; the other parts are as without it.
@@ -90,7 +102,7 @@ def load(data: DataConfig, *, image_size: int, protocol: ProtocolConfig) -> Data
     Raises:
         InputError: the images cannot be found, read, decoded (see `data.on_corrupt`) or divided.
     """
-    dataset = _load(data, image_size, protocol, None)
+    dataset = _load(data, shape, protocol, None)
     require_whole_groups(dataset.split, protocol.name)
     _report(dataset.split)
     return dataset
@@ -99,19 +111,19 @@ def load(data: DataConfig, *, image_size: int, protocol: ProtocolConfig) -> Data
 load_shared = lru_cache(maxsize=16)(load)  # for runs in one process: its folds or sites; pixels stay on disk
 
 
-def load_known(data: DataConfig, *, image_size: int, protocol: ProtocolConfig) -> Dataset:
+def load_known(data: DataConfig, *, shape: tuple[int, ...], protocol: ProtocolConfig) -> Dataset:
     """The images around a model that was trained elsewhere, divided by `protocol.divide_known`."""
-    dataset = _load(data, image_size, protocol, None, adopted=True)
+    dataset = _load(data, shape, protocol, None, adopted=True)
     _report(dataset.split)
     return dataset
 
 
-def load_whole(data: DataConfig, *, image_size: int, known: ClassList) -> Dataset:
+def load_whole(data: DataConfig, *, shape: tuple[int, ...], known: ClassList) -> Dataset:
     """All images of the source as one test part, whatever folders they stand in: another site, say.
 
     Their classes are those of a model, which `known` lists; some may have no image.
     """
-    dataset = _load(data, image_size, None, known)
+    dataset = _load(data, shape, None, known)
     _report(dataset.split)
     return dataset
 
@@ -125,7 +137,7 @@ def find_by_content(
     split: Split,
     root: Path,
     *,
-    image_size: int,
+    decoder: Decoder,
     masks: str | None = None,
     cache: str | None = None,
     workers: int = 2,
@@ -150,7 +162,7 @@ def find_by_content(
             f"{len(lost)} of the split's {len(table)} images are not under {root} ({_some(lost['path'])}): "
             "give the folder that holds the very same files with data.root=DIR"
         )
-    contents = decoded(dict(zip(table["sha256"], places, strict=True)), image_size, cache_folder(cache), workers)
+    contents = decoded(dict(zip(table["sha256"], places, strict=True)), decoder, cache_folder(cache), workers)
     logged = table["path"].tolist()
     if table["site"].nunique() > 1:  # where masks may stand by site/path
         logged = [from_site(path, site) for path, site in zip(logged, table["site"], strict=True)]
@@ -160,18 +172,19 @@ def find_by_content(
 
 def _load(
     data: DataConfig,
-    image_size: int,
+    shape: tuple[int, ...],
     protocol: ProtocolConfig | None,
     known: ClassList | None,
     *,
     adopted: bool = False,
 ) -> Dataset:
     roots = source_folders(data)
-    listing = read_images(data, roots, image_size, known)
+    listing = read_images(data, roots, shape, known)
     contents = listing.contents
     images = listing.table.assign(file=[str(file) for file in listing.files])
     images = _without_corrupt(images, ", ".join(map(str, roots.values())), data.on_corrupt)
-    with_groups(images, patients=data.patients, cache=data.cache, workers=data.workers)
+    whole = data.volume_shape is not None and data.source is not Source.phantom
+    with_groups(images, patients=data.patients, cache=data.cache, workers=data.workers, whole=whole)
     listed = rows_digest(images[["sha256", "label", "group"]])
     images["corrected"] = corrected(images, data.relabel, listing.classes)
     _warn_of_conflicts(images)
@@ -202,12 +215,15 @@ def _with_masks(split: Split, contents: Contents, masks: str | None, also: list[
             raise InputError(f"data.masks={masks} is not read with data=phantom, which brings its own: leave it out")
         sizes = contents.table.set_index("sha256").loc[shas, ["width", "height"]].itertuples(index=False, name=None)
         paths = split.table["path"].tolist()
-        found = find_masks(masks, paths, list(sizes), also=also, shas=shas.tolist(), workers=workers)
+        whole = len(contents.pixels.shape) == 5
+        found = find_masks(masks, paths, list(sizes), also=also, shas=shas.tolist(), workers=workers, whole=whole)
         known = pd.Series([path != "" for path in found]).groupby(split.table["site"].to_numpy()).any()
         for site in known.index[~known]:
             example = also[split.table["site"].tolist().index(site)]
             logger.warning("data.masks=%s has no mask of the site %s (looked for that of %s)", masks, site, example)
-    return Dataset(split, contents.pixels, _pixel_rows(shas, contents), found)
+    rows = _pixel_rows(shas, contents)
+    affines = tuple(contents.table["affine"].to_numpy(str)[rows]) if len(contents.pixels.shape) == 5 else ()
+    return Dataset(split, contents.pixels, rows, found, affines)
 
 
 def _phantom_masks(split: Split) -> tuple[str, ...] | None:

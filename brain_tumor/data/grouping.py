@@ -22,15 +22,26 @@ PLACEHOLDERS = frozenset(
 MOST = 0.1  # share of the images beyond which one patient is suspect
 
 
-def with_groups(images: pd.DataFrame, *, patients: str | None, cache: str | None, workers: int) -> None:
+def with_groups(
+    images: pd.DataFrame, *, patients: str | None, cache: str | None, workers: int, whole: bool = False
+) -> None:
     """Fill the columns `twin`, `group` (images of one slice, and of one slice or patient) and `patient` of `images`.
 
     Read are `path` (below its root, with several roots `site/path`), `file`, `sha256`, `digest` and `group`.
 
     A source that knows its groups (`group` is filled) keeps them, and its twins are the pixel-identical images
     (`digest`). Otherwise twins are searched for, and joined with the patients that the file `patients` names.
+
+    Of `whole` volumes twins are those of the very same values, and `group` is the patient by the folders, who counts
+    unless `patients` is given.
     """
     images["patient"] = ""  # a synthetic subject is none
+    if whole:
+        images["twin"] = images["digest"].str[:16]
+        known = images["group"] if patients is None else read_patients(patients, images["path"])
+        images["patient"] = numbered(known)
+        images["group"] = joined(images["twin"], known)
+        return
     if (images["group"] != "").all() and patients is None:
         images["twin"] = images["digest"].str[:16]
         return

@@ -7,10 +7,13 @@ from pathlib import Path
 
 from brain_tumor.data.decode import CorruptImageError, open_picture
 from brain_tumor.data.scans.first_bytes import kind_of_file
+from brain_tumor.data.scans.opening import read_volume
 from brain_tumor.errors import InputError
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+PICTURES = "pictures, which are no volumes: data=folder reads them"
 SCANS = "DICOM files or volumes, which training does not read: convert their slices to PNG"
+VOLUMES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 _SCAN_EXTENSIONS = frozenset({".dcm", ".dicom", ".ima", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd"})
 
 
@@ -26,10 +29,13 @@ def image_files(folder: Path) -> list[Path]:
         raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
 
 
-def unreadable(path: Path) -> str:
-    """Why a file gives no picture; empty where it gives one."""
+def unreadable(path: Path, *, whole: bool = False) -> str:
+    """Why a file gives no picture, or with `whole` no volume; empty where it gives one."""
     try:
-        open_picture(path.read_bytes())
+        if whole:
+            read_volume(path)
+        else:
+            open_picture(path.read_bytes())
     except OSError as error:
         return error.strerror or str(error)
     except CorruptImageError as error:
@@ -74,6 +80,16 @@ def no_image(path: Path) -> str:
         return ""
     scan = kind is not None or extension in _SCAN_EXTENSIONS or path.name.lower().endswith(".nii.gz")
     return SCANS if scan else extension or "without an extension"
+
+
+def no_volume(path: Path) -> str:
+    """Why a file is not listed as a volume, by its extension; empty where it is."""
+    name = path.name.lower()
+    if _is_hidden(name):
+        return "hidden"
+    if name.endswith(VOLUMES):
+        return ""
+    return PICTURES if path.suffix.lower() in EXTENSIONS else path.suffix.lower() or "without an extension"
 
 
 def relative_path(path: Path, root: Path) -> str:

@@ -8,9 +8,10 @@ import pandas as pd
 
 from brain_tumor.config.train import DataConfig, Source
 from brain_tumor.data import class_folders, image_files, kaggle
-from brain_tumor.data.cache import Contents, cache_folder, decoded, hash_files
+from brain_tumor.data.cache import Contents, Decoder, cache_folder, decoded, hash_files, pictures
 from brain_tumor.data.classes import ClassList, name_classes
 from brain_tumor.data.phantom import ensure_phantom
+from brain_tumor.data.volumes.decoding import volumes
 from brain_tumor.errors import InputError
 
 
@@ -21,7 +22,8 @@ class Listing:
     Columns of `table`, one row per image: `path` (posix, below its root; with several roots `site/path`), `label`,
     `part` ("" where the folders do not say), `group` ("" where the source does not know), `site`, `mask` ("" without
     one), `sha256` (hex, of the file; "" where it cannot be read), `digest` (hex, of the pixels; "" where it cannot be
-    decoded), `width` and `height` (pixels; 0 where it cannot be decoded), `mode` (Pillow's), `error` ("" or why not).
+    decoded), `width` and `height` (pixels; 0 where it cannot be decoded), `mode` (Pillow's), `affine` (of a volume's
+    grid), `error` ("" or why not).
     """
 
     table: pd.DataFrame
@@ -54,8 +56,13 @@ def source_folders(data: DataConfig) -> dict[str, Path]:
     return {"phantom": ensure_phantom(data.phantom, cache_folder(data.cache), data.workers)}
 
 
+def decoder_of(data: DataConfig, shape: tuple[int, ...]) -> Decoder:
+    """How the files of a source become pixels of `shape`: (S, S, 3) of slices, (D, H, W, C) of whole volumes."""
+    return pictures(shape[0]) if data.volume_shape is None else volumes(shape, data.spacing)
+
+
 def read_images(
-    data: DataConfig, roots: Mapping[str, Path], image_size: int, known: ClassList | None = None
+    data: DataConfig, roots: Mapping[str, Path], shape: tuple[int, ...], known: ClassList | None = None
 ) -> Listing:
     """List, hash and decode the images under `roots` (site -> folder, see `source_folders`), with progress.
 
@@ -69,15 +76,15 @@ def read_images(
         images, names = _list_phantom(roots["phantom"], data, known)
     else:
         images, names = class_folders.list_images(roots, data, known)
-        images = images.assign(group="", mask="")
+        images = images.assign(group="" if data.volume_shape is None else _patients(images), mask="")
     files = [roots[site] / path for site, path in zip(images["site"], images["path"], strict=True)]
     if len(roots) > 1:
         images["path"] = images["site"] + "/" + images["path"]
     images["sha256"], errors = hash_files(files, data.workers)
     distinct = {sha: file for sha, file in zip(images["sha256"], files, strict=True) if sha}
-    contents = decoded(distinct, image_size, cache_folder(data.cache), data.workers)
+    contents = decoded(distinct, decoder_of(data, shape), cache_folder(data.cache), data.workers)
     about = contents.table.set_index("sha256").reindex(images["sha256"])
-    for column, absent in (("digest", ""), ("width", 0), ("height", 0), ("mode", "")):
+    for column, absent in (("digest", ""), ("width", 0), ("height", 0), ("mode", ""), ("affine", "")):
         images[column] = about[column].fillna(absent).to_numpy()
     images["error"] = about["error"].fillna("").to_numpy() + pd.Series(errors, dtype=object)
     return Listing(images, tuple(files), contents, names)
@@ -119,6 +126,13 @@ def read_phantom(root: Path) -> pd.DataFrame:
     """The phantom's own table: columns path, label, part, group, site, mask."""
     table = pd.read_csv(root / "table.csv", dtype=str, keep_default_na=False)
     return table[["path", "label", "part", "group", "site", "mask"]]
+
+
+def _patients(images: pd.DataFrame) -> "pd.Series[str]":
+    """Whose a volume is by its place: the folder in that of its class, or the file itself where it lies there."""
+    depth = images["part"].ne("").astype(int) + 1
+    below = [path.split("/")[: start + 1] for path, start in zip(images["path"], depth, strict=True)]
+    return images["site"] + "/" + pd.Series(map("/".join, below), index=images.index)
 
 
 def _list_phantom(root: Path, data: DataConfig, known: ClassList | None) -> tuple[pd.DataFrame, ClassList]:

@@ -9,8 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_tumor.config.train import DataConfig, Source
+from brain_tumor.data.cache import pictures
 from brain_tumor.data.dataset import Dataset, common_folder, find_by_content
+from brain_tumor.data.image_files import VOLUMES
+from brain_tumor.data.image_table import decoder_of
 from brain_tumor.data.split import Split
+from brain_tumor.data.volumes.decoding import volumes
 from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path
 
@@ -22,7 +26,7 @@ def load_logged(
     data: DataConfig,
     *,
     root: str | tuple[str, ...] | None,
-    image_size: int,
+    shape: tuple[int, ...],
     masks: str | None = None,
 ) -> Dataset:
     """The very images of `split`, found by content.
@@ -47,11 +51,15 @@ def load_logged(
             masks = data.masks
         else:
             logger.warning("the masks are no longer in %s: no map is scored without data.masks=DIR", data.masks)
-    return find_by_content(split, place, image_size=image_size, masks=masks, cache=data.cache, workers=data.workers)
+    return find_by_content(
+        split, place, decoder=decoder_of(data, shape), masks=masks, cache=data.cache, workers=data.workers
+    )
 
 
-def load_pictures(split: Split, shas: Collection[str], *, image_size: int) -> dict[str, NDArray[np.uint8]]:
-    """Some images of `split`, by SHA-256, as uint8 (image_size, image_size, 3) RGB 0..255; found as they were logged.
+def load_pictures(split: Split, shas: Collection[str], side: int) -> dict[str, NDArray[np.uint8]]:
+    """Some images of `split`, by SHA-256, uint8 (side, side, 3) RGB 0..255, found as they were logged.
+
+    Of whole volumes, uint8 (D, side, side, 1).
 
     Raises InputError if one of them is no longer there, wherever under the split's root.
     """
@@ -60,6 +68,8 @@ def load_pictures(split: Split, shas: Collection[str], *, image_size: int) -> di
     if chosen.empty:
         return {}
     part = split.moved(chosen, split.root)
+    whole = str(chosen["path"].iloc[0]).lower().endswith(VOLUMES)
+    decoder = volumes((side // 4, side, side, 1), None) if whole else pictures(side)
     with tempfile.TemporaryDirectory() as cache:
-        dataset = find_by_content(part, split.root, image_size=image_size, cache=cache)
+        dataset = find_by_content(part, split.root, decoder=decoder, cache=cache)
         return dict(zip(chosen["sha256"], dataset.images(np.arange(len(part))), strict=True))

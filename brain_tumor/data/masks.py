@@ -1,10 +1,10 @@
-"""Lesion masks of real images: a folder with the images' own tree and names, `.png`."""
+"""Lesion masks of real images: a folder with the images' own tree and names, `.png`, or of volumes their formats."""
 
 import hashlib
 import io
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -14,14 +14,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from brain_tumor.data.decode import letterbox, to_rgb
+from brain_tumor.data.decode import CorruptImageError, letterbox, to_rgb
+from brain_tumor.data.image_files import VOLUMES
+from brain_tumor.data.scans.opening import read_volume
 from brain_tumor.errors import InputError
 from brain_tumor.lazy import lazy
-from brain_tumor.paths import existing_path
+from brain_tumor.paths import existing_path, sha256_of
 
 cv2 = lazy("cv2")
 logger = logging.getLogger(__name__)
 
+LEVELS = 16  # of the mask of a volume, at most: it may tell core, oedema and others apart
 MOST = 0.5  # share of its image beyond which a mask is suspect: the largest lesion of the public set covers 0.10
 
 
@@ -33,6 +36,7 @@ def find_masks(
     also: Sequence[str] | None = None,
     shas: Sequence[str] | None = None,
     workers: int = 2,
+    whole: bool = False,
 ) -> tuple[str, ...]:
     """The mask of each image of `paths`, an absolute path, "" where the folder has none of that name.
 
@@ -47,6 +51,8 @@ def find_masks(
         also: (N,) the images' other paths, by which a mask is looked for that does not stand under the first.
         shas: (N,) SHA-256 (hex) of the images' files, none of which is its own mask.
         workers: threads that decode.
+        whole: they are masks of volumes, which are volumes themselves: of `a/b.nii.gz` it is `folder/a/b.nii.gz`, or
+            b in another of their formats.
 
     Raises:
         InputError: no such folder, a mask of none of the images or of two of them, one that cannot be decoded, whose
@@ -55,11 +61,14 @@ def find_masks(
     root = existing_path(folder).absolute()
     if not root.is_dir():
         raise InputError(f"data.masks={folder} is no folder: give the one whose tree and names are those of the images")
-    names, there = _looked_for(root, paths, also or ())
+    names, there = _looked_for(root, paths, also or (), _volume_name if whole else _name)
     _require_own(folder, paths, names, there)
 
     def check(row: int) -> tuple[str, float]:
-        return _examined(root / names[row], sizes[row], shas[row] if shas else "") if there[row] else ("", 0.0)
+        if not there[row]:
+            return "", 0.0
+        image = shas[row] if shas else ""
+        return _examined_volume(root / names[row], image) if whole else _examined(root / names[row], sizes[row], image)
 
     with ThreadPoolExecutor(workers) as pool:
         results = pool.map(check, range(len(names)))
@@ -77,13 +86,15 @@ def find_masks(
     return tuple(str(root / name) if found else "" for name, found in zip(names, there, strict=True))
 
 
-def _looked_for(root: Path, paths: Sequence[str], also: Sequence[str]) -> tuple[list[str], list[bool]]:
+def _looked_for(
+    root: Path, paths: Sequence[str], also: Sequence[str], naming: Callable[[Path, str], str]
+) -> tuple[list[str], list[bool]]:
     """The name of each image's mask below `root`, the other one where that alone is there, and whether it is there."""
-    names = [_name(path) for path in paths]
+    names = [naming(root, path) for path in paths]
     there = [(root / name).is_file() for name in names]
     for row, path in enumerate(also):
-        if not there[row] and (root / _name(path)).is_file():
-            names[row], there[row] = _name(path), True
+        if not there[row] and (root / naming(root, path)).is_file():
+            names[row], there[row] = naming(root, path), True
     return names, there
 
 
@@ -136,8 +147,28 @@ def on_grid(mask: NDArray[np.bool_] | None, grid: tuple[int, int]) -> NDArray[np
     return shares[..., None]
 
 
-def _name(path: str) -> str:
+def _name(root: Path, path: str) -> str:
     return PurePosixPath(path).with_suffix(".png").as_posix()
+
+
+def _volume_name(root: Path, path: str) -> str:
+    ending = next((each for each in sorted(VOLUMES, key=len, reverse=True) if path.lower().endswith(each)), "")
+    stem = path[: len(path) - len(ending)]
+    return next((name for name in (path, *(stem + each for each in VOLUMES)) if (root / name).is_file()), path)
+
+
+def _examined_volume(path: Path, image: str) -> tuple[str, float]:
+    """As `_examined`, of the mask of a volume."""
+    try:
+        values = read_volume(path).values
+    except CorruptImageError as error:
+        return f"cannot be read ({error}): repair it, or remove it to go without", 0.0
+    if sha256_of(path) == image:
+        return "is its own volume and no mask: give the folder of masks, which is not that of the volumes", 0.0
+    levels = np.unique(values)
+    if len(levels) > LEVELS or not (levels == np.rint(levels)).all():
+        return f"has {len(levels):,} different values, so it is no mask: save 0 and one number for each tissue", 0.0
+    return "", float((values != 0).mean())
 
 
 def _examined(path: Path, size: tuple[int, int], image: str) -> tuple[str, float]:

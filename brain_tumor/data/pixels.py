@@ -1,4 +1,4 @@
-"""Pixels of many pictures in one array: a gray picture is stored as one plane, a coloured one as three."""
+"""Pixels of many pictures or volumes in one array, stored as planes: one of a gray picture, three of a coloured one."""
 
 from typing import Any, Protocol
 
@@ -11,7 +11,7 @@ cv2 = lazy("cv2")
 
 
 class Pixels(Protocol):
-    """Pictures uint8 (U, S, S, 3), RGB 0..255, read by row: an array, or `Planes`."""
+    """Pictures uint8 (U, S, S, 3), RGB 0..255, or volumes (U, D, H, W, C), read by row: an array, or as below."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -50,6 +50,29 @@ class Planes:
         count = self._counts[row]
         own = self._planes[self._ends[row] - count : self._ends[row]]
         cv2.merge([*own] * (3 // count), dst=picture)  # several times as fast as NumPy's copy
+
+
+class Volumes:
+    """Planes as the volumes that they are of; what is read by an array of rows is a copy."""
+
+    def __init__(self, planes: NDArray[np.uint8], shape: tuple[int, ...]) -> None:
+        """Planes (U * D * C, H, W), 0..255, may be mapped from disk, of volumes of `shape` (D, H, W, C)."""
+        depth, height, width, channels = shape
+        self._volumes = planes.reshape(-1, depth, channels, height, width)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        count, depth, channels, height, width = self._volumes.shape
+        return count, depth, height, width, channels
+
+    def __len__(self) -> int:
+        return len(self._volumes)
+
+    def __getitem__(self, rows: Any, /) -> NDArray[np.uint8]:
+        return np.moveaxis(self._volumes[rows], -3, -1)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self[:], dtype)
 
 
 def to_planes(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -38,7 +38,7 @@ def run(config: AdoptConfig, file: Path) -> None:
     start_tensorflow()
     make = _maker(config, file)
     model = make(config.scaling)
-    dataset = load_known(config.data, image_size=int(model.input_shape[1]), protocol=config.protocol)
+    dataset = load_known(config.data, shape=tuple(model.input_shape[1:]), protocol=config.protocol)
     right = check_reading(config, model, make, dataset)
     made = as_trained(config, file)
     how = {"scaling": config.scaling, "channels": config.channels, "format": file.suffix.lower().removeprefix(".")}

@@ -11,6 +11,7 @@ from brain_tumor.data.logged_split import load_pictures
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation import comparison
 from brain_tumor.evaluation.comparison_figures import first_changes
+from brain_tumor.evaluation.planes import cuts, drawn
 from brain_tumor.layout.blocks import Code, Summary, pairs
 from brain_tumor.tracking import comparison_run, runs, summary
 from brain_tumor.tracking.runs import load_split
@@ -41,7 +42,8 @@ def _pictures(changed: pd.DataFrame, run_ids: Sequence[str]) -> tuple[dict[str, 
     reason = ""
     for run_id in run_ids:
         try:
-            return load_pictures(load_split(run_id), shas, image_size=SIDE), []
+            found = load_pictures(load_split(run_id), shas, SIDE)
+            return {sha: drawn(image[None], cuts(image[None]))[0] for sha, image in found.items()}, []
         except InputError as error:
             reason = reason or str(error)
     return None, [("no sheet", f"of the changed images: {reason}")]

@@ -17,6 +17,7 @@ from brain_tumor.evaluation.uncertainty.fitting import fit_uncertainty
 from brain_tumor.jobs.ensemble_members import Members
 from brain_tumor.layout.blocks import Code, Paragraph, pairs
 from brain_tumor.layout.terminal import show_blocks
+from brain_tumor.models.backbones import input_shape
 from brain_tumor.models.backend import start_tensorflow
 from brain_tumor.models.ensemble import average
 from brain_tumor.models.heads import head_of
@@ -103,4 +104,4 @@ def _loaded(members: Members) -> list[Any]:
 def _images(config: EnsembleConfig, made: TrainConfig, members: Members) -> Dataset:
     """The images of the members' split, found by their content."""
     there = replace(made.data, cache=config.data.cache or made.data.cache, masks=None)
-    return load_logged(members.split, there, root=config.data.root, image_size=int(made.data.image_size or 0))
+    return load_logged(members.split, there, root=config.data.root, shape=input_shape(made))

@@ -60,6 +60,9 @@ def together(members: Sequence[Member]) -> Members:
     Raises InputError where they cannot be averaged, or would be measured on images that one has met.
     """
     first, *others = members
+    for member in members:
+        if member.config.data.volume_shape is not None:
+            raise InputError(f"{member.said} takes whole volumes, and only models of slices are averaged: leave it out")
     for number, member in enumerate(others, start=1):
         if twin := next((each for each in members[:number] if each.run_id == member.run_id), None):
             raise InputError(f"{member.said} and {twin.said} are one model: give each once")

@@ -94,12 +94,12 @@ def _ask(config: EvaluateConfig) -> Asked:
     """Load the model, and the images: those of its own split, found by content, or all of another source."""
     registered = registry.load_model(config.model_uri)
     trained = typed(TrainConfig, registered.config)
-    data, size = config.data, int(registered.model.input_shape[1])
+    data, shape = config.data, tuple(registered.model.input_shape[1:])
     if isinstance(data, LoggedData):
         there = replace(trained.data, cache=data.cache or trained.data.cache)
-        dataset = load_logged(registered.split, there, root=data.root, image_size=size, masks=data.masks)
+        dataset = load_logged(registered.split, there, root=data.root, shape=shape, masks=data.masks)
         return Asked(config, registered, trained, dataset, trained.protocol.name, None)
-    dataset = load_whole(data, image_size=size, known=registered.classes)
+    dataset = load_whole(data, shape=shape, known=registered.classes)
     root = existing_path(config.trained_root) if config.trained_root else registered.split.root
     compared = partial(
         find_contamination, dataset.split, cache=data.cache, workers=data.workers, patients=data.patients

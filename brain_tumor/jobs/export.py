@@ -80,8 +80,8 @@ def _load(config: ExportConfig) -> tuple[RegisteredModel, Dataset]:
     registered = registry.load_model(config.model_uri)
     logged = typed(TrainConfig, registered.config).data
     data = replace(logged, cache=config.data.cache or logged.cache, masks=None)
-    side = int(registered.model.input_shape[1])
-    return registered, load_logged(registered.split, data, root=config.data.root, image_size=side)
+    shape = tuple(registered.model.input_shape[1:])
+    return registered, load_logged(registered.split, data, root=config.data.root, shape=shape)
 
 
 def _accuracies(runs: dict[str, Any], dataset: Dataset, part: str) -> dict[str, float]:

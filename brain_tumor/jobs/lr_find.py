@@ -15,7 +15,7 @@ from brain_tumor.evaluation.drawing import ACCENT, BEST, FAINT, new_figure, save
 from brain_tumor.jobs.teacher import load_teacher, require_stranger
 from brain_tumor.layout.blocks import Code, Paragraph, pairs
 from brain_tumor.layout.terminal import show_blocks
-from brain_tumor.models.backbones import image_size
+from brain_tumor.models.backbones import input_shape
 from brain_tumor.models.backend import start
 from brain_tumor.training.lr_range import SAFE, RangeTest, range_test
 from brain_tumor.training.preparation import prepare
@@ -29,7 +29,7 @@ def run(config: TrainConfig, asked: LrFindConfig, weights: Path | None, out: Pat
     Raises InputError, once the figure is drawn, where they suggest nothing.
     """
     start(config.hardware)
-    dataset = load(config.data, image_size=image_size(config), protocol=config.protocol)
+    dataset = load(config.data, shape=input_shape(config), protocol=config.protocol)
     require_stranger(config, dataset)
     teacher = load_teacher(config, dataset)
     config = replace(config, monitor="val/loss")  # another one may look at the val part

@@ -13,7 +13,7 @@ from brain_tumor.jobs import single_run, training_checks
 from brain_tumor.jobs.member_runs import Member, members
 from brain_tumor.jobs.resume import resume_one
 from brain_tumor.jobs.teacher import require_stranger
-from brain_tumor.models.backbones import image_size
+from brain_tumor.models.backbones import input_shape
 from brain_tumor.models.forgetting import forget_models
 from brain_tumor.paths import existing_path
 from brain_tumor.progress import duration
@@ -58,7 +58,7 @@ def _look_ahead(composed: Composition) -> None:
     for member in parts:
         print(f"{member.label}: reading the images", file=sys.stderr)
         config = _composition_of(member, composed).config
-        dataset = load_shared(config.data, image_size=image_size(config), protocol=config.protocol)
+        dataset = load_shared(config.data, shape=input_shape(config), protocol=config.protocol)
         require_lesions(config, dataset)
         require_stranger(config, dataset)
 

@@ -17,6 +17,7 @@ from brain_tumor.data.relabel import read_labels
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.needs import require_method
 from brain_tumor.jobs import adopted_checks
+from brain_tumor.jobs.volume_checks import refuse_volume_data, refuse_volumes
 from brain_tumor.lazy import lazy, uncollected
 from brain_tumor.paths import existing_path
 
@@ -94,12 +95,16 @@ def check_evaluation(config: "EvaluateConfig") -> None:
         raise InputError("explain.sanity=true builds one network anew, and this is the mean of several: leave it out")
     adopted_checks.check_evaluated(found, config)
     if isinstance(config.data, DataConfig):
+        refuse_volumes(found, "other data are evaluated by")
+        refuse_volume_data(config.data, "other data are evaluated by")
         check_source(config.data, known=found.classes)
     elif runs.load_split(found.run_id).part("test").empty:
         raise InputError(
             f"model_uri={config.model_uri} has met all images of its split, and none was held out: "
             "give others, data=folder data.root=DIR"
         )
+    if config.robustness:
+        refuse_volumes(found, "robustness=true corrupts")
 
 
 def _check_trained_root(config: "EvaluateConfig") -> None:
@@ -128,6 +133,7 @@ def check_prediction(config: "PredictConfig") -> "tuple[Files, Path | None]":
     found = model_address.find(config.model_uri)
     require_method(config.maps.method, key="maps.method", draws=found.draws_lesion_map, attends=found.attends)
     adopted_checks.check_answering(found, config)
+    refuse_volumes(found, "predict answers for")
     if config.without_lesion and not found.draws_lesion_map:
         raise InputError(
             f"without_lesion=true paints over what a lesion map marks, and model_uri={config.model_uri} draws none: "
@@ -144,6 +150,7 @@ def check_export(config: "ExportConfig") -> Path:
         runtimes.require(name)
     [found] = _check_models(config.tracking, model_uri=config.model_uri)
     adopted_checks.refuse_onnx(found, "no other format can be made of it")
+    refuse_volumes(found, "exports are for")
     folder = existing_path(config.out).absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -159,6 +166,7 @@ def check_audit(config: "AuditConfig") -> Path | None:
     """Check the images' folders; returns the place of the report, if there is to be one beside the run's."""
     if config.data.masks is not None:
         raise InputError(f"data.masks={config.data.masks} is not read by an audit: leave it out")
+    refuse_volume_data(config.data, "an audit reads")
     check_source(config.data, readable=False)  # broken images are what an audit finds
     report: Path | None = place.check_place(config.report)
     return report
@@ -172,6 +180,7 @@ def check_app(config: "AppConfig") -> tuple[tuple[str, str] | None, socket.socke
     try:
         for found in _check_models(config.tracking, model_uri=config.model_uri, model_b=config.model_b):
             adopted_checks.refuse_onnx(found, "the page shows maps, and it has none")
+            refuse_volumes(found, "the page answers for")
     except InputError:
         listening.close()
         raise

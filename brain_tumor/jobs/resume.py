@@ -10,7 +10,7 @@ from brain_tumor.jobs.single_run import finish, resumable
 from brain_tumor.jobs.steps import titles
 from brain_tumor.jobs.teacher import load_teacher
 from brain_tumor.jobs.training_checks import check_model, given
-from brain_tumor.models.backbones import image_size
+from brain_tumor.models.backbones import input_shape
 from brain_tumor.models.backend import start
 from brain_tumor.paths import existing_path
 from brain_tumor.progress import course
@@ -54,8 +54,7 @@ def resume_one(config: TrainConfig, overrides: list[str]) -> float:
         cache = config.data.cache or logged.data.cache
         data = replace(logged.data, cache=cache)
         split = runs.load_split(run_id)
-        size = image_size(logged)
-        dataset = load_logged(split, data, root=config.data.root, image_size=size, masks=config.data.masks)
+        dataset = load_logged(split, data, root=config.data.root, shape=input_shape(logged), masks=config.data.masks)
         prepared = prepare(logged, dataset, weights, load_teacher(logged, dataset))
         with (
             runs.started(store, run_id=run_id, system_metrics=logged.tracking.system_metrics),

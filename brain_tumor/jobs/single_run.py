@@ -22,7 +22,7 @@ from brain_tumor.jobs.steps import IMAGES, MAPS, SCORES, UNCERTAINTY, expect_wor
 from brain_tumor.jobs.teacher import load_teacher, require_stranger, with_teacher
 from brain_tumor.jobs.training_checks import check_training
 from brain_tumor.layout.blocks import Finding
-from brain_tumor.models.backbones import image_size
+from brain_tumor.models.backbones import input_shape
 from brain_tumor.models.backend import start
 from brain_tumor.paths import existing_path
 from brain_tumor.progress import begin, course
@@ -187,7 +187,7 @@ def open_job(composed: Composition, read: Callable[..., Dataset]) -> Opened:
     config = composed.config
     hardware = start(config.hardware)  # what is not there is known before the images are read
     begin(IMAGES)
-    dataset = read(config.data, image_size=image_size(config), protocol=config.protocol)
+    dataset = read(config.data, shape=input_shape(config), protocol=config.protocol)
     require_stranger(config, dataset)
     prepared = prepare(config, dataset, weights, load_teacher(config, dataset))
     checkpoints = existing_path(config.tracking.checkpoints)

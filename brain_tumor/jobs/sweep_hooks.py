@@ -14,7 +14,7 @@ from brain_tumor.jobs.member_runs import refuse
 from brain_tumor.jobs.preflight import check_source, check_store
 from brain_tumor.jobs.teacher import find_teacher, require_stranger
 from brain_tumor.jobs.training_checks import check_training
-from brain_tumor.models.backbones import image_size
+from brain_tumor.models.backbones import input_shape
 from brain_tumor.sweep.hooks import Hooks
 from brain_tumor.training.known_lesions import require_lesions
 
@@ -51,9 +51,9 @@ class Project(Hooks):
         teachers = sorted({uri for trial, _ in self._checked if (uri := find_teacher(trial, check_source(trial.data)))})
         read = {}
         for trial, _ in self._checked:
-            source = (trial.data, image_size(trial), trial.protocol)
+            source = (trial.data, input_shape(trial), trial.protocol)
             if source not in read:
-                read[source] = load_shared(trial.data, image_size=source[1], protocol=source[2])
+                read[source] = load_shared(trial.data, shape=source[1], protocol=source[2])
             require_lesions(trial, read[source])
             require_stranger(trial, read[source])
         splits = [dataset.split for dataset in read.values()]

@@ -15,7 +15,7 @@ from brain_tumor.jobs.member_runs import members, refuse
 from brain_tumor.jobs.preflight import check_name, check_source, check_store
 from brain_tumor.jobs.teacher import find_teacher, with_teacher
 from brain_tumor.lazy import lazy
-from brain_tumor.models.backbones import check_head, check_size, get_backbone, image_size
+from brain_tumor.models.backbones import check_head, check_shape, get_backbone, input_shape
 from brain_tumor.models.hardware import piece_size
 from brain_tumor.models.weights import resolve_weights
 from brain_tumor.paths import existing_path
@@ -64,7 +64,7 @@ def check_model(config: TrainConfig) -> Path | None:
     """
     for name, phase in config.schedule.items():
         piece_size(name, phase, config.hardware.micro_batch)
-    check_size(config.model.name, image_size(config))
+    check_shape(config.model.name, input_shape(config))
     check_head(config.model.name, config.model.head)
     draws, attends = config.model.head == "evidence", get_backbone(config.model.name).attends
     require_method(config.explain.method, draws=draws, attends=attends)

@@ -40,6 +40,11 @@ class Found:
         return bool(load_config(self.run_id)["model"].get("head") == "evidence")
 
     @property
+    def whole(self) -> bool:
+        """Whether it takes whole volumes."""
+        return load_config(self.run_id)["data"].get("volume_shape") is not None
+
+    @property
     def attends(self) -> bool:
         """Whether it is one transformer; an adopted model may be one, which shows when it is loaded."""
         name = load_config(self.run_id)["model"]["name"]

@@ -19,7 +19,7 @@ def main(model_uri: str) -> None:
     start_tensorflow()
     registered = registry.load_model(model_uri)
     config = typed(TrainConfig, registered.config)
-    dataset = load_logged(registered.split, config.data, root=None, image_size=registered.model.input_shape[1])
+    dataset = load_logged(registered.split, config.data, root=None, shape=registered.model.input_shape[1:])
     plain = measure(registered.model, dataset, "val", config.protocol.name)
     rows = dataset.pixel_rows[dataset.rows("val")]
     mirrored = predict(

@@ -49,7 +49,7 @@ def _answers(uri: str) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArra
     """Log probabilities of a model's test part, and without the lesions of these places in it; labels; healthy."""
     registered = registry.load_model(uri)
     config = typed(TrainConfig, registered.config)
-    dataset = load_logged(registered.split, config.data, root=None, image_size=registered.model.input_shape[1])
+    dataset = load_logged(registered.split, config.data, root=None, shape=registered.model.input_shape[1:])
     rows = dataset.rows("test")
     labels = np.asarray(dataset.labels(rows), np.int64)
     classes = dataset.split.classes

@@ -43,7 +43,7 @@ def main(model_uri: str) -> None:
     registered = registry.load_model(model_uri)
     config = typed(TrainConfig, registered.config)
     model = registered.model
-    dataset = load_logged(registered.split, config.data, root=None, image_size=model.input_shape[1])
+    dataset = load_logged(registered.split, config.data, root=None, shape=model.input_shape[1:])
     lesions = known_lesions(dataset, "test", measure(model, dataset, "test", config.protocol.name))
     assert lesions is not None
     healthy = dataset.split.classes.index(dataset.split.classes.healthy or "")

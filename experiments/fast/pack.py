@@ -25,7 +25,7 @@ def divided(root: str, patients: str | None) -> Dataset:
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         values = plain(compose("train", choices))
     config = typed(TrainConfig, {key: value for key, value in values.items() if key != "sweep"})
-    return load(config.data, image_size=128, protocol=config.protocol)
+    return load(config.data, shape=(128, 128, 3), protocol=config.protocol)
 
 
 def main() -> None:

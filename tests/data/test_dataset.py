@@ -13,6 +13,7 @@ from toy import OFFICIAL
 from brain_tumor.config.train import DataConfig, OnCorrupt
 from brain_tumor.config.validation import typed
 from brain_tumor.data import cache
+from brain_tumor.data.cache import pictures
 from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.dataset import find_by_content, load, load_whole
 from brain_tumor.errors import InputError
@@ -22,7 +23,7 @@ MakeConfig = Callable[..., DataConfig]
 
 
 def official(data: DataConfig, size: int = 16):  # type: ignore[no-untyped-def]
-    return load(data, image_size=size, protocol=OFFICIAL)
+    return load(data, shape=(size, size, 3), protocol=OFFICIAL)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +188,7 @@ def test_no_training_part(tmp_path: Path, make_folders: MakeFolders, data_config
     data = data_config(make_folders(tmp_path / "data", ("test",)))
     with pytest.raises(InputError, match="no training part, only test"):
         official(data)
-    assert set(load_whole(data, image_size=16, known=STANDARD).split.table["part"]) == {"test"}
+    assert set(load_whole(data, shape=(16, 16, 3), known=STANDARD).split.table["part"]) == {"test"}
 
 
 def test_load_whole_takes_all_images_as_test(
@@ -195,7 +196,7 @@ def test_load_whole_takes_all_images_as_test(
 ) -> None:
     names = ("glioma_tumor", "meningioma_tumor", "no_tumor", "pituitary_tumor")
     dataset = load_whole(
-        data_config(make_folders(tmp_path / "site B", count=1, names=names)), image_size=16, known=STANDARD
+        data_config(make_folders(tmp_path / "site B", count=1, names=names)), shape=(16, 16, 3), known=STANDARD
     )
     assert dataset.split.counts == {"test": dict.fromkeys(STANDARD.names, 2)}
     assert set(dataset.split.table["site"]) == {"site B"}
@@ -229,14 +230,14 @@ def test_second_run_only_hashes(
 def test_moved_images_are_found_by_content(tmp_path: Path, make_folders: MakeFolders, data_config: MakeConfig) -> None:
     data = data_config(make_folders(tmp_path / "data"))
     first = official(data)
-    in_place = find_by_content(first.split, first.split.root, image_size=16, cache=data.cache)
+    in_place = find_by_content(first.split, first.split.root, decoder=pictures(16), cache=data.cache)
     assert in_place.split.table["path"].tolist() == first.split.table["path"].tolist()
 
     moved = tmp_path / "elsewhere (2)"
     (moved / "deep").mkdir(parents=True)
     for number, path in enumerate(sorted((tmp_path / "data").rglob("*.png"))):
         os.rename(path, moved / "deep" / f"{number}.png")
-    again = find_by_content(first.split, moved, image_size=16, cache=data.cache)
+    again = find_by_content(first.split, moved, decoder=pictures(16), cache=data.cache)
     assert again.split.digest == first.split.digest
     assert again.split.root == moved
     for part in ("train", "val", "test"):
@@ -246,9 +247,9 @@ def test_moved_images_are_found_by_content(tmp_path: Path, make_folders: MakeFol
     (moved / "deep/0.png").unlink()
     (moved / "deep/1.png").write_bytes(b"changed")
     with pytest.raises(InputError, match=r"2 of the split's 48 images are not under .*data\.root=DIR"):
-        find_by_content(first.split, moved, image_size=16, cache=data.cache)
+        find_by_content(first.split, moved, decoder=pictures(16), cache=data.cache)
     with pytest.raises(InputError, match="no longer in"):
-        find_by_content(first.split, tmp_path / "nowhere", image_size=16, cache=data.cache)
+        find_by_content(first.split, tmp_path / "nowhere", decoder=pictures(16), cache=data.cache)
 
 
 def test_configuration_files_fill_the_data_configuration() -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 from toy import OFFICIAL
 
 from brain_tumor.config.train import DataConfig, PhantomConfig, Source
+from brain_tumor.data.cache import pictures
 from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.dataset import Dataset, find_by_content, load
 from brain_tumor.data.masks import on_grid
@@ -20,7 +21,7 @@ MakeConfig = Callable[..., DataConfig]
 
 
 def official(data: DataConfig) -> Dataset:
-    return load(data, image_size=16, protocol=OFFICIAL)
+    return load(data, shape=(16, 16, 3), protocol=OFFICIAL)
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def test_phantom_keeps_subjects_together_and_has_masks(phantom_config: tuple[Dat
     assert split.table["group"].nunique() == 24
     assert not set(split.part("val")["group"]) & set(split.part("train")["group"])
     rows = dataset.rows("test")
-    again = find_by_content(split, root, image_size=16, cache=data.cache)
+    again = find_by_content(split, root, decoder=pictures(16), cache=data.cache)
     for masks in (dataset.mask_of(rows), again.mask_of(rows)):
         assert masks is not None
         assert masks.shape == (16, 16, 16)

@@ -33,7 +33,7 @@ def test_real_protocols(data_config: MakeConfig) -> None:
         patients=str(real_data() / "patients.csv"),
     )
     splits = {
-        name: load(data, image_size=32, protocol=ProtocolConfig(name=name)).split  # type: ignore[arg-type]
+        name: load(data, shape=(32, 32, 3), protocol=ProtocolConfig(name=name)).split  # type: ignore[arg-type]
         for name in ("official", "grouped")
     }
     official, grouped = splits["official"], splits["grouped"]
@@ -56,7 +56,7 @@ def test_real_protocols(data_config: MakeConfig) -> None:
     shares = table["group"].groupby(table["part"]).nunique() / table["group"].nunique()
     assert shares["test"] == pytest.approx(0.2, abs=0.05)
 
-    without = load(replace(data, patients=None), image_size=32, protocol=ProtocolConfig(name="clean")).split
+    without = load(replace(data, patients=None), shape=(32, 32, 3), protocol=ProtocolConfig(name="clean")).split
     assert len(without.part("test")) == 1311
     assert not set(without.part("test")["group"]) & set(without.table.loc[without.table["part"] != "test", "group"])
 
@@ -64,7 +64,7 @@ def test_real_protocols(data_config: MakeConfig) -> None:
 @pytest.mark.real_data
 @pytest.mark.slow
 def test_real_other_site(data_config: MakeConfig) -> None:
-    dataset = load_whole(data_config(real_data() / "sartaj"), image_size=32, known=STANDARD)
+    dataset = load_whole(data_config(real_data() / "sartaj"), shape=(32, 32, 3), known=STANDARD)
     # the set's own page: 2,870 training and 394 test images
     assert len(dataset.split) == 2870 + 394
     assert dataset.images(dataset.rows("test")[:5]).any()

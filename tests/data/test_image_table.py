@@ -48,7 +48,7 @@ def test_several_roots_are_sites_with_layouts_of_their_own(
     assert listing.table["path"].iloc[0] == "second/glioma/0.png"
     assert listing.files[0] == second / "glioma" / "0.png"
     assert set(listing.table.loc[listing.table["site"] == "first", "part"]) == {"train", "test"}
-    split = load(data_config([str(second), str(first)], val_fraction=0.5), image_size=16, protocol=GROUPED).split
+    split = load(data_config([str(second), str(first)], val_fraction=0.5), shape=(16, 16, 3), protocol=GROUPED).split
     assert split.root == tmp_path
     assert set(split.table["path"].str.split("/").str[0]) == {"first", "second"}
     assert (split.root / split.table["path"][0]).is_file()
@@ -62,7 +62,7 @@ def test_each_site_is_left_out_in_turn(tmp_path: Path, make_folders: MakeFolders
     roots = [str(tmp_path / "A"), str(tmp_path / "B")]
     data = data_config(roots, patients=str(people))
     for site, count in (("A", 48), ("B", 12)):
-        split = load(data, image_size=16, protocol=replace(ONE_OUT, site=site)).split
+        split = load(data, shape=(16, 16, 3), protocol=replace(ONE_OUT, site=site)).split
         assert set(split.part("test")["site"]) == {site}
         assert len(split.part("test")) == count
         assert len(split) == 60 - 1  # the patient's image at the other site does not train
@@ -73,6 +73,6 @@ def test_logged_images_are_looked_for_in_one_folder(
     tmp_path: Path, make_folders: MakeFolders, data_config: MakeConfig
 ) -> None:
     data = data_config(make_folders(tmp_path / "data", count=8))
-    split = load(data, image_size=16, protocol=OFFICIAL).split
+    split = load(data, shape=(16, 16, 3), protocol=OFFICIAL).split
     with pytest.raises(InputError, match="give the one that holds the logged images"):
-        load_logged(split, data, root=("a", "b"), image_size=16)
+        load_logged(split, data, root=("a", "b"), shape=(16, 16, 3))

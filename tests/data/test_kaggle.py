@@ -83,7 +83,7 @@ def test_set_is_downloaded_once_and_split(
 ) -> None:
     kaggle.archive = zipped(make_folders(tmp_path / "source", count=4))
     data = data_config(None, source=Source.kaggle, handle=HANDLE)
-    datasets = [load(data, image_size=16, protocol=OFFICIAL) for _ in range(2)]
+    datasets = [load(data, shape=(16, 16, 3), protocol=OFFICIAL) for _ in range(2)]
     ((path, request),) = kaggle.requests
     assert path.endswith("/api/v1/datasets.DatasetApiService/DownloadDataset")
     assert (request["ownerSlug"], request["datasetSlug"]) == ("someone", "brain-tumor")

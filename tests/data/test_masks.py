@@ -40,7 +40,7 @@ def test_masks_stand_beside_their_images_and_nowhere_else(
     save(masks / "Training" / "glioma" / "2.png", box())
     save(masks / "Testing" / "pituitary" / "0.png", box(48, 40, rows=slice(0, 2), columns=slice(0, 40)))
     save(masks / "Testing" / "pituitary" / "nobody.png", box())
-    dataset = load_whole(data_config(root, masks=str(masks)), image_size=24, known=STANDARD)
+    dataset = load_whole(data_config(root, masks=str(masks)), shape=(24, 24, 3), known=STANDARD)
     paths = dataset.split.table["path"].tolist()
     found = dataset.mask_of(np.arange(len(paths)))
     assert found is not None
@@ -64,14 +64,14 @@ def test_logged_images_find_their_masks_wherever_they_are(
     masks = tmp_path / "masks"
     save(masks / "Training" / "glioma" / "2.png", box())
     config = data_config(root, masks=str(masks))
-    split = load_whole(config, image_size=24, known=STANDARD).split
-    again = load_logged(split, config, root=None, image_size=24)
+    split = load_whole(config, shape=(24, 24, 3), known=STANDARD).split
+    again = load_logged(split, config, root=None, shape=(24, 24, 3))
     assert again.mask_paths is not None
     assert sum(path != "" for path in again.mask_paths) == 1
     moved = masks.rename(tmp_path / "moved")
-    assert load_logged(split, config, root=None, image_size=24).mask_paths is None
+    assert load_logged(split, config, root=None, shape=(24, 24, 3)).mask_paths is None
     assert f"the masks are no longer in {masks}" in caplog.text
-    given = load_logged(split, config, root=None, image_size=24, masks=str(moved))
+    given = load_logged(split, config, root=None, shape=(24, 24, 3), masks=str(moved))
     assert given.mask_paths is not None
     assert [path for path in given.mask_paths if path] == [str(moved / "Training" / "glioma" / "2.png")]
 
@@ -84,11 +84,11 @@ def test_images_that_moved_find_their_masks_by_their_logged_names(
     shutil.copy(glioma / "2.png", glioma / "copy of 2.png")
     masks = tmp_path / "masks"
     first = save(masks / "Training" / "glioma" / "2.png", box())
-    split = load_whole(data_config(root, masks=str(masks)), image_size=24, known=STANDARD).split
+    split = load_whole(data_config(root, masks=str(masks)), shape=(24, 24, 3), known=STANDARD).split
     deeper = tmp_path / "new" / "deeper"
     deeper.parent.mkdir()
     root.rename(deeper)
-    again = load_logged(split, data_config(root, masks=str(masks)), root=str(deeper.parent), image_size=24)
+    again = load_logged(split, data_config(root, masks=str(masks)), root=str(deeper.parent), shape=(24, 24, 3))
     assert again.mask_paths is not None
     assert [path for path in again.mask_paths if path] == [str(first)]
 
@@ -100,19 +100,19 @@ def test_masks_of_several_roots_stand_by_site_wherever_the_roots_are(
     masks = tmp_path / "masks"
     first = save(masks / "A" / "Training" / "glioma" / "2.png", box())
     config = data_config([str(root) for root in roots], masks=str(masks))
-    dataset = load_whole(config, image_size=24, known=STANDARD)
+    dataset = load_whole(config, shape=(24, 24, 3), known=STANDARD)
     assert dataset.mask_paths is not None
     assert [path for path in dataset.mask_paths if path] == [str(first)]
     assert "has no mask of the site B (looked for that of B/Testing/glioma/0.png)" in caplog.text
     (tmp_path / "moved").mkdir()
     for root in roots:
         root.rename(tmp_path / "moved" / root.name)
-    again = load_logged(dataset.split, config, root=str(tmp_path / "moved"), image_size=24)
+    again = load_logged(dataset.split, config, root=str(tmp_path / "moved"), shape=(24, 24, 3))
     assert again.mask_paths == dataset.mask_paths
     below = save(tmp_path / "by path" / "one" / "A" / "Training" / "glioma" / "3.png", box())
     shutil.move(tmp_path / "moved" / "A", roots[0])
     shutil.move(tmp_path / "moved" / "B", roots[1])
-    found = load_whole(replace(config, masks=str(tmp_path / "by path")), image_size=24, known=STANDARD).mask_paths
+    found = load_whole(replace(config, masks=str(tmp_path / "by path")), shape=(24, 24, 3), known=STANDARD).mask_paths
     assert found is not None
     assert [path for path in found if path] == [str(below)]
 
@@ -183,7 +183,7 @@ def test_images_are_no_masks_of_themselves(tmp_path: Path, make_folders: MakeFol
     with pytest.raises(
         InputError, match=r"data\.masks=.*0\.png is its own image and no mask: give the folder of masks"
     ):
-        load_whole(data_config(root, masks=str(root)), image_size=16, known=STANDARD)
+        load_whole(data_config(root, masks=str(root)), shape=(16, 16, 3), known=STANDARD)
 
 
 @pytest.mark.parametrize("kind", ["image", "JPEG", "smoothed"])
@@ -216,11 +216,11 @@ def test_rounded_sides_still_fit(tmp_path: Path) -> None:
 
 
 def test_the_phantom_takes_no_other_masks(tmp_path: Path, make_folders: MakeFolders, data_config: MakeConfig) -> None:
-    dataset = load_whole(data_config(make_folders(tmp_path / "data")), image_size=16, known=STANDARD)
+    dataset = load_whole(data_config(make_folders(tmp_path / "data")), shape=(16, 16, 3), known=STANDARD)
     synthetic = type(dataset.split)(
         dataset.split.table, root=dataset.split.root, source=Source.phantom.value, synthetic=True
     )
     with pytest.raises(InputError, match=r"data\.masks=.* is not read with data=phantom, which brings its own"):
         find_by_content(
-            synthetic, dataset.split.root, image_size=16, masks=str(tmp_path), cache=str(tmp_path / "cache")
+            synthetic, dataset.split.root, shape=(16, 16, 3), masks=str(tmp_path), cache=str(tmp_path / "cache")
         )

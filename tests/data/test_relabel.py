@@ -26,13 +26,13 @@ def test_an_image_has_its_new_label_in_the_part_that_it_had(
     tmp_path: Path, make_folders: Callable[..., Path], data_config: Callable[..., DataConfig]
 ) -> None:
     root = make_folders(tmp_path / "data", count=12)
-    before = load(data_config(root), image_size=16, protocol=OFFICIAL).split
+    before = load(data_config(root), shape=(16, 16, 3), protocol=OFFICIAL).split
     path = before.part("val").iloc[0]["path"]
     was = path.split("/")[1]
     new = next(name for name in STANDARD.names if name != was)
     sha = sha256((root / path).read_bytes()).hexdigest()
     file = written(tmp_path, f"path,label,new_label,sha256\n{path},{was},{new},{sha}\n")
-    after = load(data_config(root, relabel=file), image_size=16, protocol=OFFICIAL).split
+    after = load(data_config(root, relabel=file), shape=(16, 16, 3), protocol=OFFICIAL).split
     changed = before.table["label"] != after.table["label"]
     assert after.table.loc[changed, ["path", "label"]].values.tolist() == [[path, new]]
     assert before.table.drop(columns="label").equals(after.table.drop(columns="label"))
@@ -40,7 +40,7 @@ def test_an_image_has_its_new_label_in_the_part_that_it_had(
     with pytest.raises(InputError, match=r"corrected.csv names none of the images"):
         load(
             data_config(root, relabel=written(tmp_path, f"sha256,new_label\n{A},glioma\n")),
-            image_size=16,
+            shape=(16, 16, 3),
             protocol=OFFICIAL,
         )
 

@@ -111,11 +111,11 @@ def test_names_say_how_a_map_was_made(model):
 
 
 def test_stages_are_the_last_activations_from_a_quarter_of_the_side():
-    lite = build_classifier("effnet_lite0", image_size=64, weights=None, dropout=0, seed=0)
+    lite = build_classifier("effnet_lite0", shape=(64, 64, 3), weights=None, dropout=0, seed=0)
     four = ["block3a_expand_activation", "block4a_expand_activation", "block6a_expand_activation", "top_activation"]
     assert stages(lite) == four
     assert [lite.get_layer(name).output.shape[1] for name in four] == [16, 8, 4, 2]
-    cnn = build_classifier("cnn_baseline", image_size=64, weights=None, dropout=0, seed=0)
+    cnn = build_classifier("cnn_baseline", shape=(64, 64, 3), weights=None, dropout=0, seed=0)
     assert stages(cnn) == ["block2_relu", "block3_relu", "block4_relu"]
     assert layer_choices(cnn) == ["block2_relu", "block3_relu", "block4_relu", "block2_relu*block3_relu"]
     assert layer_choices(lite)[4:] == ["*".join(four[:2]), "*".join(four[:3]), "*".join(four[1:3])]
@@ -136,7 +136,7 @@ class WithoutMasks:
 
 
 def test_what_a_configuration_allows():
-    cnn = build_classifier("cnn_baseline", image_size=32, weights=None, dropout=0, seed=0)
+    cnn = build_classifier("cnn_baseline", shape=(32, 32, 3), weights=None, dropout=0, seed=0)
     own = "block3_relu*block4_relu"
     assert candidates(ExplainConfig("layercam", None), cnn, "cnn_baseline") == [("layercam", own)]
     four = candidates(ExplainConfig("auto", "block4_relu"), cnn, "cnn_baseline")
@@ -151,7 +151,7 @@ def test_what_a_configuration_allows():
 @pytest.fixture(scope="module")
 def drawing():
     """A classifier that draws a lesion map."""
-    return build_classifier("cnn_baseline", image_size=32, weights=None, dropout=0, seed=0, head="evidence")
+    return build_classifier("cnn_baseline", shape=(32, 32, 3), weights=None, dropout=0, seed=0, head="evidence")
 
 
 def test_a_model_with_a_lesion_map_is_explained_by_it(drawing):
@@ -194,7 +194,7 @@ def test_lesion_maps_are_averaged_and_not_stretched(drawing):
     ],
 )
 def test_what_cannot_be_explained_is_known_before_training(config, message):
-    cnn = build_classifier("cnn_baseline", image_size=32, weights=None, dropout=0, seed=0)
+    cnn = build_classifier("cnn_baseline", shape=(32, 32, 3), weights=None, dropout=0, seed=0)
     with pytest.raises(InputError, match=message):
         check(config, cnn, "cnn_baseline", WithoutMasks())
     if "masks" in message:

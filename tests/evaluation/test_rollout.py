@@ -18,7 +18,7 @@ DEPTH = {"cct_5": 5, "vit_ti16": 12}
 
 @pytest.fixture(scope="module", params=["cct_5", pytest.param("vit_ti16", marks=pytest.mark.slow)])
 def model(request) -> keras.Model:
-    model = build_classifier(request.param, image_size=32, weights=None, dropout=0, seed=0)
+    model = build_classifier(request.param, shape=(32, 32, 3), weights=None, dropout=0, seed=0)
     for layer in model.layers:  # untrained they attend to all alike
         if layer.name.endswith("_attention"):
             query, *others = layer.get_weights()
@@ -82,7 +82,7 @@ def test_a_layer_of_its_own_is_refused(model):
 
 
 def test_a_network_without_attention_is_refused():
-    cnn = build_classifier("cnn_baseline", image_size=32, weights=None, dropout=0, seed=0)
+    cnn = build_classifier("cnn_baseline", shape=(32, 32, 3), weights=None, dropout=0, seed=0)
     with pytest.raises(
         InputError, match=r"rollout multiplies the attention of one transformer, and this model is none"
     ):

@@ -47,7 +47,7 @@ def lesions(tmp_path: Path) -> Lesions:
     ],
 )
 def test_every_block_is_randomised_and_all_is_put_back(head, first, weights_of_head, kind, lesions, monkeypatch):
-    model = build_classifier("cnn_baseline", image_size=SIDE, weights=None, dropout=0, seed=5, head=head)
+    model = build_classifier("cnn_baseline", shape=(SIDE, SIDE, 3), weights=None, dropout=0, seed=5, head=head)
     for weights in model.weights:
         weights.assign(weights + 1e-3)
     before = model.get_weights()
@@ -76,7 +76,7 @@ def test_every_block_is_randomised_and_all_is_put_back(head, first, weights_of_h
 
 
 def test_the_weights_come_back_after_a_mistake_too(lesions, monkeypatch):
-    model = build_classifier("cnn_baseline", image_size=SIDE, weights=None, dropout=0, seed=5)
+    model = build_classifier("cnn_baseline", shape=(SIDE, SIDE, 3), weights=None, dropout=0, seed=5)
     before = model.get_weights()
     count = iter(range(3))
 
@@ -93,7 +93,7 @@ def test_the_weights_come_back_after_a_mistake_too(lesions, monkeypatch):
 
 def test_maps_that_show_the_image_alone_are_found_out(lesions):
     """The input itself is bright where the lesion is: at so early a layer no weights are needed to point there."""
-    model = build_classifier("cnn_baseline", image_size=SIDE, weights=None, dropout=0, seed=5)
+    model = build_classifier("cnn_baseline", shape=(SIDE, SIDE, 3), weights=None, dropout=0, seed=5)
     table = randomise(Explainer(model, "layercam", "rescaling", 1), "cnn_baseline", lesions, resamples=200)
     assert table["pointing"].iloc[-1] > 0.5
     assert verdict(table) == "insensitive"
@@ -129,7 +129,7 @@ def test_the_same_lesions_are_compared(lesions, monkeypatch):
         return [type("Survey", (), {"raw": raw})]
 
     monkeypatch.setattr(sanity, "survey", scores)
-    model = build_classifier("cnn_baseline", image_size=SIDE, weights=None, dropout=0, seed=5)
+    model = build_classifier("cnn_baseline", shape=(SIDE, SIDE, 3), weights=None, dropout=0, seed=5)
     table = randomise(Explainer(model, "layercam", "block4_relu", 1), "cnn_baseline", lesions, resamples=200)
     assert table["change"].iloc[1:].tolist() == pytest.approx([easy.mean() - 1] * 6)
     assert (table["change_high"].iloc[1:] < 0).all()
@@ -139,7 +139,7 @@ def test_the_same_lesions_are_compared(lesions, monkeypatch):
 def test_lesions_of_one_group_decide_nothing(lesions, monkeypatch):
     alone = lesions.take(np.array([0]))
     monkeypatch.setattr(sanity, "survey", lambda chosen, make: [type("Survey", (), {"raw": np.zeros((1, 19))})])
-    model = build_classifier("cnn_baseline", image_size=SIDE, weights=None, dropout=0, seed=5)
+    model = build_classifier("cnn_baseline", shape=(SIDE, SIDE, 3), weights=None, dropout=0, seed=5)
     table = randomise(Explainer(model, "layercam", "block4_relu", 1), "cnn_baseline", alone, resamples=200)
     assert verdict(table) == "undecided"
 

@@ -57,7 +57,7 @@ def settled(toy):
 
     from brain_tumor.models.classifier import build_classifier
 
-    model = build_classifier("cnn_baseline", image_size=SIDE, weights=None, dropout=0.0, seed=0)
+    model = build_classifier("cnn_baseline", shape=(SIDE, SIDE, 3), weights=None, dropout=0.0, seed=0)
     model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy", jit_compile=False)
     rows = toy.rows("train")
     model.fit(toy.images(rows), toy.labels(rows), epochs=6, batch_size=24, verbose=0)

@@ -27,7 +27,7 @@ IMAGES = np.stack([draw(index % 4, np.random.default_rng(index), 64) for index i
 def network(name: str, side: int, head: Head = "pooled") -> keras.Model:
     """A classifier whose answers differ from image to image, as after training."""
     weights = resolve_weights(name, "imagenet") if name == "effnet_lite0" else None  # a package brings them
-    model = build_classifier(name, image_size=side, weights=weights, dropout=0.2, seed=0, head=head)
+    model = build_classifier(name, shape=(side, side, 3), weights=weights, dropout=0.2, seed=0, head=head)
     images = IMAGES[:, :side, :side]
     if weights is None:  # statistics of these images: with others, random layers answer all of them alike
         for layer in model.layers:
@@ -211,7 +211,7 @@ def test_a_model_without_val_images_is_compared_on_test_ones(
         rows=lambda part: np.arange(images.get(part, 0)),
         images=lambda rows: IMAGES[rows],
         split=SimpleNamespace(name="toy", classes=STANDARD),
-        image_size=64,
+        shape=(64, 64, 3),
     )
     registered = SimpleNamespace(model=SimpleNamespace(layers=[]), uri="models:/m/1", run_id="r")
     monkeypatch.setattr(export, "_load", lambda config: (registered, dataset))

@@ -30,7 +30,7 @@ VOLUME = ScanPrediction((SAID,) * 5, VolumeCounts(5, 5, None, {"glioma": 1.0}, (
 
 @pytest.fixture(scope="module")
 def model() -> keras.Model:
-    return build_classifier("cnn_baseline", image_size=32, weights=None, dropout=0.2, seed=0)
+    return build_classifier("cnn_baseline", shape=(32, 32, 3), weights=None, dropout=0.2, seed=0)
 
 
 def writer(

@@ -19,7 +19,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3)).astype(np.uin
 
 @pytest.fixture(scope="module")
 def model() -> keras.Model:
-    return build_classifier("cnn_baseline", image_size=32, weights=None, dropout=0.0, seed=0)
+    return build_classifier("cnn_baseline", shape=(32, 32, 3), weights=None, dropout=0.0, seed=0)
 
 
 def hide(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:

@@ -54,7 +54,7 @@ def test_maps_that_point_no_better_than_the_centre_are_said_to(low: float, said:
 def test_with_nothing_to_choose_by_the_default_is_taken_and_said(
     method: str, layer: str, warned: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    model = build_classifier("cnn_baseline", image_size=32, weights=None, dropout=0, seed=0)
+    model = build_classifier("cnn_baseline", shape=(32, 32, 3), weights=None, dropout=0, seed=0)
     config = ExplainConfig(method, layer, views=3)  # type: ignore[arg-type]
     with caplog.at_level(logging.WARNING):
         explainer, reference, survey = _validated(model, "cnn_baseline", config, None, {})

@@ -58,7 +58,7 @@ PICTURES = [picture(seed) for seed in range(5)]
 @pytest.fixture(scope="module")
 def classifier() -> keras.Model:
     """A small network whose answers differ from picture to picture."""
-    model = build_classifier("cnn_baseline", image_size=32, weights=None, dropout=0.2, seed=0)
+    model = build_classifier("cnn_baseline", shape=(32, 32, 3), weights=None, dropout=0.2, seed=0)
     head = model.get_layer("logits")
     images = np.concatenate([open_scan(each).pixels(32) for each in PICTURES])
     features = keras.Model(model.inputs, model.get_layer("avg_pool").output).predict(images, verbose=0)

@@ -74,7 +74,7 @@ def train(
     pixels = np.stack([draw(label, rng, side) for label in labels])
     bars = pixels.min(axis=-1) > 119  # drawn on noise below 90
     rows = np.arange(32)
-    model = build_classifier("cnn_baseline", image_size=side, weights=None, dropout=dropout, seed=seed, head=head)
+    model = build_classifier("cnn_baseline", shape=(side, side, 3), weights=None, dropout=dropout, seed=seed, head=head)
 
     def noisy(sample: Any, epoch: int, index: int) -> Any:
         moved = np.random.default_rng([epoch, index]).integers(-1, 2)

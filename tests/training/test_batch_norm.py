@@ -36,7 +36,7 @@ def built(name: str = "cnn_baseline", **changes: Any) -> Any:
     from brain_tumor.models.classifier import build_classifier
     from brain_tumor.training.freezing import apply_phase, as_built
 
-    model = build_classifier(name, image_size=SIDE, weights=None, dropout=0, seed=0)
+    model = build_classifier(name, shape=(SIDE, SIDE, 3), weights=None, dropout=0, seed=0)
     built = as_built(model)
     apply_phase(model, PhaseConfig(**PHASE | changes), "all", built)
     for layer in model.layers:

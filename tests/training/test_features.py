@@ -20,7 +20,7 @@ def backbone(seed: int = 0) -> Any:
     from brain_tumor.models.classifier import build_classifier
     from brain_tumor.training.features import pooled
 
-    return pooled(build_classifier("cnn_baseline", image_size=SIDE, weights=None, dropout=0.5, seed=seed))
+    return pooled(build_classifier("cnn_baseline", shape=(SIDE, SIDE, 3), weights=None, dropout=0.5, seed=seed))
 
 
 def stored(cache: Path, *, model: Any = None, facts: Any = None, seen: list[int] | None = None, **changes: Any) -> Any:
@@ -131,7 +131,7 @@ def test_the_fast_schedule_has_stored_features_and_leaves_the_first_blocks_as_th
         "schedule.head.update_batch_norm=false",
     ).schedule
     assert schedule["head"].feature_views == 1
-    model = build_classifier("effnet_lite0", image_size=SIDE, weights=None, dropout=0.2, seed=0)
+    model = build_classifier("effnet_lite0", shape=(SIDE, SIDE, 3), weights=None, dropout=0.2, seed=0)
     apply_phase(model, schedule["all"], "all", as_built(model))
     learning = [layer.name for layer in model.layers if layer.trainable_variables]
     assert learning[0].startswith("block4a")

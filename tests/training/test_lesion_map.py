@@ -63,7 +63,7 @@ def test_a_stage_knows_how_painting_mixes_the_classes(images: Path, tmp_path: Pa
     training = prepared(
         images, f"data.masks={tmp_path}", "augment=counterfactual", "schedule.all.augment_strength=1"
     ).training
-    model = build_classifier("cnn_baseline", image_size=SIDE, weights=None, dropout=0, seed=0)
+    model = build_classifier("cnn_baseline", shape=(SIDE, SIDE, 3), weights=None, dropout=0, seed=0)
     settings = {"seed": 0, "began": 0, "alone": model, "validate": lambda *_: {}}
     stage = make_stage(model, training, "all", phase(), **settings)
     counts = np.bincount(training.labels)

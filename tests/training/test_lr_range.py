@@ -90,7 +90,7 @@ def test_only_the_training_part_is_looked_at(tmp_path: Path) -> None:
             cache=tmp_path / place,
         )
         keras.utils.set_random_seed(0)
-        model = build_classifier("cnn_baseline", image_size=32, weights=None, dropout=0.0, seed=0)
+        model = build_classifier("cnn_baseline", shape=(32, 32, 3), weights=None, dropout=0.0, seed=0)
         return range_test(model, training, schedule, "all", rates, seed=0)
 
     once, again = tested("a", 0), tested("b", 255)

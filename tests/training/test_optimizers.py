@@ -113,7 +113,7 @@ def test_rates_fall_from_the_top_to_the_stem() -> None:
     from brain_tumor.models.classifier import build_classifier
     from brain_tumor.training.layer_decay import layer_rates
 
-    model = build_classifier("cnn_baseline", image_size=32, weights=None, dropout=0.2, seed=0)
+    model = build_classifier("cnn_baseline", shape=(32, 32, 3), weights=None, dropout=0.2, seed=0)
     rates = layer_rates(model, 0.5)
     found = [rates[name] for name in ("block2_conv", "block2_conv_a", "block1_bn", "rescaling")]
     assert found == [1, 1, 0.5, 0.25]  # it has two blocks in these tests

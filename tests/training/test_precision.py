@@ -38,7 +38,7 @@ def test_attention_computes_in_it_too() -> None:
     from brain_tumor.models.classifier import build_classifier
     from brain_tumor.training.precision import compute_in
 
-    model = build_classifier("cct_5", image_size=32, weights=None, dropout=0, seed=0)
+    model = build_classifier("cct_5", shape=(32, 32, 3), weights=None, dropout=0, seed=0)
     attended = keras.Model(model.inputs, model.get_layer("block2_attention").output)
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
     exact = attended([images]).numpy()
@@ -54,7 +54,7 @@ def test_layers_compute_in_it_and_probabilities_do_not() -> None:
     from brain_tumor.models.classifier import build_classifier
     from brain_tumor.training.precision import compute_in
 
-    model = build_classifier("cnn_baseline", image_size=SIDE, weights=None, dropout=0.0, seed=0)
+    model = build_classifier("cnn_baseline", shape=(SIDE, SIDE, 3), weights=None, dropout=0.0, seed=0)
     image = np.random.default_rng(0).integers(0, 256, (1, SIDE, SIDE, 3)).astype(np.uint8)
     exact = np.asarray(model(image))
     compute_in(model, "bfloat16")

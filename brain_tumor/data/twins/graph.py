@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from brain_tumor.data.cache import Contents, decoded
+from brain_tumor.data.cache import Contents, decoded, pictures
 from brain_tumor.data.components import components
 from brain_tumor.data.split import write_text
 from brain_tumor.data.twins.alignment import realigned
@@ -73,7 +73,7 @@ def find_twins(files: Mapping[str, Path], *, cache: Path, workers: int) -> TwinG
     place = cache / "twins" / f"{key}.csv"
     known = _read(place)
     if known is None:
-        known = _find(decoded(files, SIZE, cache, workers), workers)
+        known = _find(decoded(files, pictures(SIZE), cache, workers), workers)
         _write(place, known)
     return TwinGraph(known)
 

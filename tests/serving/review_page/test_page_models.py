@@ -27,7 +27,7 @@ def drawing(model: Shown) -> Shown:
 
 
 def test_a_lesion_map_is_the_first_of_a_model_that_draws_one_and_comes_with_its_answer() -> None:
-    settings = {"image_size": 32, "weights": None, "dropout": 0, "seed": 0}
+    settings = {"shape": (32, 32, 3), "weights": None, "dropout": 0, "seed": 0}
     model = build_classifier("cnn_baseline", head="evidence", **settings)
     assert methods_of(model) == ("evidence", *METHODS)
     assert methods_of(build_classifier("cnn_baseline", **settings)) == tuple(METHODS)
@@ -43,7 +43,7 @@ def test_a_lesion_map_is_the_first_of_a_model_that_draws_one_and_comes_with_its_
 
 
 def test_a_transformer_has_its_rollout_too_whatever_the_layer_and_the_class() -> None:
-    model = build_classifier("cct_5", image_size=32, weights=None, dropout=0, seed=0)
+    model = build_classifier("cct_5", shape=(32, 32, 3), weights=None, dropout=0, seed=0)
     assert methods_of(model) == (*METHODS, "rollout")
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     found = explainer(model, 2)(pixels, 1, "block3_norm1*block5_norm1")["rollout"]

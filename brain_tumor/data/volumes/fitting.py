@@ -1,0 +1,132 @@
+"""A head on a grid of its own: turned, cropped to what is no air, resampled, and its intensities standardised.
+
+Every volume becomes an array (D, H, W) in which the same place lies at about the same index, whatever its spacing,
+its field of view and the way of its axes: slices from the feet to the head, the front above and the patient's right on
+the left, as radiologists look at axial slices.
+"""
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brain_tumor.data.decode import CorruptImageError
+from brain_tumor.lazy import lazy
+
+nibabel = lazy("nibabel")
+scipy = lazy("scipy")
+
+CLIPPED = (0.5, 99.5)  # percentiles of the head's values beyond which they are cut off
+AIR = 0.1  # of the way from the 2nd to the 98th percentile: what is darker, all over the volume, is air
+MEAN, DEVIATION = 128.0, 42.5  # grays of the head's mean and of its standard deviation: 3 of them reach the ends
+COARSE = 96  # voxels a side, at most, of the copy in which the head is looked for
+Shape = tuple[int, int, int]  # D, H, W
+Spacing = tuple[float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """Values with the place of each in the patient."""
+
+    values: NDArray[Any]  # (X, Y, Z), any order of the axes
+    affine: NDArray[np.float64]  # (4, 4) from voxels to mm, RAS+
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Where the voxels of a fitted array lie in the patient."""
+
+    shape: Shape
+    affine: NDArray[np.float64]  # (4, 4) from (d, h, w) to mm, RAS+
+
+
+def head_of(volume: Placed) -> Placed:
+    """What is no air, with all that it encloses: its largest piece, as bool values that may be coarser than the volume.
+
+    Raises CorruptImageError where there is nothing to see.
+    """
+    steps = [-(-length // COARSE) for length in volume.values.shape]
+    values = _finite(volume.values[tuple(slice(step // 2, None, step) for step in steps)])
+    affine = volume.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ [step // 2 for step in steps]
+    affine[:3, :3] *= steps
+    dark, bright = np.percentile(values, (2, 98))
+    if bright <= dark:  # a small head in a large field of view
+        dark, bright = values.min(), values.max()
+    if bright <= dark:
+        raise CorruptImageError("there is nothing to see: all its values are the same")
+    smooth = scipy.ndimage.gaussian_filter(values, 0.5)
+    pieces, count = scipy.ndimage.label(smooth > dark + AIR * (bright - dark))
+    if not count:
+        raise CorruptImageError("there is nothing to see: no part of it stands out")
+    head = pieces == np.bincount(pieces.ravel())[1:].argmax() + 1
+    # Slice by slice along every axis: at the volume's edge, such as the neck, a cavity is open to one side.
+    for axis in range(3):
+        for plane in np.moveaxis(head, axis, 0):
+            plane[:] = scipy.ndimage.binary_fill_holes(plane)
+    return Placed(head, affine)
+
+
+def grid_around(head: Placed, shape: Shape, spacing: Spacing | None = None) -> Grid:
+    """The grid of a head: the smallest box of canonical axes around it, on which `shape` voxels are spread.
+
+    Args:
+        head: see `head_of`.
+        shape: voxels from the feet to the head, from the front to the back, and from right to left.
+        spacing: mm between voxels along these; None: as much as the box needs, the same within a slice.
+    """
+    corners = np.argwhere(head.values)
+    low, high = corners.min(axis=0) - 0.5, corners.max(axis=0) + 0.5
+    box = np.array(list(itertools.product(*zip(low, high, strict=True)))).T
+    placed = head.affine[:3, :3] @ box + head.affine[:3, 3:]
+    least, most = placed.min(axis=1), placed.max(axis=1)
+    centre, extent = (least + most) / 2, most - least  # mm along right, front, head
+    if spacing is None:
+        within = max(extent[1] / shape[1], extent[0] / shape[2])
+        steps = np.array([extent[2] / shape[0], within, within])
+    else:
+        steps = np.array(spacing, np.float64)
+    affine = np.eye(4)
+    # d runs to the head, h to the back, w to the left
+    affine[:3, :3] = np.column_stack([[0, 0, steps[0]], [0, -steps[1], 0], [-steps[2], 0, 0]])
+    affine[:3, 3] = centre - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    return Grid(shape, affine)
+
+
+def resampled(volume: Placed, grid: Grid, *, order: int = 1) -> NDArray[np.float32]:
+    """float32 (D, H, W): the values on a grid, trilinear (order 1) or nearest (0); 0 outside the volume.
+
+    Where the grid is coarser than the volume, values are smoothed first, so that nothing finer than the grid shows up
+    as something coarser: with a Gaussian of half the excess, as in scikit-image's `resize`.
+    """
+    values = _finite(volume.values)
+    to_voxel = np.linalg.inv(volume.affine) @ grid.affine
+    if order:
+        steps = np.abs(to_voxel[:3, :3]).max(axis=1)
+        values = scipy.ndimage.gaussian_filter(values, np.maximum(0, (steps - 1) / 2))
+    return np.asarray(
+        scipy.ndimage.affine_transform(
+            values, to_voxel[:3, :3], to_voxel[:3, 3], output_shape=grid.shape, order=order, output=np.float32
+        )
+    )
+
+
+def standardised(values: NDArray[np.float32], head: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """uint8 of the values' shape: the head's mean at 128 and its deviation 42.5 grays; 0 outside it, 1..255 inside.
+
+    Values are cut off at percentiles of the head first, so that vessels and artefacts have no say in it.
+    """
+    low, high = np.percentile(values[head], CLIPPED)
+    inside = np.clip(values[head], low, high)
+    deviation = float(inside.std())
+    if deviation == 0:
+        raise CorruptImageError("there is nothing to see: its head is of one value")
+    grays = np.zeros(values.shape, np.uint8)
+    grays[head] = np.clip(np.rint(MEAN + DEVIATION * (inside - inside.mean()) / deviation), 1, 255)
+    return grays
+
+
+def _finite(values: NDArray[Any]) -> NDArray[np.float32]:
+    return np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
