@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import pandas as pd
 import pytest
 from toy import TINY, client, metrics_of, run_id, words
 
@@ -63,15 +64,24 @@ def test_a_network_of_volumes_learns_is_measured_and_answers_alike_when_it_is_lo
     evaluated = metrics_of(work, run_id(again.stdout))
     for name in ("test/accuracy", "test/log_loss", "test/pointing", "test/kept_without_lesion"):
         assert evaluated[name] == pytest.approx(scores[name], abs=1e-6)
+    root = Path(data[1].removeprefix("data.root="))
+    out = tmp_path / "out.csv"
+    answered = run("predict", "model_uri=models:/volumes/1", f"input={root}", f"out={out}", "explain=true")
+    assert answered.returncode == 0, answered.stderr
+    said = pd.read_csv(out).set_index("path")
+    known = pd.read_csv(client(work).download_artifacts(trained, "tables/test_predictions.csv")).set_index("path")
+    columns = [f"probability_{name}" for name in CLASSES]
+    np.testing.assert_allclose(said.loc[known.index, columns], known[columns], atol=1e-5)
+    assert len(list((tmp_path / "out_maps").rglob("*.png"))) == len(said) == 90
     for command, *others in (
-        ("predict", f"input={data[1].removeprefix('data.root=')}"),
+        ("predict", f"input={root}", "plane=axial"),
         ("export", "out=exported"),
         ("evaluate", "robustness=true"),
         ("evaluate", *data[:2]),
     ):
         refused = run(command, "model_uri=models:/volumes/1", *others)
         assert refused.returncode == 2
-        assert "takes whole volumes, and " in words(refused.stderr)
+        assert "takes whole volumes" in words(refused.stderr)
 
 
 def test_slices_are_weighed_by_what_is_stored_of_them(data: tuple[str, ...], run: Run, tmp_path: Path) -> None:

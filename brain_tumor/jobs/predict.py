@@ -1,7 +1,7 @@
 """Answering for files, one after the other: each answer is kept before the next is given."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
@@ -12,6 +12,7 @@ import numpy as np
 from brain_tumor.config.commands import PredictConfig
 from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
+from brain_tumor.data.image_table import decoder_of
 from brain_tumor.data.scans.stacks import Stack
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.gradcam import Kind
@@ -26,7 +27,7 @@ from brain_tumor.progress import progress
 from brain_tumor.serving import answer_lines
 from brain_tumor.serving.answer_lines import Tally
 from brain_tumor.serving.case_report import Answerer
-from brain_tumor.serving.files import Read, answer_files, find_stacks, read_stacks
+from brain_tumor.serving.files import Read, answer_files, find_stacks, read_stacks, read_volumes
 from brain_tumor.serving.inputs import Files
 from brain_tumor.serving.journal import Journal, journal_of
 from brain_tumor.serving.overlays import Draw, Overlays, Reports, kind_of, overlay_drawer
@@ -123,9 +124,8 @@ def _answer(
     """Answer for what was `found` in the files and is not in the journal yet; returns how many answers those are."""
     journal, tally = answers.journal, answers.tally
     asked = [each for each in found if journal is None or each.name not in journal.done]
-    side = int(registered.model.input_shape[1])
     with ExitStack() as stack:
-        read = read_stacks(files.base, asked, side, plane=config.plane, workers=config.workers, volume=config.volume)
+        read = _read(config, registered, files, asked)
         stack.callback(read.close)
         predictor, runtime, first = _predictor(config, registered, read, len(asked))
         predictor = replace(predictor, run=viewed(predictor.run, config.views))
@@ -145,6 +145,16 @@ def _answer(
     return len(asked)
 
 
+def _read(
+    config: PredictConfig, registered: RegisteredModel, files: Files, asked: Sequence[Stack]
+) -> Generator[Read, None, None]:
+    shape = tuple(registered.model.input_shape[1:])
+    if len(shape) == 4:
+        decoder = decoder_of(typed(TrainConfig, registered.config).data, shape)
+        return read_volumes(files.base, asked, decoder, workers=config.workers)
+    return read_stacks(files.base, asked, shape[0], plane=config.plane, workers=config.workers, volume=config.volume)
+
+
 def _predictor(
     config: PredictConfig, registered: RegisteredModel, read: Iterator[Read], total: int
 ) -> tuple[Predictor, str, list[Read]]:
@@ -152,7 +162,7 @@ def _predictor(
     predictor = keras_predictor(registered.model, registered.uri, registered.classes, registered.uncertainty)
     if isinstance(registered.model, OnnxModel):
         return predictor, choose(config.runtime, registered.model, np.empty(0, np.uint8), total)[1], []
-    if config.runtime == "keras":
+    if config.runtime == "keras" or len(registered.model.input_shape) == 5:
         return predictor, "keras", []
     first = list(islice(read, FIRST))
     there = [file.pixels[:FIRST] for file in first if file.pixels is not None]

@@ -17,7 +17,7 @@ from brain_tumor.data.relabel import read_labels
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.needs import require_method
 from brain_tumor.jobs import adopted_checks
-from brain_tumor.jobs.volume_checks import refuse_volume_data, refuse_volumes
+from brain_tumor.jobs.volume_checks import check_whole_answers, refuse_volume_data, refuse_volumes
 from brain_tumor.lazy import lazy, uncollected
 from brain_tumor.paths import existing_path
 
@@ -133,7 +133,7 @@ def check_prediction(config: "PredictConfig") -> "tuple[Files, Path | None]":
     found = model_address.find(config.model_uri)
     require_method(config.maps.method, key="maps.method", draws=found.draws_lesion_map, attends=found.attends)
     adopted_checks.check_answering(found, config)
-    refuse_volumes(found, "predict answers for")
+    check_whole_answers(found, config)
     if config.without_lesion and not found.draws_lesion_map:
         raise InputError(
             f"without_lesion=true paints over what a lesion map marks, and model_uri={config.model_uri} draws none: "

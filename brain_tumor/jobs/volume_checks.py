@@ -6,6 +6,7 @@ from brain_tumor.config.train import DataConfig
 from brain_tumor.errors import InputError
 
 if TYPE_CHECKING:
+    from brain_tumor.config.commands import PredictConfig
     from brain_tumor.tracking.model_address import Found
 
 
@@ -16,6 +17,17 @@ def refuse_volumes(found: "Found", does: str) -> None:
             f"{found.uri} takes whole volumes, and {does} slices: measure it with evaluate, which takes it, or train a "
             "model of slices (data=folder)"
         )
+
+
+def check_whole_answers(found: "Found", config: "PredictConfig") -> None:
+    """Refuse what `predict` cannot do by a model of whole volumes."""
+    asked = {
+        f"plane={config.plane}": config.plane != "auto",
+        f"volume={config.volume}": config.volume is not None,
+        f"runtime={config.runtime}": config.runtime in ("onnx", "tflite"),
+    }
+    for key in [key for key, given in asked.items() if given and found.whole]:
+        raise InputError(f"{key} is for models of slices, and {found.uri} takes whole volumes: leave it out")
 
 
 def refuse_volume_data(data: DataConfig, does: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_tumor.data.cache import Decoder
 from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.prefetch import worked_ahead
 from brain_tumor.data.scans.on_disk import beside, read_content
@@ -18,6 +19,8 @@ from brain_tumor.data.scans.volume import chosen
 from brain_tumor.evaluation.prediction import EVALUATION_BATCH
 from brain_tumor.serving.predictor import Predictor, ScanPrediction, predict_scans, without_lesions
 
+SERIES = "a DICOM series, which models of whole volumes do not read yet: convert it to NIfTI"
+
 
 @dataclass(frozen=True, eq=False)
 class Read:
@@ -26,7 +29,7 @@ class Read:
     name: str
     kind: str = ""
     plane: str | None = None
-    pixels: NDArray[np.uint8] | None = None  # (N, S, S, 3) RGB
+    pixels: NDArray[np.uint8] | None = None  # (N, S, S, 3) RGB; for a model of whole volumes (1, D, H, W, C)
     error: str = ""
     remarks: tuple[str, ...] = ()  # see `Scan`
     places: tuple[Place, ...] = ()  # of each slice; empty where there is none
@@ -62,6 +65,20 @@ def read_stacks(
             return Read(stack.name, scan.kind, scan.plane, pixels, "", scan.remarks, places, extents)
         except CorruptImageError as error:
             return Read(stack.name, error=str(error))
+
+    return worked_ahead(read, found, workers)
+
+
+def read_volumes(base: Path, found: Iterable[Stack], decoder: Decoder, *, workers: int) -> Generator[Read, None, None]:
+    """The same for a model of whole volumes, which are read as in training; a file is one."""
+
+    def read(stack: Stack) -> Read:
+        if len(stack.files) > 1:
+            return Read(stack.name, error=SERIES)
+        _, planes, facts = decoder.read(base / stack.files[0])
+        if facts.error:
+            return Read(stack.name, error=facts.error)
+        return Read(stack.name, facts.mode, None, np.asarray(decoder.pixels(planes, np.array([len(planes)]))[:]))
 
     return worked_ahead(read, found, workers)
 

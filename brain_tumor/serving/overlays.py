@@ -23,6 +23,7 @@ from brain_tumor.evaluation.explanation.localisation import LESION_FROM
 from brain_tumor.evaluation.explanation.maps import Maps, check_layer, mapper, upsample
 from brain_tumor.evaluation.explanation.overlay import overlay
 from brain_tumor.evaluation.explanation.region import outlined
+from brain_tumor.evaluation.planes import cuts, drawn
 from brain_tumor.paths import printable
 from brain_tumor.serving.case_report import Answerer, Case, Drawn, report
 from brain_tumor.serving.files import Read
@@ -57,25 +58,26 @@ def overlay_drawer(model: Any, kind: Kind | None, views: int, names: ClassList) 
     """
     draw = _drawer(model, kind, views, names) if kind else None
 
-    def drawn(file: Read, found: ScanPrediction) -> Iterator[Drawn]:
+    def pictures(file: Read, found: ScanPrediction) -> Iterator[Drawn]:
         assert file.pixels is not None
-        shown = found.volume.shown if found.volume else (0,)
-        if not shown:  # no slice is a brain: one is shown, and no map explains it
+        looked_at = found.volume.shown if found.volume else (0,)
+        if not looked_at:  # no slice is a brain: one is shown, and no map explains it
             middle = len(found.slices) // 2
             yield Drawn(middle, _marked(file, middle, file.pixels[middle]), None)
             return
-        for start in range(0, len(shown), BATCH):
-            chosen = list(shown[start : start + BATCH])
+        for start in range(0, len(looked_at), BATCH):
+            chosen = list(looked_at[start : start + BATCH])
             said = [found.slices[index] for index in chosen]
-            overlays = draw(file.pixels[chosen], said) if draw else [None] * len(chosen)
-            for index, over in zip(chosen, overlays, strict=True):
-                picture = _marked(file, index, file.pixels[index])
+            pixels = file.pixels[chosen]
+            shown, overlays = draw(pixels, said) if draw else (drawn(pixels, cuts(pixels)), [None] * len(chosen))
+            for index, own, over in zip(chosen, shown, overlays, strict=True):
+                picture = _marked(file, index, own)
                 if kind is None or over is None:
                     yield Drawn(index, picture, None)
                     continue
                 yield Drawn(index, picture, _marked(file, index, over), described(*kind, found.slices[index].label))
 
-    return drawn
+    return pictures
 
 
 def _marked(file: Read, index: int, pixels: NDArray[np.uint8]) -> Image.Image:
@@ -130,20 +132,26 @@ def _made(folder: Path) -> None:
 
 def _drawer(
     model: Any, kind: Kind, views: int, names: ClassList
-) -> Callable[[NDArray[np.uint8], Sequence[Prediction]], NDArray[np.uint8]]:
-    """Function of slices (N, S, S, 3) and what is said of them that lays their maps over them."""
+) -> Callable[[NDArray[np.uint8], Sequence[Prediction]], tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Function of slices (N, S, S, 3) and what is said of them: they, and their maps laid over them.
+
+    Of whole volumes they are the three planes through the map's peak.
+    """
     if kind[0] == EVIDENCE:
 
-        def own(images: NDArray[np.uint8], said: Sequence[Prediction]) -> NDArray[np.uint8]:
+        def own(images: NDArray[np.uint8], said: Sequence[Prediction]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
             small: Maps = np.stack([each.lesion.map for each in said if each.lesion])
             maps = upsample(small, (images.shape[1], images.shape[2]))
-            return outlined(overlay(images, maps), maps >= LESION_FROM)
+            return images, outlined(overlay(images, maps), maps >= LESION_FROM)
 
         return own
     explain = mapper(model, [kind], views)
 
-    def of_class(images: NDArray[np.uint8], said: Sequence[Prediction]) -> NDArray[np.uint8]:
-        return overlay(images, explain(images, np.array([names.index(each.label) for each in said]))[0])
+    def of_class(images: NDArray[np.uint8], said: Sequence[Prediction]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        maps = explain(images, np.array([names.index(each.label) for each in said]))[0]
+        at = cuts(images, maps)
+        shown = drawn(images, at)
+        return shown, overlay(shown, drawn(maps, at))
 
     return of_class
 

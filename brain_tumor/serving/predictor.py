@@ -79,8 +79,12 @@ def predict_slices(
 
     One that shows nothing is no brain MRI, whatever the model, which has learned from none, says. `extents` are those
     of the slices' pictures, for the areas of lesions; without them the pictures are taken to fill their squares.
+
+    For a model of whole volumes these are (N, D, H, W, C), and none is blank, which reading it refuses.
     """
     found = _predictions(predictor, observe(predictor.run, pixels, np.arange(len(pixels))), extents)
+    if pixels.ndim == 5:
+        return found
     return tuple(
         replace(each, not_brain_mri=True) if is_blank(slice_) else each
         for each, slice_ in zip(found, pixels, strict=True)
