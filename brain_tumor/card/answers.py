@@ -151,7 +151,8 @@ def outside(facts: Facts) -> tuple[str, str]:
 
 def robust(facts: Facts) -> tuple[str, str]:
     if not facts.holding("test_robustness"):
-        return "", "accuracy under corruption was not measured (evaluate robustness=true)."
+        how = "" if facts.key("data.volume_shape") else " (evaluate robustness=true)"
+        return "", f"accuracy under corruption was not measured{how}."
     return "Accuracy under nine corruptions at five strengths: see Robustness.", ""
 
 
