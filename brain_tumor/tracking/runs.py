@@ -71,11 +71,12 @@ def log_epoch(row: Mapping[str, Any], phases: list[str]) -> None:
 
 
 def end(run_id: str, lost: str) -> None:
-    """End the run of a process that is gone, with the reason as a tag; one that has ended stays as it is."""
+    """End the run of a process that is gone, with the reason as a tag; one that has ended, or is gone too, stays so."""
     client = mlflow.MlflowClient()
-    if client.get_run(run_id).info.status == "RUNNING":
-        client.set_tag(run_id, "lost", lost)
-        client.set_terminated(run_id, "KILLED")
+    with suppress(mlflow.exceptions.MlflowException):
+        if client.get_run(run_id).info.status == "RUNNING":
+            client.set_tag(run_id, "lost", lost)
+            client.set_terminated(run_id, "KILLED")
 
 
 def tag(**tags: str) -> None:
