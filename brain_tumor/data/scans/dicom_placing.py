@@ -29,10 +29,11 @@ _WORDS = ("ImageType", "FrameType")
 
 def placing_of_file(elements: "Dataset") -> Placing:
     """What a file of one slice, whose FILE_TAGS are `elements`, says; for use inside `guarded`."""
+    spacing = _numbers([elements], "PixelSpacing")
     return Placing(
         position=_numbers([elements], "ImagePositionPatient"),
         orientation=_numbers([elements], "ImageOrientationPatient"),
-        grid=(elements.Rows, elements.Columns, *(_numbers([elements], "PixelSpacing") or (0.0, 0.0))),
+        grid=(float(elements.Rows), float(elements.Columns), *(spacing if len(spacing) == 2 else (0.0, 0.0))),
         number=next(iter(_numbers([elements], "InstanceNumber")), float("inf")),
         marks=tuple(_mark([elements], keyword) for keyword in _FILE),
     )

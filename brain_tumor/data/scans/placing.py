@@ -4,12 +4,16 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from statistics import median
 
 import numpy as np
 
+from brain_tumor.data.scans.geometry import plane_of
+
 SAME_MM = 0.02  # two slices nearer than this lie at the same place
+FAR_MM = 1e6  # no slice lies there
 GAP = 1.5  # times the usual distance: a slice is missing
 TURNED = 0.01  # by which the direction cosines of one volume's slices may differ
 BESIDE_MM, BESIDE = 1.0, 0.01  # how far a slice may lie beside the others' normal, and that much more a mm along it
@@ -30,9 +34,11 @@ class Placing:
     number: float = math.inf  # by which slices without a position are ordered; inf: none
     marks: tuple[Mark, ...] = ((),) * len(MARKS)
 
-    @property
+    @cached_property
     def placed(self) -> bool:
-        return len(self.position) == 3 and len(self.orientation) == 6
+        """Whether it is said where it lies, in numbers that can be true."""
+        believed = len(self.position) == 3 and all(abs(each) < FAR_MM for each in self.position)
+        return believed and plane_of(self.orientation) is not None
 
 
 @dataclass(frozen=True)

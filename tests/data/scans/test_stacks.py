@@ -185,6 +185,25 @@ def test_slices_without_a_position_come_by_their_numbers_and_apart_from_the_othe
     assert [each.name for each in found(files)] == ["series 1, part 1 (4 slices)", "series 1, part 2 (2 slices)"]
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"ImageOrientationPatient": [0, 0, 0, 0, 0, 0]},
+        {"ImageOrientationPatient": [1e300, 0, 0, 0, 1e300, 0]},
+        {"ImageOrientationPatient": [1, 0, 0]},
+        {"ImagePositionPatient": [0, 0, 1e300]},
+        {"ImagePositionPatient": [0, "nan", 0]},
+        {"ImagePositionPatient": [1, 2]},
+        {"PixelSpacing": [1]},
+    ],
+    ids=str,
+)
+@pytest.mark.filterwarnings("ignore:Value|Invalid:UserWarning")
+def test_a_slice_that_lies_as_nothing_can_is_apart_and_stops_no_other(values: dict[str, Any]) -> None:
+    files = {f"{place}": placed(place, place) for place in range(3)} | {"x": placed(3, 3, **values)}
+    assert [(each.name, len(each.files)) for each in found(files)] == [("series 1, part 1 (3 slices)", 3), ("x", 1)]
+
+
 def test_files_that_say_no_series_are_one_by_their_study_frame_and_geometry() -> None:
     none: dict[str, Any] = {"SeriesInstanceUID": None, "StudyInstanceUID": "1.9", "FrameOfReferenceUID": "1.8"}
     files = {f"a{place}": placed(place, place, **none) for place in range(3)}
