@@ -29,6 +29,7 @@ from tqdm import tqdm
 
 from brain_tumor.data.decode import DECODE_VERSION, CorruptImageError, decode
 from brain_tumor.data.pixels import Pixels, Planes, Volumes, to_planes
+from brain_tumor.data.scans.first_bytes import HEADERS, values_of
 from brain_tumor.errors import InputError
 from brain_tumor.lazy import lazy
 from brain_tumor.paths import existing_path, sha256_of
@@ -223,11 +224,21 @@ def _decode_all(
             yield from list(pool.map(read, files[first : first + _CHUNK]))
 
 
+def content_digest(path: Path) -> str:
+    """SHA-256 (hex) of a file; of a header with its values beside it, and of a folder's files, of all of them."""
+    beside = values_of(path) if path.suffix.lower() in HEADERS else None
+    parts = sorted(each for each in path.iterdir() if each.is_file()) if path.is_dir() else [path, beside]
+    if parts == [path, None]:
+        return sha256_of(path)
+    lines = [f"{each.name} {sha256_of(each)}" for each in parts if each is not None]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
 def _hash_file(path: Path) -> tuple[str, str]:
     try:
-        if not path.is_file():
+        if not path.is_file() and not path.is_dir():
             return "", "a broken link" if path.is_symlink() else "not a file"
-        return sha256_of(path), ""
+        return content_digest(path), ""
     except OSError as error:
         return "", error.strerror or str(error)
 

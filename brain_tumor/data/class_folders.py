@@ -17,12 +17,11 @@ from brain_tumor.data.image_files import (
     EXTENSIONS,
     SCANS,
     VOLUMES,
-    files_in,
-    no_image,
-    no_volume,
+    images_in,
     relative_path,
     subfolders,
     unreadable,
+    volumes_in,
 )
 from brain_tumor.errors import InputError
 from brain_tumor.paths import existing_path
@@ -179,16 +178,11 @@ def _rows(root: Path, folder: Path, part: str, data: DataConfig) -> tuple[list[t
         raise InputError(f"{folder} holds no folder; expected {LAYOUTS}, each called as its class")
     rows: list[tuple[str, str, str]] = []
     ignored: Counter[str] = Counter()
-    left_out = no_image if data.volume_shape is None else no_volume
+    list_in = images_in if data.volume_shape is None else volumes_in
     for name in names:
         if data.classes is None:
             _refuse_set(folder / name)
-        images = []
-        for path in files_in(folder / name):
-            if reason := left_out(path):
-                ignored[reason] += 1
-            else:
-                images.append(path)
+        images = list_in(folder / name, ignored)
         places = [relative_path(path, root) for path in images] or [f"{relative_path(folder / name, root)}/"]
         rows += [(place, name, part) for place in places]
     return rows, ignored

@@ -1,6 +1,7 @@
 """What is an image in a folder of images, and what is left out of it."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,17 +15,18 @@ EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif"
 PICTURES = "pictures, which are no volumes: data=folder reads them"
 SCANS = "DICOM files or volumes, which training does not read: convert their slices to PNG"
 VOLUMES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
-_SCAN_EXTENSIONS = frozenset({".dcm", ".dicom", ".ima", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd"})
+_DICOM = frozenset({".dcm", ".dicom", ".ima"})
+_SCAN_EXTENSIONS = _DICOM | frozenset({".nii", ".nrrd", ".nhdr", ".mha", ".mhd"})
 
 
-def image_files(folder: Path) -> list[Path]:
-    """Files under `folder`, at any depth and through links, that are images as for `list_images`.
+def image_files(folder: Path, *, whole: bool = False) -> list[Path]:
+    """Files under `folder`, at any depth and through links, that are images, or `whole` volumes, as for `list_images`.
 
     Raises:
         InputError: a folder cannot be read.
     """
     try:
-        return sorted(path for path in files_in(folder) if not no_image(path))
+        return sorted((volumes_in if whole else images_in)(folder, Counter()))
     except OSError as error:
         raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
 
@@ -82,14 +84,49 @@ def no_image(path: Path) -> str:
     return SCANS if scan else extension or "without an extension"
 
 
-def no_volume(path: Path) -> str:
-    """Why a file is not listed as a volume, by its extension; empty where it is."""
-    name = path.name.lower()
-    if _is_hidden(name):
-        return "hidden"
-    if name.endswith(VOLUMES):
-        return ""
-    return PICTURES if path.suffix.lower() in EXTENSIONS else path.suffix.lower() or "without an extension"
+def is_volume(path: Path) -> bool:
+    """Whether a listed path is that of a whole volume, and not of a picture."""
+    return path.is_dir() or path.name.lower().endswith(VOLUMES)
+
+
+def images_in(folder: Path, ignored: "Counter[str]") -> list[Path]:
+    """The images under a folder; why others are left out is counted."""
+    found = []
+    for path in files_in(folder):
+        if reason := no_image(path):
+            ignored[reason] += 1
+        else:
+            found.append(path)
+    return found
+
+
+def volumes_in(folder: Path, ignored: "Counter[str]") -> list[Path]:
+    """The volumes under a folder: files by their extension, and folders with DICOM files; why others are left out."""
+    found: dict[Path, None] = {}
+    for path in files_in(folder):
+        name = path.name.lower()
+        if _is_hidden(name):
+            ignored["hidden"] += 1
+        elif name.endswith(VOLUMES):
+            found[path] = None
+        elif path.suffix.lower() in EXTENSIONS:
+            ignored[PICTURES] += 1
+        elif _is_dicom(path):
+            if path.parent == folder:
+                raise InputError(f"{folder} holds DICOM files of its own: give each series a folder in it")
+            found[path.parent] = None
+        else:
+            ignored[path.suffix.lower() or "without an extension"] += 1
+    return list(found)
+
+
+def _is_dicom(path: Path) -> bool:
+    extension = path.suffix.lower()
+    if extension in _DICOM:
+        return True
+    with suppress(OSError):
+        return (not extension or extension[1:].isdigit()) and path.is_file() and kind_of_file(path) == "dicom"
+    return False
 
 
 def relative_path(path: Path, root: Path) -> str:

@@ -102,7 +102,7 @@ def locate(table: pd.DataFrame, root: Path, workers: int) -> list[Path | None]:
     there, _ = hash_files(places, workers)
     found = dict(zip(there, places, strict=True))
     if set(table["sha256"]) - found.keys() and root.is_dir():
-        others = image_files.image_files(root)
+        others = image_files.image_files(root, whole=any(map(image_files.is_volume, places)))
         shas, _ = hash_files(others, workers)
         found = dict(zip(shas, others, strict=True)) | found
     rows = zip(table["sha256"], there, places, strict=True)

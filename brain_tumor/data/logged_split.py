@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from brain_tumor.config.train import DataConfig, Source
 from brain_tumor.data.cache import pictures
 from brain_tumor.data.dataset import Dataset, common_folder, find_by_content
-from brain_tumor.data.image_files import VOLUMES
+from brain_tumor.data.image_files import is_volume
 from brain_tumor.data.image_table import decoder_of
 from brain_tumor.data.split import Split
 from brain_tumor.data.volumes.decoding import volumes
@@ -68,7 +68,7 @@ def load_pictures(split: Split, shas: Collection[str], side: int) -> dict[str, N
     if chosen.empty:
         return {}
     part = split.moved(chosen, split.root)
-    whole = str(chosen["path"].iloc[0]).lower().endswith(VOLUMES)
+    whole = is_volume(split.root / chosen["path"].iloc[0])
     decoder = volumes((side // 4, side, side, 1), None) if whole else pictures(side)
     with tempfile.TemporaryDirectory() as cache:
         dataset = find_by_content(part, split.root, decoder=decoder, cache=cache)

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
+from brain_tumor.data.cache import content_digest
 from brain_tumor.data.decode import CorruptImageError, letterbox, to_rgb
 from brain_tumor.data.image_files import VOLUMES
 from brain_tumor.data.scans.opening import read_volume
 from brain_tumor.errors import InputError
 from brain_tumor.lazy import lazy
-from brain_tumor.paths import existing_path, sha256_of
+from brain_tumor.paths import existing_path
 
 cv2 = lazy("cv2")
 logger = logging.getLogger(__name__)
@@ -163,7 +164,7 @@ def _examined_volume(path: Path, image: str) -> tuple[str, float]:
         values = read_volume(path).values
     except CorruptImageError as error:
         return f"cannot be read ({error}): repair it, or remove it to go without", 0.0
-    if sha256_of(path) == image:
+    if content_digest(path) == image:
         return "is its own volume and no mask: give the folder of masks, which is not that of the volumes", 0.0
     levels = np.unique(values)
     if len(levels) > LEVELS or not (levels == np.rint(levels)).all():

@@ -19,8 +19,6 @@ from brain_tumor.data.scans.volume import chosen
 from brain_tumor.evaluation.prediction import EVALUATION_BATCH
 from brain_tumor.serving.predictor import Predictor, ScanPrediction, predict_scans, without_lesions
 
-SERIES = "a DICOM series, which models of whole volumes do not read yet: convert it to NIfTI"
-
 
 @dataclass(frozen=True, eq=False)
 class Read:
@@ -73,9 +71,8 @@ def read_volumes(base: Path, found: Iterable[Stack], decoder: Decoder, *, worker
     """The same for a model of whole volumes, which are read as in training; a file is one."""
 
     def read(stack: Stack) -> Read:
-        if len(stack.files) > 1:
-            return Read(stack.name, error=SERIES)
-        _, planes, facts = decoder.read(base / stack.files[0])
+        first = base / stack.files[0]
+        _, planes, facts = decoder.read(first.parent if len(stack.files) > 1 else first)
         if facts.error:
             return Read(stack.name, error=facts.error)
         return Read(stack.name, facts.mode, None, np.asarray(decoder.pixels(planes, np.array([len(planes)]))[:]))

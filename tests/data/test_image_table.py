@@ -25,7 +25,7 @@ def test_a_row_says_what_its_file_is(tmp_path: Path, make_folders: MakeFolders, 
     (root / "Testing" / "glioma" / "broken.jpg").write_bytes(b"no image")
     (root / "Testing" / "glioma" / "gone.jpg").symlink_to(tmp_path / "nowhere")
     data = data_config(root)
-    listing = read_images(data, source_folders(data), 16)
+    listing = read_images(data, source_folders(data), (16, 16, 3))
     table = listing.table.set_index("path")
     assert len(table) == len(listing.files) == 2 * 4 * 2 + 3
     gray = table.loc["Testing/glioma/gray.png"]
@@ -43,7 +43,7 @@ def test_several_roots_are_sites_with_layouts_of_their_own(
     first = make_folders(tmp_path / "first", count=1, seed=1)
     second = make_folders(tmp_path / "second", ("",), count=1)
     data = data_config([str(second), str(first)])
-    listing = read_images(data, source_folders(data), 16)
+    listing = read_images(data, source_folders(data), (16, 16, 3))
     assert listing.table["site"].tolist() == ["second"] * 4 + ["first"] * 8
     assert listing.table["path"].iloc[0] == "second/glioma/0.png"
     assert listing.files[0] == second / "glioma" / "0.png"

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from brain_tumor.config.train import DataConfig, Source
+from brain_tumor.data.cache import pictures
 from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.dataset import find_by_content, load_whole
 from brain_tumor.data.logged_split import load_logged
@@ -222,5 +223,5 @@ def test_the_phantom_takes_no_other_masks(tmp_path: Path, make_folders: MakeFold
     )
     with pytest.raises(InputError, match=r"data\.masks=.* is not read with data=phantom, which brings its own"):
         find_by_content(
-            synthetic, dataset.split.root, shape=(16, 16, 3), masks=str(tmp_path), cache=str(tmp_path / "cache")
+            synthetic, dataset.split.root, decoder=pictures(16), masks=str(tmp_path), cache=str(tmp_path / "cache")
         )

@@ -1,12 +1,13 @@
 """Slices of a DICOM file."""
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.scans.dicom_elements import Budget, data_set
 from brain_tumor.data.scans.dicom_frames import Frames, frames
-from brain_tumor.data.scans.dicom_gray import gray_levels
+from brain_tumor.data.scans.dicom_gray import gray_levels, padded
 from brain_tumor.data.scans.dicom_header import GRAY, PALETTE, TAGS, Header, read_header
 from brain_tumor.data.scans.dicom_kind import KIND_TAGS, T1, TRAINED_ON, refuse_others, weighting
 from brain_tumor.data.scans.dicom_scale import GrayScale, Sample, sampled, scale_of
@@ -84,6 +85,24 @@ def sample_of(content: bytes, limits: Limits, values: int) -> Sample | None:
     """
     header, decode, _ = _opened(content, limits)
     return sampled(header, decode, values)
+
+
+def values_of(content: bytes, limits: Limits) -> NDArray[np.float32]:
+    """The values (rows, columns) of a file that is one slice, in the unit of its modality; padding is their least.
+
+    Where the smallest value is white (MONOCHROME1) they are negated. Raises CorruptImageError as `open_dicom`.
+    """
+    header, decode, _ = _opened(content, limits)
+    if header.shape.photometric not in GRAY or header.shape.frames > 1:
+        raise CorruptImageError("it is no slice of gray levels")
+    stored = decode(0)[0].astype(np.float64)
+    with np.errstate(all="ignore"):
+        values = np.nan_to_num(header.frames[0].grays.values(stored))
+    values = -values if header.shape.photometric == "MONOCHROME1" else values
+    nothing = padded(stored, header.padding)
+    if nothing.any() and not nothing.all():
+        values[nothing] = values[~nothing].min()
+    return values.astype(np.float32)
 
 
 def _opened(content: bytes, limits: Limits) -> tuple[Header, Frames, tuple[str, ...]]:

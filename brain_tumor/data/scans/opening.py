@@ -13,6 +13,7 @@ from brain_tumor.data.scans.nrrd import is_nrrd, open_nrrd, read_nrrd
 from brain_tumor.data.scans.on_disk import Beside, beside, read_content
 from brain_tumor.data.scans.packed import is_gzip
 from brain_tumor.data.scans.scan import Limits, Plane, Scan
+from brain_tumor.data.scans.series_volume import read_series
 from brain_tumor.data.scans.volume import Volume, chosen
 
 ACCEPTED = "not a JPEG, PNG, BMP, TIFF or WebP picture, nor a DICOM, NIfTI, NRRD or MetaImage file"
@@ -66,10 +67,12 @@ def read_scan(path: Path, plane: Plane = "auto", limits: Limits | None = None) -
 
 
 def read_volume(path: Path, limits: Limits | None = None) -> Volume:
-    """The volume that a file on disk holds: NIfTI, NRRD or MetaImage.
+    """The volume that a file on disk holds, NIfTI, NRRD or MetaImage, or that the DICOM files of a folder are.
 
-    Raises CorruptImageError as `open_scan`, and where it is none.
+    Raises CorruptImageError as `open_scan` and `read_series`, and where it is none.
     """
+    if path.is_dir():
+        return read_series(path, limits)
     limits = limits or Limits()
     content = read_content(path, limits)
     if len(content) > limits.file_bytes:

@@ -31,7 +31,7 @@ _READ = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")
 class Volume:
     """One volume, as its file holds it."""
 
-    kind: Literal["nifti", "nrrd", "metaimage"]
+    kind: Literal["nifti", "nrrd", "metaimage", "dicom"]
     values: NDArray[Any]  # of the three axes in the order of the file, the first of which changes fastest
     affine: NDArray[np.float64]  # (3, 3) or (4, 4), from voxels to mm, RAS+
     unplaced: str = ""  # what to say where the file does not say where the patient's sides are

@@ -1,4 +1,4 @@
-"""From the file of a volume, or of its mask, to an array (D, H, W) of the size that a network takes."""
+"""From a volume, or its mask, to an array (D, H, W) of the size that a network takes."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.data.cache import Decoder, Facts
+from brain_tumor.data.cache import Decoder, Facts, content_digest
 from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.scans.opening import read_volume
 from brain_tumor.data.volumes.fitting import (
@@ -21,7 +21,6 @@ from brain_tumor.data.volumes.fitting import (
     resampled,
     standardised,
 )
-from brain_tumor.paths import sha256_of
 
 VERSION = 1  # raise it whenever the voxels of any file change
 
@@ -35,7 +34,7 @@ def volumes(shape: tuple[int, ...], spacing: Sequence[float] | None) -> Decoder:
     around = None if spacing is None else (spacing[0], spacing[1], spacing[2])
 
     def read(path: Path) -> tuple[str, NDArray[np.uint8], Facts]:
-        sha = sha256_of(path) if path.is_file() else ""
+        sha = content_digest(path) if path.exists() else ""
         try:
             grays, facts = _fitted(path, (depth, height, width), around)
         except CorruptImageError as error:

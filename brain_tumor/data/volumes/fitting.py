@@ -21,6 +21,7 @@ scipy = lazy("scipy")
 CLIPPED = (0.5, 99.5)  # percentiles of the head's values beyond which they are cut off
 AIR = 0.1  # of the way from the 2nd to the 98th percentile: what is darker, all over the volume, is air
 MEAN, DEVIATION = 128.0, 42.5  # grays of the head's mean and of its standard deviation: 3 of them reach the ends
+LEAST = 0.02  # of the largest slice's area of head: slices at the ends with less are left out of the box
 COARSE = 96  # voxels a side, at most, of the copy in which the head is looked for
 Shape = tuple[int, int, int]  # D, H, W
 Spacing = tuple[float, float, float]
@@ -77,9 +78,12 @@ def grid_around(head: Placed, shape: Shape, spacing: Spacing | None = None) -> G
         shape: voxels from the feet to the head, from the front to the back, and from right to left.
         spacing: mm between voxels along these; None: as much as the box needs, the same within a slice.
     """
-    corners = np.argwhere(head.values)
-    low, high = corners.min(axis=0) - 0.5, corners.max(axis=0) + 0.5
-    box = np.array(list(itertools.product(*zip(low, high, strict=True)))).T
+    ends = []
+    for axis in range(3):
+        areas = head.values.sum(axis=tuple(other for other in range(3) if other != axis))
+        inside = np.flatnonzero(areas >= LEAST * areas.max())
+        ends.append((inside[0] - 0.5, inside[-1] + 0.5))
+    box = np.array(list(itertools.product(*ends))).T
     placed = head.affine[:3, :3] @ box + head.affine[:3, 3:]
     least, most = placed.min(axis=1), placed.max(axis=1)
     centre, extent = (least + most) / 2, most - least  # mm along right, front, head

@@ -19,6 +19,7 @@ from stores import Trained
 from toy import call
 
 from brain_tumor.data.scans.opening import read_scan
+from brain_tumor.data.volumes import decoding
 from brain_tumor.serving.files import find_stacks, read_stacks
 from brain_tumor.serving.requests import fitted, sent_files, sent_scans
 
@@ -154,3 +155,18 @@ def test_the_frames_of_an_enhanced_file_run_from_the_left_to_the_right() -> None
     assert np.corrcoef(shown, stored[::-1])[0, 1] > 0.99 > np.corrcoef(shown, stored)[0, 1]
     assert (scan.plane, scan.remarks, scan.positions[-1]) == ("sagittal", (), pytest.approx(100.424))
     assert np.diff(np.array(scan.positions, float)) == pytest.approx([2.0] * 95, abs=0.01)
+
+
+def test_as_whole_volumes_both_are_the_same_array_with_the_tumour_on_the_right(series: Series, tmp_path: Path) -> None:
+    place = written(series, series.values, tmp_path / "scans", windows=True)
+    shape = (32, 96, 96)
+    decoder = decoding.volumes((*shape, 1), None)
+    (_, files, facts), (_, volume, _) = (decoder.read(place / name) for name in ("series", "volume.nii.gz"))
+    assert facts.error == ""
+    assert np.abs(files.astype(int) - volume).max() <= 1
+    nibabel.save(nibabel.Nifti1Image(series.tumour.astype(np.uint8), TO_RAS @ series.affine), tmp_path / "mask.nii.gz")
+    mask = decoding.read_mask(tmp_path / "mask.nii.gz", facts.affine, shape)
+    _, _, column = np.argwhere(mask).mean(axis=0)
+    inside = np.argwhere(files.max(axis=0) > 0)
+    assert column < inside[:, 1].mean() - 3  # the patient's right is on the left
+    assert 4 < mask.sum() < 20  # 762 mm³ in voxels of some 100

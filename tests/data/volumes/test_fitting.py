@@ -63,8 +63,8 @@ def test_spacing_and_field_of_view_do_not_matter() -> None:
     fine = fitted(scanned()).astype(float)
     for other in (scanned((2.5, 2.5, 2.5)), scanned((3.0, 3.0, 6.0)), scanned(margin=60.0), scanned(noise=3.0)):
         found = fitted(other).astype(float)
-        assert ((found > 0) != (fine > 0)).mean() < 0.05  # edges fall between voxels differently
-        assert np.corrcoef(found.ravel(), fine.ravel())[0, 1] > 0.95
+        assert ((found > 0) != (fine > 0)).mean() < 0.06  # edges fall between voxels differently
+        assert np.corrcoef(found.ravel(), fine.ravel())[0, 1] > 0.92
 
 
 def test_a_given_spacing_is_kept() -> None:
