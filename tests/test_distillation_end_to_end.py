@@ -101,6 +101,7 @@ def test_a_run_whose_teacher_is_gone_says_so_before_it_goes_on(trained_copy: Tra
     assert f"resume={trained_copy.run}: distill.teacher=models:/gone/1 cannot be loaded" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_teacher_of_other_images_is_compared_by_twins(trained: Trained, tmp_path: Path) -> None:
     """Of images that are the teacher's turned: only a look at them can tell."""
     taught_by = trained.copy(tmp_path / "copy")

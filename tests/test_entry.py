@@ -120,9 +120,9 @@ def test_whatever_is_said_of_the_machine_may_stand_beside_resume() -> None:
 def test_help_shows_the_groups(run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     done = run("train", "--help")
     assert done.returncode == 0
-    assert "model: cct_5, cnn_baseline, effnet_b0" in done.stdout
+    assert "model: cct_5, cnn3d_baseline, cnn_baseline" in done.stdout
     assert "schedule: fast, finetune, head_only, scratch, two_phase, vit\n" in done.stdout  # no shared file
-    assert "\ndata: folder, kaggle, logged, phantom, phantom_tiny\n" in done.stdout
+    assert "\ndata: folder, kaggle, logged, phantom, phantom_tiny, phantom_volumes, volumes\n" in done.stdout
 
 
 def test_cfg_prints_the_composition(run: Callable[..., subprocess.CompletedProcess[str]]) -> None:

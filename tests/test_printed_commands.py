@@ -9,11 +9,14 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from types import SimpleNamespace
 from typing import Any
 
 import click
 import mlflow
+import pandas as pd
 import pytest
+from composition import task
 from mlflow.cli import cli
 from packaging.requirements import Requirement
 from studies import RATE, mixed
@@ -22,6 +25,7 @@ from toy import call, draw_folders, environment, located
 from brain_tumor import command_line, entry
 from brain_tumor.command_line import command, pip_install
 from brain_tumor.config.train import TrackingConfig
+from brain_tumor.data.split import Split
 from brain_tumor.errors import InputError
 from brain_tumor.jobs import single_run
 from brain_tumor.layout.blocks import Code
@@ -49,7 +53,12 @@ class Placed:
     def stopped(self) -> str:
         """Id of a training run that can be gone on with, and that has logged a model."""
         with runs.started(self.store, tags={"job": "train"}, system_metrics=False) as run_id:
-            runs.log_config({"model": {"name": "cnn_baseline"}, "tracking": {"register": "my model (v2)"}}, [])
+            said = task("model=cnn_baseline", "schedule=scratch", "data=folder", "data.root=x")
+            said["tracking"]["register"] = "my model (v2)"
+            runs.log_config(said, [])
+            rows = [(f"{part}.png", "glioma", part, part, "", part) for part in ("train", "test")]
+            table = pd.DataFrame(rows, columns=["path", "label", "part", "group", "site", "sha256"])
+            runs.log_split(Split(table, root=self.images, source="folder", synthetic=False), "training")
             mlflow.log_text(f"flavors: {{}}\nrun_id: {run_id}\n", "model/MLmodel")
         self.client.set_terminated(run_id, "KILLED")
         return run_id
@@ -116,7 +125,7 @@ def test_search_for_a_better_model(
 ) -> None:
     own = [f"tracking.experiment={placed.tracking.experiment}", f"data.root={placed.images}", "data=folder"]
     monkeypatch.setattr(single_run, "as_typed", own)
-    config: Any = type("Config", (), {"tracking": placed.tracking, "schedule": {"all": 1}, "test": True})
+    config: Any = SimpleNamespace(tracking=placed.tracking, test=True, data=SimpleNamespace(volume_shape=None))
     [_, line] = single_run._next(config, "models:/m/1", search=True)
     paste(line)
 

@@ -111,6 +111,7 @@ def test_a_combination_that_is_refused_is_a_failed_trial(run: Run, bars: Callabl
     assert "warmup_epochs=2.0 leaves nothing of the 2 epochs" in bad.user_attrs["reason"]
 
 
+@pytest.mark.slow
 def test_a_trial_out_of_memory_says_so_and_is_tried_again_in_smaller_pieces(
     run: Run, bars: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,7 @@ from brain_tumor.jobs.preflight import check_name, check_source, look_at
 from brain_tumor.jobs.training_checks import check_model
 from brain_tumor.layout.blocks import pairs
 from brain_tumor.layout.terminal import show_blocks
-from brain_tumor.models.backbones import BACKBONES, image_size
+from brain_tumor.models.backbones import BACKBONES, input_shape
 from brain_tumor.models.backend import settle
 from brain_tumor.models.weights import missing_download, weights_here
 from brain_tumor.paths import existing_path, nearest_folder
@@ -111,8 +111,10 @@ def memory() -> str:
 def model(config: TrainConfig) -> str:
     """The model's size and where its weights come from; InputError as `check_model`, and for what is out of reach."""
     check_name(config.tracking.register)
-    name, weights, side = config.model.name, config.model.weights, image_size(config)
-    about = f"{name}, {side} x {side} pixels"
+    name, weights = config.model.name, config.model.weights
+    about = (
+        f"{name}, {' x '.join(map(str, input_shape(config)[:-1]))} {'voxels' if config.data.volume_shape else 'pixels'}"
+    )
     file = missing_download(name) if weights == "imagenet" else None
     if file is not None:
         if reason := unreachable(file.url):

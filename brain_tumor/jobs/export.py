@@ -60,7 +60,7 @@ def run(config: ExportConfig, folder: Path) -> None:
         "run": registered.run_id,
         "data": dataset.split.name,
         **dataset.split.classes.plain(),
-        "image": f"uint8 RGB 0..255 (N, {dataset.image_size}, {dataset.image_size}, 3), letterboxed",
+        "image": f"uint8 RGB 0..255 (N, {', '.join(map(str, dataset.shape))}), letterboxed",
         **({"lesion_map": _drawn(registered.model)} if has_map(registered.model) else {}),
         "exports": facts,
     }

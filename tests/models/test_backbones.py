@@ -27,7 +27,12 @@ NATIVE = {
     "vit_ti16": 224,
     "vit_s16": 224,
     "vit_b16": 224,
+    "slices_lite0": 128,
+    "cnn3d_baseline": 64,
+    "resnet10_3d": 128,
+    "resnet18_3d": 128,
 }
+UNTRAINED = ("cnn_baseline", "cct_5", "cnn3d_baseline", "resnet10_3d", "resnet18_3d")
 TRANSFORMERS = {"vit_ti16": 16, "cct_5": 8}  # and at what share of the side their tokens are
 
 
@@ -64,9 +69,9 @@ def test_every_model_has_its_configuration_and_no_other():
     for name, file in files.items():
         text = file.read_text()
         values = yaml.safe_load(text)
-        assert values.keys() == {"defaults", "name", "weights", "dropout"}
+        assert values.keys() - {"head"} == {"defaults", "name", "weights", "dropout"}
         assert values["name"] == name
-        assert values["weights"] == ("none" if name in ("cnn_baseline", "cct_5") else "imagenet")
+        assert values["weights"] == ("none" if name in UNTRAINED else "imagenet")
         assert text.startswith("#")
         assert f"python -m brain_tumor.train model={name}" in text
         assert f"native {NATIVE[name]} px" in text
@@ -79,9 +84,12 @@ def test_unknown_name_is_answered_with_the_nearest():
         get_backbone("zzz")
 
 
-@pytest.mark.parametrize("changes", [{"shape": (31, 31, 3)}, {"dropout": 1.0}, {"dropout": -0.1}])
-def test_value_out_of_range_is_refused(changes):
-    with pytest.raises(InputError, match=next(iter(changes))):
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [({"shape": (31, 31, 3)}, "image_size=31"), ({"dropout": 1.0}, "dropout"), ({"dropout": -0.1}, "dropout")],
+)
+def test_value_out_of_range_is_refused(changes, named):
+    with pytest.raises(InputError, match=named):
         _build("cnn_baseline", **changes)
 
 

@@ -68,7 +68,7 @@ def _features(model, images):
 
 CASES = [
     ("effnet_b0", "b0", "efficientnet", "EfficientNetB0"),
-    ("effnet_v2_b0", "v2_b0", "efficientnet_v2", "EfficientNetV2B0"),
+    pytest.param("effnet_v2_b0", "v2_b0", "efficientnet_v2", "EfficientNetV2B0", marks=pytest.mark.slow),
 ]
 
 

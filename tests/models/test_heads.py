@@ -95,5 +95,5 @@ def test_keeps_its_map_in_32_bits(precision):
 
 
 def test_an_unknown_head_is_refused():
-    with pytest.raises(InputError, match=r"model\.head=mean is unknown: choose one of pooled, evidence"):
+    with pytest.raises(InputError, match=r"model\.head=mean is unknown: choose one of pooled, attention, evidence"):
         build_classifier("cnn_baseline", shape=(64, 64, 3), weights=None, dropout=0, seed=0, head="mean")

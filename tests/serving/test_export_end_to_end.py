@@ -11,6 +11,7 @@ from toy import call, run_id, scores_of, words
 
 from brain_tumor.data.decode import decode
 
+pytestmark = pytest.mark.slow
 NAMES = {"model.json", "model.onnx", "model.tflite", "model_int8.tflite"}
 
 

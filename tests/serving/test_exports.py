@@ -83,6 +83,7 @@ def agrees(model: keras.Model, name: str, folder: Path) -> None:
     assert [each.name for each in folder.iterdir()] == [FORMATS[name].file]
 
 
+@pytest.mark.slow
 def test_lite_agrees(tmp_path: Path) -> None:
     agrees(network("effnet_lite0", 32), "onnx", tmp_path)
 

@@ -39,6 +39,7 @@ def test_the_loss_is_cross_entropy_and_dice_where_the_lesion_is_known():
     np.testing.assert_allclose(lesion_loss(target, drawn), expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_map_comes_to_find_what_the_masks_show(tmp_path: Path) -> None:
     import keras
 
@@ -127,6 +128,7 @@ def test_the_step_in_pieces_is_that_of_the_whole_batch(whole: Whole) -> None:
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_goes_on_as_if_never_stopped(whole: Whole, tmp_path: Path) -> None:
     cut = whole.cut(tmp_path / "cut", SCHEDULE, **SETTINGS)
     assert_equal(train(cut, SCHEDULE, **SETTINGS), whole.run(SCHEDULE, **SETTINGS))

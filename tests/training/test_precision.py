@@ -13,7 +13,7 @@ SCHEDULE = {"scratch": phase(epochs=4, batch_size=8, learning_rate=0.03, weight_
 HALVES: tuple[Precision, ...] = ("bfloat16", "float16")
 
 
-@pytest.mark.parametrize("precision", HALVES)
+@pytest.mark.parametrize("precision", ["bfloat16", pytest.param("float16", marks=pytest.mark.slow)])
 def test_it_learns_and_gives_a_float32_model_that_reloads(precision: Precision, whole: Whole, tmp_path: Path) -> None:
     import keras
 

@@ -94,6 +94,7 @@ def test_the_clock_counts_compilation_apart() -> None:
     assert 0 < each < first
 
 
+@pytest.mark.slow
 def test_trying_it_leaves_the_history_as_it_is(
     whole: Whole, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
