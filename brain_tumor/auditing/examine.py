@@ -8,9 +8,10 @@ from matplotlib.figure import Figure
 
 from brain_tumor.auditing import figures
 from brain_tumor.auditing.findings import Findings, find
-from brain_tumor.auditing.floor import shortcut_floor
+from brain_tumor.auditing.floor import SHORTCUTS, shortcut_floor
 from brain_tumor.auditing.image_features import image_features
 from brain_tumor.auditing.verdict import verdict
+from brain_tumor.auditing.volume_features import VOLUME_SHORTCUTS, VolumeFeatures, volume_features
 from brain_tumor.config.train import DataConfig, Source
 from brain_tumor.data.cache import cache_folder
 from brain_tumor.data.grouping import joined, read_patients
@@ -41,20 +42,27 @@ def examine(data: DataConfig, *, floor: bool) -> Audit:
             cannot be decoded are findings.
     """
     roots = source_folders(data)
-    side = data.image_size or SIZE
-    listing = read_images(data, roots, (side, side, 3))  # the twins' own size: decoded once
+    side, whole = data.image_size or SIZE, data.volume_shape is not None
+    # Slices in the twins' own size, so that they are decoded once.
+    listing = read_images(data, roots, (*data.volume_shape, 1) if data.volume_shape else (side, side, 3))
     graph = _group(listing, data)
     images = listing.table
     images["label"] = corrected(images, data.relabel, listing.classes)
-    measures = image_features(listing.contents, data.workers)
+    contents = listing.contents
+    measures = volume_features(contents) if whole else image_features(contents, data.workers)
     rows = pd.Index(listing.contents.table["sha256"]).get_indexer(images["sha256"].tolist())
     sound = (images["error"] == "").to_numpy()
-    images["contrast"] = np.where(sound, measures.contrast[rows], np.nan)
+    # Of volumes those that show nothing are not decoded.
+    contrast = np.full(len(images), 255.0) if isinstance(measures, VolumeFeatures) else measures.contrast[rows]
+    images["contrast"] = np.where(sound, contrast, np.nan)
     found = find(images, graph.edges)
     bars = None
     if floor:
         table = images[sound].reset_index(drop=True)
-        bars = shortcut_floor(table, measures, rows[sound], seed=data.split_seed, workers=data.workers)
+        looked_for = VOLUME_SHORTCUTS if whole else SHORTCUTS
+        bars = shortcut_floor(
+            table, measures, rows[sound], seed=data.split_seed, workers=data.workers, shortcuts=looked_for
+        )
     synthetic = data.source is Source.phantom
     title = "SYNTHETIC phantom" if synthetic else ", ".join(roots)
     drawn = _draw(found, bars, graph, listing, title)
@@ -68,9 +76,13 @@ def _group(listing: Listing, data: DataConfig) -> TwinGraph:
     if not sound.any():
         raise InputError(f"none of the {len(images)} images can be decoded ({images['path'][0]}: {images['error'][0]})")
     patient = images["group"] if data.patients is None else read_patients(data.patients, images["path"])
-    files = {sha: file for sha, file in zip(images["sha256"], listing.files, strict=True) if sha}
-    graph = find_twins(files, cache=cache_folder(data.cache), workers=data.workers)
-    twin = pd.Series(graph.groups(images.loc[sound, "sha256"].tolist()), index=images.index[sound], dtype=object)
+    if data.volume_shape is None:
+        files = {sha: file for sha, file in zip(images["sha256"], listing.files, strict=True) if sha}
+        graph = find_twins(files, cache=cache_folder(data.cache), workers=data.workers)
+        twin = pd.Series(graph.groups(images.loc[sound, "sha256"].tolist()), index=images.index[sound], dtype=object)
+    else:  # only those of the very same values are found
+        graph = TwinGraph(pd.DataFrame(columns=["a", "b", "transform", "score"]))
+        twin = images.loc[sound, "digest"].str[:16]
     images["twin"] = twin.reindex(images.index, fill_value="")
     images["patient"] = patient
     images["group"] = joined(twin, patient[sound]).reindex(images.index, fill_value="")
@@ -88,6 +100,8 @@ def _draw(
     if floor is not None and len(floor):
         drawn["floor"] = figures.floor_bars(floor, title)
     known = found.images[found.images["twin"] != ""].drop_duplicates("sha256").set_index("sha256")
+    if graph.candidates.empty and len(listing.contents.pixels.shape) == 5:
+        return drawn
     drawn["scores"] = figures.scores(graph.candidates, known["twin"], THRESHOLD, title)
     drawn["pairs"] = figures.pairs(graph.candidates, known, THRESHOLD, listing.contents, title)
     return drawn

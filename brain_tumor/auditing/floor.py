@@ -5,7 +5,7 @@ A model that does not clearly beat the floor has not been shown to have learned 
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,19 +34,19 @@ class Shortcut:
 
     name: str  # as in metrics
     title: str
-    see: Callable[[pd.DataFrame, ImageFeatures, NDArray[np.int64]], Features]  # images, measures, their rows there
+    see: Callable[[pd.DataFrame, Any, NDArray[np.int64]], Features]  # images, measures, their rows there
     model: Callable[[int, int], Any]  # seed, workers
 
 
-def _forest(seed: int, workers: int) -> Any:
+def forest(seed: int, workers: int) -> Any:
     return sklearn.ensemble.RandomForestClassifier(TREES, random_state=seed, n_jobs=workers)
 
 
-def _tree(seed: int, workers: int) -> Any:
+def tree(seed: int, workers: int) -> Any:
     return sklearn.tree.DecisionTreeClassifier(random_state=seed)
 
 
-def _logistic(seed: int, workers: int) -> Any:
+def logistic(seed: int, workers: int) -> Any:
     return sklearn.pipeline.make_pipeline(
         sklearn.preprocessing.StandardScaler(), sklearn.linear_model.LogisticRegression(C=0.1, max_iter=300)
     )
@@ -56,11 +56,11 @@ def _neighbour(seed: int, workers: int) -> Any:
     return sklearn.neighbors.KNeighborsClassifier(1, n_jobs=workers)
 
 
-def _majority(seed: int, workers: int) -> Any:
+def majority(seed: int, workers: int) -> Any:
     return sklearn.dummy.DummyClassifier(strategy="most_frequent")
 
 
-def _nothing(images: pd.DataFrame, measures: ImageFeatures, rows: NDArray[np.int64]) -> Features:
+def nothing(images: pd.DataFrame, measures: Any, rows: NDArray[np.int64]) -> Features:
     return np.zeros((len(rows), 1), np.float32)
 
 
@@ -85,28 +85,35 @@ def _thumbnail(images: pd.DataFrame, measures: ImageFeatures, rows: NDArray[np.i
 
 
 SHORTCUTS = (
-    Shortcut("majority", "the most frequent class", _nothing, _majority),
-    Shortcut("mode", "image mode (L, RGB …) alone", _mode, _tree),
-    Shortcut("size", "width and height alone", _size, _tree),
-    Shortcut("border", "black border and rim alone, random forest", _border, _forest),
-    Shortcut("statistics", "five global statistics, random forest", _statistics, _forest),
-    Shortcut("thumbnail_logistic", "16 x 16 thumbnail, logistic regression", _thumbnail, _logistic),
-    Shortcut("thumbnail_forest", "16 x 16 thumbnail, random forest", _thumbnail, _forest),
+    Shortcut("majority", "the most frequent class", nothing, majority),
+    Shortcut("mode", "image mode (L, RGB …) alone", _mode, tree),
+    Shortcut("size", "width and height alone", _size, tree),
+    Shortcut("border", "black border and rim alone, random forest", _border, forest),
+    Shortcut("statistics", "five global statistics, random forest", _statistics, forest),
+    Shortcut("thumbnail_logistic", "16 x 16 thumbnail, logistic regression", _thumbnail, logistic),
+    Shortcut("thumbnail_forest", "16 x 16 thumbnail, random forest", _thumbnail, forest),
     Shortcut("thumbnail_neighbour", "16 x 16 thumbnail, one nearest neighbour", _thumbnail, _neighbour),
 )
 
 
 def shortcut_floor(
-    images: pd.DataFrame, measures: ImageFeatures, rows: NDArray[np.int64], *, seed: int, workers: int
+    images: pd.DataFrame,
+    measures: Any,
+    rows: NDArray[np.int64],
+    *,
+    seed: int,
+    workers: int,
+    shortcuts: Sequence[Shortcut] = SHORTCUTS,
 ) -> pd.DataFrame:
     """Accuracy of every shortcut on the official test part, and pooled over grouped folds, with progress.
 
     Args:
         images: columns label, part, group, mode, width, height; corrupt ones left out.
-        measures: of the pictures.
+        measures: of the pictures, or volumes: what the shortcuts see.
         rows: where each image's picture is in `measures`.
         seed: of the forests and of the folds.
         workers: threads.
+        shortcuts: the first is the most frequent class.
 
     Returns:
         Columns protocol (official: test scored by what learns from train and val, if there is a test part; grouped:
@@ -120,11 +127,11 @@ def shortcut_floor(
     # BLAS threads that compete with other processes for a core make a logistic regression 100 times slower.
     with (
         threadpoolctl.threadpool_limits(1, "blas"),
-        progress(len(SHORTCUTS) * sum(map(len, protocols.values())), "shortcut floor", "fit") as bar,
+        progress(len(shortcuts) * sum(map(len, protocols.values())), "shortcut floor", "fit") as bar,
     ):
         for name, cuts in protocols.items():
             scored = np.concatenate([test for _, test in cuts])
-            for shortcut in SHORTCUTS:
+            for shortcut in shortcuts:
                 features = shortcut.see(images, measures, rows)
                 right = []
                 for train, test in cuts:

@@ -48,8 +48,9 @@ def page(audit: Audit, folder: Path) -> str:
         section("Modes and sizes", _table(found.formats, "formats"), note="One that goes with a class is a shortcut."),
         section("Images that cannot be decoded", _table(found.corrupt, "corrupt")),
         section("Blank images", _table(found.blank, "blank"), note=_BLANK),
-        section("Where twins begin", drawn["scores"], drawn["pairs"], note=_THRESHOLD),
     ]
+    if "scores" in drawn:
+        sections.append(section("Where twins begin", drawn["scores"], drawn["pairs"], note=_THRESHOLD))
     if sites:
         table = _table(found.across_sites, "twins_across_sites")
         sections.insert(2, section("Twins across the sites", sites, table))

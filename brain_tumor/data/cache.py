@@ -3,7 +3,7 @@
 One folder per set of contents, size and decoder under `<cache>/pixels/`:
   planes.npy    uint8 (P, H, W): of each distinct content, in the order of the SHA-256, one plane where it is a gray
                 picture, three where it is coloured, and of a volume one for each slice and sequence
-  contents.csv  a row per content: sha256, digest, width, height, mode, planes, error, affine
+  contents.csv  a row per content: sha256, digest, width, height, mode, planes, error, volume
 What cannot be decoded is black there and has its reason in `error`.
 """
 
@@ -47,7 +47,7 @@ _COLUMNS = {
     "mode": str,
     "planes": int,
     "error": str,
-    "affine": str,
+    "volume": str,
 }
 _STALE_S = 86_400.0  # what a killed process left behind is removed after a day
 
@@ -60,7 +60,7 @@ class Facts(NamedTuple):
     height: int = 0
     mode: str = ""  # Pillow's name
     error: str = ""  # why it could not be decoded
-    affine: str = ""  # of a volume, see `volumes.decoding`
+    volume: str = ""  # what is said of a volume, see `volumes.decoding`
 
 
 @dataclass(frozen=True)

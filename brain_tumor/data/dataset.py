@@ -35,7 +35,7 @@ class Dataset:
     pixels: Pixels  # (U, S, S, 3) RGB 0..255, or (U, D, H, W, C), mapped from disk: one per distinct content
     pixel_rows: NDArray[np.int64]  # (len(split),): where in `pixels` each row's picture is
     mask_paths: tuple[str, ...] | None  # per row, absolute or below split.root, "" where none is known; None: no masks
-    affines: tuple[str, ...] = ()  # of volumes per row, see `volumes.decoding`
+    volumes: tuple[str, ...] = ()  # what is said of each row's volume, see `volumes.decoding`
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -75,7 +75,7 @@ class Dataset:
         path = self.split.root / self.mask_paths[row]
         if len(self.shape) == 3:
             return read_mask(path, self.image_size)
-        return decoding.read_mask(path, self.affines[row], self.shape[:-1])
+        return decoding.read_mask(path, self.volumes[row], self.shape[:-1])
 
     def shows_lesion(self, part: str) -> bool:
         """Whether any image of a part has a mask that shows a lesion; a black one shows none."""
@@ -222,8 +222,8 @@ def _with_masks(split: Split, contents: Contents, masks: str | None, also: list[
             example = also[split.table["site"].tolist().index(site)]
             logger.warning("data.masks=%s has no mask of the site %s (looked for that of %s)", masks, site, example)
     rows = _pixel_rows(shas, contents)
-    affines = tuple(contents.table["affine"].to_numpy(str)[rows]) if len(contents.pixels.shape) == 5 else ()
-    return Dataset(split, contents.pixels, rows, found, affines)
+    volumes = tuple(contents.table["volume"].to_numpy(str)[rows]) if len(contents.pixels.shape) == 5 else ()
+    return Dataset(split, contents.pixels, rows, found, volumes)
 
 
 def _phantom_masks(split: Split) -> tuple[str, ...] | None:

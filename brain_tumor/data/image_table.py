@@ -22,8 +22,8 @@ class Listing:
     Columns of `table`, one row per image: `path` (posix, below its root; with several roots `site/path`), `label`,
     `part` ("" where the folders do not say), `group` ("" where the source does not know), `site`, `mask` ("" without
     one), `sha256` (hex, of the file; "" where it cannot be read), `digest` (hex, of the pixels; "" where it cannot be
-    decoded), `width` and `height` (pixels; 0 where it cannot be decoded), `mode` (Pillow's), `affine` (of a volume's
-    grid), `error` ("" or why not).
+    decoded), `width` and `height` (pixels; 0 where it cannot be decoded), `mode` (Pillow's), `volume` (what its
+    file says of a volume), `error` ("" or why not).
     """
 
     table: pd.DataFrame
@@ -84,7 +84,7 @@ def read_images(
     distinct = {sha: file for sha, file in zip(images["sha256"], files, strict=True) if sha}
     contents = decoded(distinct, decoder_of(data, shape), cache_folder(data.cache), data.workers)
     about = contents.table.set_index("sha256").reindex(images["sha256"])
-    for column, absent in (("digest", ""), ("width", 0), ("height", 0), ("mode", ""), ("affine", "")):
+    for column, absent in (("digest", ""), ("width", 0), ("height", 0), ("mode", ""), ("volume", "")):
         images[column] = about[column].fillna(absent).to_numpy()
     images["error"] = about["error"].fillna("").to_numpy() + pd.Series(errors, dtype=object)
     return Listing(images, tuple(files), contents, names)

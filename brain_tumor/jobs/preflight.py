@@ -166,7 +166,6 @@ def check_audit(config: "AuditConfig") -> Path | None:
     """Check the images' folders; returns the place of the report, if there is to be one beside the run's."""
     if config.data.masks is not None:
         raise InputError(f"data.masks={config.data.masks} is not read by an audit: leave it out")
-    refuse_volume_data(config.data, "an audit reads")
     check_source(config.data, readable=False)  # broken images are what an audit finds
     report: Path | None = place.check_place(config.report)
     return report

@@ -1,5 +1,6 @@
 """One training from its configuration to the registered model, in a run of its own."""
 
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from brain_tumor.auditing.volume_features import file_floor
 from brain_tumor.command_line import as_typed
 from brain_tumor.config.composition import Composition
 from brain_tumor.config.train import TrainConfig
@@ -32,6 +34,8 @@ from brain_tumor.tracking.store import Store, command_here, open_store
 from brain_tumor.training import checkpoint
 from brain_tumor.training.fit import TrainedRun
 from brain_tumor.training.preparation import Prepared, prepare, train_model
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,6 +194,8 @@ def open_job(composed: Composition, read: Callable[..., Dataset]) -> Opened:
     begin(IMAGES)
     dataset = read(config.data, shape=input_shape(config), protocol=config.protocol)
     require_stranger(config, dataset)
+    if dataset.volumes and (said := file_floor(dataset, seed=config.data.split_seed, workers=config.data.workers)):
+        logger.warning("%s", said)
     prepared = prepare(config, dataset, weights, load_teacher(config, dataset))
     checkpoints = existing_path(config.tracking.checkpoints)
     checkpoint.check_writable(checkpoints)

@@ -165,7 +165,7 @@ def test_as_whole_volumes_both_are_the_same_array_with_the_tumour_on_the_right(s
     assert facts.error == ""
     assert np.abs(files.astype(int) - volume).max() <= 1
     nibabel.save(nibabel.Nifti1Image(series.tumour.astype(np.uint8), TO_RAS @ series.affine), tmp_path / "mask.nii.gz")
-    mask = decoding.read_mask(tmp_path / "mask.nii.gz", facts.affine, shape)
+    mask = decoding.read_mask(tmp_path / "mask.nii.gz", facts.volume, shape)
     _, _, column = np.argwhere(mask).mean(axis=0)
     inside = np.argwhere(files.max(axis=0) > 0)
     assert column < inside[:, 1].mean() - 3  # the patient's right is on the left
