@@ -5,7 +5,6 @@ its field of view and the way of its axes: slices from the feet to the head, the
 the left, as radiologists look at axial slices.
 """
 
-import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_tumor.data.decode import CorruptImageError
+from brain_tumor.data.scans.volume import RINGING, ZEROS_LEAST
 from brain_tumor.lazy import lazy
 
 nibabel = lazy("nibabel")
@@ -21,7 +21,7 @@ scipy = lazy("scipy")
 CLIPPED = (0.5, 99.5)  # percentiles of the head's values beyond which they are cut off
 AIR = 0.1  # of the way from the 2nd to the 98th percentile: what is darker, all over the volume, is air
 MEAN, DEVIATION = 128.0, 42.5  # grays of the head's mean and of its standard deviation: 3 of them reach the ends
-LEAST = 0.02  # of the largest slice's area of head: slices at the ends with less are left out of the box
+BINS, LEAST = 64, 0.02  # parts of the head along an axis; those at the ends with less of the largest are left out
 COARSE = 96  # voxels a side, at most, of the copy in which the head is looked for
 Shape = tuple[int, int, int]  # D, H, W
 Spacing = tuple[float, float, float]
@@ -46,20 +46,24 @@ class Grid:
 def head_of(volume: Placed) -> Placed:
     """What is no air, with all that it encloses: its largest piece, as bool values that may be coarser than the volume.
 
+    Where 0 is a background in the midst of the values, as of a head that was cut out and normalised, air is what is 0.
+
     Raises CorruptImageError where there is nothing to see.
     """
-    steps = [-(-length // COARSE) for length in volume.values.shape]
-    values = _finite(volume.values[tuple(slice(step // 2, None, step) for step in steps)])
-    affine = volume.affine.copy()
-    affine[:3, 3] += affine[:3, :3] @ [step // 2 for step in steps]
-    affine[:3, :3] *= steps
-    dark, bright = np.percentile(values, (2, 98))
-    if bright <= dark:  # a small head in a large field of view
-        dark, bright = values.min(), values.max()
-    if bright <= dark:
-        raise CorruptImageError("there is nothing to see: all its values are the same")
-    smooth = scipy.ndimage.gaussian_filter(values, 0.5)
-    pieces, count = scipy.ndimage.label(smooth > dark + AIR * (bright - dark))
+    coarse = _coarse(volume)
+    values = coarse.values
+    zeros = values == 0
+    beyond = np.count_nonzero(values < 0)
+    if zeros.mean() >= ZEROS_LEAST and not zeros.all() and beyond >= RINGING * (zeros.size - zeros.sum()):
+        seen = ~zeros
+    else:
+        dark, bright = np.percentile(values, (2, 98))
+        if bright <= dark:  # a small head in a large field of view
+            dark, bright = values.min(), values.max()
+        if bright <= dark:
+            raise CorruptImageError("there is nothing to see: all its values are the same")
+        seen = scipy.ndimage.gaussian_filter(values, 0.5) > dark + AIR * (bright - dark)
+    pieces, count = scipy.ndimage.label(seen)
     if not count:
         raise CorruptImageError("there is nothing to see: no part of it stands out")
     head = pieces == np.bincount(pieces.ravel())[1:].argmax() + 1
@@ -67,7 +71,21 @@ def head_of(volume: Placed) -> Placed:
     for axis in range(3):
         for plane in np.moveaxis(head, axis, 0):
             plane[:] = scipy.ndimage.binary_fill_holes(plane)
-    return Placed(head, affine)
+    return Placed(head, coarse.affine)
+
+
+def _coarse(volume: Placed) -> Placed:
+    """The volume with at most COARSE voxels along each axis, the same ones whichever way the axes run."""
+    counts = np.minimum(volume.values.shape, COARSE)
+    steps = np.array(volume.values.shape) / counts
+    to_voxel = np.eye(4)
+    to_voxel[:3, :3], to_voxel[:3, 3] = np.diag(steps), (steps - 1) / 2
+    values = _finite(volume.values)
+    if (steps > 1).any():
+        values = scipy.ndimage.affine_transform(
+            values, steps, to_voxel[:3, 3], output_shape=tuple(counts), order=0 if (values < 0).any() else 1
+        )
+    return Placed(values, volume.affine @ to_voxel)
 
 
 def grid_around(head: Placed, shape: Shape, spacing: Spacing | None = None) -> Grid:
@@ -78,14 +96,11 @@ def grid_around(head: Placed, shape: Shape, spacing: Spacing | None = None) -> G
         shape: voxels from the feet to the head, from the front to the back, and from right to left.
         spacing: mm between voxels along these; None: as much as the box needs, the same within a slice.
     """
-    ends = []
-    for axis in range(3):
-        areas = head.values.sum(axis=tuple(other for other in range(3) if other != axis))
-        inside = np.flatnonzero(areas >= LEAST * areas.max())
-        ends.append((inside[0] - 0.5, inside[-1] + 0.5))
-    box = np.array(list(itertools.product(*ends))).T
-    placed = head.affine[:3, :3] @ box + head.affine[:3, 3:]
-    least, most = placed.min(axis=1), placed.max(axis=1)
+    axes = head.affine[:3, :3]
+    places = np.argwhere(head.values) @ axes.T + head.affine[:3, 3]
+    half = np.abs(axes).sum(axis=1) / 2  # how far a voxel reaches from its centre
+    ends = np.array([_ends(places[:, axis]) for axis in range(3)])
+    least, most = ends[:, 0] - half, ends[:, 1] + half
     centre, extent = (least + most) / 2, most - least  # mm along right, front, head
     if spacing is None:
         within = max(extent[1] / shape[1], extent[0] / shape[2])
@@ -99,20 +114,28 @@ def grid_around(head: Placed, shape: Shape, spacing: Spacing | None = None) -> G
     return Grid(shape, affine)
 
 
-def resampled(volume: Placed, grid: Grid, *, order: int = 1) -> NDArray[np.float32]:
-    """float32 (D, H, W): the values on a grid, trilinear (order 1) or nearest (0); 0 outside the volume.
+def _ends(places: NDArray[np.float64]) -> tuple[float, float]:
+    """The least and the largest of places (N,) along an axis, but for thin ends: a coil, noise, the last of a neck."""
+    counts, edges = np.histogram(places, bins=BINS)
+    inside = np.flatnonzero(counts >= LEAST * counts.max())
+    kept = places[(places >= edges[inside[0]]) & (places <= edges[inside[-1] + 1])]
+    return float(kept.min()), float(kept.max())
+
+
+def resampled(volume: Placed, grid: Grid) -> NDArray[np.float32]:
+    """float32 (D, H, W): the values on a grid, trilinear; beyond the volume those of its edge, of a mask 0.
 
     Where the grid is coarser than the volume, values are smoothed first, so that nothing finer than the grid shows up
     as something coarser: with a Gaussian of half the excess, as in scikit-image's `resize`.
     """
     values = _finite(volume.values)
     to_voxel = np.linalg.inv(volume.affine) @ grid.affine
-    if order:
-        steps = np.abs(to_voxel[:3, :3]).max(axis=1)
-        values = scipy.ndimage.gaussian_filter(values, np.maximum(0, (steps - 1) / 2))
+    steps = np.abs(to_voxel[:3, :3]).max(axis=1)
+    values = scipy.ndimage.gaussian_filter(values, np.maximum(0, (steps - 1) / 2))
+    mode = "grid-constant" if volume.values.dtype == np.bool_ else "nearest"
     return np.asarray(
         scipy.ndimage.affine_transform(
-            values, to_voxel[:3, :3], to_voxel[:3, 3], output_shape=grid.shape, order=order, output=np.float32
+            values, to_voxel[:3, :3], to_voxel[:3, 3], output_shape=grid.shape, order=1, output=np.float32, mode=mode
         )
     )
 
@@ -120,8 +143,13 @@ def resampled(volume: Placed, grid: Grid, *, order: int = 1) -> NDArray[np.float
 def standardised(values: NDArray[np.float32], head: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """uint8 of the values' shape: the head's mean at 128 and its deviation 42.5 grays; 0 outside it, 1..255 inside.
 
-    Values are cut off at percentiles of the head first, so that vessels and artefacts have no say in it.
+    Values are cut off at percentiles of the head first, so that vessels and artefacts have no say in it. Raises
+    CorruptImageError where nothing of it is head, or all of that is one value.
     """
+    if not head.any():
+        raise CorruptImageError(
+            "there is nothing to see: its head is smaller than a voxel of the size that is asked for"
+        )
     low, high = np.percentile(values[head], CLIPPED)
     inside = np.clip(values[head], low, high)
     deviation = float(inside.std())

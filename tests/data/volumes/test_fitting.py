@@ -29,7 +29,7 @@ def scanned(spacing: tuple[float, float, float] = (5.0, 5.0, 5.0), margin: float
 def fitted(volume: Placed) -> np.ndarray:
     head = head_of(volume)
     grid = grid_around(head, SHAPE)
-    return standardised(resampled(volume, grid), resampled(head, grid, order=0) > 0.5)
+    return standardised(resampled(volume, grid), resampled(head, grid) > 0.5)
 
 
 def turned(volume: Placed, order: tuple[int, ...], flips: tuple[int, ...]) -> Placed:
@@ -57,6 +57,57 @@ def test_the_head_is_above_the_front_above_and_the_right_on_the_left() -> None:
     steps = np.array([130 / 26, 180 / 36, 180 / 36])
     expected = (np.array(SHAPE) - 1) / 2 + np.array([MARK[2], -MARK[1], -MARK[0]]) / steps
     np.testing.assert_allclose(found, expected, atol=1.1)
+
+
+def test_an_axis_of_many_voxels_may_run_either_way() -> None:
+    volume = scanned((2.5, 2.0, 5.0), margin=20.0)
+    assert max(volume.values.shape) > 96
+    straight = fitted(volume)
+    for flips in ((1,), (0, 1), (0, 1, 2)):
+        differing = np.abs(fitted(turned(volume, (0, 1, 2), flips)).astype(int) - straight) > 10
+        assert differing.mean() < 0.01
+
+
+@pytest.mark.parametrize("degrees", [10, 20, 45])
+def test_the_box_of_a_head_does_not_grow_where_slices_are_tilted(degrees: float) -> None:
+    """The ellipsoid's own extents along the patient's axes, in mm."""
+    angle, step = np.radians(degrees), 4.0
+    turn = np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]])
+    affine = np.eye(4)
+    affine[:3, :3] = step * turn
+    affine[:3, 3] = -affine[:3, :3] @ [31.5, 31.5, 31.5]
+    mm = np.stack(np.meshgrid(*[np.arange(64)] * 3, indexing="ij"), axis=-1) @ affine[:3, :3].T + affine[:3, 3]
+    values = np.where(np.square(mm / RADII).sum(axis=-1) < 1, 100.0, 0.0) * np.random.default_rng(0).uniform(
+        0.8, 1, [64] * 3
+    )
+    grid = grid_around(head_of(Placed(values, affine)), (26, 36, 28))
+    deep, high, _ = np.linalg.norm(grid.affine[:3, :3], axis=0)
+    assert 26 * deep == pytest.approx(2 * RADII[2], abs=2.5 * step)
+    assert 36 * high == pytest.approx(2 * RADII[1], abs=2.5 * step)
+
+
+def test_of_a_head_cut_out_and_normalised_what_is_0_is_air() -> None:
+    volume = scanned()
+    inside = volume.values > 0
+    normal = np.where(inside, volume.values - volume.values[inside].mean(), 0.0)
+    for nothing in (0.0, np.nan):
+        head = head_of(Placed(np.where(inside, normal, nothing), volume.affine)).values
+        assert (head != inside).mean() < 0.001
+
+
+def test_few_thick_slices_fill_the_grid_to_their_edges() -> None:
+    values = np.random.default_rng(0).uniform(80, 120, (30, 30, 3))
+    values[:3] = values[-3:] = values[:, :3] = values[:, -3:] = 0
+    grays = fitted(Placed(values, np.diag([5.0, 5, 40, 1])))
+    assert (grays.max(axis=(1, 2)) > 0).all()
+
+
+def test_what_is_smaller_than_a_voxel_is_said() -> None:
+    volume = scanned()
+    head = head_of(volume)
+    grid = grid_around(head, SHAPE, (900.0, 900.0, 900.0))
+    with pytest.raises(CorruptImageError, match="smaller than a voxel"):
+        standardised(resampled(volume, grid), resampled(head, grid) > 0.5)
 
 
 def test_spacing_and_field_of_view_do_not_matter() -> None:
