@@ -1,5 +1,6 @@
 """From the configuration to a data set: the split, and every image's pixels."""
 
+import json
 import logging
 import os
 from collections.abc import Iterable
@@ -154,7 +155,7 @@ def find_by_content(
     if not root.is_dir():
         raise InputError(f"the images are no longer in {root}: say where they are with data.root=DIR")
     table = split.table
-    located = locate(table, root, workers)
+    located = locate(table, root, workers, whole=len(decoder.shape) == 4)
     places = [place for place in located if place is not None]
     if len(places) < len(table):
         lost = table[[place is None for place in located]]
@@ -188,6 +189,8 @@ def _load(
     listed = rows_digest(images[["sha256", "label", "group"]])
     images["corrected"] = corrected(images, data.relabel, listing.classes)
     _warn_of_conflicts(images)
+    if whole:
+        _warn_of_unplaced(images)
     if protocol is None:
         images["part"] = "test"
     elif adopted:
@@ -215,8 +218,9 @@ def _with_masks(split: Split, contents: Contents, masks: str | None, also: list[
             raise InputError(f"data.masks={masks} is not read with data=phantom, which brings its own: leave it out")
         sizes = contents.table.set_index("sha256").loc[shas, ["width", "height"]].itertuples(index=False, name=None)
         paths = split.table["path"].tolist()
-        whole = len(contents.pixels.shape) == 5
-        found = find_masks(masks, paths, list(sizes), also=also, shas=shas.tolist(), workers=workers, whole=whole)
+        said = contents.table["volume"].to_numpy(str)[_pixel_rows(shas, contents)].tolist()
+        whole = said if len(contents.pixels.shape) == 5 else None
+        found = find_masks(masks, paths, list(sizes), also=also, shas=shas.tolist(), workers=workers, volumes=whole)
         known = pd.Series([path != "" for path in found]).groupby(split.table["site"].to_numpy()).any()
         for site in known.index[~known]:
             example = also[split.table["site"].tolist().index(site)]
@@ -272,6 +276,14 @@ def _warn_of_conflicts(images: pd.DataFrame) -> None:
         paths = images.loc[images["twin"].isin(labels.index[labels > 1]), "path"]
         logger.warning(
             "slices that stand under two classes: %d (%s); the audit lists them", (labels > 1).sum(), _some(paths)
+        )
+
+
+def _warn_of_unplaced(images: pd.DataFrame) -> None:
+    lost = images.loc[[not json.loads(said)["placed"] for said in images["volume"]], "path"]
+    if len(lost):
+        logger.warning(
+            "volumes whose file does not say which side is which, taken as stored: %d (%s)", len(lost), _some(lost)
         )
 
 

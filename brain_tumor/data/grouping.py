@@ -33,12 +33,15 @@ def with_groups(
     (`digest`). Otherwise twins are searched for, and joined with the patients that the file `patients` names.
 
     Of `whole` volumes twins are those of the very same values, and `group` is the patient by the folders, who counts
-    unless `patients` is given.
+    where the file names none.
     """
     images["patient"] = ""  # a synthetic subject is none
     if whole:
         images["twin"] = images["digest"].str[:16]
-        known = images["group"] if patients is None else read_patients(patients, images["path"])
+        known = images["group"]
+        if patients is not None:
+            named = read_patients(patients, images["path"])
+            known = named.where(named != "", known)
         images["patient"] = numbered(known)
         images["group"] = joined(images["twin"], known)
         return

@@ -1,5 +1,6 @@
 """Every image of a source, read once, before anything is divided: what it is called, what it is, and its pixels."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from brain_tumor.data.classes import ClassList, name_classes
 from brain_tumor.data.phantom import ensure_phantom
 from brain_tumor.data.volumes.decoding import volumes
 from brain_tumor.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +93,7 @@ def read_images(
     return Listing(images, tuple(files), contents, names)
 
 
-def locate(table: pd.DataFrame, root: Path, workers: int) -> list[Path | None]:
+def locate(table: pd.DataFrame, root: Path, workers: int, *, whole: bool = False) -> list[Path | None]:
     """The file of each row (`path`, `sha256`) of a logged split, under `root`; None where it is not there any more.
 
     It is the one of that path if its content is still the same, otherwise any of that content.
@@ -102,7 +105,7 @@ def locate(table: pd.DataFrame, root: Path, workers: int) -> list[Path | None]:
     there, _ = hash_files(places, workers)
     found = dict(zip(there, places, strict=True))
     if set(table["sha256"]) - found.keys() and root.is_dir():
-        others = image_files.image_files(root, whole=any(map(image_files.is_volume, places)))
+        others = image_files.image_files(root, whole=whole)
         shas, _ = hash_files(others, workers)
         found = dict(zip(shas, others, strict=True)) | found
     rows = zip(table["sha256"], there, places, strict=True)
@@ -129,10 +132,19 @@ def read_phantom(root: Path) -> pd.DataFrame:
 
 
 def _patients(images: pd.DataFrame) -> "pd.Series[str]":
-    """Whose a volume is by its place: the folder in that of its class, or the file itself where it lies there."""
-    depth = images["part"].ne("").astype(int) + 1
-    below = [path.split("/")[: start + 1] for path, start in zip(images["path"], depth, strict=True)]
-    return images["site"] + "/" + pd.Series(map("/".join, below), index=images.index)
+    """Whose a volume is by its place: the folder in that of its class, whatever the part; or else the file itself."""
+    below = [path.split("/")[bool(part) :] for path, part in zip(images["path"], images["part"], strict=True)]
+    nested = pd.Series([len(each) > 2 for each in below], index=images.index)
+    folders = pd.Series(["/".join(each[:2]) for each in below], index=images.index)
+    names = folders[nested].str.partition("/")[2]
+    classes = images.loc[nested, "label"].groupby(names).nunique()
+    if (classes > 1).any():
+        logger.warning(
+            "%d folders of patients have their name under two classes (%s …) and count as different people: if they "
+            "are one, say so with data.patients",
+            *(int((classes > 1).sum()), classes.index[classes > 1][0]),
+        )
+    return images["site"] + "/" + folders.where(nested, images["path"])
 
 
 def _list_phantom(root: Path, data: DataConfig, known: ClassList | None) -> tuple[pd.DataFrame, ClassList]:

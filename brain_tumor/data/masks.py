@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from brain_tumor.data.cache import content_digest
-from brain_tumor.data.decode import CorruptImageError, letterbox, to_rgb
+from brain_tumor.data.decode import letterbox, to_rgb
 from brain_tumor.data.image_files import VOLUMES
-from brain_tumor.data.scans.opening import read_volume
+from brain_tumor.data.volumes.decoding import mask_complaint
 from brain_tumor.errors import InputError
 from brain_tumor.lazy import lazy
 from brain_tumor.paths import existing_path
@@ -25,7 +24,6 @@ from brain_tumor.paths import existing_path
 cv2 = lazy("cv2")
 logger = logging.getLogger(__name__)
 
-LEVELS = 16  # of the mask of a volume, at most: it may tell core, oedema and others apart
 MOST = 0.5  # share of its image beyond which a mask is suspect: the largest lesion of the public set covers 0.10
 
 
@@ -37,7 +35,7 @@ def find_masks(
     also: Sequence[str] | None = None,
     shas: Sequence[str] | None = None,
     workers: int = 2,
-    whole: bool = False,
+    volumes: Sequence[str] | None = None,
 ) -> tuple[str, ...]:
     """The mask of each image of `paths`, an absolute path, "" where the folder has none of that name.
 
@@ -52,8 +50,8 @@ def find_masks(
         also: (N,) the images' other paths, by which a mask is looked for that does not stand under the first.
         shas: (N,) SHA-256 (hex) of the images' files, none of which is its own mask.
         workers: threads that decode.
-        whole: they are masks of volumes, which are volumes themselves: of `a/b.nii.gz` it is `folder/a/b.nii.gz`, or
-            b in another of their formats.
+        volumes: (N,) what is said of the images, which are volumes (`volumes.decoding`): their masks are volumes, too,
+            of `a/b.nii.gz` `folder/a/b.nii.gz`, or b in another of their formats.
 
     Raises:
         InputError: no such folder, a mask of none of the images or of two of them, one that cannot be decoded, whose
@@ -62,14 +60,16 @@ def find_masks(
     root = existing_path(folder).absolute()
     if not root.is_dir():
         raise InputError(f"data.masks={folder} is no folder: give the one whose tree and names are those of the images")
-    names, there = _looked_for(root, paths, also or (), _volume_name if whole else _name)
+    names, there = _looked_for(root, paths, also or (), _name if volumes is None else _volume_name)
     _require_own(folder, paths, names, there)
 
     def check(row: int) -> tuple[str, float]:
         if not there[row]:
             return "", 0.0
         image = shas[row] if shas else ""
-        return _examined_volume(root / names[row], image) if whole else _examined(root / names[row], sizes[row], image)
+        if volumes is not None:
+            return mask_complaint(root / names[row], volumes[row], image)
+        return _examined(root / names[row], sizes[row], image)
 
     with ThreadPoolExecutor(workers) as pool:
         results = pool.map(check, range(len(names)))
@@ -156,20 +156,6 @@ def _volume_name(root: Path, path: str) -> str:
     ending = next((each for each in sorted(VOLUMES, key=len, reverse=True) if path.lower().endswith(each)), "")
     stem = path[: len(path) - len(ending)]
     return next((name for name in (path, *(stem + each for each in VOLUMES)) if (root / name).is_file()), path)
-
-
-def _examined_volume(path: Path, image: str) -> tuple[str, float]:
-    """As `_examined`, of the mask of a volume."""
-    try:
-        values = read_volume(path).values
-    except CorruptImageError as error:
-        return f"cannot be read ({error}): repair it, or remove it to go without", 0.0
-    if content_digest(path) == image:
-        return "is its own volume and no mask: give the folder of masks, which is not that of the volumes", 0.0
-    levels = np.unique(values)
-    if len(levels) > LEVELS or not (levels == np.rint(levels)).all():
-        return f"has {len(levels):,} different values, so it is no mask: save 0 and one number for each tissue", 0.0
-    return "", float((values != 0).mean())
 
 
 def _examined(path: Path, size: tuple[int, int], image: str) -> tuple[str, float]:

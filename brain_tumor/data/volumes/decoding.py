@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from brain_tumor.data.cache import Decoder, Facts, content_digest
 from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.scans.opening import read_volume
+from brain_tumor.data.scans.volume import Volume
 from brain_tumor.data.volumes.fitting import (
     Grid,
     Placed,
-    Shape,
     Spacing,
     grid_around,
     head_of,
@@ -26,75 +26,140 @@ from brain_tumor.lazy import lazy
 
 nibabel = lazy("nibabel")
 
+VERSION = 3  # raise it whenever the voxels of any file change
 SAMPLED = 2**20  # values of a volume by which its statistics are taken
-VERSION = 2  # raise it whenever the voxels of any file change
+LEVELS = 16  # different whole numbers, at most, of a mask: it may tell core, oedema and others apart
+APART = 1.0  # mm between the corners of a volume and of its mask beyond which they lie in different places
 
 
 def volumes(shape: tuple[int, ...], spacing: Sequence[float] | None) -> Decoder:
-    """Of files of volumes, each fitted to `shape` (D, H, W, 1), see `fitting`.
-
-    `Facts.volume` is JSON: `grid`, the affine (4, 4) of the fitted grid, on which a mask of the same volume has to be
-    taken; and what a shortcut may be: `shape`, `spacing` (mm), `axes` and `dtype` of the file's values, the shares of
-    them that are `zeros` and `air`, and `statistics` (mean, deviation, 1st, 50th, 90th and 99th percentile).
-    """
-    depth, height, width, _ = shape
-    around = None if spacing is None else (spacing[0], spacing[1], spacing[2])
+    """Of files of volumes, and folders of DICOM series, each fitted to `shape` (D, H, W, 1), see `fitted`."""
 
     def read(path: Path) -> tuple[str, NDArray[np.uint8], Facts]:
-        sha = content_digest(path) if path.exists() else ""
+        sha = ""
         try:
-            grays, facts = _fitted(path, (depth, height, width), around)
-        except CorruptImageError as error:
-            return sha, np.zeros((depth, height, width), np.uint8), Facts("", error=str(error))
-        return sha, grays, facts
+            sha = content_digest(path)
+            return sha, *fitted(read_volume(path), shape, spacing)
+        except (CorruptImageError, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else None
+            return sha, np.zeros(shape[:3], np.uint8), Facts("", error=reason or str(error))
 
     recipe = json.dumps(["volumes", VERSION, shape, spacing])
     return Decoder(tuple(shape), recipe, "volume", read)
 
 
-def _fitted(path: Path, shape: Shape, spacing: Spacing | None) -> tuple[NDArray[np.uint8], Facts]:
-    volume, mode = placed(path)
+def fitted(found: Volume, shape: tuple[int, ...], spacing: Sequence[float] | None) -> tuple[NDArray[np.uint8], Facts]:
+    """The planes (D, H, W) of a volume fitted to `shape` (D, H, W, 1), see `fitting`, and what is known of it.
+
+    `Facts.volume` is JSON: `grid`, the affine (4, 4) of the fitted grid, on which a mask of the same volume has to be
+    taken; what a mask is compared with, its `affine`, and whether it is `placed`, that is says where the patient's
+    sides are; `remarks`; and what a shortcut may be: `shape`, `spacing` (mm), `axes` and `dtype` of the file's values,
+    the shares of them that are `zeros` and `air`, and `statistics` (mean, deviation, 1st, 50th, 90th and 99th
+    percentile).
+
+    Raises:
+        CorruptImageError: it lies as nothing can, shows no head, or is a mask.
+    """
+    volume = placed(found)
+    some = _sample(volume.values)
+    if (count := _levels(some)) <= LEVELS:
+        raise CorruptImageError(
+            f"it has {count} different values, as a mask has: keep masks out of data.root, and give them as data.masks"
+        )
     head = head_of(volume)
-    grid = grid_around(head, shape, spacing)
-    grays = standardised(resampled(volume, grid), resampled(head, grid, order=0) > 0.5)
-    values = np.ascontiguousarray(volume.values)
+    depth, height, width, _ = shape
+    around: Spacing | None = None if spacing is None else (spacing[0], spacing[1], spacing[2])
+    grid = grid_around(head, (depth, height, width), around)
+    grays = standardised(resampled(volume, grid), resampled(head, grid) > 0.5)
+    values = np.ascontiguousarray(found.values)
     digest = hashlib.sha256(repr((values.shape, values.dtype)).encode() + values.tobytes()).hexdigest()
-    width, height = volume.values.shape[:2]
-    said = {"grid": grid.affine.tolist(), **_said(volume, head)}
-    return grays, Facts(digest, width, height, mode, volume=json.dumps(said))
-
-
-def _said(volume: Placed, head: Placed) -> dict[str, Any]:
-    flat = volume.values.ravel(order="K")
-    some = flat[:: -(-flat.size // SAMPLED) | 1].astype(np.float64)  # an odd step walks through all columns
-    values = np.nan_to_num(some, nan=0.0, posinf=0.0, neginf=0.0)
-    numbers = [values.mean(), values.std(), *np.percentile(values, (1, 50, 90, 99))]
-    return {
-        "shape": list(volume.values.shape),
+    columns, rows = values.shape[:2]
+    said = {
+        "grid": grid.affine.tolist(),
+        "affine": volume.affine.tolist(),
+        "placed": not found.unplaced,
+        "remarks": [*([found.unplaced] if found.unplaced else []), *found.remarks],
+        "shape": list(values.shape),
         "spacing": [round(float(each), 4) for each in np.linalg.norm(volume.affine[:3, :3], axis=0)],
         "axes": "".join(nibabel.aff2axcodes(volume.affine)),
-        "dtype": volume.values.dtype.str[1:],
-        "zeros": float((values == 0).mean()),
+        "dtype": values.dtype.str[1:],
+        "zeros": float((some == 0).mean()),
         "air": float(1 - head.values.mean()),
-        "statistics": [float(each) for each in numbers],
+        "statistics": [float(each) for each in (some.mean(), some.std(), *np.percentile(some, (1, 50, 90, 99)))],
     }
+    return grays, Facts(digest, columns, rows, found.kind, volume=json.dumps(said))
 
 
-def placed(path: Path) -> tuple[Placed, str]:
-    """The volume in a file, with its place in mm, and the kind of the file. Raises CorruptImageError."""
-    found = read_volume(path)
+def placed(found: Volume) -> Placed:
+    """A volume's values, 0 where its file means 0, with their place in mm. Raises CorruptImageError."""
     affine = np.eye(4)
     affine[: len(found.affine), : found.affine.shape[1]] = found.affine
     affine[:3] *= found.mm or 1.0
     sizes = np.linalg.norm(affine[:3, :3], axis=0)
     if not np.isfinite(affine).all() or not (sizes > 0).all() or abs(np.linalg.det(affine[:3, :3] / sizes)) < 1e-3:
         raise CorruptImageError("its header has an impossible orientation")
-    return Placed(-found.values.astype(np.float32) if found.negative else found.values, affine), found.kind
+    if found.zero == 0 and not found.negative:
+        return Placed(found.values, affine)
+    values = found.values.astype(np.float32) - np.float32(found.zero)
+    return Placed(-values if found.negative else values, affine)
 
 
 def read_mask(path: Path, said: str, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """bool (D, H, W): where a volume's mask is not 0, on the grid that the volume was fitted to (`Facts.volume`)."""
-    mask, _ = placed(path)
     depth, height, width = shape
     grid = Grid((depth, height, width), np.array(json.loads(said)["grid"]))
-    return np.asarray(resampled(Placed(mask.values != 0, mask.affine), grid) >= 0.5)
+    return np.asarray(resampled(_lesion(read_volume(path)), grid) >= 0.5)
+
+
+def mask_complaint(path: Path, said: str, digest: str) -> tuple[str, float]:
+    """What is wrong with the mask of a volume, of which `said` and the `digest` of its file are known; and its share.
+
+    "" if nothing is. The share is that of the voxels that are not 0.
+    """
+    remedy = "repair it, or remove it to go without"
+    try:
+        found = read_volume(path)
+        lesion = _lesion(found)
+        levels = _levels(_sample(placed(found).values))
+    except CorruptImageError as error:
+        return f"cannot be read ({error}): {remedy}", 0.0
+    if content_digest(path) == digest:
+        return "is its own volume and no mask: give the folder of masks, which is not that of the volumes", 0.0
+    if levels > LEVELS:
+        return f"has {levels:,} different values, so it is no mask: save 0 and one number for each tissue", 0.0
+    volume = json.loads(said) if said else {}
+    if volume and volume["placed"] != (not found.unplaced):
+        return f"and its volume do not both say where the patient's sides are: {remedy}", 0.0
+    if volume and list(lesion.values.shape) == volume["shape"]:
+        far = np.array([*lesion.values.shape, 1]) - [1, 1, 1, 0]
+        ends = [np.linalg.norm((lesion.affine - np.array(volume["affine"]))[:3] @ end) for end in (far, [0, 0, 0, 1])]
+        if max(ends) > APART:
+            return f"has the voxels of its volume, and says that they lie elsewhere: {remedy}", 0.0
+    if volume and lesion.values.any() and not _meets(lesion, np.array(volume["affine"]), volume["shape"]):
+        return f"marks nothing that lies in its volume: {remedy}", 0.0
+    return "", float(lesion.values.mean())
+
+
+def _meets(lesion: Placed, affine: NDArray[np.float64], shape: Sequence[int]) -> bool:
+    """Whether any marked voxel lies in a volume of this affine and shape."""
+    places = np.argwhere(lesion.values) @ lesion.affine[:3, :3].T + lesion.affine[:3, 3]
+    voxels = (places - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
+    return bool(((voxels > -0.5) & (voxels < np.array(shape) - 0.5)).all(axis=1).any())
+
+
+def _lesion(found: Volume) -> Placed:
+    volume = placed(found)
+    least = 0.5 if np.issubdtype(found.values.dtype, np.integer) else 1e-6
+    return Placed(np.abs(volume.values) > least, volume.affine)
+
+
+def _sample(values: NDArray[Any]) -> NDArray[np.float64]:
+    flat = values.ravel(order="K")
+    some = flat[:: -(-flat.size // SAMPLED) | 1].astype(np.float64)  # an odd step walks through all columns
+    return np.nan_to_num(some, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _levels(values: NDArray[np.float64]) -> int:
+    """How many different values there are; one more than LEVELS where some are no whole numbers."""
+    found = np.unique(values)
+    return len(found) if (found == np.rint(found)).all() else max(len(found), LEVELS + 1)

@@ -1,7 +1,9 @@
 """`data=volumes`: folders of volumes, whose they are, and their masks."""
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -11,6 +13,7 @@ from volume_files import metaimage, nrrd
 from brain_tumor.config.train import DataConfig, ProtocolConfig
 from brain_tumor.data.dataset import Dataset, find_by_content, load
 from brain_tumor.data.image_table import decoder_of
+from brain_tumor.data.protocol import leak
 from brain_tumor.errors import InputError
 
 MakeConfig = Callable[..., DataConfig]
@@ -90,6 +93,65 @@ def test_the_same_volume_twice_stands_in_one_part(root: Path, data_config: MakeC
     table = loaded(root, data_config).split.table
     assert table.loc[table["label"] == "glioma", "group"].nunique() == 8
     assert table.loc[table["path"].str.contains("g0/|g1/"), "group"].nunique() == 1
+
+
+def test_a_patient_of_two_of_the_datas_own_parts_is_one(root: Path, data_config: MakeConfig, tmp_path: Path) -> None:
+    for part, patients in (("Training", range(9)), ("Testing", range(5))):
+        for place, name in enumerate(("glioma", "notumor")):
+            for patient in patients:
+                values, _ = head(1000 + 100 * place + patient + 50 * (part == "Testing"), False)
+                save(tmp_path / "parts" / part / name / f"{name[0]}{patient}" / f"{part}", values)
+    split = loaded(tmp_path / "parts", data_config).split
+    assert (split.table.groupby(split.table["path"].str.split("/").str[2])["group"].nunique() == 1).all()
+    config = data_config(tmp_path / "parts", volume_shape=SHAPE[:3], classes=("glioma", "notumor"))
+    own = load(config, shape=SHAPE, protocol=ProtocolConfig(name="official")).split
+    found = leak(own)
+    assert found is not None
+    assert found.startswith("LEAKS: 10 of 10")
+
+
+def test_who_is_not_in_the_list_is_known_by_the_folder(root: Path, data_config: MakeConfig, tmp_path: Path) -> None:
+    (tmp_path / "patients.csv").write_text("path,patient\nglioma/g0/visit0.nii.gz,somebody\n")
+    table = loaded(root, data_config, patients=str(tmp_path / "patients.csv")).split.table
+    others = table[~table["path"].str.contains("g0/")]
+    assert (others.groupby(others["path"].str.split("/").str[1])["group"].nunique() == 1).all()
+
+
+def test_a_mask_among_the_volumes_is_no_volume(root: Path, data_config: MakeConfig, tmp_path: Path) -> None:
+    save(root / "glioma/g0/segmentation", head(0, True)[1])
+    with pytest.raises(InputError, match=r"segmentation.* \(it has 2 different values, as a mask has: keep masks out"):
+        loaded(root, data_config)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda mask: nibabel.Nifti1Image(mask, AFFINE @ np.diag([1, 1, 1.5, 1])), "says that they lie elsewhere"),
+        (lambda mask: nibabel.Nifti1Image(mask[2:], AFFINE + 900 * np.eye(4, k=3)), "marks nothing that lies in"),
+        (lambda mask: nibabel.Nifti1Image(mask, None), "do not both say where"),
+        (lambda mask: nibabel.Nifti1Image(np.random.default_rng(0).random(mask.shape), AFFINE), "so it is no mask"),
+    ],
+)
+def test_a_mask_that_is_not_of_its_volume_is_refused(
+    root: Path, data_config: MakeConfig, tmp_path: Path, change: Callable[..., Any], said: str
+) -> None:
+    nibabel.save(change(head(0, True)[1]), tmp_path / "masks/glioma/g0/visit0.nii.gz")
+    with pytest.raises(InputError, match=rf"g0/visit0\.nii\.gz .*{said}"):
+        loaded(root, data_config, masks=str(tmp_path / "masks"))
+
+
+def test_a_scaled_mask_is_what_its_file_means(root: Path, data_config: MakeConfig, tmp_path: Path) -> None:
+    mask = head(0, True)[1]
+    plain = loaded(root, data_config, masks=str(tmp_path / "masks"))
+    # Stored as -300 and 300: nibabel writes values into a header of whole numbers like that.
+    scaled = nibabel.Nifti1Image((mask.astype(np.int16) * 600 - 300).astype(np.int16), AFFINE)
+    scaled.header.set_slope_inter(1 / 600, 0.5)
+    path = tmp_path / "masks/glioma/g0/visit0.nii.gz"
+    path.write_bytes(gzip.compress(scaled.to_bytes()))
+    assert np.unique(nibabel.load(path).get_fdata().round(6)).tolist() == [0, 1]
+    again = loaded(root, data_config, masks=str(tmp_path / "masks"))
+    row = np.flatnonzero(plain.split.table["path"] == "glioma/g0/visit0.nii.gz")
+    np.testing.assert_array_equal(again.mask_of(row), plain.mask_of(row))
 
 
 def test_masks_are_fitted_as_their_volumes(root: Path, data_config: MakeConfig, tmp_path: Path) -> None:
