@@ -227,11 +227,15 @@ def _decode_all(
 def content_digest(path: Path) -> str:
     """SHA-256 (hex) of a file; of a header with its values beside it, and of a folder's files, of all of them."""
     beside = values_of(path) if path.suffix.lower() in HEADERS else None
-    parts = sorted(each for each in path.iterdir() if each.is_file()) if path.is_dir() else [path, beside]
+    parts = _shown(path) if path.is_dir() else [path, beside]
     if parts == [path, None]:
         return sha256_of(path)
     lines = [f"{each.name} {sha256_of(each)}" for each in parts if each is not None]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _shown(folder: Path) -> list[Path]:
+    return sorted(each for each in folder.iterdir() if each.is_file() and not each.name.startswith("."))
 
 
 def _hash_file(path: Path) -> tuple[str, str]:

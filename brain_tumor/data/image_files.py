@@ -13,7 +13,7 @@ from brain_tumor.errors import InputError
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 PICTURES = "pictures, which are no volumes: data=folder reads them"
-SCANS = "DICOM files or volumes, which training does not read: convert their slices to PNG"
+SCANS = "DICOM files or volumes: convert their slices to PNG, or train on whole volumes by data=volumes"
 VOLUMES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 _DICOM = frozenset({".dcm", ".dicom", ".ima"})
 _SCAN_EXTENSIONS = _DICOM | frozenset({".nii", ".nrrd", ".nhdr", ".mha", ".mhd"})
@@ -105,8 +105,8 @@ def volumes_in(folder: Path, ignored: "Counter[str]") -> list[Path]:
     found: dict[Path, None] = {}
     for path in files_in(folder):
         name = path.name.lower()
-        if _is_hidden(name):
-            ignored["hidden"] += 1
+        if _is_hidden(name) or name == "dicomdir":
+            ignored["hidden" if name != "dicomdir" else "DICOMDIR"] += 1
         elif name.endswith(VOLUMES):
             found[path] = None
         elif path.suffix.lower() in EXTENSIONS:

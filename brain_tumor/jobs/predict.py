@@ -12,7 +12,6 @@ import numpy as np
 from brain_tumor.config.commands import PredictConfig
 from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
-from brain_tumor.data.image_table import decoder_of
 from brain_tumor.data.scans.stacks import Stack
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.gradcam import Kind
@@ -150,8 +149,8 @@ def _read(
 ) -> Generator[Read, None, None]:
     shape = tuple(registered.model.input_shape[1:])
     if len(shape) == 4:
-        decoder = decoder_of(typed(TrainConfig, registered.config).data, shape)
-        return read_volumes(files.base, asked, decoder, workers=config.workers)
+        spacing = typed(TrainConfig, registered.config).data.spacing
+        return read_volumes(files.base, asked, shape, spacing, workers=config.workers)
     return read_stacks(files.base, asked, shape[0], plane=config.plane, workers=config.workers, volume=config.volume)
 
 

@@ -105,6 +105,8 @@ def check_evaluation(config: "EvaluateConfig") -> None:
         )
     if config.robustness:
         refuse_volumes(found, "robustness=true corrupts")
+    if config.runtime in runtimes.FORMATS:
+        refuse_volumes(found, f"runtime={config.runtime} is for")
 
 
 def _check_trained_root(config: "EvaluateConfig") -> None:

@@ -1,6 +1,6 @@
 """Answers for many scans: read ahead by threads, small ones in one batch, one that cannot be read stopping no other."""
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.data.cache import Decoder
 from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.prefetch import worked_ahead
 from brain_tumor.data.scans.on_disk import beside, read_content
-from brain_tumor.data.scans.opening import open_scan
+from brain_tumor.data.scans.opening import open_scan, read_volume
 from brain_tumor.data.scans.scan import Extent, Limits, Place, Plane, Scan
+from brain_tumor.data.scans.series_volume import volume_of
 from brain_tumor.data.scans.stacks import Stack, open_stack, stacks
 from brain_tumor.data.scans.volume import chosen
+from brain_tumor.data.volumes.decoding import fitted
 from brain_tumor.evaluation.prediction import EVALUATION_BATCH
 from brain_tumor.serving.predictor import Predictor, ScanPrediction, predict_scans, without_lesions
 
@@ -67,15 +68,22 @@ def read_stacks(
     return worked_ahead(read, found, workers)
 
 
-def read_volumes(base: Path, found: Iterable[Stack], decoder: Decoder, *, workers: int) -> Generator[Read, None, None]:
-    """The same for a model of whole volumes, which are read as in training; a file is one."""
+def read_volumes(
+    base: Path, found: Iterable[Stack], shape: tuple[int, ...], spacing: Sequence[float] | None, *, workers: int
+) -> Generator[Read, None, None]:
+    """The same for a model of whole volumes, fitted to `shape` (D, H, W, 1) as in training; a stack is one."""
 
     def read(stack: Stack) -> Read:
-        first = base / stack.files[0]
-        _, planes, facts = decoder.read(first.parent if len(stack.files) > 1 else first)
-        if facts.error:
-            return Read(stack.name, error=facts.error)
-        return Read(stack.name, facts.mode, None, np.asarray(decoder.pixels(planes, np.array([len(planes)]))[:]))
+        try:
+            files = [base / name for name in stack.files]
+            volume = volume_of(files) if len(files) > 1 else read_volume(files[0])
+            grays, _ = fitted(volume, shape, spacing)
+        except CorruptImageError as error:
+            return Read(stack.name, error=str(error))
+        unplaced = (volume.unplaced,) if volume.unplaced else ()
+        return Read(
+            stack.name, volume.kind, None, grays[None, ..., None], "", (*unplaced, *volume.remarks, *stack.remarks)
+        )
 
     return worked_ahead(read, found, workers)
 

@@ -53,7 +53,7 @@ def choose(kind: Kind, model: Any, images: NDArray[np.uint8], total: int) -> tup
     observed = observing(model)
     if isinstance(model, OnnxModel):
         return observed, "onnx, as it was adopted"
-    if kind == "keras":
+    if kind == "keras" or len(model.input_shape) == 5:  # whole volumes are not exported
         return observed, "keras"
     if kind != "auto":
         return exported(kind, model, images)

@@ -112,6 +112,10 @@ class ServedModel(PythonModel):  # type: ignore[misc]
             model: Any = load_onnx(folder.parents[1])
         else:
             model = keras.saving.load_model(folder / KERAS_FILE, compile=False, safe_mode=True)
+        if len(model.input_shape) == 5:
+            raise InputError(
+                "the model takes whole volumes, and the server answers for slices: use brain_tumor.predict"
+            )
         uncertainty = (
             read_uncertainty(Path(context.artifacts[UNCERTAINTY])) if UNCERTAINTY in context.artifacts else None
         )

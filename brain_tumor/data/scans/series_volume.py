@@ -30,17 +30,21 @@ def read_series(folder: Path, limits: Limits | None = None) -> Volume:
             cannot be read, which is named.
     """
     limits = limits or Limits()
-    files = sorted(each.name for each in folder.iterdir() if each.is_file())
+    files = sorted(each.name for each in folder.iterdir() if each.is_file() and not each.name.startswith("."))
     found = stacks({name: partial(_head, folder / name) for name in files}, limits)
     several = [each for each in found if len(each.files) > 1]
-    if len(several) != 1:
+    if not several:
+        raise CorruptImageError("a folder without a series of DICOM files that are a slice each: convert it to NIfTI")
+    if len(several) > 1:
         raise CorruptImageError(
             f"a folder of DICOM files that are {len(several)} series of slices: give each series a folder of its own"
         )
-    return _volume([folder / name for name in several[0].files], limits)
+    return volume_of([folder / name for name in several[0].files], limits)
 
 
-def _volume(files: Sequence[Path], limits: Limits) -> Volume:
+def volume_of(files: Sequence[Path], limits: Limits | None = None) -> Volume:
+    """The volume that DICOM files, each a slice, are in this order. Raises CorruptImageError as `read_series`."""
+    limits = limits or Limits()
     slices, placings, held = [], [], 0
     for path in files:
         try:
