@@ -1,5 +1,6 @@
 """Pixels of many pictures or volumes in one array, stored as planes: one of a gray picture, three of a coloured one."""
 
+import math
 from typing import Any, Protocol
 
 import numpy as np
@@ -79,6 +80,11 @@ def to_planes(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The planes (1 or 3, S, S) of a picture (S, S, 3)."""
     planes = np.moveaxis(picture, -1, 0)
     return planes[:1] if np.array_equal(planes[0], planes[1]) and np.array_equal(planes[0], planes[2]) else planes
+
+
+def at_once(shape: tuple[int, ...], most: int) -> int:
+    """How many images of `shape` a network is given at once, where it may be given `most` slices of 224 pixels."""
+    return max(1, min(most, most * 224**2 // math.prod(shape[:-1]))) if len(shape) == 4 else most
 
 
 def spread(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:

@@ -13,9 +13,10 @@ Points = NDArray[np.int64]  # (N, 3): a voxel (d, h, w) of each volume
 
 
 def peaks(maps: NDArray[np.float32]) -> Points:
-    """The voxel at which each map (N, D, H, W) is greatest; the first of equals."""
-    flat = maps.reshape(len(maps), -1).argmax(axis=1)
-    return np.stack(np.unravel_index(flat, maps.shape[1:]), axis=-1)
+    """The voxel at which each map (N, D, H, W) is greatest, the first of equals; of one that is 0 the middle."""
+    flat = maps.reshape(len(maps), -1)
+    found = np.stack(np.unravel_index(flat.argmax(axis=1), maps.shape[1:]), axis=-1)
+    return np.where(flat.max(axis=1, initial=0)[:, None] > 0, found, middles(maps))
 
 
 def middles(volumes: NDArray[Any]) -> Points:
@@ -47,9 +48,9 @@ def three_planes(volumes: NDArray[Any], points: Points) -> NDArray[Any]:
 
 
 def _stretched(plane: NDArray[Any], width: int, height: int) -> NDArray[Any]:
-    as_bytes = plane.dtype == np.bool_
-    way = cv2.INTER_NEAREST if as_bytes else cv2.INTER_LINEAR
-    values = np.ascontiguousarray(plane.astype(np.uint8) if as_bytes else plane)
+    mask = plane.dtype == np.bool_
+    way = cv2.INTER_NEAREST if mask else cv2.INTER_LINEAR
+    values = np.ascontiguousarray(plane.astype(np.uint8) if mask else plane)
     resized: NDArray[Any] = cv2.resize(values, (width, height), interpolation=way)
     return resized.astype(plane.dtype)
 

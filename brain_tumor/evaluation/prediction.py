@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.data.pixels import Pixels
+from brain_tumor.data.pixels import Pixels, at_once
 from brain_tumor.lazy import lazy
 from brain_tumor.models.onnx_model import OnnxModel
 from brain_tumor.progress import progress
@@ -63,9 +63,10 @@ def predict(
 ) -> NDArray[np.float64]:
     """Class probabilities (len(rows), C), each row summing to 1, of `pixels[rows]`.
 
-    `model` is a Keras classifier, an `observing` one, or a Runtime. `pixels` is (N, H, W, 3) uint8 RGB, memory-mapped
-    or not; only one batch is held at a time. `title` names a progress bar; None draws none. `change` makes of each
-    batch, and the slice of `rows` that it holds, what the model sees instead.
+    `model` is a Keras classifier, an `observing` one, or a Runtime. `pixels` is uint8 (N, H, W, 3) RGB, or whole
+    volumes (N, D, H, W, C), memory-mapped or not; only one batch is held at a time, of volumes a smaller one. `title`
+    names a progress bar; None draws none. `change` makes of each batch, and the slice of `rows` that it holds, what the
+    model sees instead.
     """
     batches = _batches(model, pixels, rows, batch_size, title, change)
     return _normalised(np.concatenate([_probabilities(each) for each in batches]))
@@ -128,7 +129,7 @@ def _batches(
     title: str | None,
     change: Change | None = None,
 ) -> Iterator[Any]:
-    run = _run_of(model)
+    run, batch_size = _run_of(model), at_once(pixels.shape[1:], batch_size)
     with progress(len(rows), title or "", disable=title is None) as bar:
         for start in range(0, len(rows), batch_size):
             taken = slice(start, start + batch_size)

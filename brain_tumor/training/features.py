@@ -20,7 +20,7 @@ import tensorflow as tf
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from brain_tumor.data.pixels import Pixels
+from brain_tumor.data.pixels import Pixels, at_once
 from brain_tumor.data.prefetch import worked_ahead
 from brain_tumor.errors import InputError
 from brain_tumor.models.heads import SLICES, attended, head_of
@@ -98,13 +98,15 @@ def stored_features(
 def _computed(
     backbone: keras.Model, pixels: Pixels, rows: NDArray[np.int64], view: View, workers: int, title: str
 ) -> NDArray[np.float32]:
+    size = at_once(pixels.shape[1:], _BATCH)
+
     def batch(start: int) -> NDArray[np.uint8]:
-        positions = range(start, min(start + _BATCH, len(rows)))
+        positions = range(start, min(start + size, len(rows)))
         return np.stack([view(np.array(pixels[rows[position]]), position) for position in positions])
 
     features = []
     with progress(len(rows), title) as bar:
-        for images in worked_ahead(batch, range(0, len(rows), _BATCH), workers):
+        for images in worked_ahead(batch, range(0, len(rows), size), workers):
             features.append(np.asarray(backbone.predict_on_batch(images), np.float32))
             bar.update(len(images))
     return np.concatenate(features)

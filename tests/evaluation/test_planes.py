@@ -26,6 +26,9 @@ def test_the_three_planes_go_through_the_peak() -> None:
     colours = drawn(np.full((1, 4, 6, 5, 1), 7, np.uint8), at)
     assert colours.shape == (1, 6, 16, 3)
     assert (colours == 7).all()
+    empty = cuts(np.zeros((1, 4, 6, 5, 1), np.uint8), 0 * maps)
+    assert empty is not None
+    assert empty.tolist() == [[2, 3, 2]]  # the middle
     assert drawn(maps[:0], at[:0]).shape == (0, 6, 16)
 
 

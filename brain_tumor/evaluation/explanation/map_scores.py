@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from brain_tumor.data.dataset import Dataset
+from brain_tumor.data.pixels import at_once
 from brain_tumor.evaluation.explanation.gradcam import Kind
 from brain_tumor.evaluation.explanation.localisation import (
     Maps,
@@ -59,8 +60,9 @@ class Lesions:
         return masks
 
     def batches(self) -> Iterator[slice]:
-        """Slices of at most BATCH."""
-        return (slice(start, start + BATCH) for start in range(0, len(self), BATCH))
+        """Slices of at most BATCH, of whole volumes of fewer."""
+        size = at_once(self.dataset.shape, BATCH)
+        return (slice(start, start + size) for start in range(0, len(self), size))
 
 
 def known_lesions(dataset: Dataset, part: str, evaluation: Evaluation) -> Lesions | None:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_tumor.config.train import AND
+from brain_tumor.data.pixels import at_once
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.gradcam import EVIDENCE, PRODUCT, Kind, described, layer_maps, output_of
 from brain_tumor.evaluation.views import views
@@ -77,6 +78,7 @@ def explain(
     Raises:
         InputError: the layer or the method is unknown, or the layer's output is no map that feeds the logits.
     """
+    batch_size = at_once(images.shape[1:], batch_size)
     maps = np.empty(images.shape[:-1], dtype=np.float32)
     with progress(len(images), title or "", disable=title is None) as bar:
         for start in range(0, len(images), batch_size):
