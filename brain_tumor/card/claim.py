@@ -47,13 +47,12 @@ def claim(facts: Facts) -> Section:
 
 def _data(facts: Facts) -> list[Item]:
     labels = "The class folder in which an image lies." if not facts.synthetic else "The class that was drawn."
-    size = facts.params.get("data.image_size", "")
     return [
         Item("5", "prospective or retrospective", *origin(facts, "how the images were collected.")),
         Item("6", "goal of the study", "Making and measuring a classifier of slices.", "its hypothesis."),
         Item("7", "where the data come from", *source(facts)),
         Item("8", "who was included and excluded", *origin(facts, "criteria of whoever collected the images.")),
-        Item("9", "preprocessing", f"Decoded, fitted into a square of {size or 'unknown'} pixels without distortion."),
+        Item("9", "preprocessing", f"Decoded: {facts.taken}."),
         Item("10", "subsets that were taken", partition(facts), "" if partition(facts) else "the split."),
         Item("11", "de-identification", *origin(facts, "done, if at all, before the images came here.")),
         Item("12", "missing data", corrupt(facts), "" if corrupt(facts) else "the configuration."),
@@ -72,10 +71,8 @@ def _data(facts: Facts) -> list[Item]:
 
 
 def _model(facts: Facts) -> list[Item]:
-    name, size = facts.run.tags.get("model", ""), facts.params.get("data.image_size", "unknown")
-    what = (
-        f"{name}: uint8 RGB (N, {size}, {size}, 3) to probabilities of {listed(facts.classes)}; every layer is in the "
-    )
+    name = facts.run.tags.get("model", "")
+    what = f"{name}: {facts.taken}, to probabilities of {listed(facts.classes)}; every layer is in the "
     return [
         Item("22", "the model in detail", f"{what}logged model." if name else "", "" if name else "the model's name."),
         Item("23", "software and its versions", *software(facts)),

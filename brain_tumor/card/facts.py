@@ -87,6 +87,14 @@ class Facts:
             value = value.get(name) if isinstance(value, Mapping) else None
         return value
 
+    @property
+    def taken(self) -> str:
+        """What the network takes."""
+        if shape := self.key("data.volume_shape"):
+            return f"uint8 gray 0..255 (N, {', '.join(map(str, shape))}, 1), a volume cropped to its head and resampled"
+        size = self.params.get("data.image_size") or shown(self.key("data.image_size"))
+        return f"uint8 RGB 0..255 (N, {size}, {size}, 3), fitted into the square without distortion"
+
     def holding(self, table: str) -> list[Logged]:
         """The runs that hold a table, one for each set of images: the training run, else the newest evaluation."""
         found: dict[str, Logged] = {}

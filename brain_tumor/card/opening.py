@@ -62,14 +62,14 @@ def leaks(facts: Facts) -> list[str]:
 
 
 def model(facts: Facts) -> Section:
-    run, size = facts.run, facts.params.get("data.image_size") or shown(facts.key("data.image_size"))
+    run = facts.run
     commit = run.tags.get("git_commit")
     dirty = ", with changes that were not committed" if run.tags.get("git_dirty") == "true" else ""
     began = "mean of" if run.tags.get("job") == "ensemble" else "initial weights"
     rows = [
         ("network", run.tags.get("model", NOTHING)),
         (began, shown(facts.params.get("model.weights") or facts.key("model.weights"))),
-        ("input", f"image: uint8 RGB 0..255 (N, {size}, {size}, 3), fitted into the square without distortion"),
+        ("input", f"image: {facts.taken}"),
         ("output", "probabilities: float32 (N, C), each row sums to 1, calibrated where Calibration says so"),
         ("classes, in the order of the output", listed(facts.classes)),
         *([("class without a lesion", facts.split.classes.healthy or "none is named")] if facts.split else []),

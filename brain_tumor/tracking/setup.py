@@ -119,7 +119,7 @@ def parameters(composed: Composition) -> dict[str, Any]:
     headline: dict[str, Any] = {group: composed.choices[group] for group in GROUPS}
     headline |= {group: composed.choices[group] for group in OPTIONAL_GROUPS if composed.choices.get(group)}
     headline |= {
-        "data.image_size": image_size(config),
+        **_size(config),
         "model.weights": config.model.weights,
         "protocol": config.protocol.name,
         "seed": config.seed,
@@ -135,6 +135,11 @@ def parameters(composed: Composition) -> dict[str, Any]:
         if value is not None:
             headline.setdefault(key, value)
     return headline
+
+
+def _size(config: TrainConfig) -> dict[str, Any]:
+    shape = config.data.volume_shape
+    return {"data.image_size": image_size(config)} if shape is None else {"data.volume_shape": list(shape)}
 
 
 def _value(values: dict[str, Any], key: str) -> Any:
