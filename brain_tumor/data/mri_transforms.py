@@ -40,7 +40,8 @@ class BiasField(albumentations.ImageOnlyTransform):  # type: ignore[misc]
         knots = np.linspace(-1, 1, 32)
         coarse = np.exp(np.polynomial.polynomial.polygrid2d(knots, knots, coefficients)).astype(np.float32)
         field = cv2.resize(coarse, img.shape[1::-1], interpolation=cv2.INTER_CUBIC)
-        return np.asarray(cv2.multiply(img, cv2.merge([field] * img.shape[2]), dtype=cv2.CV_8U), np.uint8)
+        shaded = cv2.multiply(img, cv2.merge([field] * img.shape[2]), dtype=cv2.CV_8U)
+        return np.asarray(shaded, np.uint8).reshape(img.shape)  # OpenCV drops the axis of one channel
 
 
 class Ghosting(albumentations.ImageOnlyTransform):  # type: ignore[misc]

@@ -14,6 +14,7 @@ from brain_tumor.errors import InputError
 
 CONF = Path(__file__).parents[2] / "conf" / "augment"
 IMAGE = np.random.default_rng(0).integers(0, 256, (48, 48, 3)).astype(np.uint8)
+VOLUME = np.random.default_rng(1).integers(0, 256, (5, 48, 48, 1)).astype(np.uint8)
 
 
 def read(name: str) -> AugmentConfig:
@@ -25,13 +26,26 @@ def seen(augment: Augment, image: NDArray[np.uint8], epoch: int, index: int) -> 
     return augment(Sample(image), epoch, index).image
 
 
+@pytest.mark.parametrize("image", [IMAGE, VOLUME], ids=["slice", "volume"])
 @pytest.mark.parametrize("name", ["none", "notebook", "mri"])
-def test_every_file_builds_and_keeps_shape_and_type(name: str) -> None:
+def test_every_file_builds_and_keeps_shape_and_type(name: str, image: NDArray[np.uint8]) -> None:
     augment = build(read(name), 0)
-    results = [seen(augment, IMAGE, 0, index) for index in range(20)]
-    assert {(result.shape, result.dtype.str) for result in results} == {((48, 48, 3), "|u1")}
+    results = [seen(augment, image, 0, index) for index in range(20)]
+    assert {(result.shape, result.dtype.str) for result in results} == {(image.shape, "|u1")}
     assert read(name).name == name
-    assert any((result != IMAGE).any() for result in results) == (name != "none")
+    assert any((result != image).any() for result in results) == (name != "none")
+
+
+def test_all_slices_of_a_volume_and_its_mask_move_alike() -> None:
+    augment = build(read("notebook"), 0)
+    volume = np.repeat(VOLUME[:1], 5, axis=0)  # the same slice five times
+    mask = np.zeros(volume.shape[:3], bool)
+    mask[:, 10:20, 30:40] = True
+    for index in range(8):
+        found = augment(Sample(volume, mask=mask), 0, index)
+        assert all((each == found.image[0]).all() for each in found.image)
+        assert found.mask is not None
+        assert all((each == found.mask[0]).all() for each in found.mask)
 
 
 def test_notebook_holds_its_three_transforms() -> None:
