@@ -117,6 +117,8 @@ def nameless(facts: Facts) -> str:
     """Whose images are not told apart by patient; "" where all are, and of synthetic ones."""
     if facts.synthetic:
         return ""
+    if facts.key("data.volume_shape") is not None:
+        return ""
     if facts.key("data.patients") is None:
         return "Patients were not named (data.patients)"
     rows = [row for row in facts.run.rows("patients") if row["class"] == "all"]

@@ -92,6 +92,11 @@ class DataConfig:
     # Folder -> class, where folders cannot be renamed; several folders may become one class.
     rename: Annotated[tuple[tuple[ClassName, ClassName], ...], BeforeValidator(_pairs)] = ()
 
+    @property
+    def knows_patients(self) -> bool:
+        """Whether anything says whose images are: a list, or of volumes their folders."""
+        return self.patients is not None or self.volume_shape is not None
+
     def __post_init__(self) -> None:
         whole = self.volume_shape is not None
         if self.spacing is not None and not whole:

@@ -74,9 +74,7 @@ def run(config: EvaluateConfig) -> None:
         runs.log_split(dataset.split, "evaluation")
         measured, tables, found = _measure(asked, answering)
         maps = _explain(asked, answering, measured, tables)
-        apart = (
-            summary.no_leak(dataset.split, patients=asked.trained.data.patients is not None) if known is None else []
-        )
+        apart = summary.no_leak(dataset.split, patients=asked.trained.data.knows_patients) if known is None else []
         sizes = {"batch_size": config.batch_size, "resamples": config.bootstrap}
         several = log_members(registered.model, dataset, measured["test"], views=config.views, **sizes)
         found = [*maps, *several, *summary.absent_classes(dataset.split), *apart, *found]

@@ -153,7 +153,7 @@ def measure(
         if part == "test":
             worth = [
                 *summary.absent_classes(dataset.split),
-                *summary.no_leak(dataset.split, patients=config.data.patients is not None),
+                *summary.no_leak(dataset.split, patients=config.data.knows_patients),
                 *logged_uncertainty.log_worth(uncertainty, evaluation, outputs, part),
             ]
     title = f"{config.model.name}, {dataset.split.name}, {config.protocol.name}"

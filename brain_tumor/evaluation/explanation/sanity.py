@@ -47,7 +47,7 @@ def randomise(explainer: Explainer, backbone: str, lesions: Lesions, *, resample
     )
     head = [layer for layer in model.layers if is_head(layer) and layer.weights]
     # A head that draws the map is randomised whole: its logits alone stand behind the map.
-    cascade = [("", []), ("head" if head_of(model) == "evidence" else "logits", head)]
+    cascade = [("", []), ("logits" if head_of(model) == "pooled" else "head", head)]
     stem, *rest = blocks(model)
     cascade += [*((group[0].name.split("_")[0], group) for group in reversed(rest)), ("stem", stem)]
     trained = model.get_weights()
