@@ -113,6 +113,7 @@ def test_a_storage_that_is_none(run: Run, tmp_path: Path) -> None:
     assert "holds no study yet" in run("study").stderr
 
 
+@pytest.mark.slow
 def test_a_store_that_has_lost_the_runs_is_said_with_the_way_on(run: Run, tmp_path: Path) -> None:
     work = tmp_path / "work"
     keep(work, mixed())

@@ -186,6 +186,7 @@ def test_processes_make_one_storage_at_once(empty_database: str) -> None:
     assert [(trial.number, trial.state) for trial in study.trials] == [(n, TrialState.COMPLETE) for n in range(16)]
 
 
+@pytest.mark.slow
 def test_no_queued_trial_is_handed_out_twice(empty_database: str) -> None:
     study = optuna.create_study(study_name="s", storage=open_storage(empty_database))
     for index in range(45):

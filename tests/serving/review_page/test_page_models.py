@@ -42,6 +42,7 @@ def test_a_lesion_map_is_the_first_of_a_model_that_draws_one_and_comes_with_its_
     np.testing.assert_allclose(upsample(answer.lesion.map[None], (32, 32))[0], drawn, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_transformer_has_its_rollout_too_whatever_the_layer_and_the_class() -> None:
     model = build_classifier("cct_5", shape=(32, 32, 3), weights=None, dropout=0, seed=0)
     assert methods_of(model) == (*METHODS, "rollout")
