@@ -147,7 +147,9 @@ def test_after_a_kill_the_same_command_tries_the_lost_point_again(toy, toy_done,
     assert not study.trials[3].user_attrs["lost"]
 
 
-@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, -15, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("how", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, -15, marks=pytest.mark.slow)]
+)
 def test_an_interrupted_sweep_says_what_is_done_and_goes_on(toy, toy_done, study_of, how, code):
     arguments = (SPACE, "sweep.n_trials=3", "sweep.study=s", "sweep.ignore=[pause]")
     first = toy(*arguments, "pause=0.4")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from pages import drawn, flat, spotted
 from PIL import Image
 from test_actions import FIRST, drop
