@@ -128,7 +128,8 @@ def test_the_three_doors_agree_on_120_files(place: Path) -> None:
         for other in (served[path], shown[path]):
             assert len(other) == len(answers)
             for ours, theirs in zip(answers, other, strict=True):
-                assert list(ours) == list(theirs) == list(STANDARD.names)
-                assert np.abs(np.subtract(list(ours.values()), list(theirs.values()))).max() <= SAME
+                assert list(ours) == list(theirs)
+                assert list(ours) in ([], list(STANDARD.names))  # no shares of a volume none of whose slices passes
+                assert np.abs(np.subtract(list(ours.values()), list(theirs.values()))).max(initial=0) <= SAME
     spread = np.array([list(answers[0].values()) for answers in typed.values()]).std(axis=0).max()
     assert spread > 0.01  # a model that says the same of every file would agree with itself

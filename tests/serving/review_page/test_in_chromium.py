@@ -417,7 +417,7 @@ def test_the_probabilities_of_classes_with_long_names_stay_in_sight(browser: Any
     )
     said = Prediction(words, {words: 0.5, word: 0.3, "no": 0.2}, {0.9: (words, word)}, False, False)
     style = Path(render.__file__).with_name("style.css").read_text()
-    answer = f'<div class="bt-answer">{render._bars(said)}{render._sets(said)}</div>'
+    answer = f'<div class="bt-answer">{render._bars(said.probabilities, "said", words)}{render._sets(said)}</div>'
     page = browser.new_page(viewport={"width": 390, "height": 800})
     page.set_content(f'<style>{style}</style><section class="bt-panel">{answer}</section>')
     assert page.evaluate("document.documentElement.scrollWidth") == 390
