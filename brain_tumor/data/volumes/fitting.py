@@ -15,7 +15,6 @@ from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.scans.volume import RINGING, ZEROS_LEAST
 from brain_tumor.lazy import lazy
 
-nibabel = lazy("nibabel")
 scipy = lazy("scipy")
 
 CLIPPED = (0.5, 99.5)  # percentiles of the head's values beyond which they are cut off
