@@ -26,7 +26,7 @@ def draw(root: Path, masks: Path) -> None:
             place = np.stack(np.meshgrid(*map(np.arange, counts), indexing="ij"), axis=-1) * step
             middle = (counts - 1) * step / 2
             values = np.where(np.square((place - middle) / [70, 85, 65]).sum(axis=-1) < 1, 100, 0)
-            values = values + rng.integers(0, 15, values.shape) * (values > 0)
+            values = values + rng.integers(0, 30, values.shape) * (values > 0)
             ball = np.square(place - middle - rng.uniform(-20, 20, 3)).sum(axis=-1) < 28**2
             affine = np.diag([*step, 1.0])
             for axis in np.flatnonzero(rng.integers(0, 2, 3)):
