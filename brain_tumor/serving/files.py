@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.prefetch import worked_ahead
-from brain_tumor.data.scans.on_disk import beside, read_content
+from brain_tumor.data.scans.on_disk import beginning, beside, read_content
 from brain_tumor.data.scans.opening import open_scan, read_volume
 from brain_tumor.data.scans.scan import Extent, Limits, Place, Plane, Scan
 from brain_tumor.data.scans.series_volume import volume_of
@@ -37,7 +37,7 @@ class Read:
 
 def find_stacks(base: Path, names: Iterable[str]) -> list[Stack]:
     """The volumes that files of a folder are, and the files that stand by themselves, see `stacks`."""
-    return stacks({name: partial(_head, base / name) for name in names}, Limits())
+    return stacks({name: partial(beginning, base / name) for name in names}, Limits())
 
 
 def read_stacks(
@@ -52,7 +52,7 @@ def read_stacks(
     def opened(stack: Stack) -> Scan:
         if len(stack.files) > 1:
             chosen(volume, 1)
-            return open_stack(stack, {name: partial(_head, base / name) for name in stack.files}, plane, limits)
+            return open_stack(stack, {name: partial(beginning, base / name) for name in stack.files}, plane, limits)
         path = base / stack.files[0]
         return open_scan(read_content(path, limits), plane, limits, None, volume, beside(path, limits))
 
@@ -86,11 +86,6 @@ def read_volumes(
         )
 
     return worked_ahead(read, found, workers)
-
-
-def _head(path: Path, size: int) -> bytes:
-    with open(path, "rb") as file:
-        return file.read(size)
 
 
 def answer_files(

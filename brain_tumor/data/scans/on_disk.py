@@ -18,6 +18,12 @@ def read_content(path: Path, limits: Limits) -> bytes:
         raise CorruptImageError(error.strerror or str(error)) from error
 
 
+def beginning(path: Path, size: int) -> bytes:
+    """At most so many bytes of a file, from its first. Raises OSError where it cannot be read."""
+    with open(path, "rb") as file:
+        return file.read(size)
+
+
 def beside(header: Path, limits: Limits) -> Beside:
     """Reads the file that the header at `header` names, if it lies in the header's folder and nowhere else."""
 

@@ -11,7 +11,7 @@ from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.scans.dicom import values_of
 from brain_tumor.data.scans.dicom_elements import Budget, data_set, guarded
 from brain_tumor.data.scans.dicom_placing import FILE_TAGS, placing_of_file
-from brain_tumor.data.scans.on_disk import read_content
+from brain_tumor.data.scans.on_disk import beginning, read_content
 from brain_tumor.data.scans.placing import Placing
 from brain_tumor.data.scans.scan import Limits
 from brain_tumor.data.scans.stacks import stacks
@@ -31,7 +31,7 @@ def read_series(folder: Path, limits: Limits | None = None) -> Volume:
     """
     limits = limits or Limits()
     files = sorted(each.name for each in folder.iterdir() if each.is_file() and not each.name.startswith("."))
-    found = stacks({name: partial(_head, folder / name) for name in files}, limits)
+    found = stacks({name: partial(beginning, folder / name) for name in files}, limits)
     several = [each for each in found if len(each.files) > 1]
     if not several:
         raise CorruptImageError("a folder without a series of DICOM files that are a slice each: convert it to NIfTI")
@@ -81,8 +81,3 @@ def _affine(placings: Sequence[Placing]) -> NDArray[np.float64]:
 def _placing(content: bytes, limits: Limits) -> Placing:
     _, elements = data_set(content, limits, [*FILE_TAGS], Budget())
     return guarded("a damaged header of a DICOM file", partial(placing_of_file, elements))
-
-
-def _head(path: Path, size: int) -> bytes:
-    with open(path, "rb") as file:
-        return file.read(size)
