@@ -111,14 +111,15 @@ def gradcam_sheet(
     labels = evaluation.labels[chosen]
     blocks = [chosen[labels == index] for index in range(len(evaluation.classes))]
     lines = sum(-(-len(block) // 2) for block in blocks)
-    height = 1.3 + 2.05 * lines
+    tall = images.shape[1] / images.shape[2]  # of a picture: 1, or less of the planes of a volume
+    height = 1.3 + (0.5 + 1.55 * tall) * lines
     figure = new_figure(11.2, height, f"{how}: {evaluation.title}", arranged=False)
     outlined = "" if masks is None else "; outlined: the lesion's mask"
     note = f"each image, the map of its predicted class, and both in one{outlined}"
     figure.text(0.5, 1 - 0.5 / height, note, ha="center", va="top", fontsize=9, color=FAINT)
     grid = figure.add_gridspec(
         lines, 7, width_ratios=[1, 1, 1, 0.16, 1, 1, 1],
-        left=0.045, right=0.99, bottom=0.1 / height, top=1 - 1.1 / height, wspace=0.04, hspace=0.25,
+        left=0.045, right=0.99, bottom=0.1 / height, top=1 - 1.1 / height, wspace=0.04, hspace=0.25 / tall,
     )  # fmt: skip
     line = 0
     for index, block in enumerate(blocks):

@@ -88,13 +88,14 @@ def cases(
         title: what was measured, and how.
     """
     names = list(dict.fromkeys(name for name, _, _ in shown))
-    height = 1.2 + 2.35 * len(names)
+    tall = images.shape[1] / images.shape[2]  # of a picture: 1, or less of the planes of a volume
+    height = 1.2 + (0.5 + 1.85 * tall) * len(names)
     figure = new_figure(11.2, height, title, arranged=False)
     note = "outlined: the lesion's mask; best, median and worst by the share of the map in it (energy)"
     figure.text(0.5, 1 - 0.5 / height, note, ha="center", va="top", fontsize=9, color=FAINT)
     grid = figure.add_gridspec(
         len(names), 8, width_ratios=[1, 1, 0.12, 1, 1, 0.12, 1, 1],
-        left=0.04, right=0.99, bottom=0.1 / height, top=1 - 1.15 / height, wspace=0.04, hspace=0.3,
+        left=0.04, right=0.99, bottom=0.1 / height, top=1 - 1.15 / height, wspace=0.04, hspace=0.3 / tall,
     )  # fmt: skip
     for index, (name, rank, _) in enumerate(shown):
         row, column = names.index(name), 3 * RANKS.index(rank)
