@@ -14,8 +14,7 @@ from brain_tumor.config.commands import AdoptConfig, Scaling
 from brain_tumor.config.train import ADOPTED, AugmentConfig, ModelConfig, TrainConfig
 from brain_tumor.data.dataset import Dataset, load_known
 from brain_tumor.errors import InputError
-from brain_tumor.evaluation.prediction import observing, predict
-from brain_tumor.evaluation.uncertainty.fitting import Uncertainty, fit_uncertainty
+from brain_tumor.evaluation.prediction import predict
 from brain_tumor.layout.blocks import Code, Paragraph, pairs
 from brain_tumor.layout.terminal import show_blocks
 from brain_tumor.models.adopted import open_file, wrap
@@ -46,7 +45,8 @@ def run(config: AdoptConfig, file: Path) -> None:
     name = f"adopt {file.name} on {dataset.split.name}"
     with runs.started(store, name=name, tags=tags, system_metrics=config.tracking.system_metrics) as run_id:
         setup.log_adoption(TypeAdapter(TrainConfig).dump_python(made, mode="json"), as_typed, dataset.split)
-        uncertainty = _fit(model, dataset, config)
+        held_out = len(dataset.rows("val")) > 0
+        uncertainty = logged_uncertainty.fit_and_log(model, dataset, made) if held_out else None
         uri, version = registry.log_model(
             model, dataset.split.classes, uncertainty, register=config.register, tags=tags
         )
@@ -148,18 +148,3 @@ def as_trained(config: AdoptConfig, file: Path) -> TrainConfig:
         coverage=config.coverage,
         selective_accuracy=config.selective_accuracy,
     )
-
-
-def _fit(model: Any, dataset: Dataset, config: AdoptConfig) -> Uncertainty | None:
-    """What is said with a prediction, where images were held out to fit it to."""
-    if not len(dataset.rows("val")):
-        return None
-    uncertainty = fit_uncertainty(
-        observing(model),
-        dataset,
-        calibrate=config.calibrate,
-        levels=config.coverage,
-        accuracy=config.selective_accuracy,
-    )
-    logged_uncertainty.log_uncertainty(uncertainty)
-    return uncertainty

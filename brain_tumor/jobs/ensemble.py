@@ -12,8 +12,6 @@ from brain_tumor.config.train import ExplainConfig, ModelConfig, TrainConfig
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.logged_split import load_logged
 from brain_tumor.errors import InputError
-from brain_tumor.evaluation.prediction import observing
-from brain_tumor.evaluation.uncertainty.fitting import fit_uncertainty
 from brain_tumor.jobs.ensemble_members import Members
 from brain_tumor.layout.blocks import Code, Paragraph, pairs
 from brain_tumor.layout.terminal import show_blocks
@@ -43,16 +41,7 @@ def run(config: EnsembleConfig, members: Members) -> None:
     tags |= {"no_decision": members.reason} if members.reason else {}
     with runs.started(store, name=name, tags=tags, system_metrics=config.tracking.system_metrics) as run_id:
         setup.log_adoption(TypeAdapter(TrainConfig).dump_python(made, mode="json"), as_typed, split)
-        uncertainty = None
-        if dataset is not None:
-            uncertainty = fit_uncertainty(
-                observing(model),
-                dataset,
-                calibrate=made.calibrate,
-                levels=config.coverage,
-                accuracy=config.selective_accuracy,
-            )
-            logged_uncertainty.log_uncertainty(uncertainty)
+        uncertainty = None if dataset is None else logged_uncertainty.fit_and_log(model, dataset, made)
         uri, version = registry.log_model(model, split.classes, uncertainty, register=config.register, tags=tags)
         crowned = registry.crown(config.register, str(version))
         card = cards.publish_card(run_id)

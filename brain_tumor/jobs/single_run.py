@@ -19,7 +19,7 @@ from brain_tumor.evaluation.figures import curves
 from brain_tumor.evaluation.measuring import measure_all
 from brain_tumor.evaluation.metrics import Evaluation
 from brain_tumor.evaluation.prediction import observing
-from brain_tumor.evaluation.uncertainty.fitting import Uncertainty, fit_uncertainty
+from brain_tumor.evaluation.uncertainty.fitting import Uncertainty
 from brain_tumor.jobs.steps import IMAGES, MAPS, SCORES, UNCERTAINTY, expect_work, titles
 from brain_tumor.jobs.teacher import load_teacher, require_stranger, with_teacher
 from brain_tumor.jobs.training_checks import check_training
@@ -93,14 +93,7 @@ def finish(
     score = float(trained.history[trained.best_step - 1][config.monitor])
     results.log_cost(trained.history)
     runs.tag(monitor=config.monitor, score=repr(score))  # of the kept epoch, before it is calibrated
-    uncertainty = fit_uncertainty(
-        observing(trained.model),
-        prepared.dataset,
-        calibrate=config.calibrate,
-        levels=config.coverage,
-        accuracy=config.selective_accuracy,
-    )
-    logged_uncertainty.log_uncertainty(uncertainty)
+    uncertainty = logged_uncertainty.fit_and_log(trained.model, prepared.dataset, config)
     # Registered before any figure is drawn: what goes wrong from here on loses no weights.
     model_tags = {**tags, "monitor": config.monitor, "score": repr(score)}
     uri, version = registry.log_model(

@@ -2,23 +2,39 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
 
+from brain_tumor.config.train import TrainConfig
+from brain_tumor.data.dataset import Dataset
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.figures import risk_coverage
 from brain_tumor.evaluation.metrics import Evaluation, score
-from brain_tumor.evaluation.prediction import Outputs
+from brain_tumor.evaluation.prediction import Outputs, observing
 from brain_tumor.evaluation.uncertainty import abstention, conformal
 from brain_tumor.evaluation.uncertainty.files import FILES, read_uncertainty, write_uncertainty
-from brain_tumor.evaluation.uncertainty.fitting import Uncertainty, warnings
+from brain_tumor.evaluation.uncertainty.fitting import Uncertainty, fit_uncertainty, warnings
 from brain_tumor.layout.blocks import Finding, plainly
 from brain_tumor.tracking.results import log_figure
 from brain_tumor.tracking.runs import download, log_table
 
 CHANGED = {"ece": "ECE", "log_loss": "log loss", "brier": "Brier"}
 FOLDER = "decision"  # as the first release named it: models of then still load
+
+
+def fit_and_log(model: Any, dataset: Dataset, config: TrainConfig) -> Uncertainty:
+    """`fit_uncertainty` of a classifier that is not calibrated yet, as `config` asks, logged to the current run."""
+    uncertainty = fit_uncertainty(
+        observing(model),
+        dataset,
+        calibrate=config.calibrate,
+        levels=config.coverage,
+        accuracy=config.selective_accuracy,
+    )
+    log_uncertainty(uncertainty)
+    return uncertainty
 
 
 def log_uncertainty(uncertainty: Uncertainty) -> None:
