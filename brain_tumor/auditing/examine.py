@@ -100,7 +100,7 @@ def _draw(
     if floor is not None and len(floor):
         drawn["floor"] = figures.floor_bars(floor, title)
     known = found.images[found.images["twin"] != ""].drop_duplicates("sha256").set_index("sha256")
-    if graph.candidates.empty and len(listing.contents.pixels.shape) == 5:
+    if len(listing.contents.pixels.shape) == 5:  # of whole volumes no likeness is scored
         return drawn
     drawn["scores"] = figures.scores(graph.candidates, known["twin"], THRESHOLD, title)
     drawn["pairs"] = figures.pairs(graph.candidates, known, THRESHOLD, listing.contents, title)
