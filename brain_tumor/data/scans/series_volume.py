@@ -11,10 +11,10 @@ from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.scans.dicom import values_of
 from brain_tumor.data.scans.dicom_elements import Budget, data_set, guarded
 from brain_tumor.data.scans.dicom_placing import FILE_TAGS, placing_of_file
-from brain_tumor.data.scans.on_disk import beginning, read_content
+from brain_tumor.data.scans.on_disk import beginning
 from brain_tumor.data.scans.placing import Placing
 from brain_tumor.data.scans.scan import Limits
-from brain_tumor.data.scans.stacks import stacks
+from brain_tumor.data.scans.stacks import Content, stacks
 from brain_tumor.data.scans.volume import Volume
 from brain_tumor.paths import printable
 
@@ -44,15 +44,20 @@ def read_series(folder: Path, limits: Limits | None = None) -> Volume:
 
 def volume_of(files: Sequence[Path], limits: Limits | None = None) -> Volume:
     """The volume that DICOM files, each a slice, are in this order. Raises CorruptImageError as `read_series`."""
-    limits = limits or Limits()
+    return volume_in_files([(path.name, partial(beginning, path)) for path in files], limits or Limits())
+
+
+def volume_in_files(files: Sequence[tuple[str, Content]], limits: Limits) -> Volume:
+    """The same of the names and contents of files."""
     slices, placings, held = [], [], 0
-    for path in files:
+    for name, read in files:
         try:
-            content = read_content(path, limits)
+            content = read(limits.file_bytes + 1)
             placings.append(_placing(content, limits))
             slices.append(values_of(content, limits))
-        except CorruptImageError as error:
-            raise CorruptImageError(f"{printable(path.name)}: {error}") from error
+        except (CorruptImageError, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else None
+            raise CorruptImageError(f"{printable(name)}: {reason or error}") from error
         held += slices[-1].size
         if held > limits.samples:
             raise CorruptImageError(f"too large: its values are over the limit of {limits.samples:,}")

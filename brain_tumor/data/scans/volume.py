@@ -148,7 +148,7 @@ def slices_of(volume: Volume, plane: Plane, limits: Limits) -> Scan:
     Raises:
         CorruptImageError: it lies as nothing can, or is over a limit.
     """
-    values, spacing = _canonical(volume)
+    values, spacing, _ = canonical(volume)
     axis = _axis(plane, values.shape, spacing)
     count = values.shape[axis]
     if count > limits.slices:
@@ -158,7 +158,7 @@ def slices_of(volume: Volume, plane: Plane, limits: Limits) -> Scan:
         raise CorruptImageError(f"too large: a slice is over the limit of {PICTURE_PIXELS:,} pixels")
     if not 1 / STRETCH <= spacing[up] / spacing[across] <= STRETCH:
         raise CorruptImageError("the distances between its voxels cannot be true")
-    black, white, background = _range(volume)
+    black, white, background = gray_range(volume)
 
     def shown(band: Reals) -> Reals:
         grays = stretched(band, black, white)
@@ -176,8 +176,11 @@ def slices_of(volume: Volume, plane: Plane, limits: Limits) -> Scan:
     return Scan(volume.kind, count, PLANES[axis], picture, remarks=remarks, planes=planes, pixel_mm=sides)
 
 
-def _canonical(volume: Volume) -> tuple[NDArray[Any], tuple[float, ...]]:
-    """A view of the volume whose axes run to the right, front and head, and the distances (mm) along them."""
+def canonical(volume: Volume) -> tuple[NDArray[Any], tuple[float, ...], NDArray[np.float64]]:
+    """A view of the volume whose axes run to the right, front and head, and the distances along them.
+
+    And how it was turned (3, 2): for each axis of the file which of those it is, and 1, or -1 where it runs against it.
+    """
     with np.errstate(all="ignore"):
         axes = volume.affine[:3, :3]
         lengths = np.sqrt((axes**2).sum(axis=0))
@@ -190,7 +193,7 @@ def _canonical(volume: Volume) -> tuple[NDArray[Any], tuple[float, ...]]:
     if np.isnan(orientation).any():
         raise CorruptImageError("its header has an impossible orientation")
     turned = nibabel.orientations.apply_orientation(volume.values, orientation)
-    return turned, tuple(lengths[np.argsort(orientation[:, 0])].tolist())
+    return turned, tuple(lengths[np.argsort(orientation[:, 0])].tolist()), orientation
 
 
 def _axis(plane: Plane, shape: tuple[int, ...], spacing: tuple[float, ...]) -> int:
@@ -201,7 +204,7 @@ def _axis(plane: Plane, shape: tuple[int, ...], spacing: tuple[float, ...]) -> i
     return 2 if max(spacing) <= ALIKE * spacing[2] else int(np.argmax(spacing))
 
 
-def _range(volume: Volume) -> tuple[float, float, float | None]:
+def gray_range(volume: Volume) -> tuple[float, float, float | None]:
     """The stored values of black and of white, and one of the background that lies between them, or None.
 
     A scale between percentiles is the same before and after `scl_slope * value + scl_inter`, but for the side from
