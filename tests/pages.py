@@ -51,3 +51,27 @@ def spotted() -> Image.Image:
     pixels = np.array(flat(10, side=SIZE))
     pixels[2:6, 3:6, 0] = 255
     return Image.fromarray(pixels)
+
+
+WHOLE = (10, 16, 16, 1)  # what the stand-in for a model of whole volumes takes
+
+
+def run_whole(volumes: NDArray[np.uint8]) -> Answers:
+    """Glioma is as probable as a volume has something white in it, of ten voxels; notumor has the rest."""
+    glioma = np.minimum((volumes == 255).sum(axis=(1, 2, 3, 4)) / 10, 1).astype(np.float32)
+    probabilities = np.zeros((len(volumes), 4), np.float32)
+    probabilities[:, STANDARD.names.index("glioma")] = glioma
+    probabilities[:, STANDARD.names.index("notumor")] = 1 - glioma
+    return Answers(probabilities, np.log(probabilities + 1e-9), np.zeros((len(volumes), 1), np.float32))
+
+
+def explain_whole(volume: NDArray[np.uint8], label: int, layer: str) -> Mapping[str, NDArray[np.float32]]:
+    """The brightest of the volume (D, H, W, 1); nothing at the layer `blind`."""
+    bright = volume[..., 0].astype(np.float32)
+    return dict.fromkeys(METHODS, (bright == bright.max()) * np.float32(layer != "blind"))
+
+
+def weighed(volume: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """A slice of (1, D, H, W, 1) counts as much as it has white voxels."""
+    white = (volume == 255).sum(axis=(0, 2, 3, 4)).astype(np.float32)
+    return white / white.sum()

@@ -151,7 +151,7 @@ class AppConfig:
     port: Annotated[int, Field(ge=0, le=65535)]  # 0: a free one
     user: Annotated[str, Field(pattern=r"^[^:]+$")] | None  # who may look, with the password in PASSWORD; None: anyone
     views: Annotated[int, Field(ge=1, le=64)]  # shifted and mirrored views that a map is averaged over
-    files: Annotated[int, Field(ge=1, le=100)]  # at most, at once
+    files: Annotated[int, Field(ge=1, le=2000)]  # at most, at once; a DICOM series has hundreds
     megabytes: Annotated[int, Field(ge=1, le=2048)]  # at most, of all files that are dropped at once
     waiting: PositiveInt  # requests that may wait for their turn; others are told that the page is busy
     tracking: TrackingConfig

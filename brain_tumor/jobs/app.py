@@ -5,6 +5,8 @@ from contextlib import ExitStack
 
 from brain_tumor import NOTICE
 from brain_tumor.config.commands import PASSWORD, AppConfig
+from brain_tumor.config.train import TrainConfig
+from brain_tumor.config.validation import typed
 from brain_tumor.evaluation.explanation.kinds import own_layer
 from brain_tumor.layout.blocks import Alert, Paragraph, pairs
 from brain_tumor.layout.terminal import show_blocks
@@ -14,7 +16,7 @@ from brain_tumor.serving.review_page.actions import Page
 from brain_tumor.serving.review_page.address import local
 from brain_tumor.serving.review_page.examples import examples
 from brain_tumor.serving.review_page.models import Shown, shown
-from brain_tumor.serving.review_page.review import limits
+from brain_tumor.serving.review_page.opened import limits
 from brain_tumor.serving.review_page.review_store import Kept
 from brain_tumor.serving.review_page.uploads import repeating
 from brain_tumor.tracking import registry
@@ -35,7 +37,7 @@ def run(config: AppConfig, login: tuple[str, str] | None, place: socket.socket) 
         )
         uploads = stack.enter_context(service.temporary())
         allowed = limits(models, config.megabytes * 2**20)
-        page = Page(models, examples(), uploads, Kept(), allowed, config.files)
+        page = Page(models, examples(models[0].takes is not None), uploads, Kept(), allowed, config.files)
         application = service.application(page, config.waiting, login, local(place))
         stack.enter_context(repeating(uploads.sweep, page.kept.sweep))
         if login is None and not local(place):
@@ -45,5 +47,6 @@ def run(config: AppConfig, login: tuple[str, str] | None, place: socket.socket) 
 
 def _load(stack: ExitStack, key: str, uri: str, views: int) -> Shown:
     registered = registry.load_model(uri, key)
-    layer = own_layer(registered.model, registered.config["model"]["name"])
-    return stack.enter_context(shown(registered, layer, views, card_of(registered.run_id)))
+    trained = typed(TrainConfig, registered.config)
+    layer = own_layer(registered.model, trained.model.name)
+    return stack.enter_context(shown(registered, layer, views, card_of(registered.run_id), trained.data.spacing))

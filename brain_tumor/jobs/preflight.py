@@ -17,7 +17,7 @@ from brain_tumor.data.relabel import read_labels
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.needs import require_method
 from brain_tumor.jobs import adopted_checks
-from brain_tumor.jobs.volume_checks import check_whole_answers, refuse_volume_data, refuse_volumes
+from brain_tumor.jobs.volume_checks import check_same_kind, check_whole_answers, refuse_volume_data, refuse_volumes
 from brain_tumor.lazy import lazy, uncollected
 from brain_tumor.paths import existing_path
 
@@ -179,9 +179,10 @@ def check_app(config: "AppConfig") -> tuple[tuple[str, str] | None, socket.socke
     address.require_gradio()
     listening = address.listen(config.host, config.port)
     try:
-        for found in _check_models(config.tracking, model_uri=config.model_uri, model_b=config.model_b):
+        models = _check_models(config.tracking, model_uri=config.model_uri, model_b=config.model_b)
+        for found in models:
             adopted_checks.refuse_onnx(found, "the page shows maps, and it has none")
-            refuse_volumes(found, "the page answers for")
+        check_same_kind(models)
     except InputError:
         listening.close()
         raise

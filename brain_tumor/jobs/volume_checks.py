@@ -1,5 +1,6 @@
 """What whole volumes, and models of them, cannot have yet, known before anything starts."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from brain_tumor.config.train import DataConfig
@@ -16,6 +17,15 @@ def refuse_volumes(found: "Found", does: str) -> None:
         raise InputError(
             f"{found.uri} takes whole volumes, and {does} slices: measure it with evaluate, which takes it, or train a "
             "model of slices (data=folder)"
+        )
+
+
+def check_same_kind(models: "Sequence[Found]") -> None:
+    """Refuse a model of whole volumes beside one of slices, which are asked for other things."""
+    whole, slices = ([each.uri for each in models if each.whole == kind] for kind in (True, False))
+    if whole and slices:
+        raise InputError(
+            f"{whole[0]} takes whole volumes, and {slices[0]} slices: show each by itself, without the other"
         )
 
 

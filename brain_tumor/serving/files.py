@@ -54,7 +54,7 @@ def read_stacks(
             chosen(volume, 1)
             return open_stack(stack, {name: partial(beginning, base / name) for name in stack.files}, plane, limits)
         path = base / stack.files[0]
-        return open_scan(read_content(path, limits), plane, limits, None, volume, beside(path, limits))
+        return open_scan(read_content(path, limits), plane, limits, volume, beside(path, limits))
 
     def read(stack: Stack) -> Read:
         try:

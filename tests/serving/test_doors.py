@@ -46,7 +46,7 @@ from brain_tumor.models.backend import start_tensorflow
 start_tensorflow()
 from brain_tumor.models.backbones import get_backbone
 from brain_tumor.serving.review_page.models import shown
-from brain_tumor.serving.review_page.review import limits, review
+from brain_tumor.serving.review_page.opened import limits, opened
 from brain_tumor.tracking import registry
 registered = registry.load_model("models:/brain-tumor@champion")
 layer = get_backbone(registered.config["model"]["name"]).cam_layer
@@ -54,7 +54,7 @@ found = {}
 with shown(registered, layer, 1, "") as model:
     allowed = limits([model], 2**27)
     for path in json.load(sys.stdin):
-        [file] = review([(path, open(path, "rb").read())], [model], allowed).files
+        [file] = opened([(path, open(path, "rb").read())], [model], allowed)
         [answer] = file.answers
         found[path] = [dict(each.probabilities) for each in answer.slices]
         found[path] += [dict(answer.volume.shares)] if answer.volume else []

@@ -5,7 +5,6 @@ from pathlib import Path
 from brain_tumor.data.decode import CorruptImageError, open_picture
 from brain_tumor.data.scans.dicom import open_dicom
 from brain_tumor.data.scans.dicom_elements import is_dicom
-from brain_tumor.data.scans.dicom_scale import GrayScale
 from brain_tumor.data.scans.first_bytes import PICTURES
 from brain_tumor.data.scans.metaimage import is_metaimage, open_metaimage, read_metaimage
 from brain_tumor.data.scans.nifti import is_nifti, open_nifti, read_nifti
@@ -23,7 +22,6 @@ def open_scan(
     content: bytes,
     plane: Plane = "auto",
     limits: Limits | None = None,
-    scale: GrayScale | None = None,
     volume: int | None = None,
     beside: Beside | None = None,
 ) -> Scan:
@@ -34,7 +32,6 @@ def open_scan(
             NRRD (`.nrrd`, `.nhdr`) or MetaImage (`.mha`, `.mhd`).
         plane: in which a volume is cut; other files have the slices that they have.
         limits: what the file may cost; None: the defaults.
-        scale: of the series that a DICOM file is a part of, see `SeriesScales`; None: its own.
         volume: which volume of a file of several, from 0; None: there is but one.
         beside: gives the file that a header (`.nhdr`, `.mhd`) names for its values; None: such a header is refused.
 
@@ -46,7 +43,7 @@ def open_scan(
     if len(content) > limits.file_bytes:
         raise CorruptImageError(f"too large: {len(content):,} bytes are over the limit of {limits.file_bytes:,}")
     if is_dicom(content):
-        return open_dicom(content, limits, scale, volume)
+        return open_dicom(content, limits, None, volume)
     if is_gzip(content) or is_nifti(content):
         return open_nifti(content, plane, limits, volume)
     if is_nrrd(content):
@@ -74,13 +71,23 @@ def read_volume(path: Path, limits: Limits | None = None) -> Volume:
     if path.is_dir():
         return read_series(path, limits)
     limits = limits or Limits()
-    content = read_content(path, limits)
+    found = volume_in(read_content(path, limits), limits, beside(path, limits))
+    if found is None:
+        raise CorruptImageError("not a NIfTI, NRRD or MetaImage file")
+    return found
+
+
+def volume_in(content: bytes, limits: Limits, beside: Beside | None = None) -> Volume | None:
+    """The only volume in the content of a NIfTI, NRRD or MetaImage file; None of anything else.
+
+    Raises CorruptImageError as `open_scan`.
+    """
     if len(content) > limits.file_bytes:
-        raise CorruptImageError(f"too large: it is over the limit of {limits.file_bytes:,} bytes")
+        raise CorruptImageError(f"too large: {len(content):,} bytes are over the limit of {limits.file_bytes:,}")
     if is_gzip(content) or is_nifti(content):
         return read_nifti(content, limits)
     if is_nrrd(content):
-        return read_nrrd(content, limits, None, beside(path, limits))
+        return read_nrrd(content, limits, None, beside)
     if is_metaimage(content):
-        return read_metaimage(content, limits, None, beside(path, limits))
-    raise CorruptImageError("not a NIfTI, NRRD or MetaImage file")
+        return read_metaimage(content, limits, None, beside)
+    return None

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar, get_args
+from urllib.parse import urlencode
 
 from PIL import Image
 
@@ -13,17 +14,19 @@ from brain_tumor.data.scans.scan import Limits, Plane
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.gradcam import EVIDENCE, described
 from brain_tumor.layout.data_address import address
-from brain_tumor.serving.review_page import pictures, render
+from brain_tumor.serving.review_page import pictures, render, render_planes
 from brain_tumor.serving.review_page.case_reports import reports
 from brain_tumor.serving.review_page.examples import Example
 from brain_tumor.serving.review_page.models import Shown
+from brain_tumor.serving.review_page.opened import opened
 from brain_tumor.serving.review_page.render import Drawn
-from brain_tumor.serving.review_page.review import Review, review
+from brain_tumor.serving.review_page.review import Review
 from brain_tumor.serving.review_page.review_store import Kept
 from brain_tumor.serving.review_page.uploads import Uploads
 from brain_tumor.serving.wording import headline, summary
 
 LET_GO = "These files are no longer kept: drop them again."
+NO_FILES = "No file could be read there. Nothing of it is kept."
 GONE = "This upload is gone: drop the file again."
 SAVE = "The report stands above the answer: save it by its link, then open it to print."
 CRASHED = "Something went wrong here with this request. The page goes on; try another file."
@@ -65,6 +68,7 @@ class View:
     file: int = 0
     slices: int = 0
     index: int = 0
+    planes: str = ""  # HTML: the three planes of the file that is looked at
 
 
 def answer_uploads(
@@ -96,8 +100,10 @@ def answer_uploads(
 
 
 def answer_excess(page: Page, session: str, files: int, size: int) -> View:
-    """What is said of a drop that is not uploaded, for it has too many files or bytes; answers before it are gone."""
+    """What is said of a drop that is not uploaded, for what is in it; answers before it are gone."""
     page.kept.forget(session)
+    if not files:
+        return failed(NO_FILES)
     if files > page.files:
         return failed(f"{files} files are too many: at most {page.files} at once. Nothing of it is kept.")
     held, most = math.ceil(10 * size / 2**20) / 10, page.allowed.file_bytes // 2**20
@@ -132,12 +138,12 @@ def look(page: Page, session: str, choices: Choices, *, without: bool = False, r
     return guarded(draw, lambda text: (render.status(text, failed=True), ""))
 
 
-def first_slice(page: Page, session: str, file: int) -> tuple[int, int]:
-    """Of a file of the session's review: the slice to begin with, and how many there are; (0, 0) where it is gone."""
+def first_slice(page: Page, session: str, file: int) -> tuple[int, int, str]:
+    """Of a file of the session's review: the slice to begin with, how many there are, and the planes; else 0, 0, ""."""
     found = page.kept.get(session)
     if found is None or not 0 <= file < len(found.files):
-        return 0, 0
-    return found.files[file].first, found.files[file].slices
+        return 0, 0, ""
+    return found.files[file].first, found.files[file].slices, render_planes.planes(found, file, page.models)
 
 
 def failed(text: str) -> View:
@@ -165,7 +171,7 @@ def _answer(
     plane: Plane = "auto",
 ) -> View:
     begun = page.kept.clock()
-    found = review(contents, page.models, page.allowed, plane)
+    found = Review(opened(contents, page.models, page.allowed, plane))
     good = [place for place, file in enumerate(found.files) if file.refused is None]
     refused = len(good) < len(found.files)
     said = render.status(render.answered(found), failed=refused)
@@ -183,6 +189,7 @@ def _answer(
         good[0],
         first.slices,
         first.first,
+        render_planes.planes(found, good[0], page.models),
     )
 
 
@@ -193,7 +200,7 @@ def _panels(page: Page, found: Review, choices: Choices, without: bool = False) 
     if not any(choices.method in model.methods for model in page.models):
         raise InputError(f"{choices.method} is no method to choose from")
     least = max(model.predictor.size for model in page.models)
-    picture = address(found.picture(choices.file, index, least))
+    picture = "" if file.cuts else address(found.picture(choices.file, index, least))
     panels, told = "", []
     for place, (model, layer) in enumerate(zip(page.models, choices.layers, strict=True)):
         if layer not in model.layers:
@@ -215,13 +222,17 @@ def _drawn(page: Page, found: Review, choices: Choices, place: int, picture: str
     if choices.method not in model.methods:
         return Drawn(picture)
     how = described(choices.method, layer, found.files[choices.file].answers[place].slices[choices.index].label)
+    lesion = found.lesion(choices.file, choices.index, place)
+    marks = f"The map marks {lesion}." if choices.method == EVIDENCE and lesion is not None else ""
+    if not picture:  # the planes ask for it
+        asked = urlencode({"model": place, "method": choices.method, "layer": layer})
+        return Drawn("", how=how, marks=marks, asked=asked)
     values = found.map(choices.file, choices.index, page.models, place, layer, choices.method)
     heat = address(pictures.heat(values)) if values.any() else ""
-    lesion = found.lesion(choices.file, choices.index, place)
     if choices.method != EVIDENCE or lesion is None:
         return Drawn(picture, heat, how)
     line = address(pictures.contour(lesion.map)) if lesion.area else ""
-    return Drawn(picture, heat, how, line, f"The map marks {lesion}.")
+    return Drawn(picture, heat, how, line, marks)
 
 
 def _place(found: Review, choices: Choices) -> str:

@@ -16,6 +16,7 @@ from brain_tumor.evaluation.explanation.localisation import LESION_FROM
 from brain_tumor.evaluation.explanation.maps import upsample
 from brain_tumor.evaluation.explanation.overlay import overlay
 from brain_tumor.evaluation.explanation.region import outlined
+from brain_tumor.evaluation.planes import cuts, drawn
 from brain_tumor.serving.case_report import Answerer, Case, Drawn, report
 from brain_tumor.serving.review_page.models import Shown
 from brain_tumor.serving.review_page.render import short
@@ -46,6 +47,9 @@ def reports(models: Sequence[Shown], found: Review, choices: "Choices") -> str:
 def _drawn(models: Sequence[Shown], found: Review, choices: "Choices", place: int) -> Drawn:
     """The slice with its map as the page has it."""
     model, layer = models[place], choices.layers[place]
+    file = found.files[choices.file]
+    if file.fitted:
+        return _whole(models, found, choices, place)
     least = max(each.predictor.size for each in models)
     picture = found.picture(choices.file, choices.index, least).convert("RGB")
     if choices.method not in model.methods:
@@ -55,5 +59,17 @@ def _drawn(models: Sequence[Shown], found: Review, choices: "Choices", place: in
     over = overlay(np.asarray(picture)[None], maps)
     if choices.method == EVIDENCE:
         over = outlined(over, maps >= LESION_FROM)
-    label = found.files[choices.file].answers[place].slices[choices.index].label
+    label = file.answers[place].slices[choices.index].label
     return Drawn(choices.index, picture, Image.fromarray(over[0]), described(choices.method, layer, label))
+
+
+def _whole(models: Sequence[Shown], found: Review, choices: "Choices", place: int) -> Drawn:
+    """The three planes of what a model takes of a whole volume, through the map's peak, as `predict` draws them."""
+    file, layer = found.files[choices.file], choices.layers[place]
+    values = found.map(choices.file, 0, models, place, layer, choices.method)[None]
+    grays = file.fitted[place].grays
+    at = cuts(grays, values)
+    shown = drawn(grays, at)
+    over = overlay(shown, drawn(values, at))
+    how = described(choices.method, layer, file.answers[place].slices[0].label)
+    return Drawn(0, Image.fromarray(shown[0]), Image.fromarray(over[0]), how)

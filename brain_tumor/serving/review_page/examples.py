@@ -32,11 +32,11 @@ class Example:
     content: bytes
 
 
-def examples() -> tuple[Example, ...]:
-    """A slice of each class; and a volume, where NIfTI can be read."""
+def examples(whole: bool = False) -> tuple[Example, ...]:
+    """A slice of each class, but not for models of whole volumes; and a volume, where NIfTI can be read."""
     config = PhantomConfig(slices_per_subject=1, seed=SEED)
     found = []
-    for subject, name in enumerate(STANDARD.names):
+    for subject, name in enumerate([] if whole else STANDARD.names):
         _, picture, _ = next(draw_subject(config, subject))
         found.append(Example(f"SYNTHETIC {name}", f"SYNTHETIC {name}.png", _png(picture)))
     volume = draw_volume()

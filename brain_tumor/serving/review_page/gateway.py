@@ -30,11 +30,11 @@ from brain_tumor.serving.review_page.uploads import Uploads
 UPLOAD, JOIN = "/gradio_api/upload", "/gradio_api/queue/join"
 PROGRESS = "/gradio_api/upload_progress"  # of which nothing is told but that it is done
 PAGES = frozenset({"/", "/config", "/theme.css", "/favicon.ico", "/gradio_api/queue/data", PROGRESS})
-FOLDERS = ("/assets/", "/static/", "/svelte/", "/gradio_api/heartbeat/")
+FOLDERS = ("/assets/", "/static/", "/svelte/", "/gradio_api/heartbeat/", "/plane/", "/map/")  # the last: ours
 POSTS = frozenset({UPLOAD, JOIN, "/gradio_api/cancel", "/gradio_api/reset"})
 JOIN_BYTES = 2**20
 UNSTORED = "the upload could not be stored here: tell whoever runs this page"
-FORM_BYTES = 2**16  # of an upload, beside the files themselves
+FORM_BYTES = 2**13  # of each file of an upload, beside the file itself
 TURN, LOOK = 10.0, 0.1  # seconds that an upload waits for room, and between two looks whether there is
 STORED = 4  # times what may be uploaded at once, that may lie and wait to be read
 # Scripts and styles stand in Gradio's page itself. Nothing is loaded from, or sent to, anywhere else.

@@ -15,7 +15,7 @@ from brain_tumor.serving.review_page.unfetched_answers import Unfetched
 
 TITLE = "brain_tumor: review"
 STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
-SCRIPT = (Path(__file__).parent / "page.js").read_text(encoding="utf-8")
+SCRIPTS = [(Path(__file__).parent / name).read_text(encoding="utf-8") for name in ("page.js", "planes.js")]
 EXCESS = "() => window.btExcess"  # files and bytes of the drop that the page's script has stopped
 OPACITY = "(value) => { document.documentElement.style.setProperty('--bt-map', value / 100); }"
 DEFAULT = "layercam"
@@ -41,24 +41,27 @@ def build(page: Page, waiting: int) -> gr.Blocks:
         with gr.Row(elem_id="bt-parts"):
             with gr.Column(elem_id="bt-files-part"):
                 gr.Markdown("## Files")
-                names = "Pictures, DICOM files or volumes"
+                names = "Pictures, volumes, DICOM files or their folder or zip"
                 drop = gr.File(label=names, file_count="multiple", height=150, elem_id="bt-drop")
                 gr.HTML(render.limits(page.files, page.allowed), elem_id="bt-limits")
                 excess = gr.Button("Too much", elem_id="bt-excess")  # not shown: the page's script presses it
                 sizes = [gr.Number(visible=False) for _ in range(2)]
-                plane = gr.Radio(list(PLANES), value="auto", label="Volumes are cut", elem_id="bt-plane")
+                gr.Button("Choose a folder", size="sm", elem_id="bt-folder")
+                slices = any(model.takes is None for model in page.models)
+                cut = "Volumes are cut into slices for the model"
+                plane = gr.Radio(list(PLANES), value="auto", label=cut, elem_id="bt-plane", visible=slices)
                 gr.Markdown("Or try one that is drawn, not measured:")
                 with gr.Row(elem_id="bt-examples"):
                     buttons = [gr.Button(each.label, size="sm", min_width=150) for each in page.examples]
                 status = gr.HTML("", elem_id="bt-status")
                 table = gr.HTML("", elem_id="bt-table")
             with gr.Column(elem_id="bt-answer-part"):
-                file, index, panels, paint, report, forget = _answer_part()
+                file, index, planes, panels, paint, report, forget = _answer_part()
             with gr.Column(elem_id="bt-map-part"):
                 opacity, method, layers = _map_part(page)
         _models_part(page)
 
-        said = [drop, status, table, panels, file, index, paint, report, forget]
+        said = [drop, status, table, planes, panels, file, index, paint, report, forget]
         chosen = [method, *layers]
         asked = Asked(page, Unfetched(blocks))
         answered: dict[str, Any] = {"concurrency_limit": AT_ONCE, "concurrency_id": "answer", **PRIVATE}
@@ -74,26 +77,28 @@ def build(page: Page, waiting: int) -> gr.Blocks:
             choose(asked.look(), where, [status, panels], **looked)
         paint.click(asked.look(without=True), where, [status, panels], **looked)
         report.click(asked.look(report=True), where, [status, panels], **looked)
-        file.input(asked.other_file, [file, *chosen], [status, panels, index], **looked)
+        file.input(asked.other_file, [file, *chosen], [status, planes, panels, index], **looked)
         forget.click(asked.forget, None, said, concurrency_limit=None, **PRIVATE)
         excess.click(asked.excess, sizes, said, js=EXCESS, concurrency_limit=None, **PRIVATE)
         opacity.change(None, opacity, None, js=OPACITY, **PRIVATE)
-        blocks.load(None, None, None, js=SCRIPT, **PRIVATE)
+        for script in SCRIPTS:
+            blocks.load(None, None, None, js=script, **PRIVATE)
         blocks.unload(asked.left)
     blocks.queue(max_size=waiting, api_open=False)
     return blocks  # type: ignore[no-any-return]
 
 
-def _answer_part() -> tuple[Any, Any, Any, Any, Any, Any]:
-    """The file that is looked at, its slice, what is said of it, and the buttons: ask again, report, forget all."""
+def _answer_part() -> tuple[Any, Any, Any, Any, Any, Any, Any]:
+    """The file that is looked at, its slice, its planes, what is said, and buttons: ask again, report, forget all."""
     gr.Markdown("## Answer")
     file = gr.Dropdown([], label="File", visible=False, elem_id="bt-file")
     index = gr.Slider(1, 2, 1, step=1, label="Slice (arrow keys)", visible=False, elem_id="bt-slice")
+    planes = gr.HTML("", elem_id="bt-planes")
     panels = gr.HTML(NOTHING, elem_id="bt-panels")
     paint = gr.Button(PAINT, size="sm", visible=False, elem_id="bt-paint")
     report = gr.Button(REPORT, size="sm", visible=False, elem_id="bt-report")
     forget = gr.Button("Forget my files", size="sm", visible=False, elem_id="bt-forget")
-    return file, index, panels, paint, report, forget
+    return file, index, planes, panels, paint, report, forget
 
 
 def _map_part(page: Page) -> tuple[Any, Any, list[Any]]:
@@ -154,9 +159,9 @@ class Asked:
         return answer
 
     def other_file(self, request: gr.Request, file: int, method: str, *layers: str) -> list[Any]:
-        first, slices = actions.first_slice(self.page, _session(request), file)
+        first, slices, planes = actions.first_slice(self.page, _session(request), file)
         status, panels = actions.look(self.page, _session(request), Choices(file, first, method, layers))
-        return [status, panels, _slider(slices, first)]
+        return [status, planes, panels, _slider(slices, first)]
 
     def forget(self, request: gr.Request) -> list[Any]:
         self.page.kept.leave(_session(request))
@@ -173,7 +178,7 @@ class Asked:
         slider = _slider(view.slices, view.index)
         paint = gr.Button(visible=bool(names) and any(model.draws for model in self.page.models))
         report, forget = gr.Button(visible=bool(names)), gr.Button(visible=bool(names))
-        return [None, view.status, view.table, view.panels, chooser, slider, paint, report, forget]
+        return [None, view.status, view.table, view.planes, view.panels, chooser, slider, paint, report, forget]
 
 
 def _short(layer: str) -> str:

@@ -13,12 +13,27 @@ from brain_tumor.evaluation.explanation.gradcam import EVIDENCE, METHODS, ROLLOU
 from brain_tumor.evaluation.explanation.kinds import has_map
 from brain_tumor.evaluation.explanation.maps import Maps, layer_choices, mapper
 from brain_tumor.evaluation.explanation.rollout import attended
+from brain_tumor.lazy import lazy
+from brain_tumor.models.heads import ATTENTION
 from brain_tumor.serving.batching import batched
 from brain_tumor.serving.predictor import Predictor, keras_predictor
 from brain_tumor.serving.registered_model import RegisteredModel
 
-# Pixels (S, S, 3), index of the class to explain, layer -> method, but EVIDENCE -> map (S, S).
+keras = lazy("keras")
+
+# Pixels (S, S, 3), index of the class to explain, layer -> method, but EVIDENCE -> map (S, S). Of whole volumes
+# (D, H, W, C) and (D, H, W).
 Explain = Callable[[NDArray[np.uint8], int, str], Mapping[str, Maps]]
+
+
+@dataclass(frozen=True, eq=False)
+class Volumes:
+    """What a model of whole volumes takes."""
+
+    shape: tuple[int, ...]  # (D, H, W, 1)
+    spacing: tuple[float, ...] | None  # see `DataConfig`
+    # Of (1, D, H, W, 1), how much each slice (D,) counts; None: it does not weigh them.
+    attention: Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +47,7 @@ class Shown:
     card: str  # Markdown
     methods: tuple[str, ...] = tuple(METHODS)  # that there are maps of it by
     trained_on: str = ""
+    takes: Volumes | None = None  # None: slices
 
     @property
     def name(self) -> str:
@@ -46,8 +62,15 @@ class Shown:
 
 
 @contextmanager
-def shown(registered: RegisteredModel, default_layer: str, views: int, card: str) -> Iterator[Shown]:
-    """A registered model for any number of threads."""
+def shown(
+    registered: RegisteredModel,
+    default_layer: str,
+    views: int,
+    card: str,
+    spacing: tuple[float, ...] | None = None,
+) -> Iterator[Shown]:
+    """A registered model for any number of threads; `spacing` is that of the volumes it was trained on, if any."""
+    shape = tuple(registered.model.input_shape[1:])
     predictor = keras_predictor(registered.model, registered.uri, registered.classes, registered.uncertainty)
     layers = tuple(dict.fromkeys((default_layer, *layer_choices(registered.model))))
     with batched(predictor.run) as run:
@@ -59,12 +82,21 @@ def shown(registered: RegisteredModel, default_layer: str, views: int, card: str
             card=card,
             methods=methods_of(registered.model),
             trained_on=registered.split.name,
+            takes=Volumes(shape, spacing, attention(registered.model)) if len(shape) == 4 else None,
         )
 
 
 def methods_of(model: Any) -> tuple[str, ...]:
     """The methods that make maps of a model; the lesion map that it reads its answer from, if any, is the first."""
     return (*([EVIDENCE] if has_map(model) else []), *METHODS, *([ROLLOUT] if attended(model) else []))
+
+
+def attention(model: Any) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None:
+    """How much each slice of a volume counts for a model that weighs them, for any number of threads; else None."""
+    if not any(layer.name == ATTENTION for layer in model.layers):
+        return None
+    weighing = keras.Model(model.inputs, model.get_layer(ATTENTION).output)
+    return lambda volume: np.asarray(weighing([volume], training=False), np.float32).reshape(-1)
 
 
 def explainer(model: Any, views: int) -> Explain:

@@ -1,4 +1,4 @@
-"""Pictures and maps as `data:` addresses, which the page holds in itself: nothing of them is ever a file."""
+"""Pictures and maps as they are shown: nothing of them is ever a file."""
 
 import matplotlib
 import numpy as np
@@ -23,6 +23,11 @@ def heat(values: NDArray[np.float32]) -> Image.Image:
     coloured = matplotlib.colormaps["inferno"](values, bytes=True)
     coloured[..., 3] = np.rint(255 * np.clip(values, 0, 1))
     return Image.fromarray(coloured)
+
+
+def gray(values: NDArray[np.uint8]) -> Image.Image:
+    """A slice (rows, columns) as a picture."""
+    return Image.fromarray(np.ascontiguousarray(values)).convert("RGB")
 
 
 def contour(values: NDArray[np.float32]) -> Image.Image:

@@ -10,10 +10,12 @@ from brain_tumor.data.scans.scan import Limits
 from brain_tumor.evaluation.uncertainty.fitting import unsure
 from brain_tumor.serving.predictor import UNFITTED, Prediction, VolumeCounts
 from brain_tumor.serving.review_page.models import Shown
-from brain_tumor.serving.review_page.review import Opened, Review
+from brain_tumor.serving.review_page.opened import Opened
+from brain_tumor.serving.review_page.review import Review
 from brain_tumor.serving.wording import OTHER, SYNTHETIC, UNSURE, calibrated, counted, headline, share, summary
 
 NAME_LENGTH = 60
+NAMED = 5  # refused files, in the status line; the table has all
 NO_BRAIN = "No slice of this volume looks like a brain MRI."
 _NOTHING, _NO_MAP = "nothing in the map speaks for this class", "this model has no such map"
 
@@ -22,13 +24,14 @@ _NOTHING, _NO_MAP = "nothing in the map speaks for this class", "this model has 
 class Drawn:
     """What is drawn of a slice for a model, as `data:` addresses, and what is said of it; "" where there is nothing."""
 
-    picture: str
+    picture: str  # "" of a volume that is looked at in three planes
     heat: str = ""  # the map over it; "" where nothing speaks for the class
     how: str = ""  # the map is made; "" of a model that has no such map
     outline: str = ""  # of what a lesion map marks
     marks: str = ""  # how much that is
     painted: str = ""  # the slice with that painted over
     told: str = ""  # what the model says then
+    asked: str = ""  # how the map over the planes is asked for
 
 
 def heading(models: Sequence[Shown]) -> str:
@@ -86,7 +89,7 @@ def limits(files: int, allowed: Limits) -> str:
     size = allowed.file_bytes
     return (
         f'<p data-files="{files}" data-bytes="{size}">At most {_count(files, "file")} at once, {size // 2**20} MiB '
-        f"together, {allowed.slices} slices a file.</p>"
+        f"together, {allowed.slices} slices a volume.</p>"
     )
 
 
@@ -104,7 +107,8 @@ def answered(review: Review) -> str:
     if len(review.files) == 1 and good:
         said = [f"{short(good[0].name)}: {summary(good[0].answers[0])}."]
     if bad:
-        said.append(f"{_count(len(bad), 'file')} refused: {'; '.join(bad)}.")
+        more = [f"and {len(bad) - NAMED} more"] if len(bad) > NAMED else []
+        said.append(f"{_count(len(bad), 'file')} refused: {'; '.join([*bad[:NAMED], *more])}.")
     return " ".join(said)
 
 
@@ -159,6 +163,8 @@ def panel(file: Opened, index: int, model: Shown, answer: int, drawn: Drawn) -> 
     name = escape(short(file.name))
     caption = _NOTHING if drawn.how else _NO_MAP
     over = ""
+    if file.cuts:
+        caption = f"Map: {escape(drawn.how)}" if drawn.how else _NO_MAP
     if drawn.heat:
         caption = escape(drawn.how)
         over = f'<img class="bt-map" src="{drawn.heat}" alt="Map: {caption}">'
@@ -167,17 +173,22 @@ def panel(file: Opened, index: int, model: Shown, answer: int, drawn: Drawn) -> 
     if drawn.marks:
         caption += f"<br>{escape(drawn.marks)}"
     volume = _volume(scan.volume) if scan.volume else ""
+    figure, how = "", f"<p>{caption}</p>"
+    if not file.cuts:
+        how = ""
+        figure = (
+            f'<figure><div class="bt-stack"><img src="{drawn.picture}" alt="{name}, {place}">{over}</div>'
+            f"<figcaption>{name}{f', {place}' if file.slices > 1 else ''}<br>{caption}</figcaption></figure>"
+        )
     what = f"Slice {index + 1}: " if file.slices > 1 else ""
     bars = _bars(said.probabilities, "Probabilities", said.label)
     return (
-        f'<section class="bt-panel" aria-label="Answer of {escape(model.name)}">'
+        f'<section class="bt-panel" aria-label="Answer of {escape(model.name)}" data-map="{escape(drawn.asked)}">'
         f'<h3 class="bt-model">{escape(model.name)}</h3>'
-        '<div class="bt-sides"><figure><div class="bt-stack">'
-        f'<img src="{drawn.picture}" alt="{name}, {place}">{over}</div>'
-        f"<figcaption>{name}{f', {place}' if file.slices > 1 else ''}<br>{caption}</figcaption>"
-        f'</figure>{_painted(drawn, f"{name}, {place}")}<div class="bt-answers">{_remarks(file)}{volume}'
+        f'<div class="bt-sides">{figure}{_painted(drawn, f"{name}, {place}")}'
+        f'<div class="bt-answers">{_remarks(file)}{volume}'
         f'<div class="bt-answer"><h4>{what}{_verdict(said)}</h4>{bars}{_sets(said)}'
-        f"<p>{calibrated(model.predictor.uncertainty)}</p></div></div></div></section>"
+        f"<p>{calibrated(model.predictor.uncertainty)}</p>{how}</div></div></div></section>"
     )
 
 

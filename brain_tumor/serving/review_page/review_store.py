@@ -43,6 +43,12 @@ class Kept:
             self._held[session] = self.clock(), found[1]
             return found[1]
 
+    def find(self, token: str) -> Review | None:
+        """The review whose pictures are asked for by this token; None where it has been let go."""
+        with self._lock:
+            session = next((each for each, (_, review) in self._held.items() if review.token == token), None)
+        return None if session is None else self.get(session)
+
     def forget(self, session: str) -> None:
         with self._lock:
             self._held.pop(session, None)

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from brain_tumor.layout.blocks import pairs
 from brain_tumor.layout.terminal import show_blocks
 from brain_tumor.lazy import lazy
-from brain_tumor.serving.review_page import actions, gateway, unfetched_answers
+from brain_tumor.serving.review_page import actions, gateway, plane_pictures, unfetched_answers
 from brain_tumor.serving.review_page import uploads as lying
 from brain_tumor.serving.review_page.actions import Page
 from brain_tumor.serving.review_page.gateway import Front, Rules
@@ -50,7 +50,13 @@ def application(page: Page, waiting: int, login: tuple[str, str] | None, local: 
     hush(gradio.queueing, gradio.route_utils, gradio.routes)
     blocks = layout.build(page, waiting)
     inner = gradio.mount_gradio_app(
-        FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=Unfetched(blocks).sweeping),
+        FastAPI(
+            docs_url=None,
+            redoc_url=None,
+            openapi_url=None,
+            routes=plane_pictures.routes(page),
+            lifespan=Unfetched(blocks).sweeping,
+        ),
         blocks,
         path="",
         footer_links=[],
@@ -84,7 +90,10 @@ def serve(app: Any, place: socket.socket) -> None:
     host, port = place.getsockname()[:2]
     show_blocks(pairs([("page", f"http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl-C ends it)")]))
     server = uvicorn.Server(config)
-    for name in ("uvicorn.error", *(each.__name__ for each in (gateway, actions, unfetched_answers, lying))):
+    for name in (
+        "uvicorn.error",
+        *(each.__name__ for each in (gateway, actions, plane_pictures, unfetched_answers, lying)),
+    ):
         logging.getLogger(name).addFilter(textless)
     # Open tabs are cut off at the end, which uvicorn reports with a traceback each.
     logging.getLogger("uvicorn.error").addFilter(lambda _: not server.should_exit)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fitted import UNCERTAINTY
 from numpy.typing import NDArray
-from pages import SIZE, explain, flat, run
+from pages import SIZE, WHOLE, explain, explain_whole, flat, run, run_whole, weighed
 from PIL import Image
 
 from brain_tumor.data.classes import STANDARD
@@ -17,7 +17,7 @@ from brain_tumor.evaluation.prediction import Answers
 from brain_tumor.serving.predictor import Predictor
 from brain_tumor.serving.review_page.actions import Page
 from brain_tumor.serving.review_page.examples import Example
-from brain_tumor.serving.review_page.models import Shown
+from brain_tumor.serving.review_page.models import Shown, Volumes
 from brain_tumor.serving.review_page.review_store import Kept
 from brain_tumor.serving.review_page.uploads import Uploads, uploads
 
@@ -37,6 +37,13 @@ def other(model: Shown) -> Shown:
 
     predictor = Predictor("models:/brain-tumor/4", turned, SIZE, STANDARD, None)
     return replace(model, predictor=predictor, synthetic=False)
+
+
+@pytest.fixture
+def whole(model: Shown) -> Shown:
+    """A model of whole volumes, which weighs their slices."""
+    predictor = Predictor("models:/volumes/1", run_whole, WHOLE[0], STANDARD, UNCERTAINTY)
+    return replace(model, predictor=predictor, explain=explain_whole, takes=Volumes(WHOLE, None, weighed))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from PIL import Image
 from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.scans.scan import Scan
 from brain_tumor.serving.review_page import actions, render
-from brain_tumor.serving.review_page import review as module
+from brain_tumor.serving.review_page import opened as module
 from brain_tumor.serving.review_page.actions import (
     CRASHED,
     GONE,
@@ -41,7 +41,7 @@ def drop(page: Page, *files: tuple[str, bytes], layers: tuple[str, ...] = ("deep
 @pytest.fixture
 def volume(monkeypatch: pytest.MonkeyPatch) -> None:
     scan = Scan("nifti", 4, "axial", lambda index: flat((0, 90, 95, 60)[index]))
-    monkeypatch.setattr(module, "open_scan", lambda content, plane, limits, scale: scan)
+    monkeypatch.setattr(module, "open_scan", lambda content, plane, limits: scan)
 
 
 def test_a_picture_is_answered_with_all_that_the_model_says(page: Page, png: Png) -> None:
@@ -60,7 +60,7 @@ def test_what_is_known_of_a_file_stands_beside_its_answer_and_its_sides_on_the_p
     shown = []
     for planes in ((), (None,)):
         scan = Scan("dicom", 1, "axial", lambda index: flat(90), remarks=("the file says <T2>",), planes=planes)
-        monkeypatch.setattr(module, "open_scan", lambda content, plane, limits, scale, scan=scan: scan)
+        monkeypatch.setattr(module, "open_scan", lambda content, plane, limits, scan=scan: scan)
         shown.append(drop(page, ("a.dcm", b"dicom")).panels)
     assert all('<p class="bt-warning">The file says &lt;T2&gt;.</p>' in each for each in shown)
     assert "bt-warning" not in plain.panels
@@ -182,8 +182,8 @@ def test_the_slices_of_a_volume_are_looked_at_one_by_one(page: Page) -> None:
     status, panels = look(page, "session", replace(FIRST, index=0))
     assert "Slice 1 of 4: notumor." in status
     assert "Slice 1: <strong>notumor</strong>" in panels
-    assert actions.first_slice(page, "session", 0) == (2, 4)
-    assert actions.first_slice(page, "session", 1) == actions.first_slice(page, "nobody", 0) == (0, 0)
+    assert actions.first_slice(page, "session", 0) == (2, 4, "")
+    assert actions.first_slice(page, "session", 1) == actions.first_slice(page, "nobody", 0) == (0, 0, "")
 
 
 def test_an_answer_is_not_kept_for_who_has_left_meanwhile(page: Page, png: Png) -> None:
@@ -206,7 +206,7 @@ def test_an_answer_is_not_kept_for_who_has_left_meanwhile(page: Page, png: Png) 
 def test_a_volume_is_cut_in_the_plane_that_was_chosen(
     page: Page, monkeypatch: pytest.MonkeyPatch, plane: Any, text: str
 ) -> None:
-    def refuse(content: bytes, plane: str, limits: Any, scale: Any) -> Scan:
+    def refuse(content: bytes, plane: str, limits: Any) -> Scan:
         raise CorruptImageError(f"cut {plane}")
 
     monkeypatch.setattr(module, "open_scan", refuse)

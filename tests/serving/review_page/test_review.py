@@ -11,10 +11,12 @@ from PIL import Image
 from brain_tumor.data.scans.scan import Limits, Scan
 from brain_tumor.evaluation.explanation.gradcam import METHODS
 from brain_tumor.layout.data_address import address
+from brain_tumor.serving.review_page import opened as module
 from brain_tumor.serving.review_page import pictures
-from brain_tumor.serving.review_page import review as module
+from brain_tumor.serving.review_page import review as kept
 from brain_tumor.serving.review_page.models import Shown
-from brain_tumor.serving.review_page.review import SLICES, limits, review
+from brain_tumor.serving.review_page.opened import SLICES, limits, opened
+from brain_tumor.serving.review_page.review import Review
 
 Png = Callable[[Image.Image], bytes]
 ALLOWED = Limits(2**20, 50, 2**22)
@@ -25,7 +27,7 @@ def volume(*reds: int) -> Scan:
 
 
 def test_each_model_answers_each_file_and_a_bad_file_alone_is_refused(model: Shown, other: Shown, png: Png) -> None:
-    found = review([("a", png(flat(90))), ("b", b"no picture"), ("c", png(flat(10)))], (model, other), ALLOWED)
+    found = Review(opened([("a", png(flat(90))), ("b", b"no picture"), ("c", png(flat(10)))], (model, other), ALLOWED))
     labels = [[answer.slices[0].label for answer in file.answers] for file in found.files]
     assert labels == [["glioma", "notumor"], [], ["notumor", "glioma"]]
     assert found.files[1].refused is not None
@@ -33,7 +35,7 @@ def test_each_model_answers_each_file_and_a_bad_file_alone_is_refused(model: Sho
 
 
 def test_a_large_picture_is_kept_as_it_is_shown(model: Shown, png: Png) -> None:
-    found = review([("a", png(flat(90, side=1500)))], (model,), ALLOWED)
+    found = Review(opened([("a", png(flat(90, side=1500)))], (model,), ALLOWED))
     assert found.files[0].scan is not None
     assert found.size == 3 * pictures.SIDE**2 + 3 * SIZE**2
     assert found.files[0].scan.picture(0).size == (pictures.SIDE, pictures.SIDE)
@@ -43,17 +45,17 @@ def test_a_large_picture_is_kept_as_it_is_shown(model: Shown, png: Png) -> None:
 def test_a_volume_begins_with_the_slice_that_is_surest_of_a_lesion(
     model: Shown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "open_scan", lambda content, plane, limits, scale: volume(0, 5, 90, 95, 85, 0, 3, 0))
-    found = review([("v", b"nifti")], (model,), ALLOWED)
+    monkeypatch.setattr(module, "open_scan", lambda content, plane, limits: volume(0, 5, 90, 95, 85, 0, 3, 0))
+    found = Review(opened([("v", b"nifti")], (model,), ALLOWED))
     assert (found.files[0].slices, found.files[0].first) == (8, 3)
     assert found.size == len(b"nifti") + 4 * 8 * 20 * 20  # decoded, however small the file was
-    monkeypatch.setattr(module, "open_scan", lambda content, plane, limits, scale: replace(volume(0, 5), held=7000))
-    assert review([("v", b"nifti")], (model,), ALLOWED).size == len(b"nifti") + 4 * 2 * 20 * 20 + 7000
+    monkeypatch.setattr(module, "open_scan", lambda content, plane, limits: replace(volume(0, 5), held=7000))
+    assert Review(opened([("v", b"nifti")], (model,), ALLOWED)).size == len(b"nifti") + 4 * 2 * 20 * 20 + 7000
 
 
 def test_maps_of_all_methods_are_made_once(model: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "open_scan", lambda content, plane, limits, scale: volume(0, 90, 0))
-    found = review([("v", b"nifti")], (model,), ALLOWED)
+    monkeypatch.setattr(module, "open_scan", lambda content, plane, limits: volume(0, 90, 0))
+    found = Review(opened([("v", b"nifti")], (model,), ALLOWED))
     before = found.size
     first = found.map(0, 1, (model,), 0, "deep", "gradcam")
     assert found.size == before + len(METHODS) * first.nbytes
@@ -61,7 +63,7 @@ def test_maps_of_all_methods_are_made_once(model: Shown, monkeypatch: pytest.Mon
     assert found.map(0, 1, (model,), 0, "deep", "layercam").sum() == 4
     assert found.map(0, 1, (model,), 0, "deep", "gradcam") is first
     assert found.map(0, 1, (model,), 0, "blind", "gradcam").sum() == 0
-    monkeypatch.setattr(module, "KEPT_MAPS", 1)
+    monkeypatch.setattr(kept, "KEPT_BYTES", 1)
     found.map(0, 2, (model,), 0, "deep", "gradcam")
     assert len(found._maps) == 1
 
