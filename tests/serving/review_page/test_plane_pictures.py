@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.testclient import TestClient
 
 from brain_tumor.data.scans.geometry import PLANES
-from brain_tumor.serving.review_page.actions import LET_GO, Choices, Page, answer_uploads, look
+from brain_tumor.serving.review_page.actions import LET_GO, Choices, Page, answer_uploads, first_slice, look
 from brain_tumor.serving.review_page.gateway import Rules, refusal
 from brain_tumor.serving.review_page.models import Shown
 from brain_tumor.serving.review_page.plane_pictures import routes
@@ -94,6 +94,20 @@ def test_the_map_is_asked_for_as_the_panel_says(client: TestClient, asked: Page)
     assert f'data-map="{ASKED[1:].replace("&", "&amp;")}"' in panels
     assert "<img" not in panels
     assert client.get(f"/map/{found.token}/0/axial/10{ASKED}").status_code == 200
+
+
+def test_each_series_has_its_own_planes(asked: Page) -> None:
+    both = {f"{uid}/{name}": each for uid in ("1.2", "1.3") for name, each in series(uid).items()}
+    files = [(name, str(asked.uploads.add(io.BytesIO(each)))) for name, each in both.items()]
+    view = answer_uploads(replace(asked, files=50), "session", files, "gradcam", ("deep",))
+    assert [name for name, _ in view.names] == [f"{n}. 1.{n + 1}/series 1 (20 slices)" for n in (1, 2)]
+    found = asked.kept.get("session")
+    assert found is not None
+    for place in range(2):
+        first, slices, planes = first_slice(asked, "session", place)
+        assert f'data-of="{found.token}/{place}"' in planes
+        assert f'data-at="{COLUMNS // 2},{ROWS // 2},{first}" data-axis="2"' in planes
+        assert (planes == view.planes, slices) == (place == 0, SLICES)
 
 
 @pytest.mark.parametrize(
