@@ -1,4 +1,4 @@
-"""Pictures of the review page for the README; overrides as for the page. Of a model of model.head=evidence another one.
+"""Pictures of the review page for the README; overrides as for the page. A model with a lesion map, or of volumes, has others.
 
 python experiments/page/screenshots.py model_uri=models:/brain-tumor@champion
 """
@@ -17,6 +17,7 @@ from playwright.sync_api import Page, sync_playwright
 HERE = Path(__file__).parent
 SHOWN = (("desktop", 1280, "SYNTHETIC volume"), ("phone", 390, "SYNTHETIC pituitary"))
 DRAWN = (("lesion", 1280, "SYNTHETIC glioma"),)  # by a model that draws a lesion map
+WHOLE = (("planes", 1280, "SYNTHETIC volume"), ("planes-phone", 390, "SYNTHETIC volume"))  # by a model of volumes
 
 
 def main() -> None:
@@ -30,11 +31,13 @@ def main() -> None:
             page = browser.new_page()
             page.goto(address)
             page.get_by_role("radio", name="layercam").wait_for()
-            for name, width, example in DRAWN if page.get_by_role("radio", name="evidence").count() else SHOWN:
+            shown = DRAWN if page.get_by_role("radio", name="evidence").count() else SHOWN
+            shown = shown if page.get_by_role("button", name="SYNTHETIC glioma").count() else WHOLE
+            for name, width, example in shown:
                 page = browser.new_page(viewport={"width": width, "height": 844}, device_scale_factor=1)
                 page.goto(address)
                 page.get_by_role("button", name=example).click()
-                page.wait_for_selector(".bt-panel", timeout=120_000)
+                page.wait_for_selector(".bt-map[src]", timeout=120_000)
                 if page.locator("#bt-paint").is_visible():
                     page.locator("#bt-paint").click()
                     page.wait_for_selector(".bt-painted", timeout=120_000)
