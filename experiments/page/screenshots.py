@@ -1,4 +1,4 @@
-"""Pictures of the review page for the README; overrides as for the page. A model with a lesion map, or of volumes, has others.
+"""Pictures of the review page for the README; overrides as for the page. Models with lesion maps or of volumes: others.
 
 python experiments/page/screenshots.py model_uri=models:/brain-tumor@champion
 """
