@@ -131,7 +131,6 @@ def test_the_pooling_of_the_least_log_loss_is_chosen_and_its_sets_are_of_other_p
     choice = chosen(volumes, labels, groups)
     losses = {each.kind: log_loss(labels, each.after) for each in choice.candidates}
     assert losses[choice.pooling.kind] == min(losses.values())
-    assert choice.folds == 10
     for level, limits in zip((0.8, 0.9), choice.pooling.sets.limits, strict=True):
         for index in range(3):
             scores = np.sort(1 - choice.honest[labels == index, index])

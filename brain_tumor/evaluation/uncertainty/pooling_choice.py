@@ -44,7 +44,6 @@ class Choice:
     strength: float
     candidates: tuple[Candidate, ...]  # in the order of KINDS
     honest: Array  # (N, C) by poolings that were chosen and fitted without the volume's fold
-    folds: int
 
 
 def choose(
@@ -88,7 +87,7 @@ def choose(
         confidence=confidence,
         answered=int((honest.max(axis=1) >= confidence).sum()),
     )
-    return Choice(pooling, best.strength, candidates, honest, int(outer.max()) + 1)
+    return Choice(pooling, best.strength, candidates, honest)
 
 
 def log_loss(probabilities: Array, labels: NDArray[np.int64]) -> float:
