@@ -18,6 +18,7 @@ from brain_tumor.data.contamination import either, find_contamination
 from brain_tumor.data.grouping import joined
 from brain_tumor.data.pixels import spread
 from brain_tumor.data.split import Split
+from brain_tumor.data.twins.graph import SIZE
 from brain_tumor.errors import InputError
 from brain_tumor.jobs.pool_checks import require_enough
 from brain_tumor.paths import existing_path, sha256_of
@@ -53,20 +54,20 @@ def answered_volumes(config: PoolConfig, registered: RegisteredModel, images: pd
     Raises:
         InputError: some cannot be read (see `data.on_corrupt`), or too few patients are left of a class.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        rows, slices = _answered(config, registered, images, Path(folder))
-        unread = rows["error"] != ""
-        if unread.any() and config.data.on_corrupt is OnCorrupt.error:
-            raise InputError(
-                f"some volumes cannot be read: {_named(rows[unread])}; repair or remove them, or leave them out with "
-                "data.on_corrupt=skip"
-            )
-        met, complete = _met(config, registered, rows, Path(folder))
+    rows, slices = _answered(config, registered, images)
+    unread = rows["error"] != ""
+    if unread.any() and config.data.on_corrupt is OnCorrupt.error:
+        raise InputError(
+            f"some volumes cannot be read: {_named(rows[unread])}; repair or remove them, or leave them out with "
+            "data.on_corrupt=skip"
+        )
+    met, complete = _met(config, registered, rows)
     rows["group"] = joined(rows["digest"], rows["group"])
-    blank = ~unread & (rows["brain_slices"] == 0)
+    blank = ~unread & (rows["brains"].map(len) == 0)
     _warn(rows[unread], "they cannot be read (data.on_corrupt=skip)")
     _warn(rows[blank], "no slice of theirs passes as brain MRI")
     _warn(rows[met], "the model has met a slice of theirs, or of their patient, in training")
+    rows["brain_slices"] = rows["brains"].map(len)
     usable = (~unread & ~blank & ~met).to_numpy()
     left = f", {int((~usable).sum())} of {len(rows)} volumes being left out" if not usable.all() else ""
     kept = rows.loc[usable, ["path", "label", "site", "group", "slices", "brain_slices"]].reset_index(drop=True)
@@ -74,13 +75,8 @@ def answered_volumes(config: PoolConfig, registered: RegisteredModel, images: pd
     return Volumes(kept, [each for each, use in zip(slices, usable, strict=True) if use], complete)
 
 
-def _answered(
-    config: PoolConfig, registered: RegisteredModel, images: pd.DataFrame, folder: Path
-) -> tuple[pd.DataFrame, Slices]:
-    """The rows with `slices`, `brain_slices`, `digest` (of the pixels) and `error`, and the slices' probabilities.
-
-    Some slices of each are saved in `folder`, below the volume's place in the rows.
-    """
+def _answered(config: PoolConfig, registered: RegisteredModel, images: pd.DataFrame) -> tuple[pd.DataFrame, Slices]:
+    """The rows with `slices`, `brains` (those that pass), `digest` (of the pixels) and `error`; and probabilities."""
     model, uncertainty = registered.model, registered.uncertainty
     alone = None if uncertainty is None else replace(uncertainty, volumes=None)
     predictor = keras_predictor(model, registered.uri, registered.classes, alone)
@@ -94,25 +90,33 @@ def _answered(
             digest = str(place)  # nobody's
             if file.pixels is not None and several:
                 digest = hashlib.sha256(file.pixels.tobytes()).hexdigest()[:16]
-                _save(file.pixels, spread(np.array(brains, np.int64), COMPARED), folder / str(place))
             answers = [list(found.slices[index].probabilities.values()) for index in brains] if found else []
             slices.append(np.array(answers).reshape(len(brains), len(registered.classes)))
-            facts.append((0 if found is None else len(found.slices), len(brains), digest, error))
+            facts.append((0 if found is None else len(found.slices), brains, digest, error))
             bar.update()
-    columns = ["slices", "brain_slices", "digest", "error"]
+    columns = ["slices", "brains", "digest", "error"]
     return images.join(pd.DataFrame(facts, columns=columns, index=images.index)), slices
 
 
-def _save(pixels: NDArray[np.uint8], chosen: NDArray[np.int64], folder: Path) -> None:
-    folder.mkdir()
-    for index in chosen:
-        Image.fromarray(pixels[index]).save(folder / f"{index}.png", compress_level=1)
+def _met(config: PoolConfig, registered: RegisteredModel, rows: pd.DataFrame) -> tuple["pd.Series[bool]", bool]:
+    """Which rows the model has met in training, by some of their slices; and whether all it met could be compared."""
+    with tempfile.TemporaryDirectory() as folder:
+        _save(rows, Path(folder), config.data.workers)
+        return _compared(config, registered, rows, Path(folder))
 
 
-def _met(
+def _save(rows: pd.DataFrame, folder: Path, workers: int) -> None:
+    """Save some of the slices that pass, as large as twins are looked for in, below the volume's place in the rows."""
+    for place, file in enumerate(read_each(map(Path, rows["file"]), SIZE, workers=workers)):
+        (folder / str(place)).mkdir()
+        for index in spread(np.array(rows["brains"].iloc[place], np.int64), COMPARED):
+            assert file.pixels is not None
+            Image.fromarray(file.pixels[index]).save(folder / str(place) / f"{index}.png", compress_level=1)
+
+
+def _compared(
     config: PoolConfig, registered: RegisteredModel, rows: pd.DataFrame, folder: Path
 ) -> tuple["pd.Series[bool]", bool]:
-    """Which rows the model has met in training, by the slices in `folder`; and whether all it met could be compared."""
     files = sorted(folder.glob("*/*.png"))
     if not files:
         return pd.Series(False, index=rows.index), True
