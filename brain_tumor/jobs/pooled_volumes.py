@@ -62,12 +62,11 @@ def answered_volumes(config: PoolConfig, registered: RegisteredModel, images: pd
             "data.on_corrupt=skip"
         )
     met, complete = _met(config, registered, rows)
-    rows["group"] = joined(rows["digest"], rows["group"])
-    blank = ~unread & (rows["brains"].map(len) == 0)
+    rows["group"], rows["brain_slices"] = joined(rows["digest"], rows["group"]), rows["brains"].map(len)
+    blank = ~unread & (rows["brain_slices"] == 0)
     _warn(rows[unread], "they cannot be read (data.on_corrupt=skip)")
     _warn(rows[blank], "no slice of theirs passes as brain MRI")
     _warn(rows[met], "the model has met a slice of theirs, or of their patient, in training")
-    rows["brain_slices"] = rows["brains"].map(len)
     usable = (~unread & ~blank & ~met).to_numpy()
     left = f", {int((~usable).sum())} of {len(rows)} volumes being left out" if not usable.all() else ""
     kept = rows.loc[usable, ["path", "label", "site", "group", "slices", "brain_slices"]].reset_index(drop=True)
