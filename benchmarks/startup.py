@@ -42,6 +42,8 @@ COMMANDS = (
     "lr_find steps=few",
     "ensemble --help",
     "ensemble run=x register=y coverage=[2]",
+    "pool --help",
+    "pool model_uri=x coverage=[2]",
     "export --help",
     "export model_uri=x out=x formats=[nope]",
     "train data=folder data.root=no_such_folder",

@@ -15,6 +15,7 @@ COMMANDS = (
     "predict",
     "adopt",
     "ensemble",
+    "pool",
     "export",
     "audit",
     "compare",

@@ -31,6 +31,7 @@ from brain_tumor.config.commands import (
     EvaluateConfig,
     ExportConfig,
     LrFindConfig,
+    PoolConfig,
     PredictConfig,
     StudyConfig,
 )
@@ -54,6 +55,7 @@ TYPES = {
     "ensemble": EnsembleConfig,
     "evaluate": EvaluateConfig,
     "export": ExportConfig,
+    "pool": PoolConfig,
     "predict": PredictConfig,
     "study": StudyConfig,
 }

@@ -105,9 +105,9 @@ def _counts(rows: pd.DataFrame) -> tuple[str, str, str]:
 
 
 def protocol(facts: Facts) -> Section:
-    name, adopted = facts.run.tags.get("protocol", ""), facts.run.tags.get("job") == "adopt"
+    name, adopted = facts.run.tags.get("protocol", ""), facts.made_by == "adopt"
     described = ADOPTED_PROTOCOLS if adopted else PROTOCOLS
-    several = facts.run.tags.get("job") == "ensemble"
+    several = facts.made_by == "ensemble"
     roles = ENSEMBLE_ROLES if several else ROLES
     present = facts.split.counts if facts.split is not None else {part: {} for part in PARTS}
     blocks: list[Block] = [

@@ -72,8 +72,13 @@ class Facts:
 
     @property
     def only_registered(self) -> bool:
-        """Whether its run trained and measured nothing: that of an adopted model, or an ensemble."""
-        return self.run.tags.get("job") in ("adopt", "ensemble")
+        """Whether its run trained and measured nothing: that of an adopted model, an ensemble, or of `pool`."""
+        return self.run.tags.get("job") in ("adopt", "ensemble", "pool")
+
+    @property
+    def made_by(self) -> str:
+        """The job that made the network: of a run of `pool` that of the model which it took."""
+        return self.run.tags.get("pooled_job") or self.run.tags.get("job", "")
 
     @property
     def measured(self) -> tuple[Logged, ...]:

@@ -46,8 +46,11 @@ def explanations(facts: Facts) -> Section:
         blocks += [Paragraph(f"The lesion map as a segmentation, on {whose(facts, run)}:"), _lesions(run)]
     checked = facts.holding("test_map_sanity") or facts.holding("val_map_sanity")
     if facts.only_registered:
-        reason = "it was built elsewhere" if facts.run.tags["job"] == "adopt" else "it is the mean of several networks"
-        blocks.append(Paragraph(f"Whether maps need the model cannot be looked at: {reason}."))
+        reason = {
+            "adopt": "cannot be looked at: it was built elsewhere",
+            "ensemble": "cannot be looked at: it is the mean of several networks",
+        }.get(facts.made_by, f"is what the card of {facts.run.tags.get('pooled_from')} says")
+        blocks.append(Paragraph(f"Whether maps need the model {reason}."))
     elif not checked:
         blocks.append(Paragraph("Open: whether maps need the model was not looked at (explain.sanity=true)."))
     for run in checked:

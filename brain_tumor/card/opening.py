@@ -65,7 +65,7 @@ def model(facts: Facts) -> Section:
     run = facts.run
     commit = run.tags.get("git_commit")
     dirty = ", with changes that were not committed" if run.tags.get("git_dirty") == "true" else ""
-    began = "mean of" if run.tags.get("job") == "ensemble" else "initial weights"
+    began = "mean of" if facts.made_by == "ensemble" else "initial weights"
     rows = [
         ("network", run.tags.get("model", NOTHING)),
         (began, shown(facts.params.get("model.weights") or facts.key("model.weights"))),

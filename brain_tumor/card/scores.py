@@ -174,6 +174,9 @@ def _answers(facts: Facts) -> list[tuple[str, str]]:
         ('"not sure" below a confidence of', limit),
         ('"not a brain MRI" beyond a distance of', number(uncertainty.distance)),
     ]
+    if pooling := uncertainty.volumes:
+        counted = f"calibrated on {sum(pooling.sets.images)} volumes of known class, see the run's tables"
+        rows.append(("a volume as a whole", f"pooled over its slices ({pooling.kind.replace('_', '-')}), {counted}"))
     named = {
         "answered": "share of the test images that is answered",
         "answered_accuracy": "accuracy of these answers",

@@ -85,6 +85,17 @@ class EnsembleConfig:
 
 
 @dataclass(frozen=True, config=STRICT_KEYS)
+class PoolConfig:
+    model_uri: str  # of a model of slices
+    register: str | None  # None: the name that the model has
+    data: DataConfig  # volumes of known class
+    trained_root: str | None  # where the model's training images are now, for the volumes to be compared with
+    tracking: TrackingConfig
+    coverage: Annotated[tuple[Level, ...], Field(min_length=1)]
+    selective_accuracy: Fraction
+
+
+@dataclass(frozen=True, config=STRICT_KEYS)
 class ExportConfig:
     model_uri: str
     out: str  # folder, made where there is none

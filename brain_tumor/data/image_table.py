@@ -79,7 +79,7 @@ def read_images(
         images, names = _list_phantom(roots["phantom"], data, known)
     else:
         images, names = class_folders.list_images(roots, data, known)
-        images = images.assign(group="" if data.volume_shape is None else _patients(images), mask="")
+        images = images.assign(group="" if data.volume_shape is None else patients_by_folder(images), mask="")
     files = [roots[site] / path for site, path in zip(images["site"], images["path"], strict=True)]
     if len(roots) > 1:
         images["path"] = images["site"] + "/" + images["path"]
@@ -131,7 +131,7 @@ def read_phantom(root: Path) -> pd.DataFrame:
     return table[["path", "label", "part", "group", "site", "mask"]]
 
 
-def _patients(images: pd.DataFrame) -> "pd.Series[str]":
+def patients_by_folder(images: pd.DataFrame) -> "pd.Series[str]":
     """Whose a volume is by its place: the folder in that of its class, whatever the part; or else the file itself."""
     below = [path.split("/")[bool(part) :] for path, part in zip(images["path"], images["part"], strict=True)]
     nested = pd.Series([len(each) > 2 for each in below], index=images.index)

@@ -85,7 +85,7 @@ def _member(uri: str, key: str) -> Member:
     said, tags = f"{key}={uri}", runs.own_tags_of(found.run_id)
     if not found.keras:
         raise InputError(f"{said} is a file for ONNX Runtime, whose layers cannot be averaged: leave it out")
-    if tags.get("job") == "ensemble":
+    if "members" in tags:
         raise InputError(f"{said} is an ensemble itself: give its members, {tags.get('members')}")
     split = runs.load_split(found.run_id)
     made = typed(TrainConfig, runs.load_config(found.run_id))

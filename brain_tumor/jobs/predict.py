@@ -18,7 +18,7 @@ from brain_tumor.evaluation.explanation.gradcam import Kind
 from brain_tumor.evaluation.explanation.kinds import has_map
 from brain_tumor.evaluation.prediction import answering
 from brain_tumor.evaluation.views import said, viewed
-from brain_tumor.layout.blocks import pairs
+from brain_tumor.layout.blocks import Paragraph, pairs
 from brain_tumor.layout.terminal import show_blocks
 from brain_tumor.models.backend import start_tensorflow
 from brain_tumor.models.onnx_model import OnnxModel
@@ -30,12 +30,13 @@ from brain_tumor.serving.files import Read, answer_files, find_stacks, read_stac
 from brain_tumor.serving.inputs import Files
 from brain_tumor.serving.journal import Journal, journal_of
 from brain_tumor.serving.overlays import Draw, Overlays, Reports, kind_of, overlay_drawer
-from brain_tumor.serving.predictor import Predictor, ScanPrediction, keras_predictor
+from brain_tumor.serving.predictor import Predictor, ScanPrediction, for_plane, keras_predictor
 from brain_tumor.serving.registered_model import RegisteredModel
 from brain_tumor.serving.runtime_choice import choose
 from brain_tumor.tracking import registry
 from brain_tumor.tracking.store import open_store
 
+OWN_PLANE = "it was fitted to volumes cut in their own plane"
 FIRST = 16  # files on which an export is checked and timed
 
 
@@ -131,6 +132,8 @@ def _answer(
         trained_on = registered.split.name
         before = len(found) - len(asked)
         show_blocks(*answer_lines.opening(predictor, trained_on, runtime, files, found, before, said(config.views)))
+        if registered.uncertainty and registered.uncertainty.volumes and config.plane != "auto":
+            show_blocks(Paragraph(f"Volumes have no class with plane={config.plane}: {OWN_PLANE}."))
         if journal is None:
             print(f"\n{answer_lines.header(registered.classes.names, registered.uncertainty)}")
         bar = stack.enter_context(progress(len(asked), "answering", "scan", disable=journal is None))
@@ -159,6 +162,7 @@ def _predictor(
 ) -> tuple[Predictor, str, list[Read]]:
     """What answers, which runtime that is, and the files read to find that out, which are the first to be answered."""
     predictor = keras_predictor(registered.model, registered.uri, registered.classes, registered.uncertainty)
+    predictor = for_plane(predictor, config.plane)
     if isinstance(registered.model, OnnxModel):
         return predictor, choose(config.runtime, registered.model, np.empty(0, np.uint8), total)[1], []
     if config.runtime == "keras" or len(registered.model.input_shape) == 5:

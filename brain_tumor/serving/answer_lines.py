@@ -10,7 +10,7 @@ from brain_tumor.layout.blocks import Block, Grid, Paragraph, Points, pairs
 from brain_tumor.paths import printable
 from brain_tumor.serving.files import Read
 from brain_tumor.serving.inputs import Files
-from brain_tumor.serving.predictor import UNFITTED, Predictor, ScanPrediction
+from brain_tumor.serving.predictor import UNFITTED, Prediction, Predictor, ScanPrediction, VolumeCounts
 from brain_tumor.serving.wording import counted, said, share
 
 WIDTH = 36  # of the column of names
@@ -27,7 +27,7 @@ class Tally:
         self.remarks: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()  # on files, see `Scan.remarks`
         self.refused: list[tuple[str, str]] = []
-        self.refusals = self.volumes = 0
+        self.refusals = self.volumes = self.unfitted = 0
         self.unmarked = 0  # in which a map that is drawn marks nothing
         self.painted = self.changed = 0  # answered again without what the map marks; of these, otherwise
 
@@ -42,10 +42,11 @@ class Tally:
             if len(self.refused) < LISTED:
                 self.refused.append((file.name, file.error))
             return
-        self.classes[PER_SLICE if found.volume else found.slices[0].label] += 1
+        self.classes[found.slices[0].label if found.volume is None else _class_of(found.volume)] += 1
         self.remarks.update(_remarks(found))
         self.notes.update(file.remarks)
         self.volumes += found.volume is not None
+        self.unfitted += found.volume is not None and found.volume.silence == UNFITTED
         drawn = [each.lesion for each in found.slices if each.lesion]
         self.unmarked += bool(drawn) and not any(lesion.area for lesion in drawn)
         if (bare := found.slices[0].without) and found.volume is None:
@@ -65,7 +66,7 @@ class Tally:
         if self.refusals:
             counts.append(("refused", self.refusals))
         yield Grid(("answer", "scans"), tuple((name, f"{count:,}") for name, count in counts))
-        if self.volumes:
+        if self.unfitted:
             yield Paragraph(f"Volumes: {UNFITTED}.")
         if self.notes:
             yield Points(tuple(f"{_scans(count)}: {note}." for note, count in self.notes.most_common()))
@@ -125,13 +126,18 @@ def row(file: Read, found: ScanPrediction | None) -> str:
     remarks = [*_remarks(found), *_marks(found), *file.remarks]
     if found.volume is not None:
         remarks = [counted(found.volume), *remarks, *([file.plane] if file.plane else [])]
+    answer = found.slices[0] if found.volume is None else found.volume.answer
+    if answer is None:
         width = _width(found.slices[0].probabilities)
         return f"{name:<{WIDTH}} {PER_SLICE:<{width}} {'':>11}  {'; '.join(remarks)}"
-    answer = found.slices[0]
     smallest = next((", ".join(names) for _, names in sorted(answer.sets.items())), "")
     probability = answer.probabilities[answer.label]
     answered = f"{answer.label:<{_width(answer.probabilities)}} {probability:>11.4f}"
     return f"{name:<{WIDTH}} {answered}  {smallest:<24} {'; '.join(remarks)}".rstrip()
+
+
+def _class_of(volume: VolumeCounts) -> str:
+    return volume.answer.label if volume.answer else PER_SLICE
 
 
 def _width(classes: Iterable[str]) -> int:
@@ -154,15 +160,22 @@ def _marks(found: ScanPrediction) -> Iterator[str]:
     if found.volume is not None:
         if counts := found.volume.without:
             shares = ", ".join(f"{name} {share(value)}" for name, value in said(counts.shares))
-            yield f"without what it marks: {shares or _UNANSWERED}"
+            whole = f"{_probable(counts.answer)}, of its slices " if counts.answer else ""
+            yield f"without what it marks: {whole}{shares or _UNANSWERED}"
     elif bare := found.slices[0].without:
-        yield f"without what it marks: {bare.label} {bare.probabilities[bare.label]:.4f}"
+        yield f"without what it marks: {_probable(bare)}"
+
+
+def _probable(answer: Prediction) -> str:
+    return f"{answer.label} {answer.probabilities[answer.label]:.4f}"
 
 
 def _remarks(found: ScanPrediction) -> Iterator[str]:
     if found.volume is not None:
         if found.volume.not_brain_mri:
             yield f"mostly {_UNANSWERED}"
+        elif found.volume.answer and found.volume.answer.not_sure:
+            yield "not sure"
     elif found.slices[0].not_brain_mri:
         yield _UNANSWERED
     elif found.slices[0].not_sure:

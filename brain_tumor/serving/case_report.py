@@ -12,8 +12,8 @@ from brain_tumor.layout import html
 from brain_tumor.layout.blocks import Alert, Block, Card, Grid, Paragraph, Picture, Points, Section, pairs
 from brain_tumor.layout.data_address import address
 from brain_tumor.paths import printable
-from brain_tumor.serving.predictor import UNFITTED, Prediction, ScanPrediction
-from brain_tumor.serving.wording import SYNTHETIC, calibrated, headline, share, summary
+from brain_tumor.serving.predictor import Prediction, ScanPrediction
+from brain_tumor.serving.wording import POOLED, SYNTHETIC, calibrated, headline, share, summary
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,9 @@ def _overall(found: ScanPrediction, by: Answerer) -> Section:
         (name, share(value), *((share(bare.shares.get(name, 0.0)),) if bare else ()))
         for name, value in volume.shares.items()
     )
-    return Section("Answer", (Grid(columns, rows),), note=_sentence(UNFITTED))
+    whole = _answer(volume.answer) if volume.answer else []
+    note = POOLED if volume.answer else _sentence(volume.silence)
+    return Section("Answer", (*whole, Grid(columns, rows)), note=note)
 
 
 def _slice(each: Drawn, found: ScanPrediction) -> Section:

@@ -13,7 +13,7 @@ from brain_tumor.data.prefetch import worked_ahead
 from brain_tumor.data.scans.on_disk import beginning, beside, read_content
 from brain_tumor.data.scans.opening import open_scan, read_volume
 from brain_tumor.data.scans.scan import Extent, Limits, Place, Plane, Scan
-from brain_tumor.data.scans.series_volume import volume_of
+from brain_tumor.data.scans.series_volume import series_of, volume_of
 from brain_tumor.data.scans.stacks import Stack, open_stack, stacks
 from brain_tumor.data.scans.volume import chosen
 from brain_tumor.data.volumes.decoding import fitted
@@ -47,25 +47,40 @@ def read_stacks(
 
     Of a file of several volumes `volume` is read.
     """
-    limits = Limits()
+    return worked_ahead(lambda stack: _read(base, stack, size, plane, volume), found, workers)
 
-    def opened(stack: Stack) -> Scan:
-        if len(stack.files) > 1:
-            chosen(volume, 1)
-            return open_stack(stack, {name: partial(beginning, base / name) for name in stack.files}, plane, limits)
-        path = base / stack.files[0]
-        return open_scan(read_content(path, limits), plane, limits, volume, beside(path, limits))
 
-    def read(stack: Stack) -> Read:
+def read_each(paths: Iterable[Path], size: int, *, workers: int) -> Generator[Read, None, None]:
+    """The same of volumes each by itself, a file or a folder with the files of one DICOM series, cut in their plane."""
+
+    def read(path: Path) -> Read:
+        if not path.is_dir():
+            return _read(path.parent, Stack(path.name, (path.name,)), size, "auto", None)
         try:
-            scan = opened(stack)
-            places = tuple(map(scan.place_of, range(scan.count)))
-            pixels, extents = scan.fitted(size)
-            return Read(stack.name, scan.kind, scan.plane, pixels, "", scan.remarks, places, extents)
+            return _read(path, series_of(path, Limits()), size, "auto", None)
         except CorruptImageError as error:
-            return Read(stack.name, error=str(error))
+            return Read(path.name, error=str(error))
 
-    return worked_ahead(read, found, workers)
+    return worked_ahead(read, paths, workers)
+
+
+def _read(base: Path, stack: Stack, size: int, plane: Plane, volume: int | None) -> Read:
+    try:
+        scan = _opened(base, stack, plane, volume)
+        places = tuple(map(scan.place_of, range(scan.count)))
+        pixels, extents = scan.fitted(size)
+        return Read(stack.name, scan.kind, scan.plane, pixels, "", scan.remarks, places, extents)
+    except CorruptImageError as error:
+        return Read(stack.name, error=str(error))
+
+
+def _opened(base: Path, stack: Stack, plane: Plane, volume: int | None) -> Scan:
+    limits = Limits()
+    if len(stack.files) > 1:
+        chosen(volume, 1)
+        return open_stack(stack, {name: partial(beginning, base / name) for name in stack.files}, plane, limits)
+    path = base / stack.files[0]
+    return open_scan(read_content(path, limits), plane, limits, volume, beside(path, limits))
 
 
 def read_volumes(

@@ -156,9 +156,11 @@ def _columns(records: Iterator[dict[str, Any]]) -> list[str]:
     for each in records:
         if each.get("slices") and not names:
             names, levels = list(each["slices"][0]["probabilities"]), list(each["slices"][0]["sets"])
-        volumes = volumes or "volume" in each
+        if "volume" in each:
+            volumes = True
+            levels += [level for level in each["volume"].get("sets", ()) if level not in levels]
     columns = ["path", "slice", *(_PLACED if volumes else []), "class", *(f"probability_{name}" for name in names)]
-    columns += [*(f"set_{float(level) * 100:g}" for level in levels), "not_sure", "not_brain_mri"]
+    columns += [*(f"set_{float(level) * 100:g}" for level in sorted(levels, key=float)), "not_sure", "not_brain_mri"]
     shares = ["brain_slices", *(f"share_{name}" for name in names)] if volumes else []
     columns += shares
     if begun.get("lesion_map"):
@@ -180,21 +182,27 @@ def _rows(each: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     several = len(each["slices"]) > 1
     about = {"path": path, "remarks": "; ".join(each.get("remarks", ())), **by}
     for index, found in enumerate(each["slices"]):
-        row = {**about, "slice": index if several else "", "class": found["class"]}
-        row |= {f"probability_{label}": repr(value) for label, value in found["probabilities"].items()}
-        row |= {f"set_{float(level) * 100:g}": "; ".join(names) for level, names in found["sets"].items()}
+        row = {**about, "slice": index if several else "", **_said(found)}
         row |= {f"lesion_{key}": "" if value is None else repr(value) for key, value in found.get("lesion", {}).items()}
         if bare := found.get("without_lesion"):
-            row["without_lesion_class"] = bare["class"]
-            row |= {f"without_lesion_probability_{name}": repr(value) for name, value in bare["probabilities"].items()}
+            row |= {f"without_lesion_{key}": value for key, value in _said(bare).items()}
         row |= {key: "" if found.get(key) is None else found[key] for key in _PLACED if several}
         yield row | {key: _flag(found[key]) for key in ("not_sure", "not_brain_mri")}
     if "volume" in each:
         counted = each["volume"]
-        row = {**about, "slice": "volume", "not_brain_mri": _flag(counted["not_brain_mri"]), **_shares(counted)}
-        yield row | {
-            f"without_lesion_{key}": value for key, value in _shares(counted.get("without_lesion", {})).items()
-        }
+        row = {**about, "slice": "volume", **_said(counted), **_shares(counted)}
+        row |= {key: _flag(counted.get(key)) for key in ("not_sure", "not_brain_mri")}
+        bare = counted.get("without_lesion", {})
+        yield row | {f"without_lesion_{key}": value for key, value in (_said(bare) | _shares(bare)).items()}
+
+
+def _said(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns of a class, its probabilities and sets; none of a volume without an answer."""
+    if found.get("class") is None:
+        return {}
+    row = {"class": found["class"]}
+    row |= {f"probability_{name}": repr(value) for name, value in found["probabilities"].items()}
+    return row | {f"set_{float(level) * 100:g}": "; ".join(names) for level, names in found.get("sets", {}).items()}
 
 
 def _shares(counted: Mapping[str, Any]) -> dict[str, Any]:

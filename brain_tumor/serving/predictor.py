@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from brain_tumor.data.blank import is_blank
 from brain_tumor.data.classes import ClassList
-from brain_tumor.data.scans.scan import Extent
+from brain_tumor.data.scans.scan import Extent, Plane
 from brain_tumor.evaluation.prediction import Outputs, Runtime, answering, observe, observing
-from brain_tumor.evaluation.uncertainty.fitting import Uncertainty, answers_of
+from brain_tumor.evaluation.uncertainty.fitting import Answer, Uncertainty, answer_of_volume, answers_of
 from brain_tumor.serving.lesions import Lesion, lesion_of, painted
 
 UNFITTED = "no answer for a whole volume has been fitted: each of its slices is answered by itself"
+NO_BRAIN = "none of its slices passes as brain MRI"
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,7 @@ class Predictor:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What is said of one slice."""
+    """What is said of one slice, or of a volume as a whole."""
 
     label: str
     probabilities: Mapping[str, float]  # class -> calibrated probability, in the order of the outputs
@@ -49,7 +50,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class VolumeCounts:
-    """What the slices of a volume say, counted. There is no class of the volume: see UNFITTED."""
+    """What the slices of a volume say, counted, and what they come to where that was fitted."""
 
     slices: int
     brains: int  # of them, that pass as brain MRI
@@ -57,6 +58,12 @@ class VolumeCounts:
     shares: Mapping[str, float]  # class -> share of those that pass which is answered so; {} where none passes
     shown: tuple[int, ...]  # of those that pass: the most marked one, and for each class where it is most probable
     without: "VolumeCounts | None" = None  # once what is marked is painted over, where that was asked
+    answer: Prediction | None = None  # for the whole; None: see `silence`
+
+    @property
+    def silence(self) -> str:
+        """Why there is no answer for the whole; "" where there is one."""
+        return "" if self.answer else UNFITTED if self.brains else NO_BRAIN
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,13 @@ class ScanPrediction:
 def keras_predictor(model: Any, uri: str, classes: ClassList, uncertainty: Uncertainty | None) -> Predictor:
     """A Keras classifier that answers by itself; one thread at a time may ask it (see `batching.batched`)."""
     return Predictor(uri, answering(observing(model)), int(model.input_shape[1]), classes, uncertainty)
+
+
+def for_plane(predictor: Predictor, plane: Plane) -> Predictor:
+    """The same for volumes that are cut in `plane`: no answer for a whole was fitted where that is not their own."""
+    if plane == "auto" or predictor.uncertainty is None:
+        return predictor
+    return replace(predictor, uncertainty=replace(predictor.uncertainty, volumes=None))
 
 
 def predict_slices(
@@ -93,7 +107,7 @@ def predict_slices(
 
 def predict_scan(predictor: Predictor, pixels: NDArray[np.uint8], extents: Sequence[Extent] = ()) -> ScanPrediction:
     """What is said of a file whose slices (N, S, S, 3) are, N at least 1; `extents` as in `predict_slices`."""
-    return _summarise(predict_slices(predictor, pixels, extents), predictor.classes)
+    return _summarise(predict_slices(predictor, pixels, extents), predictor)
 
 
 def predict_scans(
@@ -104,7 +118,7 @@ def predict_scans(
     `extents` are those of all slices of all files.
     """
     found = predict_slices(predictor, np.concatenate(scans), extents)
-    yield from _summaries(found, map(len, scans), predictor.classes)
+    yield from _summaries(found, map(len, scans), predictor)
 
 
 def without_lesions(
@@ -123,7 +137,7 @@ def without_lesions(
         bare |= dict(zip(lesions, predict_slices(predictor, pixels), strict=True))
     counts = [len(scan.slices) for scan in found]
     start = 0
-    for scan, other in zip(found, _summaries(tuple(bare.values()), counts, predictor.classes), strict=True):
+    for scan, other in zip(found, _summaries(tuple(bare.values()), counts, predictor), strict=True):
         rows = range(start, start := start + len(scan.slices))
         own = tuple(replace(slices[row], without=bare[row] if row in lesions else None) for row in rows)
         counted = any(each.without and not each.not_brain_mri for each in own)
@@ -131,10 +145,10 @@ def without_lesions(
         yield replace(scan, slices=own, volume=volume)
 
 
-def _summaries(slices: tuple[Prediction, ...], counts: Iterable[int], classes: ClassList) -> Iterator[ScanPrediction]:
+def _summaries(slices: tuple[Prediction, ...], counts: Iterable[int], predictor: Predictor) -> Iterator[ScanPrediction]:
     start = 0
     for count in counts:
-        yield _summarise(slices[start : start + count], classes)
+        yield _summarise(slices[start : start + count], predictor)
         start += count
 
 
@@ -154,24 +168,40 @@ def _answers(predictor: Predictor, outputs: Outputs) -> tuple[Prediction, ...]:
     if predictor.uncertainty is None:
         return tuple(Prediction(max(row, key=row.__getitem__), row, {}, None, None) for row in rows)
     answers = answers_of(predictor.uncertainty, outputs)
-    return tuple(
-        Prediction(answer.label, row, answer.sets, answer.not_sure, answer.not_brain_mri)
-        for answer, row in zip(answers, rows, strict=True)
-    )
+    return tuple(_prediction(answer, row) for answer, row in zip(answers, rows, strict=True))
 
 
-def _summarise(slices: tuple[Prediction, ...], classes: ClassList) -> ScanPrediction:
-    """An answer for a whole volume, once one is fitted, is given here."""
+def _prediction(answer: Answer, probabilities: Mapping[str, float]) -> Prediction:
+    return Prediction(answer.label, probabilities, answer.sets, answer.not_sure, answer.not_brain_mri)
+
+
+def brain_slices(slices: Sequence[Prediction]) -> list[int]:
+    """Those that pass as brain MRI, by which a volume is answered."""
+    return [index for index, each in enumerate(slices) if not each.not_brain_mri]
+
+
+def _summarise(slices: tuple[Prediction, ...], predictor: Predictor) -> ScanPrediction:
     if len(slices) == 1:
         return ScanPrediction(slices)
-    brains = [index for index, each in enumerate(slices) if not each.not_brain_mri]
+    classes, brains = predictor.classes, brain_slices(slices)
     counts = Counter(slices[index].label for index in brains)
     shares = {name: counts[name] / len(brains) for name in classes.names} if brains else {}
     known = all(each.not_brain_mri is not None for each in slices)
     other = True if 2 * len(brains) < len(slices) else False if known else None
-    return ScanPrediction(
-        slices, VolumeCounts(len(slices), len(brains), other, shares, _shown(slices, brains, classes))
-    )
+    shown, answer = _shown(slices, brains, classes), _whole([slices[index] for index in brains], predictor, other)
+    return ScanPrediction(slices, VolumeCounts(len(slices), len(brains), other, shares, shown, answer=answer))
+
+
+def _whole(brains: Sequence[Prediction], predictor: Predictor, other: bool | None) -> Prediction | None:
+    """The answer for a volume by its slices that pass; None where there is none."""
+    if predictor.uncertainty is None:
+        return None
+    rows = np.array([list(each.probabilities.values()) for each in brains])
+    found = answer_of_volume(predictor.uncertainty, rows, not_brain_mri=bool(other))
+    if found is None:
+        return None
+    answer, probabilities = found
+    return _prediction(answer, dict(zip(predictor.classes.names, probabilities.tolist(), strict=True)))
 
 
 def _shown(slices: Sequence[Prediction], brains: Sequence[int], classes: ClassList) -> tuple[int, ...]:

@@ -4,19 +4,21 @@ from typing import Any
 
 from brain_tumor import NOTICE
 from brain_tumor.data.scans.scan import Place, Scan
-from brain_tumor.serving.predictor import UNFITTED, Prediction, ScanPrediction, VolumeCounts
+from brain_tumor.serving.predictor import Prediction, ScanPrediction, VolumeCounts
 
 
 def reply(scan: Scan, found: ScanPrediction) -> dict[str, Any]:
     """The file's answer, what it is, and the answer of each of its slices.
 
-    Keys: those of `said`, of a volume empty but for `not_brain_mri`; `kind` (image, dicom, nifti, nrrd, metaimage),
-    `plane` or None, `slice_count`; `remarks`, lines that a reader should know of the file; `volume`, None or those of
-    `counts`; `slices`, a list of `said`, of a volume with `placed`; `notice`.
+    Keys: those of `said`, of a volume without an answer empty but for `not_brain_mri`; `kind` (image, dicom, nifti,
+    nrrd, metaimage), `plane` or None, `slice_count`; `remarks`, lines that a reader should know of the file; `volume`,
+    None or those of `counts`; `slices`, a list of `said`, of a volume with `placed`; `notice`.
     """
     volume = None if found.volume is None else counts(found.volume)
     overall = said(found.slices[0])
-    if found.volume is not None:
+    if found.volume is not None and found.volume.answer is not None:
+        overall = said(found.volume.answer)
+    elif found.volume is not None:
         unsaid: dict[str, Any] = {"class": None, "probabilities": {}, "sets": {}, "not_sure": None}
         overall = {**unsaid, "not_brain_mri": found.volume.not_brain_mri}
     return {
@@ -44,22 +46,25 @@ def placed(place: Place) -> dict[str, Any]:
 
 
 def counts(volume: VolumeCounts) -> dict[str, Any]:
-    """Keys: `class`, None, for the reason in `note`; `brain_slices`, how many slices pass as brain MRI; `shares`, of
+    """Keys: `class`, or None for the reason in `note`; `brain_slices`, how many slices pass as brain MRI; `shares`, of
     these by class; `not_brain_mri`, whether most of all do not pass; `shown`, the slices (from 0) to look at first.
+    With a class also `probabilities`, `sets` and `not_sure`, as in `said`.
 
     Where it was asked and anything is marked in a slice that passes, `without_lesion`: `brain_slices` and `shares` once
-    that is painted over.
+    that is painted over, and `class` and `probabilities` where there are any.
     """
+    answer = {} if volume.answer is None else said(volume.answer)
     found: dict[str, Any] = {
-        "class": None,
-        "note": UNFITTED,
+        **({"class": None} | answer),
+        "note": volume.silence or None,
         "brain_slices": volume.brains,
         "not_brain_mri": volume.not_brain_mri,
         "shares": dict(volume.shares),
         "shown": list(volume.shown),
     }
     if bare := volume.without:
-        found["without_lesion"] = {"brain_slices": bare.brains, "shares": dict(bare.shares)}
+        whole = {} if bare.answer is None else _class_of(bare.answer)
+        found["without_lesion"] = {**whole, "brain_slices": bare.brains, "shares": dict(bare.shares)}
     return found
 
 
@@ -75,13 +80,15 @@ def said(prediction: Prediction) -> dict[str, Any]:
         lesion = prediction.lesion
         more["lesion"] = {"area": lesion.area, "area_mm2": lesion.area_mm2, "peak": lesion.peak}
     if prediction.without is not None:
-        bare = prediction.without
-        more["without_lesion"] = {"class": bare.label, "probabilities": dict(bare.probabilities)}
+        more["without_lesion"] = _class_of(prediction.without)
     return {
-        "class": prediction.label,
-        "probabilities": dict(prediction.probabilities),
+        **_class_of(prediction),
         "sets": {f"{level:g}": list(classes) for level, classes in prediction.sets.items()},
         "not_sure": prediction.not_sure,
         "not_brain_mri": prediction.not_brain_mri,
         **more,
     }
+
+
+def _class_of(prediction: Prediction) -> dict[str, Any]:
+    return {"class": prediction.label, "probabilities": dict(prediction.probabilities)}

@@ -7,6 +7,10 @@ from brain_tumor.serving.predictor import Prediction, ScanPrediction, VolumeCoun
 
 OTHER, UNSURE = "Not a brain MRI", "Not sure"
 MOSTLY_OTHER = "Mostly not a brain MRI"
+POOLED = (  # what the answer for a whole volume is worth
+    "Pooled over the slices that pass as brain MRI, and calibrated on volumes of known class. Of volumes as these a "
+    "set holds the true class about as often as it says."
+)
 SYNTHETIC = "trained on synthetic phantoms, never on a real image: what it says of a real one means nothing."
 
 
@@ -20,10 +24,13 @@ def headline(said: Prediction) -> str:
 
 
 def summary(found: ScanPrediction) -> str:
-    """`headline` of a file: of a volume, which has no class, what its slices say."""
+    """`headline` of a file: of a volume also what its slices say, which is all where it has no class."""
     if found.volume is None:
         return headline(found.slices[0])
-    return f"{MOSTLY_OTHER}: {counted(found.volume)}" if found.volume.not_brain_mri else counted(found.volume)
+    if found.volume.not_brain_mri:
+        return f"{MOSTLY_OTHER}: {counted(found.volume)}"
+    whole = f"{headline(found.volume.answer)}; " if found.volume.answer else ""
+    return f"{whole}{counted(found.volume)}"
 
 
 def counted(volume: VolumeCounts) -> str:

@@ -70,7 +70,7 @@ def _remedy(run: Run, part: str) -> str:
             "sweep": "it is a study",
             "compare": "it is a comparison",
             "audit": "it is an audit",
-            **dict.fromkeys(("adopt", "ensemble"), "it registered a model, which only evaluate measures"),
+            **dict.fromkeys(("adopt", "ensemble", "pool"), "it registered a model, which only evaluate measures"),
         }
         return f"{what.get(job, 'brain_tumor has not logged it')}; give the run of a training or an evaluation"
     if "study" in tags:

@@ -3,11 +3,12 @@
 import mlflow
 
 TEACHER_RUN = "teacher_run"  # tag of a run: the id of the run that registered its teacher
-MEMBER_RUNS = "member_runs"  # tag of an ensemble's run: the ids of those that trained its members
+MEMBER_RUNS = "member_runs"  # tag of a run of ensemble, or pool: the ids of those that trained its networks
+POOLED_JOB = "pooled_job"  # tag of a run of pool: the job that made the model which it takes
 
 
 def networks(run_id: str) -> list[str]:
-    """Ids of the runs that trained the networks of a model: of an ensemble its members', otherwise its own."""
+    """Ids of the runs that trained the networks of a model: its own, or those that MEMBER_RUNS names."""
     members = _tags(run_id).get(MEMBER_RUNS)
     return members.split(", ") if members else [run_id]
 

@@ -25,7 +25,7 @@ from brain_tumor.serving.registered_model import RegisteredModel
 from brain_tumor.tracking import served
 from brain_tumor.tracking.logged_uncertainty import load_uncertainty
 from brain_tumor.tracking.model_address import ABSENT, find
-from brain_tumor.tracking.runs import load_config, load_split
+from brain_tumor.tracking.runs import load_config, load_split, own_tags_of
 from brain_tumor.tracking.store import current
 
 CHAMPION = "champion"
@@ -107,6 +107,24 @@ def crown(name: str, version: str) -> Finding:
         return Finding(said, f"{name} {said}. This moves it all the same:", f"{python()} -c {shlex.quote(code)}")
     client.set_registered_model_alias(name, CHAMPION, version)
     return Finding(f"now {CHAMPION} ({kind})", f"{name} version {version} ({kind}) is now {CHAMPION}.")
+
+
+def succeed(name: str, version: str, before: str | None) -> Finding:
+    """Move the alias `champion` to `version` if it stands at `before`, of the same network; otherwise `crown`."""
+    champion = _champion(name)
+    if champion is None or str(champion.version) != before:
+        return crown(name, version)
+    mlflow.MlflowClient().set_registered_model_alias(name, CHAMPION, version)
+    said = f"now {CHAMPION}, as version {before} was"
+    return Finding(said, f"{name} version {version} is {said}: the network is the same.")
+
+
+def tags_of(uri: str, run_id: str) -> dict[str, str]:
+    """The tags of a version `models:/NAME/VERSION`; of a model without one those of its run."""
+    name, _, version = uri.removeprefix("models:/").rpartition("/")
+    if not uri.startswith("models:/") or not name:
+        return own_tags_of(run_id)
+    return dict(mlflow.MlflowClient().get_model_version(name, version).tags)
 
 
 def champion_line(name: str) -> str:

@@ -35,7 +35,7 @@ from brain_tumor.lazy import lazy
 from brain_tumor.models.backend import default_threads, start_tensorflow
 from brain_tumor.models.onnx_model import OnnxModel
 from brain_tumor.serving.batching import batched
-from brain_tumor.serving.predictor import keras_predictor, predict_scan
+from brain_tumor.serving.predictor import for_plane, keras_predictor, predict_scan
 from brain_tumor.serving.reply import reply
 from brain_tumor.serving.requests import fitted, sent_files, sent_scans
 
@@ -150,7 +150,7 @@ class ServedModel(PythonModel):  # type: ignore[misc]
         for sent in scans:
             with self.decoding:
                 scan, pixels, extents = fitted(sent, self.predictor.size)
-            found = predict_scan(self.predictor, pixels, extents)
+            found = predict_scan(for_plane(self.predictor, sent.plane), pixels, extents)
             about = {"files": list(sent.files), "model": self.predictor.uri, "run": self.run_id}
             answers.append(reply(scan, found) | about)
         return answers

@@ -13,9 +13,9 @@ from brain_tumor.data.split import Split
 from brain_tumor.models.backbones import image_size
 from brain_tumor.serving.registered_model import RegisteredModel
 from brain_tumor.tracking.headline import LEAK, leak_tag
-from brain_tumor.tracking.lineage import TEACHER_RUN
-from brain_tumor.tracking.model_address import find
-from brain_tumor.tracking.runs import git_tags, log_config, log_environment, log_split, log_table
+from brain_tumor.tracking.lineage import MEMBER_RUNS, POOLED_JOB, TEACHER_RUN, networks
+from brain_tumor.tracking.model_address import Found, find
+from brain_tumor.tracking.runs import git_tags, log_config, log_environment, log_split, log_table, own_tags_of
 
 GROUPS = ("data", "model", "augment", "schedule", "hardware")
 OPTIONAL_GROUPS = ("experiment", "debug")  # logged where one of their files was chosen
@@ -95,12 +95,25 @@ def registration_tags(job: str, config: TrainConfig, split: Split) -> dict[str, 
 
 def log_adoption(values: dict[str, Any], overrides: list[str], split: Split) -> None:
     """Log to the current run what `evaluate` reads of one that trained: configuration, split and environment."""
+    log_origin(values, overrides, split)
+    if values["data"]["patients"] is not None:
+        log_table(count_patients(split.table, values["data"]["patients"]), "tables/patients.csv")
+
+
+def log_origin(values: dict[str, Any], overrides: list[str], split: Split) -> None:
+    """The same without a look at the file of patients, which may be gone."""
     mlflow.log_params({"model.weights": values["model"]["weights"], "protocol": values["protocol"]["name"]})
     log_config(values, overrides)
     log_split(split, "training")
-    if values["data"]["patients"] is not None:
-        log_table(count_patients(split.table, values["data"]["patients"]), "tables/patients.csv")
     log_environment()
+
+
+def pooling_tags(found: Found) -> dict[str, str]:
+    """Tags of a run of `pool`: those of the run that made the model, how that made it, and which networks it has."""
+    tags = own_tags_of(found.run_id)
+    tags.pop("card_failed", None)
+    made = {"job": "pool", POOLED_JOB: tags.get(POOLED_JOB) or tags["job"], "pooled_from": found.uri}
+    return {**tags, **made, MEMBER_RUNS: ", ".join(networks(found.run_id))}
 
 
 def log(composed: Composition, split: Split) -> None:

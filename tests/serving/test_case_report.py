@@ -103,6 +103,17 @@ def test_a_volume_says_what_its_slices_say_and_shows_some_of_them() -> None:
     assert len(page.images) == 4
 
 
+def test_a_volume_that_has_a_class_says_it_with_its_probability_and_sets() -> None:
+    volume = VolumeCounts(40, 32, False, {"glioma": 0.25, "notumor": 0.75, "<b>": 0.0}, (), answer=SAID)
+    page = made(ScanPrediction((SAID,) * 40, volume))
+    said = "32 of 40 slices pass as brain MRI, of which notumor 75.0\u00a0%, glioma 25.0\u00a0%"
+    assert f"The volume of 40 slices: glioma; {said}." in page.texts
+    for text in ("probability", "90.0\u00a0%", "90 %", "share of slices", "75.0\u00a0%"):
+        assert text in page.texts
+    assert any(text.startswith("Pooled over the slices") for text in page.texts)
+    assert not any("has been fitted" in text for text in page.texts)
+
+
 def test_a_volume_without_a_brain_has_no_answer_and_one_slice_to_look_at() -> None:
     no_brain = Prediction("glioma", SAID.probabilities, {}, False, True)
     file = Read("a.nii", "nifti", None, np.full((5, 4, 4, 3), 9, np.uint8))

@@ -7,8 +7,10 @@ import struct
 from collections import Counter
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
+from dicom_files import dicom
 from PIL import Image
 
 from brain_tumor.data.classes import STANDARD
@@ -16,7 +18,7 @@ from brain_tumor.errors import InputError
 from brain_tumor.evaluation.prediction import Answers
 from brain_tumor.layout.blocks import Paragraph
 from brain_tumor.serving import answer_lines
-from brain_tumor.serving.files import answer_files, find_stacks, read_stacks
+from brain_tumor.serving.files import answer_files, find_stacks, read_each, read_stacks
 from brain_tumor.serving.inputs import HIDDEN, MAPS, NAMELESS, SPECIAL, TWICE, Files, find_files
 from brain_tumor.serving.predictor import Predictor
 
@@ -128,3 +130,32 @@ def test_a_broken_file_stops_no_other_and_each_keeps_its_answer(tmp_path: Path) 
     for index, (_, answer) in enumerate(found):
         if answer is not None:
             assert answer.slices[0].probabilities["glioma"] == pytest.approx(index / 100)
+
+
+def test_volumes_of_known_class_are_read_as_those_that_are_asked_about(tmp_path: Path) -> None:
+    """A file, and a folder with one series, whose files are in another order than its slices."""
+    rng = np.random.default_rng(0)
+    for name, series in (("one", (1,)), ("two", (1, 2))):
+        (tmp_path / name).mkdir()
+        for number in series:
+            for place in range(4):
+                said = {
+                    **{"SeriesInstanceUID": f"1.2.{number}", "ImagePositionPatient": [0, 0, 5.0 * place]},
+                    **{"ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "PixelSpacing": [1, 1]},
+                }
+                pixels = rng.integers(0, 900, (20, 21)).astype(np.uint16)
+                (tmp_path / name / f"{number}{9 - place}.dcm").write_bytes(dicom(pixels, **said))
+    values = rng.integers(0, 900, (20, 21, 5)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(values, np.diag([1, 1, 4, 1])), tmp_path / "a.nii.gz")
+    names = ["a.nii.gz", *(f"one/{path.name}" for path in sorted((tmp_path / "one").iterdir()))]
+    asked = list(read_stacks(tmp_path, find_stacks(tmp_path, names), 16, plane="auto", workers=2))
+    file, folder, several = read_each([tmp_path / name for name in ("a.nii.gz", "one", "two")], 16, workers=2)
+    for one, other in zip((file, folder), asked, strict=True):
+        assert one.pixels is not None
+        assert other.pixels is not None
+        np.testing.assert_array_equal(one.pixels, other.pixels)
+    assert folder.pixels is not None
+    assert len(folder.pixels) == 4
+    assert several.error == (
+        "a folder of DICOM files that are 2 series of slices: give each series a folder of its own"
+    )

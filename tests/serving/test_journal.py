@@ -109,6 +109,23 @@ def test_lesions_have_columns_where_the_model_draws_them(tmp_path: Path) -> None
     assert [[row[name] for name in told] for row in (first, volume)] == [["", "", ""], ["0.75", "1", "0.5"]]
 
 
+def test_a_volume_that_has_a_class_has_it_in_its_row(tmp_path: Path) -> None:
+    whole = said("notumor", 0.625, sets={0.8: ("notumor",), 0.9: ("glioma", "notumor")})
+    bare = replace(VOLUME.volume, answer=said("pituitary", 0.5))  # type: ignore[type-var]
+    volume = replace(VOLUME.volume, answer=whole, without=bare)  # type: ignore[type-var]
+    with journal_of(tmp_path / "x.csv", {**BEGUN, "without_lesion": True}) as journal:
+        journal.append(Read("a.nii", "nifti", "axial", PIXELS, places=PLACES), ScanPrediction(VOLUME.slices, volume))
+        journal.finish()
+    with open(tmp_path / "x.csv", encoding="utf-8", newline="") as file:
+        first, _, _, row = csv.DictReader(file)
+    assert [row[name] for name in ("class", "probability_notumor", "set_80", "set_90", "set_95")] == [
+        *("notumor", "0.625", "notumor", "glioma; notumor", ""),
+    ]
+    assert [first[name] for name in ("class", "set_80", "set_90")] == ["glioma", "", "glioma"]
+    assert [row[name] for name in ("not_sure", "not_brain_mri", "brain_slices")] == ["false", "false", "2"]
+    assert (row["without_lesion_class"], row["without_lesion_probability_pituitary"]) == ("pituitary", "0.5")
+
+
 def test_json_lines_have_an_object_a_file(tmp_path: Path) -> None:
     write(tmp_path / "x.jsonl")
     first, volume, refused = map(json.loads, (tmp_path / "x.jsonl").read_text(encoding="utf-8").splitlines())
@@ -221,6 +238,22 @@ def test_the_terminal_says_what_a_lesion_map_marks(areas: list[float], ending: s
     slices = tuple(said("glioma", 0.7, lesion=lesion) for lesion in lesions)
     volume = replace(VOLUME.volume, brains=brains) if len(slices) > 1 else None  # type: ignore[type-var]
     assert answer_lines.row(Read("a", "nifti"), ScanPrediction(slices, volume)).endswith(ending)
+
+
+def test_the_terminal_shows_and_counts_the_class_of_a_volume() -> None:
+    volume = replace(VOLUME.volume, answer=said("notumor", 0.625, not_sure=True))  # type: ignore[type-var]
+    found = ScanPrediction(VOLUME.slices, volume)
+    line = answer_lines.row(ANSWERS[1][0], found)
+    assert line.split()[:4] == ["=b.nii", "notumor", "0.6250", "notumor"]
+    assert line.endswith(
+        "2 of 3 slices pass as brain MRI, of which glioma 75.0\u00a0%, notumor 25.0\u00a0%; not sure; one; two; axial"
+    )
+    tally = answer_lines.Tally()
+    tally.add(ANSWERS[1][0], found)
+    assert [*tally.blocks()] == [
+        Grid(("answer", "scans"), (("notumor", "1"), ("answered", "1"), ("of these not sure", "1"))),
+        Points(("1 scan: one.", "1 scan: two.")),
+    ]
 
 
 def test_the_end_counts_and_names_what_was_refused() -> None:

@@ -2,14 +2,23 @@
 
 import numpy as np
 import pytest
-from fitted import UNCERTAINTY
+from fitted import POOLED, UNCERTAINTY
 from numpy.typing import NDArray
 
 from brain_tumor.data.classes import STANDARD
 from brain_tumor.data.scans.scan import Extent
 from brain_tumor.evaluation.prediction import Answers
 from brain_tumor.serving.lesions import lesion_of, painted
-from brain_tumor.serving.predictor import Predictor, predict_scan, predict_scans, predict_slices, without_lesions
+from brain_tumor.serving.predictor import (
+    NO_BRAIN,
+    UNFITTED,
+    Predictor,
+    for_plane,
+    predict_scan,
+    predict_scans,
+    predict_slices,
+    without_lesions,
+)
 
 TUMOUR, NONE = STANDARD.names.index("glioma"), STANDARD.names.index("notumor")
 
@@ -30,7 +39,7 @@ def slices(*percent: int, far: tuple[int, ...] = ()) -> NDArray[np.uint8]:
     return images
 
 
-PLAIN, DECIDING = (Predictor("models:/m/1", run, 4, STANDARD, each) for each in (None, UNCERTAINTY))
+PLAIN, DECIDING, POOLING = (Predictor("models:/m/1", run, 4, STANDARD, each) for each in (None, UNCERTAINTY, POOLED))
 
 
 def test_a_model_without_a_decision_says_a_class_and_probabilities() -> None:
@@ -63,6 +72,38 @@ def test_a_volume_has_no_class_and_counts_what_its_slices_say() -> None:
     assert (found.slices, found.brains, found.not_brain_mri) == (7, 5, False)
     assert found.shares == pytest.approx({"glioma": 0.4, "meningioma": 0, "notumor": 0.6, "pituitary": 0})
     assert found.shown == (3, 5)
+
+
+def test_a_volume_has_a_class_where_that_was_fitted_by_the_slices_that_pass() -> None:
+    """Their mean is 0.75 and 0.25, whose odds, 3 and 1/3, are 0.9 and 0.1 of their sum."""
+    found = predict_scan(POOLING, slices(90, 60, 10, far=(2,))).volume
+    assert found is not None
+    assert found.answer is not None
+    assert found.answer.label == "glioma"
+    assert found.answer.probabilities == pytest.approx(
+        {"glioma": 0.9, "meningioma": 0, "notumor": 0.1, "pituitary": 0}, abs=1e-5
+    )
+    assert (found.answer.sets, found.answer.not_sure) == ({0.9: ("glioma",)}, False)
+    assert (found.answer.not_brain_mri, found.silence) == (False, "")
+    assert found.shares == {"glioma": 1, "meningioma": 0, "notumor": 0, "pituitary": 0}
+
+
+def test_most_slices_that_do_not_pass_are_said_of_a_volume_and_none_that_passes_has_no_answer() -> None:
+    few = predict_scan(POOLING, slices(90, 90, 90, far=(0, 1))).volume
+    none = predict_scan(POOLING, slices(90, 90, far=(0, 1))).volume
+    assert few is not None
+    assert few.answer is not None
+    assert (few.not_brain_mri, few.answer.not_brain_mri) == (True, True)
+    assert none is not None
+    assert (none.answer, none.silence) == (None, NO_BRAIN)
+
+
+def test_a_plane_that_is_asked_for_is_not_what_pooling_was_fitted_to() -> None:
+    own, other = (predict_scan(for_plane(POOLING, plane), slices(90, 60)).volume for plane in ("auto", "coronal"))
+    assert own is not None
+    assert own.answer is not None
+    assert other is not None
+    assert (other.answer, other.silence) == (None, UNFITTED)
 
 
 def test_a_longer_volume_of_healthy_slices_does_not_look_more_like_a_tumour() -> None:

@@ -88,3 +88,26 @@ def test_a_volume_has_no_class_and_counts_those_of_its_slices() -> None:
         ],
         "notice": NOTICE,
     }
+
+
+def test_a_volume_has_a_class_where_that_was_fitted() -> None:
+    shares = {"glioma": 0.25, "meningioma": 0.0, "notumor": 0.75, "pituitary": 0.0}
+    bare = VolumeCounts(2, 1, False, shares, (1,), answer=PLAIN)
+    volume = VolumeCounts(2, 2, True, shares, (1,), bare, replace(SURE, not_brain_mri=True))
+    found = json.loads(json.dumps(reply(Scan("nifti", 2, None, lambda _: BLACK), ScanPrediction((PLAIN,) * 2, volume))))
+    said = {**ANSWER, "not_brain_mri": True}
+    assert {key: found[key] for key in said} == said
+    assert {key: found["volume"][key] for key in said} == said
+    assert (found["volume"]["note"], found["volume"]["brain_slices"]) == (None, 2)
+    assert found["volume"]["without_lesion"] == {
+        **{"class": "glioma", "probabilities": TUMOUR},
+        **{"brain_slices": 1, "shares": shares},
+    }
+
+
+def test_a_volume_of_which_no_slice_passes_says_so() -> None:
+    found = reply(
+        Scan("nifti", 2, None, lambda _: BLACK), ScanPrediction((PLAIN,) * 2, VolumeCounts(2, 0, True, {}, ()))
+    )
+    assert found["class"] is None
+    assert found["volume"]["note"] == "none of its slices passes as brain MRI"

@@ -47,6 +47,26 @@ def test_what_beats_a_champion(champion: dict[str, str], challenger: dict[str, s
     assert found is None if reason is None else reason in str(found)
 
 
+def test_the_same_network_takes_over_from_the_version_that_it_was(tmp_path: Path) -> None:
+    """With the score of the champion, which is not better: another version has to beat it."""
+    import mlflow
+
+    from brain_tumor.tracking import registry
+    from brain_tumor.tracking.store import open_store
+
+    open_store(TrackingConfig(f"sqlite:///{tmp_path}/mlflow.db", "e", "m", "c", False))
+    client = mlflow.MlflowClient()
+    client.create_registered_model("m")
+    for _ in range(4):
+        client.create_model_version("m", source=str(tmp_path), tags=REAL)
+    client.set_registered_model_alias("m", "champion", "1")
+    assert registry.succeed("m", "2", "1").verdict == "now champion, as version 1 was"
+    assert str(client.get_model_version_by_alias("m", "champion").version) == "2"
+    for before in ("1", None):
+        assert "stays champion: its val/macro_f1 is 0.9000" in registry.succeed("m", "3", before).verdict
+    assert registry.tags_of("models:/m/2", "r") == REAL
+
+
 def test_log_crown_and_load(tmp_path: Path) -> None:
     import keras
     import mlflow

@@ -14,7 +14,7 @@ from brain_tumor.data.scans.dicom_placing import FILE_TAGS, placing_of_file
 from brain_tumor.data.scans.on_disk import beginning
 from brain_tumor.data.scans.placing import Placing
 from brain_tumor.data.scans.scan import Limits
-from brain_tumor.data.scans.stacks import Content, stacks
+from brain_tumor.data.scans.stacks import Content, Stack, stacks
 from brain_tumor.data.scans.volume import Volume
 from brain_tumor.paths import printable
 
@@ -30,6 +30,11 @@ def read_series(folder: Path, limits: Limits | None = None) -> Volume:
             cannot be read, which is named.
     """
     limits = limits or Limits()
+    return volume_of([folder / name for name in series_of(folder, limits).files], limits)
+
+
+def series_of(folder: Path, limits: Limits) -> Stack:
+    """The one series of slices that lies in a folder. Raises CorruptImageError where there is none, or several are."""
     files = sorted(each.name for each in folder.iterdir() if each.is_file() and not each.name.startswith("."))
     found = stacks({name: partial(beginning, folder / name) for name in files}, limits)
     several = [each for each in found if len(each.files) > 1]
@@ -39,7 +44,7 @@ def read_series(folder: Path, limits: Limits | None = None) -> Volume:
         raise CorruptImageError(
             f"a folder of DICOM files that are {len(several)} series of slices: give each series a folder of its own"
         )
-    return volume_of([folder / name for name in several[0].files], limits)
+    return several[0]
 
 
 def volume_of(files: Sequence[Path], limits: Limits | None = None) -> Volume:

@@ -14,7 +14,9 @@ from brain_tumor.evaluation.prediction import Outputs, observe
 from brain_tumor.evaluation.uncertainty import abstention, calibration, conformal, out_of_distribution
 from brain_tumor.evaluation.uncertainty.calibration import Scaling, softmax
 from brain_tumor.evaluation.uncertainty.conformal import Sets
+from brain_tumor.evaluation.uncertainty.pooling import Pooling
 
+_RAISE = "raise data.calibration_fraction"  # what to do where prediction sets lack images
 IN_DISTRIBUTION = 0.99  # share of held-out images of the training distribution that shall pass as brain MRI
 
 
@@ -30,11 +32,12 @@ class Uncertainty:
     gaussians: out_of_distribution.Gaussians  # fitted on the train part
     distance: float  # greatest distance that passes as brain MRI: IN_DISTRIBUTION of the calibration (or val) part
     answered: int | None = None  # images of the val part that reach `confidence`; None: logged before it was counted
+    volumes: Pooling | None = None  # how a volume is answered as a whole; None: nobody has fitted it, see jobs/pool.py
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What is said of one image."""
+    """What is said of one image, or of a volume as a whole."""
 
     label: str  # the most probable class
     confidence: float  # its probability, calibrated
@@ -83,18 +86,37 @@ def fit_uncertainty(
 
 def answers_of(uncertainty: Uncertainty, outputs: Outputs) -> list[Answer]:
     """An answer for each image, by what the model that the uncertainty was fitted to put out for it."""
-    probabilities = outputs.probabilities
-    names = np.asarray(uncertainty.classes, dtype=object)
-    sets = [conformal.prediction_sets(probabilities, limits) for limits in uncertainty.sets.limits]
     far = uncertainty.gaussians.distance(outputs.features) > uncertainty.distance
+    return _answers(uncertainty.classes, outputs.probabilities, uncertainty.sets, uncertainty.confidence, far)
+
+
+def answer_of_volume(
+    uncertainty: Uncertainty, slices: NDArray[np.float64], *, not_brain_mri: bool
+) -> tuple[Answer, NDArray[np.float64]] | None:
+    """What is said of a volume, and its probabilities (C,), by those of its slices (n, C) that pass as brain MRI.
+
+    None where none passes, or nothing was fitted for volumes.
+    """
+    pooling = uncertainty.volumes
+    if pooling is None or not len(slices):
+        return None
+    found = pooling.probabilities(slices)
+    far = np.array([not_brain_mri])
+    [answer] = _answers(uncertainty.classes, found[None], pooling.sets, pooling.confidence, far)
+    return answer, found
+
+
+def _answers(
+    classes: tuple[str, ...], probabilities: NDArray[np.float64], fitted: Sets, least: float, far: NDArray[np.bool_]
+) -> list[Answer]:
+    names = np.asarray(classes, dtype=object)
+    sets = [conformal.prediction_sets(probabilities, limits) for limits in fitted.limits]
     return [
         Answer(
             label=str(names[row.argmax()]),
             confidence=float(row.max()),
-            sets={
-                level: tuple(names[chosen[index]]) for level, chosen in zip(uncertainty.sets.levels, sets, strict=True)
-            },
-            not_sure=bool(row.max() < uncertainty.confidence),
+            sets={level: tuple(names[chosen[index]]) for level, chosen in zip(fitted.levels, sets, strict=True)},
+            not_sure=bool(row.max() < least),
             not_brain_mri=bool(far[index]),
         )
         for index, row in enumerate(probabilities)
@@ -106,18 +128,8 @@ def warnings(uncertainty: Uncertainty) -> list[str]:
     found = []
     if not uncertainty.sets.levels:
         found.append("no prediction sets: there is no calibration part (data.calibration_fraction=0.1 sets one apart)")
-    for level, limits in zip(uncertainty.sets.levels, uncertainty.sets.limits, strict=True):
-        unfitted = [
-            f"{uncertainty.classes[index]} ({uncertainty.sets.images[index]} calibration images)"
-            for index in np.flatnonzero(np.isinf(limits))
-        ]
-        if unfitted:
-            needed = next(n for n in itertools.count(1) if conformal.rank(n, level) <= n)
-            found.append(
-                f"every {level:.0%} set holds {', '.join(unfitted)}, since {needed} of a class are needed "
-                "(raise data.calibration_fraction)"
-            )
-    return found + unsure(uncertainty)
+    found += _unfitted(uncertainty.classes, uncertainty.sets, "every", "calibration images", _RAISE)
+    return found + unsure(uncertainty) + warnings_of_volumes(uncertainty)
 
 
 def unsure(uncertainty: Uncertainty) -> list[str]:
@@ -133,6 +145,37 @@ def unsure(uncertainty: Uncertainty) -> list[str]:
             f"accuracy of {uncertainty.accuracy:.1%} (lower selective_accuracy, or raise data.val_fraction)"
         ]
     return []
+
+
+def warnings_of_volumes(uncertainty: Uncertainty) -> list[str]:
+    """Of the `warnings` those that concern volumes as a whole."""
+    pooling = uncertainty.volumes
+    if pooling is None:
+        return []
+    found = _unfitted(uncertainty.classes, pooling.sets, "of a volume every", "volumes", "fit pool on more")
+    if np.isinf(pooling.confidence):
+        found.append(
+            f"every volume is answered with not sure: no confidence gives an accuracy of {pooling.accuracy:.1%} on the "
+            "volumes of pool (lower its selective_accuracy)"
+        )
+    elif pooling.answered < 1 / (1 - pooling.accuracy):
+        found.append(
+            f"not sure is said of a volume below a confidence that {pooling.answered} volumes of pool reach: too few "
+            f"to tell an accuracy of {pooling.accuracy:.1%} (lower its selective_accuracy, or fit it on more)"
+        )
+    return found
+
+
+def _unfitted(classes: tuple[str, ...], sets: Sets, every: str, what: str, remedy: str) -> list[str]:
+    """A line for each level at which a class has too few calibration images, or volumes, for a threshold."""
+    found = []
+    for level, limits in zip(sets.levels, sets.limits, strict=True):
+        if few := [f"{classes[index]} ({sets.images[index]} {what})" for index in np.flatnonzero(np.isinf(limits))]:
+            needed = next(n for n in itertools.count(1) if conformal.rank(n, level) <= n)
+            found.append(
+                f"{every} {level:.0%} set holds {', '.join(few)}, since {needed} of a class are needed ({remedy})"
+            )
+    return found
 
 
 def _outputs(observed: Any, dataset: Dataset, rows: NDArray[np.int64], title: str) -> tuple[Outputs, NDArray[np.int64]]:
