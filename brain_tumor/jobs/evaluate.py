@@ -98,10 +98,12 @@ def _ask(config: EvaluateConfig) -> Asked:
         there = replace(trained.data, cache=data.cache or trained.data.cache)
         dataset = load_logged(registered.split, there, root=data.root, shape=shape, masks=data.masks)
         return Asked(config, registered, trained, dataset, trained.protocol.name, None)
+    whole = data.volume_shape is not None
+    data = replace(data, spacing=trained.data.spacing)  # as the model has learned them
     dataset = load_whole(data, shape=shape, known=registered.classes)
     root = existing_path(config.trained_root) if config.trained_root else registered.split.root
     compared = partial(
-        find_contamination, dataset.split, cache=data.cache, workers=data.workers, patients=data.patients
+        find_contamination, dataset.split, cache=data.cache, workers=data.workers, patients=data.patients, whole=whole
     )
     known = compared(registered.split, root)
     for teacher in teachers(registered.run_id):

@@ -45,6 +45,12 @@ class Found:
         return load_config(self.run_id)["data"].get("volume_shape") is not None
 
     @property
+    def spacing(self) -> tuple[float, ...] | None:
+        """The distances of the voxels that it takes (mm), where they are the same for all heads."""
+        given = load_config(self.run_id)["data"].get("spacing")
+        return None if given is None else tuple(given)
+
+    @property
     def attends(self) -> bool:
         """Whether it is one transformer; an adopted model may be one, which shows when it is loaded."""
         name = load_config(self.run_id)["model"]["name"]
