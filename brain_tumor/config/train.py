@@ -97,6 +97,11 @@ class DataConfig:
         """Whether anything says whose images are: a list, or of volumes their folders."""
         return self.patients is not None or self.volume_shape is not None
 
+    @property
+    def fitting(self) -> dict[str, Any]:
+        """How volumes are fitted besides their shape, for who has the model alone; {} of slices."""
+        return {} if self.volume_shape is None else {"spacing": self.spacing and list(self.spacing)}
+
     def __post_init__(self) -> None:
         whole = self.volume_shape is not None
         if self.spacing is not None and not whole:

@@ -102,6 +102,7 @@ def finish(
         uncertainty,
         register=config.tracking.register,
         tags=model_tags,
+        fitting=config.data.fitting,
     )
     model, crowned = uri, []
     if config.tracking.register and version:

@@ -74,13 +74,17 @@ def read_volume(path: Path, limits: Limits | None = None) -> Volume:
     if path.is_dir():
         return read_series(path, limits)
     limits = limits or Limits()
-    content = read_content(path, limits)
+    return volume_in(read_content(path, limits), limits, beside(path, limits))
+
+
+def volume_in(content: bytes, limits: Limits, beside: Beside | None = None) -> Volume:
+    """The volume that a file's content is; `beside` as in `open_scan`. Raises CorruptImageError as `read_volume`."""
     if len(content) > limits.file_bytes:
         raise CorruptImageError(f"too large: it is over the limit of {limits.file_bytes:,} bytes")
     if is_gzip(content) or is_nifti(content):
         return read_nifti(content, limits)
     if is_nrrd(content):
-        return read_nrrd(content, limits, None, beside(path, limits))
+        return read_nrrd(content, limits, None, beside)
     if is_metaimage(content):
-        return read_metaimage(content, limits, None, beside(path, limits))
-    raise CorruptImageError("not a NIfTI, NRRD or MetaImage file")
+        return read_metaimage(content, limits, None, beside)
+    raise CorruptImageError("no whole volume: not a NIfTI, NRRD or MetaImage file, nor several DICOM files of a series")

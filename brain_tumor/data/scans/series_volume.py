@@ -1,8 +1,9 @@
 """The values of a DICOM series as one volume, with its place in the patient."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from posixpath import basename
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +12,10 @@ from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.scans.dicom import values_of
 from brain_tumor.data.scans.dicom_elements import Budget, data_set, guarded
 from brain_tumor.data.scans.dicom_placing import FILE_TAGS, placing_of_file
-from brain_tumor.data.scans.on_disk import beginning, read_content
+from brain_tumor.data.scans.on_disk import beginning
 from brain_tumor.data.scans.placing import Placing
 from brain_tumor.data.scans.scan import Limits
-from brain_tumor.data.scans.stacks import stacks
+from brain_tumor.data.scans.stacks import Content, stacks
 from brain_tumor.data.scans.volume import Volume
 from brain_tumor.paths import printable
 
@@ -31,7 +32,8 @@ def read_series(folder: Path, limits: Limits | None = None) -> Volume:
     """
     limits = limits or Limits()
     files = sorted(each.name for each in folder.iterdir() if each.is_file() and not each.name.startswith("."))
-    found = stacks({name: partial(beginning, folder / name) for name in files}, limits)
+    contents = {name: partial(beginning, folder / name) for name in files}
+    found = stacks(contents, limits)
     several = [each for each in found if len(each.files) > 1]
     if not several:
         raise CorruptImageError("a folder without a series of DICOM files that are a slice each: convert it to NIfTI")
@@ -39,20 +41,20 @@ def read_series(folder: Path, limits: Limits | None = None) -> Volume:
         raise CorruptImageError(
             f"a folder of DICOM files that are {len(several)} series of slices: give each series a folder of its own"
         )
-    return volume_of([folder / name for name in several[0].files], limits)
+    return volume_of(several[0].files, contents, limits)
 
 
-def volume_of(files: Sequence[Path], limits: Limits | None = None) -> Volume:
+def volume_of(files: Sequence[str], contents: Mapping[str, Content], limits: Limits) -> Volume:
     """The volume that DICOM files, each a slice, are in this order. Raises CorruptImageError as `read_series`."""
-    limits = limits or Limits()
     slices, placings, held = [], [], 0
-    for path in files:
+    for name in files:
         try:
-            content = read_content(path, limits)
+            content = contents[name](limits.file_bytes + 1)
             placings.append(_placing(content, limits))
             slices.append(values_of(content, limits))
-        except CorruptImageError as error:
-            raise CorruptImageError(f"{printable(path.name)}: {error}") from error
+        except (CorruptImageError, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else None
+            raise CorruptImageError(f"{printable(basename(name))}: {reason or error}") from error
         held += slices[-1].size
         if held > limits.samples:
             raise CorruptImageError(f"too large: its values are over the limit of {limits.samples:,}")
