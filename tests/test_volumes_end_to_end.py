@@ -80,9 +80,13 @@ def test_a_network_of_volumes_learns_is_measured_and_answers_alike_when_it_is_lo
     columns = [f"probability_{name}" for name in CLASSES]
     np.testing.assert_allclose(said.loc[known.index, columns], known[columns], atol=1e-5)
     assert len(list((tmp_path / "out_maps").rglob("*.png"))) == len(said) == 90
+    by_onnx = run("predict", "model_uri=models:/volumes/1", f"input={root}", f"out={tmp_path}/onnx.csv", "runtime=onnx")
+    assert by_onnx.returncode == 0, by_onnx.stderr
+    assert "onnx (probabilities within" in words(by_onnx.stdout)
+    again = pd.read_csv(tmp_path / "onnx.csv").set_index("path")
+    np.testing.assert_allclose(again.loc[said.index, columns], said[columns], atol=1e-5)
     for command, *others in (
         ("predict", f"input={root}", "plane=axial"),
-        ("export", "out=exported"),
         ("evaluate", "robustness=true"),
         ("evaluate", "data=folder", data[1]),
     ):

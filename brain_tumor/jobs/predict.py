@@ -161,7 +161,7 @@ def _predictor(
     predictor = keras_predictor(registered.model, registered.uri, registered.classes, registered.uncertainty)
     if isinstance(registered.model, OnnxModel):
         return predictor, choose(config.runtime, registered.model, np.empty(0, np.uint8), total)[1], []
-    if config.runtime == "keras" or len(registered.model.input_shape) == 5:
+    if config.runtime == "keras":
         return predictor, "keras", []
     first = list(islice(read, FIRST))
     there = [file.pixels[:FIRST] for file in first if file.pixels is not None]

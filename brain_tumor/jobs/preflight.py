@@ -104,8 +104,6 @@ def check_evaluation(config: "EvaluateConfig") -> None:
         )
     if config.robustness:
         refuse_volumes(found, "robustness=true corrupts")
-    if config.runtime in runtimes.FORMATS:
-        refuse_volumes(found, f"runtime={config.runtime} is for")
 
 
 def _check_trained_root(config: "EvaluateConfig") -> None:
@@ -151,7 +149,6 @@ def check_export(config: "ExportConfig") -> Path:
         runtimes.require(name)
     [found] = _check_models(config.tracking, model_uri=config.model_uri)
     adopted_checks.refuse_onnx(found, "no other format can be made of it")
-    refuse_volumes(found, "exports are for")
     folder = existing_path(config.out).absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)

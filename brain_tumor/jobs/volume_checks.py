@@ -24,7 +24,6 @@ def check_whole_answers(found: "Found", config: "PredictConfig") -> None:
     asked = {
         f"plane={config.plane}": config.plane != "auto",
         f"volume={config.volume}": config.volume is not None,
-        f"runtime={config.runtime}": config.runtime in ("onnx", "tflite"),
     }
     for key in [key for key, given in asked.items() if given and found.whole]:
         raise InputError(f"{key} is for models of slices, and {found.uri} takes whole volumes: leave it out")
