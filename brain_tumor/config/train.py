@@ -268,8 +268,6 @@ class TrainConfig:
             raise ValueError(f"data.image_size={self.data.image_size} is of slices: data.volume_shape is read instead")
         if self.augment.counterfactual is not None:
             raise ValueError(f"augment={self.augment.name} paints in slices: give another, augment=notebook")
-        if self.distill.teacher is not None:
-            raise ValueError("distill.teacher answers for slices, and the data are whole volumes: leave it out")
 
     def _check_masks(self) -> None:
         """What the keys that need pictures and their masks cannot have, or need."""
