@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from posixpath import basename
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,18 @@ def read_series(folder: Path, limits: Limits | None = None) -> Volume:
             cannot be read, which is named.
     """
     limits = limits or Limits()
+    return volume_of(*_series(folder, limits), limits)
+
+
+def check_series(folder: Path) -> None:
+    """Raise CorruptImageError as `read_series`, but of the slices read the first alone."""
+    limits = Limits()
+    files, contents = _series(folder, limits)
+    _read(files[0], contents, limits)
+
+
+def _series(folder: Path, limits: Limits) -> tuple[tuple[str, ...], Mapping[str, Content]]:
+    """The names of the files of a folder's series, in their order, and the contents of all files of the folder."""
     files = sorted(each.name for each in folder.iterdir() if each.is_file() and not each.name.startswith("."))
     contents = {name: partial(beginning, folder / name) for name in files}
     found = stacks(contents, limits)
@@ -41,24 +54,30 @@ def read_series(folder: Path, limits: Limits | None = None) -> Volume:
         raise CorruptImageError(
             f"a folder of DICOM files that are {len(several)} series of slices: give each series a folder of its own"
         )
-    return volume_of(several[0].files, contents, limits)
+    return several[0].files, contents
 
 
 def volume_of(files: Sequence[str], contents: Mapping[str, Content], limits: Limits) -> Volume:
     """The volume that DICOM files, each a slice, are in this order. Raises CorruptImageError as `read_series`."""
     slices, placings, held = [], [], 0
     for name in files:
-        try:
-            content = contents[name](limits.file_bytes + 1)
-            placings.append(_placing(content, limits))
-            slices.append(values_of(content, limits))
-        except (CorruptImageError, OSError) as error:
-            reason = error.strerror if isinstance(error, OSError) else None
-            raise CorruptImageError(f"{printable(basename(name))}: {reason or error}") from error
-        held += slices[-1].size
+        placing, values = _read(name, contents, limits)
+        placings.append(placing)
+        slices.append(values)
+        held += values.size
         if held > limits.samples:
             raise CorruptImageError(f"too large: its values are over the limit of {limits.samples:,}")
     return Volume("dicom", np.stack([each.T for each in slices], axis=-1), _affine(placings))
+
+
+def _read(name: str, contents: Mapping[str, Content], limits: Limits) -> tuple[Placing, NDArray[Any]]:
+    """Where a slice lies, and its values. Raises CorruptImageError, which names its file."""
+    try:
+        content = contents[name](limits.file_bytes + 1)
+        return _placing(content, limits), values_of(content, limits)
+    except (CorruptImageError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise CorruptImageError(f"{printable(basename(name))}: {reason or error}") from error
 
 
 def _affine(placings: Sequence[Placing]) -> NDArray[np.float64]:
