@@ -58,11 +58,15 @@ def fitted(found: Volume, shape: tuple[int, ...], spacing: Sequence[float] | Non
     percentile).
 
     Raises:
-        CorruptImageError: it lies as nothing can, shows no head, or is a mask.
+        CorruptImageError: it lies as nothing can, is a single slice, shows no head, or is a mask.
     """
     volume = placed(found)
+    if 1 in found.values.shape:
+        raise CorruptImageError("it is a single slice and no whole volume: give the file of all slices")
     some = _sample(volume.values)
-    if (count := _levels(some)) <= LEVELS:
+    if (count := _levels(some)) == 1:
+        raise CorruptImageError("there is nothing to see: all its values are the same")
+    if count <= LEVELS:
         raise CorruptImageError(
             f"it has {count} different values, as a mask has: keep masks out of data.root, and give them as data.masks"
         )
