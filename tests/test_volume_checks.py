@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from brain_tumor.errors import InputError
-from brain_tumor.jobs.volume_checks import check_other_data
+from brain_tumor.jobs.volume_checks import check_other_data, refuse_on_page
 
 WHOLE = SimpleNamespace(uri="models:/volumes/1", whole=True, spacing=(5.0, 1.5, 1.5))
 SLICES = SimpleNamespace(uri="models:/slices/1", whole=False, spacing=None)
@@ -35,3 +35,11 @@ def test_a_model_of_volumes_is_asked_about_others() -> None:
         data: Any = SimpleNamespace(volume_shape=(8, 32, 32), spacing=spacing)
         config: Any = SimpleNamespace(trained_root=None)
         check_other_data(WHOLE, config, data)  # type: ignore[arg-type]
+
+
+def test_the_page_has_no_model_of_volumes() -> None:
+    refuse_on_page(SLICES)  # type: ignore[arg-type]
+    with pytest.raises(
+        InputError, match=r"^models:/volumes/1 takes whole volumes, and the page .*: ask it with predict"
+    ):
+        refuse_on_page(WHOLE)  # type: ignore[arg-type]

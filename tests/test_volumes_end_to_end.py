@@ -60,8 +60,9 @@ def test_a_network_of_volumes_learns_is_measured_and_answers_alike_when_it_is_lo
     assert scores["test/kept_without_lesion"] < 0.5  # nothing but the ball tells the class
     names = {each.path for each in client(work).list_artifacts(trained, "figures/test")}
     assert {"figures/test/gradcam.png", "figures/test/maps.png", "figures/test/mistakes.png"} <= names
-    again = run("evaluate", "model_uri=models:/volumes/1")
+    again = run("evaluate", "model_uri=models:/volumes/1", "robustness=true")
     assert again.returncode == 0, again.stderr
+    assert "Under 7 corruptions the accuracy is" in words(again.stdout)
     evaluated = metrics_of(work, run_id(again.stdout))
     for name in ("test/accuracy", "test/log_loss", "test/pointing", "test/kept_without_lesion"):
         assert evaluated[name] == pytest.approx(scores[name], abs=1e-6)
@@ -87,7 +88,6 @@ def test_a_network_of_volumes_learns_is_measured_and_answers_alike_when_it_is_lo
     np.testing.assert_allclose(again.loc[said.index, columns], said[columns], atol=1e-5)
     for command, *others in (
         ("predict", f"input={root}", "plane=axial"),
-        ("evaluate", "robustness=true"),
         ("evaluate", "data=folder", data[1]),
     ):
         refused = run(command, "model_uri=models:/volumes/1", *others)

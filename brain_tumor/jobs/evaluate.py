@@ -83,8 +83,7 @@ def run(config: EvaluateConfig) -> None:
     found += [*external_site.remarks(known), cards.publish_card(registered.run_id)]  # the card now has this, too
     facts = [("model", registered.uri)] + ([] if config.runtime == "keras" else [("runtime", runtime)])
     parts = [(measured[part], tables[part]) for part in measured]
-    asked_all = config.robustness or asked.trained.data.volume_shape
-    more = [] if asked_all else [command_here("evaluate", *as_typed, "robustness=true")]
+    more = [] if config.robustness else [command_here("evaluate", *as_typed, "robustness=true")]
     said = summary.summarize_run(store, run_id, parts, dataset.split, found, facts=facts, commands=more)
     summary.publish(run_id, said)
 

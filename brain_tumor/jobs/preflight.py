@@ -17,7 +17,7 @@ from brain_tumor.data.relabel import read_labels
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.needs import require_method
 from brain_tumor.jobs import adopted_checks
-from brain_tumor.jobs.volume_checks import check_other_data, check_whole_answers, refuse_volumes
+from brain_tumor.jobs.volume_checks import check_other_data, check_whole_answers, refuse_on_page
 from brain_tumor.lazy import lazy, uncollected
 from brain_tumor.paths import existing_path
 
@@ -102,8 +102,6 @@ def check_evaluation(config: "EvaluateConfig") -> None:
             f"model_uri={config.model_uri} has met all images of its split, and none was held out: "
             "give others, data=folder data.root=DIR"
         )
-    if config.robustness:
-        refuse_volumes(found, "robustness=true corrupts")
 
 
 def _check_trained_root(config: "EvaluateConfig") -> None:
@@ -177,7 +175,7 @@ def check_app(config: "AppConfig") -> tuple[tuple[str, str] | None, socket.socke
     try:
         for found in _check_models(config.tracking, model_uri=config.model_uri, model_b=config.model_b):
             adopted_checks.refuse_onnx(found, "the page shows maps, and it has none")
-            refuse_volumes(found, "the page answers for")
+            refuse_on_page(found)
     except InputError:
         listening.close()
         raise

@@ -10,12 +10,11 @@ if TYPE_CHECKING:
     from brain_tumor.tracking.model_address import Found
 
 
-def refuse_volumes(found: "Found", does: str) -> None:
-    """Refuse a model of whole volumes for a command that `does` something with slices."""
+def refuse_on_page(found: "Found") -> None:
+    """Refuse a model of whole volumes for the page, which shows slices."""
     if found.whole:
         raise InputError(
-            f"{found.uri} takes whole volumes, and {does} slices: measure it with evaluate, which takes it, or train a "
-            "model of slices (data=folder)"
+            f"{found.uri} takes whole volumes, and the page answers for slices: ask it with predict, or give another"
         )
 
 

@@ -14,7 +14,7 @@ from brain_tumor.command_line import pip_install
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.pixels import at_once, spread
 from brain_tumor.errors import InputError
-from brain_tumor.evaluation.corruptions import CORRUPTIONS
+from brain_tumor.evaluation.corruptions import corruptions_of
 from brain_tumor.evaluation.prediction import Runtime, answering, observing
 from brain_tumor.models.onnx_file import EXTRA
 from brain_tumor.models.onnx_model import OnnxModel
@@ -29,7 +29,7 @@ Kind = Literal["auto", "keras", "onnx", "tflite"]
 def choose_for(kind: Kind, model: Any, dataset: Dataset, *, robustness: bool, views: int) -> tuple[Any, str]:
     """`choose` for an evaluation of the test part; exports have to agree on val images, or test ones without any."""
     rows = dataset.rows("val") if len(dataset.rows("val")) else dataset.rows("test")
-    passes = views * (1 + robustness * sum(len(each.strengths) for each in CORRUPTIONS))
+    passes = views * (1 + robustness * sum(len(each.strengths) for each in corruptions_of(dataset.shape)))
     compared = spread(rows, exports.COMPARED_IMAGES if kind != "keras" else 0)  # itself needs no comparison
     return choose(kind, model, dataset.images(compared), passes * len(dataset.rows("test")))
 
