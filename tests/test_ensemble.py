@@ -30,6 +30,10 @@ SEEDS = (
     *("data.phantom.subjects=48", "data.phantom.slices_per_subject=2", "data.phantom.size=48"),
     "data.calibration_fraction=0.4",
 )
+WHOLE = (
+    *(*TINY, "data=volumes", "data.root=x", "model=cnn3d_baseline"),
+    *("data.image_size=null", "data.volume_shape=[12,64,64]"),
+)
 
 
 def predictions(run: Any) -> pd.DataFrame:
@@ -99,7 +103,11 @@ def member(name: str, **changes: Any) -> Member:
         ({"classes": ClassList(tuple(reversed(STANDARD.names)), "notumor")}, "knows other classes (pituitary"),
         (
             {"config": typed(TrainConfig, task(*TINY, "data.image_size=64"))},
-            "takes another image size (64) than a (32)",
+            "takes images of another kind or size (slices of 64 px) than a (slices of 32 px)",
+        ),
+        (
+            {"config": typed(TrainConfig, task(*WHOLE))},
+            "takes images of another kind or size (volumes of 12 x 64 x 64 voxels) than a (slices of 32 px)",
         ),
         ({"listed": "others"}, "was trained around other images, or other patients, than a"),
     ],
@@ -109,6 +117,14 @@ def test_what_cannot_be_averaged_is_named(changes: dict[str, Any], said: str) ->
         together([member("a"), member("b", **changes)])
     assert said in str(refused.value)
     assert str(refused.value).startswith("members=b ")
+
+
+def test_models_of_whole_volumes_are_averaged_where_they_take_the_same() -> None:
+    config = typed(TrainConfig, task(*WHOLE))
+    assert together([member("a", config=config), member("b", config=config)]).reason.startswith("no image is left")
+    other = typed(TrainConfig, task(*WHOLE, "data.spacing=[5,2,2]"))
+    with pytest.raises(InputError, match=r"\(volumes of 12 x 64 x 64 voxels, 5 x 2 x 2 mm apart\) than a \(volumes of"):
+        together([member("a", config=config), member("b", config=other)])
 
 
 def test_a_member_without_layers_is_refused_before_any_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:

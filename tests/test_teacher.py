@@ -26,6 +26,29 @@ def split_of(*rows: tuple[str, str]) -> Split:
     )
 
 
+@pytest.mark.parametrize(
+    ("shape", "spacing", "said"),
+    [
+        (None, None, "takes slices, and the student does not"),
+        ((12, 64, 64), None, r"takes volumes of data\.volume_shape=\[12, 64, 64\], and the student does not"),
+        ((32, 128, 128), (5.0, 2.0, 2.0), r"\[32, 128, 128\] and data\.spacing=\[5\.0, 2\.0, 2\.0\], and the student"),
+    ],
+)
+def test_a_teacher_takes_what_the_student_takes(
+    shape: Any, spacing: Any, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = SimpleNamespace(keras=True, uri="models:/t/1", volume_shape=shape, spacing=spacing)
+    monkeypatch.setattr(teacher, "model_address", SimpleNamespace(find=lambda *_: found))
+    whole = typed(
+        TrainConfig, task("data=volumes", "data.root=x", "model=slices_lite0", "data.volume_shape=[32,128,128]")
+    )
+    student = replace(whole, distill=DistillConfig(teacher="models:/t/1"))
+    with pytest.raises(InputError, match=rf"^distill\.teacher=models:/t/1 .*{said}"):
+        teacher.find_teacher(student)
+    found.volume_shape, found.spacing = (32, 128, 128), None
+    assert teacher.find_teacher(student) == "models:/t/1"
+
+
 def require_stranger(student: Split, *trained_on: Split, monkeypatch: pytest.MonkeyPatch) -> None:
     known = {str(number): split for number, split in enumerate(trained_on)}  # its own, and those of its teachers
     line = SimpleNamespace(networks=lambda _: ["0"], teachers=lambda _: [*known][1:])

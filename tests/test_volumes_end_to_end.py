@@ -1,5 +1,6 @@
 """Whole volumes from their files to the registry and back."""
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -16,9 +17,9 @@ pytestmark = pytest.mark.slow
 CLASSES = {"glioma": 300, "meningioma": -60, "notumor": None}
 
 
-def draw(root: Path, masks: Path) -> None:
+def draw(root: Path, masks: Path, seed: int = 0) -> None:
     """Heads of noise, each with its own spacing and axes; a tumour is a bright or a dark ball, by its class."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     for name, shade in CLASSES.items():
         for index in range(30):
             step = rng.uniform(3, 6, 3)
@@ -59,12 +60,19 @@ def test_a_network_of_volumes_learns_is_measured_and_answers_alike_when_it_is_lo
     assert scores["test/kept_without_lesion"] < 0.5  # nothing but the ball tells the class
     names = {each.path for each in client(work).list_artifacts(trained, "figures/test")}
     assert {"figures/test/gradcam.png", "figures/test/maps.png", "figures/test/mistakes.png"} <= names
-    again = run("evaluate", "model_uri=models:/volumes/1")
+    again = run("evaluate", "model_uri=models:/volumes/1", "robustness=true")
     assert again.returncode == 0, again.stderr
+    assert "Under 7 corruptions the accuracy is" in words(again.stdout)
     evaluated = metrics_of(work, run_id(again.stdout))
     for name in ("test/accuracy", "test/log_loss", "test/pointing", "test/kept_without_lesion"):
         assert evaluated[name] == pytest.approx(scores[name], abs=1e-6)
     root = Path(data[1].removeprefix("data.root="))
+    elsewhere = run("evaluate", "model_uri=models:/volumes/1", data[0], f"data.root={_site(root, tmp_path)}")
+    assert elsewhere.returncode == 0, elsewhere.stderr
+    met = pd.read_csv(client(work).download_artifacts(trained, "data/split.csv")).set_index("path")
+    trained_on = sum(met.loc[f"{name}/{name[0]}3/t1c.nii.gz", "part"] != "test" for name in CLASSES)
+    assert f"(CONTAMINATED: {trained_on} of 12 have a twin in training)" in words(elsewhere.stdout)
+    assert f"{12 - trained_on} images" in words(elsewhere.stdout)
     out = tmp_path / "out.csv"
     answered = run("predict", "model_uri=models:/volumes/1", f"input={root}", f"out={out}", "explain=true")
     assert answered.returncode == 0, answered.stderr
@@ -73,15 +81,28 @@ def test_a_network_of_volumes_learns_is_measured_and_answers_alike_when_it_is_lo
     columns = [f"probability_{name}" for name in CLASSES]
     np.testing.assert_allclose(said.loc[known.index, columns], known[columns], atol=1e-5)
     assert len(list((tmp_path / "out_maps").rglob("*.png"))) == len(said) == 90
+    by_onnx = run("predict", "model_uri=models:/volumes/1", f"input={root}", f"out={tmp_path}/onnx.csv", "runtime=onnx")
+    assert by_onnx.returncode == 0, by_onnx.stderr
+    assert "onnx (probabilities within" in words(by_onnx.stdout)
+    again = pd.read_csv(tmp_path / "onnx.csv").set_index("path")
+    np.testing.assert_allclose(again.loc[said.index, columns], said[columns], atol=1e-5)
     for command, *others in (
         ("predict", f"input={root}", "plane=axial"),
-        ("export", "out=exported"),
-        ("evaluate", "robustness=true"),
-        ("evaluate", *data[:2]),
+        ("evaluate", "data=folder", data[1]),
     ):
         refused = run(command, "model_uri=models:/volumes/1", *others)
         assert refused.returncode == 2
         assert "takes whole volumes" in words(refused.stderr)
+
+
+def _site(home: Path, place: Path) -> Path:
+    """Three heads a class of another site, and one a class of `home`."""
+    draw(place / "drawn", place / "its masks", seed=7)
+    for name in CLASSES:
+        for index in range(3):
+            shutil.copytree(place / f"drawn/{name}/{name[0]}{index}", place / f"site/{name}/other{index}")
+        shutil.copytree(home / f"{name}/{name[0]}3", place / f"site/{name}/known")
+    return place / "site"
 
 
 def test_slices_are_weighed_by_what_is_stored_of_them(data: tuple[str, ...], run: Run, tmp_path: Path) -> None:

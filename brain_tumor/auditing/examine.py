@@ -1,6 +1,7 @@
 """From a data source to an audit."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from brain_tumor.auditing.findings import Findings, find
 from brain_tumor.auditing.floor import SHORTCUTS, shortcut_floor
 from brain_tumor.auditing.image_features import image_features
 from brain_tumor.auditing.verdict import verdict
-from brain_tumor.auditing.volume_features import VOLUME_SHORTCUTS, VolumeFeatures, volume_features
+from brain_tumor.auditing.volume_features import VOLUME_SHORTCUTS, volume_features
 from brain_tumor.config.train import DataConfig, Source
 from brain_tumor.data.cache import cache_folder
 from brain_tumor.data.grouping import joined, read_patients
@@ -42,26 +43,28 @@ def examine(data: DataConfig, *, floor: bool) -> Audit:
             cannot be decoded are findings.
     """
     roots = source_folders(data)
-    side, whole = data.image_size or SIZE, data.volume_shape is not None
+    whole, side = data.volume_shape, data.image_size or SIZE
     # Slices in the twins' own size, so that they are decoded once.
-    listing = read_images(data, roots, (*data.volume_shape, 1) if data.volume_shape else (side, side, 3))
+    listing = read_images(data, roots, (*whole, 1) if whole else (side, side, 3))
     graph = _group(listing, data)
     images = listing.table
     images["label"] = corrected(images, data.relabel, listing.classes)
     contents = listing.contents
-    measures = volume_features(contents) if whole else image_features(contents, data.workers)
+    if whole:  # of which those that show nothing are not decoded
+        measures: Any = volume_features(contents)
+        contrast, shortcuts = np.full(len(contents.table), 255.0), list(VOLUME_SHORTCUTS)
+    else:
+        measures = image_features(contents, data.workers)
+        contrast, shortcuts = measures.contrast, list(SHORTCUTS)
     rows = pd.Index(listing.contents.table["sha256"]).get_indexer(images["sha256"].tolist())
     sound = (images["error"] == "").to_numpy()
-    # Of volumes those that show nothing are not decoded.
-    contrast = np.full(len(images), 255.0) if isinstance(measures, VolumeFeatures) else measures.contrast[rows]
-    images["contrast"] = np.where(sound, contrast, np.nan)
+    images["contrast"] = np.where(sound, contrast[rows], np.nan)
     found = find(images, graph.edges)
     bars = None
     if floor:
         table = images[sound].reset_index(drop=True)
-        looked_for = VOLUME_SHORTCUTS if whole else SHORTCUTS
         bars = shortcut_floor(
-            table, measures, rows[sound], seed=data.split_seed, workers=data.workers, shortcuts=looked_for
+            table, measures, rows[sound], seed=data.split_seed, workers=data.workers, shortcuts=shortcuts
         )
     synthetic = data.source is Source.phantom
     title = "SYNTHETIC phantom" if synthetic else ", ".join(roots)

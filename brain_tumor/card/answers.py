@@ -151,9 +151,9 @@ def outside(facts: Facts) -> tuple[str, str]:
 
 def robust(facts: Facts) -> tuple[str, str]:
     if not facts.holding("test_robustness"):
-        how = "" if facts.key("data.volume_shape") else " (evaluate robustness=true)"
-        return "", f"accuracy under corruption was not measured{how}."
-    return "Accuracy under nine corruptions at five strengths: see Robustness.", ""
+        return "", "accuracy under corruption was not measured (evaluate robustness=true)."
+    count = "seven" if facts.key("data.volume_shape") else "nine"
+    return f"Accuracy under {count} corruptions at five strengths: see Robustness.", ""
 
 
 def explained(facts: Facts) -> tuple[str, str]:

@@ -49,13 +49,12 @@ def cost(facts: Facts) -> Section:
 def source(facts: Facts) -> Section:
     """Where all of it comes from, and how to make it anew."""
     run = facts.run.run_id
-    robust = "" if facts.key("data.volume_shape") else " robustness=true"
     blocks: list[Block] = [
         Paragraph(
             "This card is generated from the run, and again from it and its evaluations whenever evaluate measures the "
             "model. Nothing in it is written by hand; what the run does not hold is called open."
         ),
         *(Paragraph(text) for text in facts.unread),
-        Code(f"python -m brain_tumor.evaluate model_uri=runs:/{run}/model{robust}"),
+        Code(f"python -m brain_tumor.evaluate model_uri=runs:/{run}/model robustness=true"),
     ]
     return Section("Source", tuple(blocks))

@@ -97,6 +97,11 @@ class DataConfig:
         """Whether anything says whose images are: a list, or of volumes their folders."""
         return self.patients is not None or self.volume_shape is not None
 
+    @property
+    def fitting(self) -> dict[str, Any]:
+        """How volumes are fitted besides their shape, for who has the model alone; {} of slices."""
+        return {} if self.volume_shape is None else {"spacing": self.spacing and list(self.spacing)}
+
     def __post_init__(self) -> None:
         whole = self.volume_shape is not None
         if self.spacing is not None and not whole:
@@ -263,8 +268,6 @@ class TrainConfig:
             raise ValueError(f"data.image_size={self.data.image_size} is of slices: data.volume_shape is read instead")
         if self.augment.counterfactual is not None:
             raise ValueError(f"augment={self.augment.name} paints in slices: give another, augment=notebook")
-        if self.distill.teacher is not None:
-            raise ValueError("distill.teacher answers for slices, and the data are whole volumes: leave it out")
 
     def _check_masks(self) -> None:
         """What the keys that need pictures and their masks cannot have, or need."""

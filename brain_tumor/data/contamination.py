@@ -48,6 +48,7 @@ def find_contamination(
     workers: int,
     patients: str | None = None,
     *,
+    whole: bool = False,
     parts: Collection[str] = PARTS[:-1],
     advice: str = "say where they are with trained_root=DIR",
 ) -> Contamination:
@@ -56,24 +57,18 @@ def find_contamination(
     The logged images are looked for in `root`, wherever they are there. Of those that are not there any more only
     byte-identical copies can be found, which a warning says, with `advice`. `parts` are those that it knows.
 
+    Of `whole` volumes a twin is one of the very same values, which were logged: `root` is not looked into.
+
     Images of one patient are those of one group of `split`, or of one group of `trained_on` where a twin of the image
     stands there, tested or not; and those to which the file `patients` gives one patient, which may name images of
     `split` and logged ones.
     """
     table, own = trained_on.table, split.table
     trained = table["part"].isin(list(parts)).to_numpy()
-    places = locate(table, root, workers)
-    present = np.array([place is not None for place in places], np.bool_)
-    if not present[trained].all():
-        logger.warning(
-            "%d of the model's %d training images are not in %s any more, and of these only byte-identical copies are "
-            "found: %s",
-            *(int((~present[trained]).sum()), int(trained.sum()), root, advice),
-        )
-    files = {sha: place for sha, place in zip(table["sha256"], places, strict=True) if place is not None}
-    files |= {sha: split.root / path for sha, path in zip(own["sha256"], own["path"], strict=True)}
-    graph = find_twins(files, cache=cache_folder(cache), workers=workers)
-    slices = pd.Series(graph.groups([*table["sha256"], *own["sha256"]]))
+    if whole:
+        slices, complete = pd.concat([table["twin"], own["twin"]], ignore_index=True), True
+    else:
+        slices, complete = _slices(split, trained_on, trained, root, cache, workers, advice)
     groups = pd.Series([*("logged " + table["group"]), *("own " + own["group"])])  # each names its own
     patient = pd.Series([*_patients(patients, table, others=own), *_patients(patients, own)])
     person = joined(joined(slices, groups), patient)
@@ -90,8 +85,34 @@ def find_contamination(
         slices.isin(set(slices[known])).to_numpy()[~logged],
         seen.to_numpy()[~logged],
         (~seen & ~comparable).to_numpy()[~logged],
-        bool(present[trained].all()),
+        complete,
     )
+
+
+def _slices(
+    split: Split,
+    trained_on: Split,
+    trained: NDArray[np.bool_],
+    root: Path,
+    cache: str | None,
+    workers: int,
+    advice: str,
+) -> "tuple[pd.Series[str], bool]":
+    """Which slice each image of both splits shows, the logged ones first; and whether all `trained` ones were found."""
+    table, own = trained_on.table, split.table
+    places = locate(table, root, workers)
+    present = np.array([place is not None for place in places], np.bool_)
+    if not present[trained].all():
+        logger.warning(
+            "%d of the model's %d training images are not in %s any more, and of these only byte-identical copies are "
+            "found: %s",
+            *(int((~present[trained]).sum()), int(trained.sum()), root, advice),
+        )
+    files = {sha: place for sha, place in zip(table["sha256"], places, strict=True) if place is not None}
+    files |= {sha: split.root / path for sha, path in zip(own["sha256"], own["path"], strict=True)}
+    graph = find_twins(files, cache=cache_folder(cache), workers=workers)
+    slices = pd.Series(graph.groups([*table["sha256"], *own["sha256"]]))
+    return slices, bool(present[trained].all())
 
 
 def _patients(file: str | None, table: pd.DataFrame, others: pd.DataFrame | None = None) -> list[str]:

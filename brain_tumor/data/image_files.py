@@ -9,6 +9,7 @@ from pathlib import Path
 from brain_tumor.data.decode import CorruptImageError, open_picture
 from brain_tumor.data.scans.first_bytes import kind_of_file
 from brain_tumor.data.scans.opening import read_volume
+from brain_tumor.data.scans.series_volume import check_series
 from brain_tumor.errors import InputError
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp"})
@@ -32,9 +33,14 @@ def image_files(folder: Path, *, whole: bool = False) -> list[Path]:
 
 
 def unreadable(path: Path, *, whole: bool = False) -> str:
-    """Why a file gives no picture, or with `whole` no volume; empty where it gives one."""
+    """Why a file gives no picture, or with `whole` no volume; empty where it gives one.
+
+    Of a folder with a series of DICOM files one slice is read.
+    """
     try:
-        if whole:
+        if whole and path.is_dir():
+            check_series(path)
+        elif whole:
             read_volume(path)
         else:
             open_picture(path.read_bytes())
@@ -105,8 +111,10 @@ def volumes_in(folder: Path, ignored: "Counter[str]") -> list[Path]:
     found: dict[Path, None] = {}
     for path in files_in(folder):
         name = path.name.lower()
-        if _is_hidden(name) or name == "dicomdir":
-            ignored["hidden" if name != "dicomdir" else "DICOMDIR"] += 1
+        if _is_hidden(path.name):
+            ignored["hidden"] += 1
+        elif name == "dicomdir":  # an index of series
+            ignored["DICOMDIR"] += 1
         elif name.endswith(VOLUMES):
             found[path] = None
         elif path.suffix.lower() in EXTENSIONS:

@@ -3,6 +3,9 @@
 After Hendrycks & Dietterich, "Benchmarking neural network robustness to common corruptions and perturbations",
 ICLR 2019, with corruptions of MRI in place of weather. Lengths are shares of the image's side, so that a strength
 means the same at every resolution; JPEG alone works in blocks of 8 x 8 pixels.
+
+Of whole volumes seven: they are not kept as JPEG, and standardising undoes a change of contrast. Every slice is damaged
+alike, but for noise, and what is no head stays 0.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +19,7 @@ from numpy.typing import NDArray
 from brain_tumor.config.train import AugmentConfig
 from brain_tumor.data.augment import Augment, Sample, build
 
-Images = NDArray[np.uint8]  # (B, S, S, 3) RGB 0..255
+Images = NDArray[np.uint8]  # (B, S, S, 3) RGB 0..255, or whole volumes (B, D, H, W, 1)
 Transform = tuple[str, dict[str, Any]]  # an augmentation's name and its parameters
 
 
@@ -29,6 +32,9 @@ class Corruption:
     strengths: tuple[float, ...]  # five, from weak to strong
     transform: Callable[[float, int], Transform]  # of a strength and the image's side in pixels
     opposite: Callable[[float], float] | None = None  # of a strength: what half of the images get instead
+    of_volumes: bool = True  # whether it can happen to a whole volume, too
+    each_slice: bool = False  # whether it is drawn anew for each slice of one
+    moves: bool = False  # whether the head lies elsewhere then
 
 
 CORRUPTIONS: tuple[Corruption, ...] = (
@@ -52,6 +58,7 @@ CORRUPTIONS: tuple[Corruption, ...] = (
         "standard deviation, share of white",
         (0.01, 0.03, 0.05, 0.07, 0.09),
         lambda deviation, side: ("RicianNoise", {"std_range": (deviation, deviation)}),
+        each_slice=True,
     ),
     # A Gaussian point spread.
     Corruption(
@@ -69,6 +76,7 @@ CORRUPTIONS: tuple[Corruption, ...] = (
             "ColorJitter",
             {"contrast": (share, share), "brightness": (1, 1), "saturation": (1, 1), "hue": (0, 0)},
         ),
+        of_volumes=False,
     ),
     # Another window: x^gamma on 0..1, darker in one half of the images and brighter in the other.
     Corruption(
@@ -97,6 +105,7 @@ CORRUPTIONS: tuple[Corruption, ...] = (
         "JPEG quality, 1 to 100",
         (25, 18, 15, 10, 7),
         lambda quality, side: ("ImageCompression", {"quality_range": (int(quality), int(quality))}),
+        of_volumes=False,
     ),
     # A tilted head: clockwise in one half of the images, the other way in the other.
     Corruption(
@@ -105,12 +114,18 @@ CORRUPTIONS: tuple[Corruption, ...] = (
         (5, 10, 15, 30, 45),
         lambda angle, side: ("Rotate", {"limit": (angle, angle), "fill": 0}),
         opposite=lambda angle: -angle,
+        moves=True,
     ),
 )
 
 
+def corruptions_of(shape: tuple[int, ...]) -> tuple[Corruption, ...]:
+    """Those of images (S, S, 3), or of whole volumes (D, H, W, 1)."""
+    return tuple(each for each in CORRUPTIONS if len(shape) == 3 or each.of_volumes)
+
+
 def corrupter(corruption: Corruption, strength: float, side: int) -> Callable[[Images, Sequence[int]], Images]:
-    """The corruption as a function of images with `side` pixels a side and a seed (0 or more) for each.
+    """The corruption as a function of images with `side` pixels a row and a seed (0 or more) for each.
 
     An image comes out the same whatever batch it is in. One seed draws the same field, noise, ghosts and direction at
     every strength; its lowest bit is the direction.
@@ -123,9 +138,17 @@ def corrupter(corruption: Corruption, strength: float, side: int) -> Callable[[I
     usual = built(strength)
     ways = (usual, usual if corruption.opposite is None else built(corruption.opposite(strength)))
 
+    def damaged(image: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+        way = ways[seed % 2]
+        if image.ndim == 3:
+            return way(Sample(image), 0, seed).image
+        if corruption.each_slice:
+            found = np.stack([way(Sample(each), index, seed).image for index, each in enumerate(image)])
+        else:
+            found = way(Sample(image), 0, seed).image
+        return found if corruption.moves else np.where(image > 0, found, np.uint8(0))
+
     def corrupt(images: Images, seeds: Sequence[int]) -> Images:
-        return np.stack(
-            [ways[seed % 2](Sample(image), 0, seed).image for image, seed in zip(images, seeds, strict=True)]
-        )
+        return np.stack([damaged(image, seed) for image, seed in zip(images, seeds, strict=True)])
 
     return corrupt

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from brain_tumor.data.dataset import Dataset
 from brain_tumor.evaluation.bootstrap import drawn_groups
-from brain_tumor.evaluation.corruptions import CORRUPTIONS, Corruption, Images, corrupter
+from brain_tumor.evaluation.corruptions import Corruption, Images, corrupter, corruptions_of
 from brain_tumor.evaluation.metrics import Evaluation, score
 from brain_tumor.evaluation.prediction import EVALUATION_BATCH, predict
 from brain_tumor.progress import progress
@@ -46,30 +46,30 @@ def measure_robustness(
     *,
     batch_size: int = EVALUATION_BATCH,
     resamples: int = 1000,
-    corruptions: Sequence[Corruption] = CORRUPTIONS,
+    corruptions: Sequence[Corruption] | None = None,
 ) -> Robustness:
     """Show a model all images of a part under each corruption, one strength after the other, batch by batch.
 
     An image is damaged alike for every model of its size, since what is random depends on its content alone.
 
     Args:
-        model: takes uint8 RGB 0..255 (B, S, S, 3), as `predict`.
+        model: takes uint8 RGB 0..255 (B, S, S, 3), or whole volumes (B, D, H, W, 1), as `predict`.
         dataset: at the model's resolution.
         part: its rows are measured.
         clean: the model's evaluation of that part.
         batch_size: images at a time; without influence on the result.
         resamples: behind each interval.
-        corruptions: what is done.
+        corruptions: what is done; None: `corruptions_of` such images.
     """
     pixel_rows = dataset.pixel_rows[dataset.rows(part)]
     seeds = seeds_of(clean.rows)
     rows: list[tuple[str, int, float]] = [(CLEAN, 0, np.nan)]
     measured = [clean]
-    for corruption in corruptions:
+    for corruption in corruptions_of(dataset.shape) if corruptions is None else corruptions:
         title = f"{part} under {corruption.name}"
         with progress(len(pixel_rows) * len(corruption.strengths), title) as bar:
             for level, strength in enumerate(corruption.strengths, 1):
-                corrupt = corrupter(corruption, strength, dataset.image_size)
+                corrupt = corrupter(corruption, strength, dataset.shape[-2])
 
                 def damage(batch: Images, taken: slice, corrupt: Any = corrupt, bar: Any = bar) -> Images:
                     bar.update(len(batch))

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from brain_tumor.evaluation.corruptions import CORRUPTIONS, Corruption, corrupter
+from brain_tumor.evaluation.corruptions import Corruption, corrupter
 from brain_tumor.evaluation.drawing import ACCENT, DPI, FAINT, INK, new_figure, tidy
 from brain_tumor.evaluation.robustness import ALL, CLEAN, Robustness
 
@@ -18,7 +18,7 @@ COLUMNS = 3  # of panels
 TILE = 96 / DPI  # inches a slice on the sheet
 
 
-def robustness(found: Robustness, corruptions: Sequence[Corruption] = CORRUPTIONS) -> Figure:
+def robustness(found: Robustness, corruptions: Sequence[Corruption]) -> Figure:
     """A panel per corruption: accuracy at each strength with its interval; the clean accuracy as a dashed line."""
     overall = found.means.set_index("corruption").loc[ALL]
     means = dict(zip(found.means["corruption"], found.means["accuracy"], strict=True))
@@ -54,13 +54,11 @@ def _strengths(axes: Axes, found: Robustness, corruption: Corruption) -> None:
     tidy(axes)
 
 
-def examples(
-    image: NDArray[np.uint8], seed: int, title: str, corruptions: Sequence[Corruption] = CORRUPTIONS
-) -> Figure:
+def examples(image: NDArray[np.uint8], seed: int, title: str, corruptions: Sequence[Corruption]) -> Figure:
     """One image as it is and at every strength, a row per corruption, each slice 96 pixels wide.
 
     Args:
-        image: uint8 (S, S, 3) RGB, at the model's resolution.
+        image: uint8 (S, S, 3) RGB, at the model's resolution; of a whole volume (D, H, W, 1) the middle slice is shown.
         seed: as `robustness.seeds_of` has it, so that the sheet shows what was measured.
         title: which image it is.
         corruptions: the rows.
@@ -72,7 +70,7 @@ def examples(
     for line, corruption in enumerate(corruptions):
         slices = [image]
         for strength in corruption.strengths:
-            slices.append(corrupter(corruption, strength, image.shape[0])(image[None], [seed])[0])
+            slices.append(corrupter(corruption, strength, image.shape[-2])(image[None], [seed])[0])
         bottom = height - top - line * (TILE + gap) - TILE
         beside: dict[str, Any] = {"x": (left - 0.12) / width, "ha": "right"}
         figure.text(y=(bottom + TILE) / height, s=_name(corruption), va="top", fontsize=9.5, color=INK, **beside)
@@ -82,7 +80,7 @@ def examples(
         for column, (label, pixels) in enumerate(zip(labels, slices, strict=True)):
             x = left + column * (TILE + 0.05)
             axes = figure.add_axes((x / width, bottom / height, TILE / width, TILE / height))
-            axes.imshow(pixels)
+            axes.imshow(pixels if image.ndim == 3 else np.repeat(pixels[len(pixels) // 2], 3, axis=-1))
             axes.set_axis_off()
             axes.set_title(label, fontsize=8, color=FAINT if label == CLEAN else INK, pad=2)
     return figure

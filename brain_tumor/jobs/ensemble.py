@@ -42,7 +42,9 @@ def run(config: EnsembleConfig, members: Members) -> None:
     with runs.started(store, name=name, tags=tags, system_metrics=config.tracking.system_metrics) as run_id:
         setup.log_adoption(TypeAdapter(TrainConfig).dump_python(made, mode="json"), as_typed, split)
         uncertainty = None if dataset is None else logged_uncertainty.fit_and_log(model, dataset, made)
-        uri, version = registry.log_model(model, split.classes, uncertainty, register=config.register, tags=tags)
+        uri, version = registry.log_model(
+            model, split.classes, uncertainty, register=config.register, tags=tags, fitting=made.data.fitting
+        )
         crowned = registry.crown(config.register, str(version))
         card = cards.publish_card(run_id)
     alone = f"class and probabilities alone: {members.reason}"
@@ -63,9 +65,10 @@ def run(config: EnsembleConfig, members: Members) -> None:
 def as_trained(config: EnsembleConfig, members: Members, model: Any) -> TrainConfig:
     """The configuration that stands for a training: that of the first member, but for what the mean has of its own."""
     first = members.each[0].config
+    size = int(model.input_shape[1]) if first.data.volume_shape is None else None
     return replace(
         first,
-        data=replace(first.data, image_size=int(model.input_shape[1])),
+        data=replace(first.data, image_size=size),
         model=ModelConfig(members.name, ", ".join(each.uri for each in members.each), 0.0, head_of(model)),
         schedule={},
         tracking=config.tracking,
@@ -85,8 +88,8 @@ def _loaded(members: Members) -> list[Any]:
     found = [registry.load_model(each.uri, each.said.partition("=")[0]).model for each in members.each]
     for member, model in zip(members.each, found, strict=True):
         if model.input_shape != found[0].input_shape:
-            sides = f"{model.input_shape[1]} px, the first {found[0].input_shape[1]} px"
-            raise InputError(f"{member.said} takes another image size ({sides}): leave one of them out")
+            shapes = (" x ".join(map(str, each.input_shape[1:])) for each in (model, found[0]))
+            raise InputError(f"{member.said} takes images of {' and not '.join(shapes)}: leave one of them out")
     return found
 
 

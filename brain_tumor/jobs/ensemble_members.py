@@ -28,15 +28,19 @@ class Member:
     listed: str  # digest of all images of its source, with their groups
 
     @property
-    def side(self) -> int | None:
-        """Pixels a side; None of an adopted model, whose file alone says it."""
-        name = self.config.model.name
-        return self.config.data.image_size or (BACKBONES[name].native_size if name in BACKBONES else None)
+    def takes(self) -> str | None:
+        """What it is shown, in words; None of an adopted model, whose file alone says it."""
+        name, data = self.config.model.name, self.config.data
+        if data.volume_shape is not None:
+            apart = "" if data.spacing is None else f", {' x '.join(f'{each:g}' for each in data.spacing)} mm apart"
+            return f"volumes of {' x '.join(map(str, data.volume_shape))} voxels{apart}"
+        side = data.image_size or (BACKBONES[name].native_size if name in BACKBONES else None)
+        return None if side is None else f"slices of {side} px"
 
 
 @dataclass(frozen=True, eq=False)
 class Members:
-    """Models that can be averaged, of one image size."""
+    """Models that can be averaged, since they take the same."""
 
     each: tuple[Member, ...]
     split: Split  # of all of them, see `common_split.combine`
@@ -60,15 +64,12 @@ def together(members: Sequence[Member]) -> Members:
     Raises InputError where they cannot be averaged, or would be measured on images that one has met.
     """
     first, *others = members
-    for member in members:
-        if member.config.data.volume_shape is not None:
-            raise InputError(f"{member.said} takes whole volumes, and only models of slices are averaged: leave it out")
     for number, member in enumerate(others, start=1):
         if twin := next((each for each in members[:number] if each.run_id == member.run_id), None):
             raise InputError(f"{member.said} and {twin.said} are one model: give each once")
         for what, own, expected in (
             ("knows other classes", member.classes, first.classes),
-            ("takes another image size", member.side, first.side),
+            ("takes images of another kind or size", member.takes, first.takes),
         ):
             if own != expected and None not in (own, expected):
                 raise InputError(f"{member.said} {what} ({own}) than {first.uri} ({expected}): leave one of them out")

@@ -83,8 +83,7 @@ def run(config: EvaluateConfig) -> None:
     found += [*external_site.remarks(known), cards.publish_card(registered.run_id)]  # the card now has this, too
     facts = [("model", registered.uri)] + ([] if config.runtime == "keras" else [("runtime", runtime)])
     parts = [(measured[part], tables[part]) for part in measured]
-    asked_all = config.robustness or asked.trained.data.volume_shape
-    more = [] if asked_all else [command_here("evaluate", *as_typed, "robustness=true")]
+    more = [] if config.robustness else [command_here("evaluate", *as_typed, "robustness=true")]
     said = summary.summarize_run(store, run_id, parts, dataset.split, found, facts=facts, commands=more)
     summary.publish(run_id, said)
 
@@ -98,10 +97,12 @@ def _ask(config: EvaluateConfig) -> Asked:
         there = replace(trained.data, cache=data.cache or trained.data.cache)
         dataset = load_logged(registered.split, there, root=data.root, shape=shape, masks=data.masks)
         return Asked(config, registered, trained, dataset, trained.protocol.name, None)
+    whole = data.volume_shape is not None
+    data = replace(data, spacing=trained.data.spacing)  # as the model has learned them
     dataset = load_whole(data, shape=shape, known=registered.classes)
     root = existing_path(config.trained_root) if config.trained_root else registered.split.root
     compared = partial(
-        find_contamination, dataset.split, cache=data.cache, workers=data.workers, patients=data.patients
+        find_contamination, dataset.split, cache=data.cache, workers=data.workers, patients=data.patients, whole=whole
     )
     known = compared(registered.split, root)
     for teacher in teachers(registered.run_id):

@@ -60,13 +60,20 @@ def run(config: ExportConfig, folder: Path) -> None:
         "run": registered.run_id,
         "data": dataset.split.name,
         **dataset.split.classes.plain(),
-        "image": f"uint8 RGB 0..255 (N, {', '.join(map(str, dataset.shape))}), letterboxed",
+        "image": _taken(dataset.shape),
+        **typed(TrainConfig, registered.config).data.fitting,
         **({"lesion_map": _drawn(registered.model)} if has_map(registered.model) else {}),
         "exports": facts,
     }
     write_text(folder / ABOUT, json.dumps(about, indent=2) + "\n")
     said = f"{registered.uri} ({dataset.split.name}), checked against Keras on {len(compared)} {part} images:"
     show_blocks(Paragraph(said), pairs(rows), pairs([("folder", str(folder))]))
+
+
+def _taken(shape: tuple[int, ...]) -> str:
+    how = "RGB 0..255" if len(shape) == 3 else "0..255, whole volumes"
+    fitted = "letterboxed" if len(shape) == 3 else "feet to head, front to back, right to left, fitted to the head"
+    return f"uint8 {how} (N, {', '.join(map(str, shape))}), {fitted}"
 
 
 def _drawn(model: Any) -> str:

@@ -165,7 +165,7 @@ def _predictor(
     predictor = for_plane(predictor, config.plane)
     if isinstance(registered.model, OnnxModel):
         return predictor, choose(config.runtime, registered.model, np.empty(0, np.uint8), total)[1], []
-    if config.runtime == "keras" or len(registered.model.input_shape) == 5:
+    if config.runtime == "keras":
         return predictor, "keras", []
     first = list(islice(read, FIRST))
     there = [file.pixels[:FIRST] for file in first if file.pixels is not None]

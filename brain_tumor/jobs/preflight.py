@@ -17,7 +17,7 @@ from brain_tumor.data.relabel import read_labels
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.explanation.needs import require_method
 from brain_tumor.jobs import adopted_checks
-from brain_tumor.jobs.volume_checks import check_same_kind, check_whole_answers, refuse_volume_data, refuse_volumes
+from brain_tumor.jobs.volume_checks import check_other_data, check_same_kind, check_whole_answers
 from brain_tumor.lazy import lazy, uncollected
 from brain_tumor.paths import existing_path
 
@@ -95,18 +95,13 @@ def check_evaluation(config: "EvaluateConfig") -> None:
         raise InputError("explain.sanity=true builds one network anew, and this is the mean of several: leave it out")
     adopted_checks.check_evaluated(found, config)
     if isinstance(config.data, DataConfig):
-        refuse_volumes(found, "other data are evaluated by")
-        refuse_volume_data(config.data, "other data are evaluated by")
+        check_other_data(found, config, config.data)
         check_source(config.data, known=found.classes)
     elif runs.load_split(found.run_id).part("test").empty:
         raise InputError(
             f"model_uri={config.model_uri} has met all images of its split, and none was held out: "
             "give others, data=folder data.root=DIR"
         )
-    if config.robustness:
-        refuse_volumes(found, "robustness=true corrupts")
-    if config.runtime in runtimes.FORMATS:
-        refuse_volumes(found, f"runtime={config.runtime} is for")
 
 
 def _check_trained_root(config: "EvaluateConfig") -> None:
@@ -152,7 +147,6 @@ def check_export(config: "ExportConfig") -> Path:
         runtimes.require(name)
     [found] = _check_models(config.tracking, model_uri=config.model_uri)
     adopted_checks.refuse_onnx(found, "no other format can be made of it")
-    refuse_volumes(found, "exports are for")
     folder = existing_path(config.out).absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)

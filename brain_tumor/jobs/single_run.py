@@ -102,6 +102,7 @@ def finish(
         uncertainty,
         register=config.tracking.register,
         tags=model_tags,
+        fitting=config.data.fitting,
     )
     model, crowned = uri, []
     if config.tracking.register and version:
@@ -171,8 +172,7 @@ def measure(
 
 def _next(config: TrainConfig, uri: str, *, search: bool) -> list[str]:
     """What to type next: measure the model in a fresh process, and search for a better one."""
-    robust = [] if config.data.volume_shape else ["robustness=true"]
-    again = summary.with_store(config.tracking, "evaluate", f"model_uri={uri}", *robust)
+    again = summary.with_store(config.tracking, "evaluate", f"model_uri={uri}", "robustness=true")
     return [again, command_here("train", *as_typed, "-m")] if search and config.test else [again]
 
 

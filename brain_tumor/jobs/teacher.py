@@ -52,6 +52,10 @@ def find_teacher(config: TrainConfig, classes: ClassList | None = None) -> str |
     found = model_address.find(config.distill.teacher, KEY)
     if not found.keras:
         raise InputError(f"{KEY}={config.distill.teacher} is a model of ONNX, and a teacher one of Keras: give another")
+    if (found.volume_shape, found.spacing) != (config.data.volume_shape, config.data.spacing):
+        shape = "slices" if found.volume_shape is None else f"volumes of data.volume_shape={list(found.volume_shape)}"
+        apart = "" if found.spacing is None else f" and data.spacing={list(found.spacing)}"
+        raise InputError(f"{KEY}={config.distill.teacher} takes {shape}{apart}, and the student does not: give another")
     if classes is not None:
         _require_classes(config.distill.teacher, found.classes, classes)
     return str(found.uri)
@@ -105,8 +109,9 @@ def _seen(split: Split, trained_on: Split, parts: Collection[str], data: DataCon
         return split.table["group"].isin(set(known)).to_numpy()
     root = trained_on.root if trained_on.root.is_dir() else split.root
     advice = "put them back there"
+    whole = data.volume_shape is not None
     found = contamination.find_contamination(
-        split, trained_on, root, data.cache, data.workers, data.patients, parts=parts, advice=advice
+        split, trained_on, root, data.cache, data.workers, data.patients, whole=whole, parts=parts, advice=advice
     )
     if not found.complete:
         raise InputError(
@@ -124,4 +129,4 @@ def load_teacher(config: TrainConfig, dataset: "Dataset") -> Any:
     registered, classes = registry.load_model(uri, KEY), dataset.split.classes
     _require_classes(uri, registered.classes, classes)
     order = [registered.classes.index(name) for name in classes.names]
-    return distillation.teacher_of(registered.model, order, dataset.image_size)
+    return distillation.teacher_of(registered.model, order, dataset.shape)

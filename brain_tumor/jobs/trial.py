@@ -95,7 +95,8 @@ def _train_trial(job: Opened, trial: JobTrial, run_id: str, folder: Path) -> lis
     runs.metrics(costs)
     values = [float({**best, **costs}[name]) for name in trial.metrics]
     if trial.leads(values):  # the last of these is the study's best; the others' pictures would not be looked at
-        registry.log_model(trained.model, prepared.dataset.split.classes, register=None, tags={})
+        classes, fitting = prepared.dataset.split.classes, config.data.fitting
+        registry.log_model(trained.model, classes, register=None, tags={}, fitting=fitting)
         runs.tag(monitor=config.monitor, score=repr(float(best[config.monitor])))
         measure(prepared, trained, ("val",), None)
     checkpoint.discard(folder)

@@ -7,17 +7,8 @@ from brain_tumor.config.train import DataConfig
 from brain_tumor.errors import InputError
 
 if TYPE_CHECKING:
-    from brain_tumor.config.commands import PredictConfig
+    from brain_tumor.config.commands import EvaluateConfig, PredictConfig
     from brain_tumor.tracking.model_address import Found
-
-
-def refuse_volumes(found: "Found", does: str) -> None:
-    """Refuse a model of whole volumes for a command that `does` something with slices."""
-    if found.whole:
-        raise InputError(
-            f"{found.uri} takes whole volumes, and {does} slices: measure it with evaluate, which takes it, or train a "
-            "model of slices (data=folder)"
-        )
 
 
 def check_same_kind(models: "Sequence[Found]") -> None:
@@ -34,13 +25,22 @@ def check_whole_answers(found: "Found", config: "PredictConfig") -> None:
     asked = {
         f"plane={config.plane}": config.plane != "auto",
         f"volume={config.volume}": config.volume is not None,
-        f"runtime={config.runtime}": config.runtime in ("onnx", "tflite"),
     }
     for key in [key for key, given in asked.items() if given and found.whole]:
         raise InputError(f"{key} is for models of slices, and {found.uri} takes whole volumes: leave it out")
 
 
-def refuse_volume_data(data: DataConfig, does: str) -> None:
-    """The same, of data."""
-    if data.volume_shape is not None:
-        raise InputError(f"data.volume_shape makes whole volumes of the data, and {does} slices: give data=folder")
+def check_other_data(found: "Found", config: "EvaluateConfig", data: DataConfig) -> None:
+    """Refuse slices for a model of whole volumes, and volumes for one of slices; and what of volumes is not read."""
+    if found.whole != (data.volume_shape is not None):
+        takes, give = ("whole volumes", "data=volumes") if found.whole else ("slices", "data=folder")
+        raise InputError(f"{found.uri} takes {takes}, and the data are not: give {give} data.root=DIR")
+    if not found.whole:
+        return
+    if data.spacing is not None and data.spacing != found.spacing:
+        raise InputError(f"data.spacing={list(data.spacing)} is the model's own, and not of the data: leave it out")
+    if config.trained_root is not None:
+        raise InputError(
+            f"trained_root={config.trained_root} is not read for whole volumes, whose copies are known by what was "
+            "logged of those trained on: leave it out"
+        )

@@ -1,7 +1,8 @@
 """A classifier as a file for other runtimes, and how far that file agrees with Keras.
 
-An export takes `image`, uint8 RGB 0..255 (B, S, S, 3), and gives the outputs of `Answers` by their names, of which the
-lesion map only where the model draws one; the calibration is in the weights. Keras' own exporters make it.
+An export takes `image`, uint8 RGB 0..255 (B, S, S, 3) or whole volumes (B, D, H, W, 1), and gives the outputs of
+`Answers` by their names, of which the lesion map only where the model draws one; the calibration is in the weights.
+Keras' own exporters make it.
 """
 
 import os
@@ -145,13 +146,29 @@ def _exportable(model: Any) -> Any:
     """The classifier with the outputs of `Answers` by name, on the same weights.
 
     Keras' Normalization holds its statistics as eager tensors, of which tf2onnx makes inputs of the graph; as a
-    Rescaling they are constants.
+    Rescaling they are constants. LiteRT has no pooling in three dimensions.
     """
 
     def plain(layer: Any) -> Any:
+        if isinstance(layer, keras.layers.MaxPooling3D):
+            return _in_two_steps(layer)
         if not isinstance(layer, keras.layers.Normalization):
             return layer
         mean, deviation = np.ravel(layer.mean), np.sqrt(np.ravel(layer.variance))
         return keras.layers.Rescaling((1 / deviation).tolist(), (-mean / deviation).tolist(), name=layer.name)
 
     return keras.models.clone_model(keras.Model(model.inputs, answers_of_layers(model)), clone_function=plain)
+
+
+def _in_two_steps(layer: Any) -> Any:
+    """MaxPooling3D as the same along the depth alone, and then within the slices."""
+    ops = keras.ops
+    inputs = keras.Input(layer.input.shape[1:])
+    depth, height, width, channels = inputs.shape[1:]
+    (along, *across), (along_step, *across_steps) = layer.pool_size, layer.strides
+    x = ops.reshape(inputs, (-1, depth, height * width, channels))
+    x = ops.max_pool(x, (along, 1), (along_step, 1), layer.padding)
+    depth = x.shape[1]
+    x = ops.reshape(x, (-1, height, width, channels))
+    x = ops.max_pool(x, tuple(across), tuple(across_steps), layer.padding)
+    return keras.Model(inputs, ops.reshape(x, (-1, depth, *x.shape[1:])), name=layer.name)

@@ -1,6 +1,6 @@
 """Answers for many scans: read ahead by threads, small ones in one batch, one that cannot be read stopping no other."""
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,15 +10,17 @@ from numpy.typing import NDArray
 
 from brain_tumor.data.decode import CorruptImageError
 from brain_tumor.data.prefetch import worked_ahead
-from brain_tumor.data.scans.on_disk import beginning, beside, read_content
-from brain_tumor.data.scans.opening import open_scan, read_volume
+from brain_tumor.data.scans.on_disk import Beside, beginning, beside, read_content
+from brain_tumor.data.scans.opening import open_scan, volume_in
 from brain_tumor.data.scans.scan import Extent, Limits, Place, Plane, Scan
 from brain_tumor.data.scans.series_volume import series_of, volume_of
-from brain_tumor.data.scans.stacks import Stack, open_stack, stacks
-from brain_tumor.data.scans.volume import chosen
+from brain_tumor.data.scans.stacks import Content, Stack, open_stack, stacks
+from brain_tumor.data.scans.volume import Volume, chosen
 from brain_tumor.data.volumes.decoding import fitted
 from brain_tumor.evaluation.prediction import EVALUATION_BATCH
 from brain_tumor.serving.predictor import Predictor, ScanPrediction, predict_scans, without_lesions
+
+NO_VOLUME = "no whole volume: not a NIfTI, NRRD or MetaImage file, nor several DICOM files of a series"
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,19 +90,41 @@ def read_volumes(
 ) -> Generator[Read, None, None]:
     """The same for a model of whole volumes, fitted to `shape` (D, H, W, 1) as in training; a stack is one."""
 
+    limits = Limits()
+
     def read(stack: Stack) -> Read:
+        contents = {name: partial(beginning, base / name) for name in stack.files}
         try:
-            files = [base / name for name in stack.files]
-            volume = volume_of(files) if len(files) > 1 else read_volume(files[0])
-            grays, _ = fitted(volume, shape, spacing)
+            return whole(stack, contents, shape, spacing, limits, beside(base / stack.files[0], limits))
         except CorruptImageError as error:
             return Read(stack.name, error=str(error))
-        unplaced = (volume.unplaced,) if volume.unplaced else ()
-        return Read(
-            stack.name, volume.kind, None, grays[None, ..., None], "", (*unplaced, *volume.remarks, *stack.remarks)
-        )
 
     return worked_ahead(read, found, workers)
+
+
+def whole(
+    stack: Stack,
+    contents: Mapping[str, Content],
+    shape: tuple[int, ...],
+    spacing: Sequence[float] | None,
+    limits: Limits,
+    beside: Beside | None = None,
+) -> Read:
+    """A file, or several that are a series, as one volume, see `read_volumes`; CorruptImageError where it is none."""
+    first, *others = stack.files
+    try:
+        if others:
+            volume: Volume | None = volume_of(stack.files, contents, limits)
+        else:
+            volume = volume_in(contents[first](limits.file_bytes + 1), limits, beside)
+    except OSError as error:
+        raise CorruptImageError(error.strerror or str(error)) from error
+    if volume is None:
+        raise CorruptImageError(NO_VOLUME)
+    grays, _ = fitted(volume, shape, spacing)
+    unplaced = (volume.unplaced,) if volume.unplaced else ()
+    remarks = (*unplaced, *volume.remarks, *stack.remarks)
+    return Read(stack.name, volume.kind, None, grays[None, ..., None], "", remarks)
 
 
 def answer_files(

@@ -4,6 +4,7 @@ from typing import Any
 
 from brain_tumor import NOTICE
 from brain_tumor.data.scans.scan import Place, Scan
+from brain_tumor.serving.files import Read
 from brain_tumor.serving.predictor import Prediction, ScanPrediction, VolumeCounts
 
 
@@ -34,6 +35,13 @@ def reply(scan: Scan, found: ScanPrediction) -> dict[str, Any]:
         ],
         "notice": NOTICE,
     }
+
+
+def reply_of_whole(file: Read, found: ScanPrediction) -> dict[str, Any]:
+    """The answer for a volume by a model of whole ones: the keys of `reply`, without slices and what they come to."""
+    [answer] = found.slices
+    about = {"kind": file.kind, "plane": None, "slice_count": 0, "remarks": list(file.remarks)}
+    return {**said(answer), **about, "volume": None, "slices": [], "notice": NOTICE}
 
 
 def placed(place: Place) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from brain_tumor.data.scans.scan import Extent, Limits, Plane, Scan
 from brain_tumor.data.scans.stacks import Content, Stack, open_stack, stacks
 from brain_tumor.data.scans.zipped import is_zip, unzipped
 from brain_tumor.errors import InputError
+from brain_tumor.serving.files import Read, whole
 
 LIMITS = Limits(file_bytes=64 * 2**20, slices=512, samples=2**27)  # of a file
 MOST_FILES = 32  # in a request
@@ -104,6 +105,18 @@ def fitted(sent: SentScan, size: int, limits: Limits = LIMITS) -> tuple[Scan, ND
         else:
             scan = open_scan(sent.contents[name](limits.file_bytes + 1), sent.plane, limits)
         return scan, *scan.fitted(size)
+    except CorruptImageError as error:
+        raise InputError(f"{sent.stack.name}: {error}") from error
+
+
+def fitted_volume(
+    sent: SentScan, shape: tuple[int, ...], spacing: Sequence[float] | None, limits: Limits = LIMITS
+) -> Read:
+    """The scan as one volume (1, D, H, W, 1) for a model of such. Raises InputError as `fitted`, and for a plane."""
+    if sent.plane != "auto":
+        raise InputError(f"{sent.stack.name}: the model takes whole volumes, which are not cut: leave out the plane")
+    try:
+        return whole(sent.stack, sent.contents, shape, spacing, limits)
     except CorruptImageError as error:
         raise InputError(f"{sent.stack.name}: {error}") from error
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from brain_tumor.command_line import pip_install
 from brain_tumor.data.dataset import Dataset
-from brain_tumor.data.pixels import spread
+from brain_tumor.data.pixels import at_once, spread
 from brain_tumor.errors import InputError
-from brain_tumor.evaluation.corruptions import CORRUPTIONS
+from brain_tumor.evaluation.corruptions import corruptions_of
 from brain_tumor.evaluation.prediction import Runtime, answering, observing
 from brain_tumor.models.onnx_file import EXTRA
 from brain_tumor.models.onnx_model import OnnxModel
@@ -29,7 +29,7 @@ Kind = Literal["auto", "keras", "onnx", "tflite"]
 def choose_for(kind: Kind, model: Any, dataset: Dataset, *, robustness: bool, views: int) -> tuple[Any, str]:
     """`choose` for an evaluation of the test part; exports have to agree on val images, or test ones without any."""
     rows = dataset.rows("val") if len(dataset.rows("val")) else dataset.rows("test")
-    passes = views * (1 + robustness * sum(len(each.strengths) for each in CORRUPTIONS))
+    passes = views * (1 + robustness * sum(len(each.strengths) for each in corruptions_of(dataset.shape)))
     compared = spread(rows, exports.COMPARED_IMAGES if kind != "keras" else 0)  # itself needs no comparison
     return choose(kind, model, dataset.images(compared), passes * len(dataset.rows("test")))
 
@@ -41,7 +41,8 @@ def choose(kind: Kind, model: Any, images: NDArray[np.uint8], total: int) -> tup
         kind: keras, the model itself; onnx or tflite, an export that agrees with it; auto, the fastest of them, or
             keras where no export would pay.
         model: Keras classifier, or one of ONNX, which answers by itself.
-        images: uint8 RGB (n, S, S, 3) of its data, on which exports have to agree and are timed.
+        images: uint8 RGB (n, S, S, 3), or whole volumes (n, D, H, W, 1), of its data, on which exports have to agree
+            and are timed.
         total: how many images are to be answered.
 
     Returns:
@@ -53,7 +54,7 @@ def choose(kind: Kind, model: Any, images: NDArray[np.uint8], total: int) -> tup
     observed = observing(model)
     if isinstance(model, OnnxModel):
         return observed, "onnx, as it was adopted"
-    if kind == "keras" or len(model.input_shape) == 5:  # whole volumes are not exported
+    if kind == "keras":
         return observed, "keras"
     if kind != "auto":
         return exported(kind, model, images)
@@ -84,7 +85,8 @@ def exported(name: str, model: Any, images: NDArray[np.uint8]) -> tuple[Runtime,
 
 
 def seconds(runs: Mapping[str, Runtime], images: NDArray[np.uint8]) -> dict[str, float]:
-    """Seconds an image that each takes for `images` as one batch: median of ROUNDS in which they take turns."""
+    """Seconds an image that each takes for `images`, of which one batch: median of ROUNDS in which they take turns."""
+    images = images[: at_once(images.shape[1:], len(images))]
     taken: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(ROUNDS + 1):
         for name, run in runs.items():

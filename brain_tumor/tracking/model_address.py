@@ -42,7 +42,19 @@ class Found:
     @property
     def whole(self) -> bool:
         """Whether it takes whole volumes."""
-        return load_config(self.run_id)["data"].get("volume_shape") is not None
+        return self.volume_shape is not None
+
+    @property
+    def volume_shape(self) -> tuple[int, ...] | None:
+        """Voxels of the whole volumes that it takes; None of slices."""
+        given = load_config(self.run_id)["data"].get("volume_shape")
+        return None if given is None else tuple(given)
+
+    @property
+    def spacing(self) -> tuple[float, ...] | None:
+        """The distances of the voxels that it takes (mm), where they are the same for all heads."""
+        given = load_config(self.run_id)["data"].get("spacing")
+        return None if given is None else tuple(given)
 
     @property
     def attends(self) -> bool:

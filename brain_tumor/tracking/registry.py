@@ -6,6 +6,7 @@ from contextlib import redirect_stderr
 from importlib.metadata import version as installed
 from io import StringIO
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import mlflow
@@ -39,12 +40,13 @@ def log_model(
     *,
     register: str | None,
     tags: Mapping[str, str],
+    fitting: Mapping[str, object] = MappingProxyType({}),
 ) -> tuple[str, str | None]:
     """Save a model, ready to serve, in the current run and register it under `register`.
 
     Returns its URI and its version. `classes`, which MLflow shows as its metadata, travel inside it, and so does
-    `uncertainty`; a sweep's trial has none. A run that was resumed after its model had been registered keeps that
-    version.
+    `uncertainty`, which a sweep's trial has none of, and the `fitting` of whole volumes (`DataConfig.fitting`). A run
+    that was resumed after its model had been registered keeps that version.
     """
     run = mlflow.active_run()
     known = registered_from(run.info.run_id, register) if register is not None and run is not None else None
@@ -58,7 +60,7 @@ def log_model(
         served,
         name="model",
         flavor_name="keras",
-        metadata=classes.plain(),
+        metadata=classes.plain() | dict(fitting),
         model=model,
         uncertainty=uncertainty,
         pip_requirements=requirements,

@@ -18,6 +18,7 @@ from brain_tumor.data.dataset import Dataset
 from brain_tumor.data.split import Split
 from brain_tumor.evaluation import robustness_figures
 from brain_tumor.evaluation.bootstrap import intervals
+from brain_tumor.evaluation.corruptions import corruptions_of
 from brain_tumor.evaluation.drawing import save
 from brain_tumor.evaluation.explanation.maps import Explainer
 from brain_tumor.evaluation.lesion_scores import lesion_intervals
@@ -159,10 +160,10 @@ def log_robustness(
     means = found.means.set_index("corruption")
     each, overall = means["accuracy"].drop(ALL), means.loc[ALL]
     mlflow.log_metric(f"{part}/robustness", means["accuracy"].to_dict()[ALL])
-    log_figure(robustness_figures.robustness(found), f"{part}/robustness")
+    log_figure(robustness_figures.robustness(found, corruptions_of(dataset.shape)), f"{part}/robustness")
     shown = select_cases(evaluation)[:1]
     image, [seed] = dataset.images(dataset.rows(part)[shown])[0], seeds_of(evaluation.take(shown).rows)
-    sheet = robustness_figures.examples(image, seed, f"Corruptions: {evaluation.title}")
+    sheet = robustness_figures.examples(image, seed, f"Corruptions: {evaluation.title}", corruptions_of(dataset.shape))
     log_figure(sheet, f"{part}/robustness_examples")
     said = (
         f"Under {len(each)} corruptions the accuracy is {overall['accuracy']:.3f} on average "

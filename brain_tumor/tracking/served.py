@@ -36,8 +36,8 @@ from brain_tumor.models.backend import default_threads, start_tensorflow
 from brain_tumor.models.onnx_model import OnnxModel
 from brain_tumor.serving.batching import batched
 from brain_tumor.serving.predictor import for_plane, keras_predictor, predict_scan
-from brain_tumor.serving.reply import reply
-from brain_tumor.serving.requests import fitted, sent_files, sent_scans
+from brain_tumor.serving.reply import reply, reply_of_whole
+from brain_tumor.serving.requests import SentScan, fitted, fitted_volume, sent_files, sent_scans
 
 keras = lazy("keras")
 
@@ -112,22 +112,23 @@ class ServedModel(PythonModel):  # type: ignore[misc]
             model: Any = load_onnx(folder.parents[1])
         else:
             model = keras.saving.load_model(folder / KERAS_FILE, compile=False, safe_mode=True)
-        if len(model.input_shape) == 5:
-            raise InputError(
-                "the model takes whole volumes, and the server answers for slices: use brain_tumor.predict"
-            )
         uncertainty = (
             read_uncertainty(Path(context.artifacts[UNCERTAINTY])) if UNCERTAINTY in context.artifacts else None
         )
         uri, self.run_id = _origin(folder.parents[1])
-        classes = read_classes(Model.load(str(folder.parents[1])).metadata)
+        facts = Model.load(str(folder.parents[1])).metadata or {}
+        classes = read_classes(facts)
+        self.shape = tuple(model.input_shape[1:])  # (S, S, 3), or of whole volumes (D, H, W, 1)
+        self.spacing = facts.get("spacing")  # see `DataConfig.fitting`
+        if len(self.shape) == 4 and "spacing" not in facts:
+            raise InputError("the model was registered before models of whole volumes were served: train it anew")
         alone = keras_predictor(model, uri, classes, uncertainty)
         self.until_exit = ExitStack()
         together = self.until_exit.enter_context(batched(alone.run))
         self.predictor = replace(alone, run=together)
         # A small file may decode to gigabytes: no more of them at once than there are cores to do it.
         self.decoding = threading.Semaphore(default_threads())
-        predict_scan(self.predictor, np.zeros((1, alone.size, alone.size, 3), np.uint8))
+        predict_scan(self.predictor, np.zeros((1, *self.shape), np.uint8))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> list[dict[str, Any]]:
         """What is said of each scan, as `serving.reply` has it, with `files` (of the request, from 1), `model`, `run`.
@@ -148,12 +149,20 @@ class ServedModel(PythonModel):  # type: ignore[misc]
         with self.decoding:
             scans = sent_scans(sent_files(rows.to_dict("records")))
         for sent in scans:
-            with self.decoding:
-                scan, pixels, extents = fitted(sent, self.predictor.size)
-            found = predict_scan(for_plane(self.predictor, sent.plane), pixels, extents)
-            about = {"files": list(sent.files), "model": self.predictor.uri, "run": self.run_id}
-            answers.append(reply(scan, found) | about)
+            answer = self._of_volume(sent) if len(self.shape) == 4 else self._of_slices(sent)
+            answers.append(answer | {"files": list(sent.files), "model": self.predictor.uri, "run": self.run_id})
         return answers
+
+    def _of_slices(self, sent: SentScan) -> dict[str, Any]:
+        with self.decoding:
+            scan, pixels, extents = fitted(sent, self.predictor.size)
+        return reply(scan, predict_scan(for_plane(self.predictor, sent.plane), pixels, extents))
+
+    def _of_volume(self, sent: SentScan) -> dict[str, Any]:
+        with self.decoding:
+            file = fitted_volume(sent, self.shape, self.spacing)
+        assert file.pixels is not None
+        return reply_of_whole(file, predict_scan(self.predictor, file.pixels))
 
 
 def _origin(folder: Path) -> tuple[str, str | None]:

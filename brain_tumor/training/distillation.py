@@ -31,17 +31,17 @@ class Teacher:
     distill: DistillConfig
 
 
-def teacher_of(model: keras.Model, order: Sequence[int], image_size: int) -> keras.Model:
-    """A classifier as a teacher: from images RGB 0..255 (B, image_size, image_size, 3) to its logits (B, C).
+def teacher_of(model: keras.Model, order: Sequence[int], shape: tuple[int, ...]) -> keras.Model:
+    """A classifier as a teacher: from images 0..255 (B, *shape) to its logits (B, C).
 
-    It sees them at its own size. `order` names for each class of the student the place of it among the classifier's
-    outputs. The classifier's last weights are changed.
+    It sees slices (S, S, 3) at its own size, and whole volumes (D, H, W, 1) as they are. `order` names for each class
+    of the student the place of it among the classifier's outputs. The classifier's last weights are changed.
     """
     logits = model.get_layer("logits")
     logits.set_weights([weights[..., list(order)] for weights in logits.get_weights()])
     side = model.input_shape[1]
-    images = shown = keras.Input((image_size, image_size, 3), name="image")
-    if side != image_size:
+    images = shown = keras.Input(shape, name="image")
+    if side != shape[0]:
         shown = keras.layers.Resizing(side, side, antialias=True, name="resized")(images)
     answered = keras.Model(model.inputs, logits.output, name="answered")(shown, training=False)
     teacher = keras.Model(images, answered, name=f"{model.name}_{side}_teacher")
@@ -50,7 +50,7 @@ def teacher_of(model: keras.Model, order: Sequence[int], image_size: int) -> ker
 
 
 def asking(teacher: keras.Model) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
-    """The teacher as a function of images uint8 (B, S, S, 3), which several threads may call."""
+    """The teacher as a function of images uint8 (B, …, C), which several threads may call."""
     run = tf.function(
         lambda images: teacher(images, training=False),
         input_signature=[tf.TensorSpec(teacher.input_shape, tf.uint8)],

@@ -115,7 +115,8 @@ def _computed(
 def _key(backbone: keras.Model, pixels: Pixels, rows: NDArray[np.int64], facts: Any) -> str:
     versions = [tf.__version__, keras.__version__]
     computed = backbone.layers[-1].compute_dtype
-    digest = hashlib.sha256(json.dumps([backbone.name, backbone.input_shape, computed, facts, versions]).encode())
+    shapes = backbone.input_shape, backbone.output_shape  # a head that weighs slices has the features of each
+    digest = hashlib.sha256(json.dumps([backbone.name, *shapes, computed, facts, versions]).encode())
     for weights in backbone.get_weights():
         digest.update(np.ascontiguousarray(weights).data)
     for row in rows:

@@ -19,7 +19,7 @@ from brain_tumor.training.freezing import apply_phase, as_built, restore
 from brain_tumor.training.gradient_accumulation import InPieces
 from brain_tumor.training.optimizers import Objective, losses, make_optimizer
 from brain_tumor.training.precision import compute_in, scaled
-from brain_tumor.training.stage import Stage, TrainingSet, Validate, begin_bias, make_stage
+from brain_tumor.training.stage import Stage, TrainingSet, Turn, Validate, begin_bias, make_stage
 from brain_tumor.training.xla import compilable, xla_pays
 
 
@@ -74,7 +74,7 @@ def fit(
         if history:  # also for the features of a phase that goes on: its backbone is as it was
             checkpoint.load_best(folder, model, best_step(history, monitor))
         began = len(history) - len(past)
-        stage = make_stage(model, training, name, phase, seed=seed, began=began, alone=alone, validate=books.validate)
+        stage = make_stage(Turn(model, alone, training, name, phase, seed, began, books.validate))
         if not history:
             begin_bias(model, stage.objective.mixture)
         stage = executed(stage, execution, done=len(past), epoch=len(history))

@@ -21,7 +21,7 @@ from brain_tumor.training.distribute import fed, predictor, synchronized
 from brain_tumor.training.fit import executed, fit_stage
 from brain_tumor.training.freezing import apply_phase, as_built
 from brain_tumor.training.precision import compute_in
-from brain_tumor.training.stage import Stage, TrainingSet, begin_bias, make_stage
+from brain_tumor.training.stage import Stage, TrainingSet, Turn, begin_bias, make_stage
 
 SMOOTHING = 0.9  # of the loss: how much of what was before stays in the moving average
 EXPLODED = 4.0  # times the lowest smoothed loss: higher rates would tell nothing more
@@ -91,7 +91,7 @@ def range_test(
         apply_phase(model, phase, each, built)
         if each == name:  # as it begins; its rate is set from step to step
             phase = replace(phase, decay="plateau", plateau=_NEVER, warmup_epochs=0, weight_averaging=None)
-        stage = make_stage(model, training, each, phase, seed=seed, began=epoch, alone=alone, validate=_unseen)
+        stage = make_stage(Turn(model, alone, training, each, phase, seed, epoch, _unseen))
         if epoch == 0:
             begin_bias(model, stage.objective.mixture)
         stage = executed(stage, execution, done=0, epoch=epoch)

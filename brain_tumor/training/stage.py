@@ -66,25 +66,26 @@ class Stage:
         return steps_per_epoch(self.images, self.phase.batch_size)
 
 
-def make_stage(
-    model: keras.Model,
-    training: TrainingSet,
-    name: str,
-    phase: PhaseConfig,
-    *,
-    seed: int,
-    began: int,
-    alone: keras.Model,
-    validate: Validate,
-) -> Stage:
-    """The stage of a phase that `apply_phase` has been called for.
+@dataclass(frozen=True, eq=False)
+class Turn:
+    """A phase whose turn it is: `apply_phase` has been called for it."""
 
-    `began` counts the epochs of the phases before it, `alone` is the classifier's `predictor`. Of a phase with
-    `feature_views` the features are computed here, unless they are stored already.
-    """
-    if phase.feature_views is not None:
-        return _on_features(model, training, name, phase, seed=seed, began=began, alone=alone, validate=validate)
-    learner, teacher, weights = with_map(model), training.teacher, _weights(training, phase)
+    model: keras.Model  # the classifier
+    alone: keras.Model  # its `predictor`
+    training: TrainingSet
+    name: str
+    phase: PhaseConfig
+    seed: int
+    began: int  # epochs of the phases before it
+    validate: Validate
+
+
+def make_stage(turn: Turn) -> Stage:
+    """The stage of a phase; of one with `feature_views` the features are computed here, unless they are stored."""
+    if turn.phase.feature_views is not None:
+        return _on_features(turn)
+    training, name, phase = turn.training, turn.name, turn.phase
+    learner, teacher, weights = with_map(turn.model), training.teacher, _weights(training, phase)
     examples = Examples(
         training.pixels,
         training.rows,
@@ -95,42 +96,33 @@ def make_stage(
         teacher=asking(teacher.model) if teacher else None,
     )
     augment, workers = training.augment[name], training.workers
-    stream = partial(_pictures, examples, augment, workers, batch_size=phase.batch_size, seed=seed)
+    stream = partial(_pictures, examples, augment, workers, batch_size=phase.batch_size, seed=turn.seed)
     return Stage(
         name,
         phase,
         len(training.rows),
         learning_model(learner),
         stream,
-        partial(validate, alone, training.pixels, training.val_rows),
+        partial(turn.validate, turn.alone, training.pixels, training.val_rows),
         Objective(
             training.lesion_weight,
-            layer_rates(model, phase.layer_decay),
+            layer_rates(turn.model, phase.layer_decay),
             _mixture(training, name, weights),
             teacher.distill if teacher else None,
         ),
     )
 
 
-def _on_features(
-    model: keras.Model,
-    training: TrainingSet,
-    name: str,
-    phase: PhaseConfig,
-    *,
-    seed: int,
-    began: int,
-    alone: keras.Model,
-    validate: Validate,
-) -> Stage:
-    teacher, backbone = training.teacher, pooled(alone)
-    viewed = partial(_viewed, training, name, phase.feature_views or 1, began)
+def _on_features(turn: Turn) -> Stage:
+    training, name, phase = turn.training, turn.name, turn.phase
+    teacher, backbone = training.teacher, pooled(turn.alone)
+    viewed = partial(_viewed, turn)
     views = viewed(backbone, "features")
     taught = viewed(teacher.model, "teacher's answers") if teacher else None
     stored = _storing(training, backbone)
     shown = stored(training.val_rows, view=lambda image, position: image, facts=None, title=f"{name}: val features")
-    with model.distribute_strategy.scope():
-        learner = head(model)
+    with turn.model.distribute_strategy.scope():
+        learner = head(turn.model)
     on_one = predictor(learner)
 
     def stream(first_epoch: int) -> Stream:
@@ -138,14 +130,14 @@ def _on_features(
             views,
             training.labels,
             batch_size=phase.batch_size,
-            seed=seed,
+            seed=turn.seed,
             first_epoch=first_epoch,
-            first_view=began,
+            first_view=turn.began,
             weights=_weights(training, phase),
             taught=taught,
         )
 
-    checked = partial(validate, on_one, shown, np.arange(len(shown)))
+    checked = partial(turn.validate, on_one, shown, np.arange(len(shown)))
     objective = Objective(distill=teacher.distill if teacher else None)
     return Stage(name, phase, len(training.rows), learner, stream, checked, objective)
 
@@ -170,10 +162,9 @@ def _pictures(
     )
 
 
-def _viewed(
-    training: TrainingSet, name: str, views: int, began: int, model: keras.Model, what: str
-) -> list[NDArray[np.float32]]:
+def _viewed(turn: Turn, model: keras.Model, what: str) -> list[NDArray[np.float32]]:
     """What a model makes of the training images in each view, those of the phase's first epochs."""
+    training, name, views, began = turn.training, turn.name, turn.phase.feature_views or 1, turn.began
     stored, augment = _storing(training, model), training.augment[name]
     return [
         stored(

@@ -162,6 +162,30 @@ def test_training_images_that_were_renamed_are_found_by_content(
     assert "1 of the model's 2 training images are not in" in caplog.text
 
 
+def test_of_whole_volumes_copies_are_known_by_their_values_wherever_the_training_volumes_are(tmp_path: Path) -> None:
+    columns = ("path", "label", "part", "group", "twin", "site", "sha256", "patient")
+    logged = [
+        ("a.nii", "glioma", "train", "A", "values 1", "home", "1" * 64, "p0"),
+        ("a2.nii", "glioma", "train", "A", "values 2", "home", "2" * 64, "p0"),
+        ("b.nii", "glioma", "test", "B", "values 3", "home", "3" * 64, "p1"),
+    ]
+    site = [
+        ("x.mha", "glioma", "test", "X", "values 2", "site", "4" * 64, "p0"),  # another file of the same values
+        ("x2.mha", "glioma", "test", "X", "values 8", "site", "5" * 64, "p0"),  # of the same patient
+        ("y.mha", "glioma", "test", "Y", "values 3", "site", "6" * 64, "p1"),  # which was only tested on
+        ("z.mha", "glioma", "test", "Z", "values 9", "site", "7" * 64, "p2"),
+    ]
+    trained, own = (
+        Split(pd.DataFrame(rows, columns=columns), root=tmp_path / "gone", source="folder", synthetic=False)
+        for rows in (logged, site)
+    )
+    found = find_contamination(own, trained, tmp_path / "gone", None, 2, whole=True)
+    assert found.twins.tolist() == [True, False, False, False]
+    assert found.seen.tolist() == [True, True, False, False]
+    assert found.strangers.tolist() == [False, False, False, True]
+    assert found.complete
+
+
 def test_images_that_were_only_tested_on_were_not_met_in_training(
     phantoms: tuple[Path, pd.DataFrame, Path, pd.DataFrame], tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from scipy.stats import rice
 
-from brain_tumor.evaluation.corruptions import CORRUPTIONS, corrupter
+from brain_tumor.evaluation.corruptions import CORRUPTIONS, corrupter, corruptions_of
 
 SIDE = 64
 BY_NAME = {corruption.name: corruption for corruption in CORRUPTIONS}
@@ -145,3 +145,28 @@ def test_rotation_turns_about_the_centre_either_way() -> None:
         rows, columns = np.nonzero(corrupted("rotation", 5, image, [seed])[0, ..., 0] > 127)
         assert rows.mean() == pytest.approx(31.5 + sign * 20 * np.sqrt(0.5), abs=0.6)
         assert columns.mean() == pytest.approx(31.5 + 20 * np.sqrt(0.5), abs=0.6)
+
+
+def test_of_whole_volumes_every_slice_is_damaged_alike_and_what_is_no_head_stays_0(head: np.ndarray) -> None:
+    volume = np.stack([head[4:-4, :, :1]] * 5)  # (5, 56, 64, 1)
+    names = {corruption.name for corruption in corruptions_of(volume.shape)}
+    assert names == BY_NAME.keys() - {"contrast", "jpeg"}
+    for name in names:
+        previous = 0.0
+        for strength in BY_NAME[name].strengths:
+            [found] = corrupter(BY_NAME[name], strength, SIDE)(volume[None], [2**200 + 1])
+            assert (found.shape, found.dtype) == (volume.shape, np.uint8)
+            distance = float(np.square(found.astype(float) - volume).mean())
+            assert distance > previous
+            previous = distance
+            assert (found == found[0]).all() == (name != "rician_noise")
+            assert name == "rotation" or not found[volume == 0].any()
+
+
+def test_noise_of_one_slice_says_nothing_of_the_next() -> None:
+    noise = corrupter(BY_NAME["rician_noise"], 0.05, 64)(np.full((1, 4, 64, 64, 1), 128, np.uint8), [3])[0].astype(
+        float
+    )
+    together = np.corrcoef(noise.reshape(4, -1))
+    assert np.abs(together - np.eye(4)).max() < 0.1
+    assert noise.std() == pytest.approx(0.05 * 255, rel=0.05)

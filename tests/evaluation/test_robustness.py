@@ -137,7 +137,7 @@ def test_figure_has_a_panel_for_each_corruption() -> None:
 
 def test_sheet_shows_every_strength_at_96_pixels(tmp_path: Path) -> None:
     image = np.random.default_rng(0).integers(0, 255, (96, 96, 3)).astype(np.uint8)
-    figure = robustness_figures.examples(image, 5, "Corruptions: test part, SYNTHETIC phantom")
+    figure = robustness_figures.examples(image, 5, "Corruptions: test part, SYNTHETIC phantom", CORRUPTIONS)
     assert len(figure.axes) == 9 * 6
     for line, corruption in enumerate(CORRUPTIONS):
         panels = figure.axes[6 * line : 6 * line + 6]

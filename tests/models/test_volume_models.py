@@ -1,5 +1,7 @@
 """Networks of whole volumes."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from brain_tumor.errors import InputError
 from brain_tumor.models.backbones import check_head, check_shape
 from brain_tumor.models.classifier import build_classifier
+from brain_tumor.models.ensemble import average
 from brain_tumor.models.heads import ATTENTION
 from brain_tumor.training.features import head, pooled
 
@@ -63,6 +66,15 @@ def test_attention_weighs_the_slices() -> None:
     np.testing.assert_allclose(weights, expected, rtol=1e-4)
     np.testing.assert_allclose(np.asarray(pooled(model)(VOLUMES.astype(np.float32))), slices, rtol=1e-6)
     np.testing.assert_allclose(np.asarray(head(model)(slices)), said(model, VOLUMES), rtol=1e-5)
+
+
+def test_the_mean_of_several_is_one_model_that_is_saved_and_loaded(tmp_path: Path) -> None:
+    members = [built("slices_lite0", "attention"), built("cnn3d_baseline")]
+    average(members).save(tmp_path / "mean.keras")
+    mean = keras.saving.load_model(tmp_path / "mean.keras")
+    np.testing.assert_allclose(
+        said(mean, VOLUMES), np.mean([said(each, VOLUMES) for each in members], axis=0), atol=1e-6
+    )
 
 
 def test_each_slice_is_seen_as_the_backbone_of_slices_sees_it() -> None:

@@ -224,3 +224,28 @@ def test_a_model_without_val_images_is_compared_on_test_ones(
     monkeypatch.setattr(export, "write_export", write)
     export.run(SimpleNamespace(formats=("onnx",)), tmp_path)  # type: ignore[arg-type]
     assert "checked against Keras on 3 test images" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("name", ["onnx", "tflite"])
+@pytest.mark.parametrize(
+    ("model", "head"),
+    [
+        ("cnn3d_baseline", "pooled"),
+        pytest.param("resnet10_3d", "pooled", marks=pytest.mark.slow),
+        pytest.param("slices_lite0", "attention", marks=pytest.mark.slow),
+    ],
+)
+def test_networks_of_whole_volumes_agree(model: str, head: Head, name: str, tmp_path: Path) -> None:
+    volumes = np.random.default_rng(0).integers(0, 256, (4, 5, 33, 40, 1)).astype(np.uint8)
+    volumes[::2, :, :16] //= 4
+    built = build_classifier(model, shape=volumes.shape[1:], weights=None, dropout=0.2, seed=0, head=head)
+    for layer in built.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    built(volumes.astype(np.float32), training=True)
+    path, agreement = write_export(name, built, tmp_path, volumes[:2], volumes[:2])
+    found = FORMATS[name].open(path)(volumes)
+    for output, values in expected(built, volumes).items():
+        assert np.ptp(values, axis=0).max() > 1e-3
+        np.testing.assert_allclose(getattr(found, output), values, rtol=1e-4, atol=1e-5, err_msg=output)
+    assert agreement.difference <= 1e-5

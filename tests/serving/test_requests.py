@@ -6,14 +6,25 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 from dicom_files import dicom
 from PIL import Image
 
 from brain_tumor.data.scans.scan import Extent, Limits
+from brain_tumor.data.volumes.decoding import volumes
 from brain_tumor.errors import InputError
-from brain_tumor.serving.requests import LIMITS, MOST_FILES, SentFile, SentScan, fitted, sent_files, sent_scans
+from brain_tumor.serving.requests import (
+    LIMITS,
+    MOST_FILES,
+    SentFile,
+    SentScan,
+    fitted,
+    fitted_volume,
+    sent_files,
+    sent_scans,
+)
 
 
 def png(side: int = 40) -> bytes:
@@ -105,8 +116,8 @@ def test_content_that_reads_as_a_path_opens_nothing(tmp_path: Path, monkeypatch:
         read(sent)
 
 
-def slice_(place: int, **values: Any) -> bytes:
-    pixels = np.arange(64, dtype=np.uint16).reshape(8, 8) * (place + 1)
+def slice_(place: int, pixels: np.ndarray | None = None, **values: Any) -> bytes:
+    pixels = np.arange(64, dtype=np.uint16).reshape(8, 8) * (place + 1) if pixels is None else pixels
     said = {"SeriesInstanceUID": "1.2.3", "InstanceNumber": place, "PixelSpacing": [1, 1]}
     said |= {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "ImagePositionPatient": [0, 0, 2.0 * place]}
     return dicom(pixels, **{**said, **values})
@@ -195,3 +206,33 @@ def test_a_slice_that_cannot_be_read_refuses_its_volume() -> None:
     line = r"^series 1 \(3 slices\): file 1 of 1, file 0002 in the zip: truncated: it has fewer pixels"
     with pytest.raises(InputError, match=line):
         fitted(sent, 8)
+
+
+def test_a_series_is_one_volume_to_a_model_of_whole_ones_however_it_is_sent(tmp_path: Path) -> None:
+    head = np.zeros((8, 12, 10), np.uint16)  # rows, columns, slices
+    head[1:7, 2:10, 1:9] = 100 + np.random.default_rng(0).integers(0, 50, (6, 8, 8))
+    files = {
+        f"{place}.dcm": slice_(place, pixels=head[..., place], PixelSpacing=[2, 2], BitsStored=12)
+        for place in range(10)
+    }
+    affine = np.diag([-2.0, -2.0, 2.0, 1.0])  # DICOM's axes run to the left and the back
+    nifti = nibabel.Nifti1Image(head.transpose(1, 0, 2), affine)
+    nibabel.save(nifti, tmp_path / "head.nii.gz")
+    shape = (8, 6, 8, 1)
+    trained = volumes(shape, None).read(tmp_path / "head.nii.gz")[1]
+    assert trained.std() > 20
+    sent = {
+        "nifti": ((tmp_path / "head.nii.gz").read_bytes(),),
+        "files": tuple(files[name] for name in sorted(files, reverse=True)),
+        "zip": (zipped({f"DOE/{name}": content for name, content in files.items()}),),
+    }
+    for contents in sent.values():
+        [scan] = scans(*contents)
+        found = fitted_volume(scan, shape, None)
+        assert found.pixels is not None
+        np.testing.assert_array_equal(found.pixels[0, ..., 0], trained)
+    with pytest.raises(InputError, match=r"^file 1 of 1: no whole volume: not a NIfTI"):
+        fitted_volume(scans(png())[0], shape, None)
+    [cut] = sent_scans([SentFile("file 1 of 1", sent["nifti"][0], "coronal")])
+    with pytest.raises(InputError, match=r"^file 1 of 1: the model takes whole volumes, which are not cut"):
+        fitted_volume(cut, shape, None)

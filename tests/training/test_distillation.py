@@ -34,7 +34,7 @@ def knowing(side: int = SIDE, order: tuple[int, ...] = (0, 1, 2, 3), image_size:
     logits = layers.Dense(4, name="logits")
     said = layers.Softmax()(logits(layers.Flatten()(rows)))
     logits.set_weights([10 * np.repeat(np.eye(4), 3, axis=0), np.zeros(4)])
-    return teacher_of(keras.Model(image, said), order, image_size)
+    return teacher_of(keras.Model(image, said), order, (image_size, image_size, 3))
 
 
 @pytest.fixture(scope="module")
@@ -179,3 +179,18 @@ def test_a_teacher_is_asked_about_the_very_image_that_is_learned(grid: tuple[int
 def test_settings_that_say_nothing_are_refused(overrides: list[str], said: str) -> None:
     with pytest.raises(InputError, match=said):
         typed(TrainConfig, task(*overrides))
+
+
+def test_a_teacher_of_whole_volumes_sees_them_as_they_are() -> None:
+    from brain_tumor.models.classifier import build_classifier
+    from brain_tumor.training.distillation import asking, teacher_of
+
+    shape = (5, 24, 20, 1)
+    volumes = np.random.default_rng(0).integers(0, 256, (3, *shape)).astype(np.uint8)
+    model = build_classifier("cnn3d_baseline", shape=shape, weights=None, dropout=0.2, seed=0)
+    said = np.log(model.predict_on_batch(volumes))
+    found = asking(teacher_of(model, (2, 0, 3, 1), shape))(volumes)
+    expected = said[:, [2, 0, 3, 1]]
+    np.testing.assert_allclose(
+        found - found.mean(1, keepdims=True), expected - expected.mean(1, keepdims=True), atol=1e-5
+    )

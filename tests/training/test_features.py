@@ -68,6 +68,19 @@ def test_what_depends_on_anything_else_is_stored_apart(what: str, tmp_path: Path
     assert len(list((tmp_path / "features").glob("*.npy"))) == 2
 
 
+def test_features_of_slices_and_their_mean_are_stored_apart(tmp_path: Path) -> None:
+    import keras
+
+    image = keras.Input(PIXELS.shape[1:])
+    rows = keras.layers.Reshape((SIDE, -1))(image)
+    means = keras.layers.GlobalAveragePooling1D()(rows)
+    both = [keras.Model(image, each, name="same") for each in (rows, means)]
+    for _ in range(2):
+        for model in both:
+            assert stored(tmp_path, model=model).shape == (len(ROWS), *model.output_shape[1:])
+    assert len(list((tmp_path / "features").glob("*.npy"))) == 2
+
+
 @pytest.mark.parametrize("content", [b"", b"garbage", b"\x93NUMPY"])
 def test_a_damaged_file_is_made_again(content: bytes, tmp_path: Path) -> None:
     expected = np.array(stored(tmp_path))

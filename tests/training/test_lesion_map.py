@@ -1,6 +1,7 @@
 """A lesion map is learned beside the classes, where masks are known."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,7 @@ def test_the_map_comes_to_find_what_the_masks_show(tmp_path: Path) -> None:
 
 def test_a_stage_knows_how_painting_mixes_the_classes(images: Path, tmp_path: Path) -> None:
     from brain_tumor.models.classifier import build_classifier
-    from brain_tumor.training.stage import make_stage
+    from brain_tumor.training.stage import Turn, make_stage
 
     for file in images.rglob("*.png"):
         if file.parent.name != "notumor":
@@ -65,20 +66,20 @@ def test_a_stage_knows_how_painting_mixes_the_classes(images: Path, tmp_path: Pa
         images, f"data.masks={tmp_path}", "augment=counterfactual", "schedule.all.augment_strength=1"
     ).training
     model = build_classifier("cnn_baseline", shape=(SIDE, SIDE, 3), weights=None, dropout=0, seed=0)
-    settings = {"seed": 0, "began": 0, "alone": model, "validate": lambda *_: {}}
-    stage = make_stage(model, training, "all", phase(), **settings)
+    turn = Turn(model, model, training, "all", phase(), 0, 0, lambda *_: {})
+    stage = make_stage(turn)
     counts = np.bincount(training.labels)
     sick, healthy = counts.sum() - counts[2], counts[2]  # glioma, meningioma, notumor, pituitary
     # 0.3 of the lesions are removed, 0.4 of the healthy images get one.
     more = 1 - 0.3 + 0.4 * healthy / sick
     expected = [more, more, (0.6 * healthy + 0.3 * sick) / healthy, more]
     np.testing.assert_allclose(stage.objective.mixture, expected, rtol=1e-5)
-    balanced = make_stage(model, training, "all", phase(class_weights="balanced"), **settings)
+    balanced = make_stage(replace(turn, phase=phase(class_weights="balanced")))
     # All classes weigh the same, and the weight of an image stays when its lesion goes.
     assert balanced.objective.mixture[2] == pytest.approx(0.6 + 0.3 * 3)
     shares = ["augment.counterfactual={removed: 1, transplanted: 0, elsewhere: 0}", "schedule.all.augment_strength=1"]
     bare = prepared(images, f"data.masks={tmp_path}", "augment=counterfactual", *shares).training
-    moved = make_stage(model, bare, "all", phase(), **settings).objective.mixture
+    moved = make_stage(replace(turn, training=bare)).objective.mixture
     assert list(moved) == [1, 1, counts.sum() / healthy, 1]
 
 

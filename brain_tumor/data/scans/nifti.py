@@ -21,6 +21,8 @@ HEADER_1, HEAD = 348, 540  # bytes of the header of NIfTI-1, and of NIfTI-2
 MM = {1: 1000.0, 3: 0.001}  # that the units of distances are, by their codes in xyzt_units; of all others, 1
 UNPLACED = "the file does not say which side is which: shown as if its axes ran to the left, front and head"
 
+TWICE = "its header says twice how its axes run (qform, sform), and not alike: the sform is taken"
+
 
 @dataclass(frozen=True)
 class _Layout:
@@ -33,6 +35,7 @@ class _Layout:
     placed: bool  # it says where the patient's sides are
     affine: NDArray[np.float64]  # (4, 4) from voxels, RAS+
     mm: float  # that a unit of the affine is
+    remarks: tuple[str, ...]
 
 
 def is_nifti(head: bytes) -> bool:
@@ -65,7 +68,7 @@ def read_nifti(content: bytes, limits: Limits, volume: int | None = None) -> Vol
     layout = _layout(head, limits)
     unpacked = partial(gunzipped, content) if packed else lambda _: content
     values = one_volume(layout.grid, volume, unpacked, layout.offset, limits)
-    unplaced, remarks = "" if layout.placed else UNPLACED, remark_on(volume, layout.grid.volumes)
+    unplaced, remarks = "" if layout.placed else UNPLACED, (*layout.remarks, *remark_on(volume, layout.grid.volumes))
     return Volume("nifti", values, layout.affine, unplaced, remarks, layout.negative, layout.zero, layout.mm)
 
 
@@ -93,7 +96,19 @@ def _layout(head: bytes, limits: Limits) -> _Layout:
     zero = -inter / slope if scaled and math.isfinite(inter) else 0.0
     placed = int(header["qform_code"]) > 0 or int(header["sform_code"]) > 0  # nifti1.h, method 1: else nobody knows
     mm = MM.get(int(header["xyzt_units"]) & 7, 1.0)
-    return _Layout(sizes, int(offset), scaled and slope < 0, zero, placed, affine, mm)
+    return _Layout(sizes, int(offset), scaled and slope < 0, zero, placed, affine, mm, _remarks(header))
+
+
+def _remarks(header: Any) -> tuple[str, ...]:
+    """What to say where a header places its volume twice, with the patient's sides along other axes or other ways."""
+    if int(header["qform_code"]) <= 0 or int(header["sform_code"]) <= 0:
+        return ()
+    try:
+        with np.errstate(all="ignore"):
+            ways = [nibabel.aff2axcodes(found) for found in (header.get_sform(), header.get_qform())]
+    except Exception:  # nibabel lets errors of several kinds through; what is used of it has been checked
+        return ()
+    return () if ways[0] == ways[1] else (TWICE,)
 
 
 def _header(head: bytes) -> Any:

@@ -1,8 +1,10 @@
 """The values of a DICOM series as one volume, with its place in the patient."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from posixpath import basename
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,13 +32,19 @@ def read_series(folder: Path, limits: Limits | None = None) -> Volume:
             cannot be read, which is named.
     """
     limits = limits or Limits()
-    return volume_of([folder / name for name in series_of(folder, limits).files], limits)
+    series = series_of(folder, limits)
+    return volume_of(series.files, _contents(folder), limits)
+
+
+def check_series(folder: Path) -> None:
+    """Raise CorruptImageError as `read_series`, but of the slices read the first alone."""
+    limits = Limits()
+    _read(series_of(folder, limits).files[0], _contents(folder), limits)
 
 
 def series_of(folder: Path, limits: Limits) -> Stack:
     """The one series of slices that lies in a folder. Raises CorruptImageError where there is none, or several are."""
-    files = sorted(each.name for each in folder.iterdir() if each.is_file() and not each.name.startswith("."))
-    found = stacks({name: partial(beginning, folder / name) for name in files}, limits)
+    found = stacks(_contents(folder), limits)
     several = [each for each in found if len(each.files) > 1]
     if not several:
         raise CorruptImageError("a folder without a series of DICOM files that are a slice each: convert it to NIfTI")
@@ -47,26 +55,33 @@ def series_of(folder: Path, limits: Limits) -> Stack:
     return several[0]
 
 
-def volume_of(files: Sequence[Path], limits: Limits | None = None) -> Volume:
+def _contents(folder: Path) -> dict[str, Content]:
+    """How the files of a folder are read, by their names."""
+    files = sorted(each.name for each in folder.iterdir() if each.is_file() and not each.name.startswith("."))
+    return {name: partial(beginning, folder / name) for name in files}
+
+
+def volume_of(files: Sequence[str], contents: Mapping[str, Content], limits: Limits) -> Volume:
     """The volume that DICOM files, each a slice, are in this order. Raises CorruptImageError as `read_series`."""
-    return volume_in_files([(path.name, partial(beginning, path)) for path in files], limits or Limits())
-
-
-def volume_in_files(files: Sequence[tuple[str, Content]], limits: Limits) -> Volume:
-    """The same of the names and contents of files."""
     slices, placings, held = [], [], 0
-    for name, read in files:
-        try:
-            content = read(limits.file_bytes + 1)
-            placings.append(_placing(content, limits))
-            slices.append(values_of(content, limits))
-        except (CorruptImageError, OSError) as error:
-            reason = error.strerror if isinstance(error, OSError) else None
-            raise CorruptImageError(f"{printable(name)}: {reason or error}") from error
-        held += slices[-1].size
+    for name in files:
+        placing, values = _read(name, contents, limits)
+        placings.append(placing)
+        slices.append(values)
+        held += values.size
         if held > limits.samples:
             raise CorruptImageError(f"too large: its values are over the limit of {limits.samples:,}")
     return Volume("dicom", np.stack([each.T for each in slices], axis=-1), _affine(placings))
+
+
+def _read(name: str, contents: Mapping[str, Content], limits: Limits) -> tuple[Placing, NDArray[Any]]:
+    """Where a slice lies, and its values. Raises CorruptImageError, which names its file."""
+    try:
+        content = contents[name](limits.file_bytes + 1)
+        return _placing(content, limits), values_of(content, limits)
+    except (CorruptImageError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise CorruptImageError(f"{printable(basename(name))}: {reason or error}") from error
 
 
 def _affine(placings: Sequence[Placing]) -> NDArray[np.float64]:

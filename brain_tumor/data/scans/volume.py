@@ -119,7 +119,8 @@ def chosen(volume: int | None, count: int) -> int:
     """The place of the volume that is asked for among `count`; CorruptImageError where that is none, or not said."""
     if volume is None and count > 1:
         raise CorruptImageError(
-            f"holds {count:,} volumes: choose one by predict's volume=INDEX, from 0 to {count - 1:,}, or split the file"
+            f"holds {count:,} volumes: split the file, or with a model of slices choose one by predict's volume=INDEX, "
+            f"from 0 to {count - 1:,}"
         )
     if volume is not None and volume >= count:
         raise CorruptImageError(f"volume={volume} is none of its volumes, of which the last is {count - 1:,}")

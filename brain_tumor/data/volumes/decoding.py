@@ -26,7 +26,7 @@ from brain_tumor.lazy import lazy
 
 nibabel = lazy("nibabel")
 
-VERSION = 3  # raise it whenever the voxels of any file change
+VERSION = 4  # raise it whenever the voxels of any file change
 SAMPLED = 2**20  # values of a volume by which its statistics are taken
 LEVELS = 16  # different whole numbers, at most, of a mask: it may tell core, oedema and others apart
 APART = 1.0  # mm between the corners of a volume and of its mask beyond which they lie in different places
@@ -58,11 +58,15 @@ def fitted(found: Volume, shape: tuple[int, ...], spacing: Sequence[float] | Non
     percentile).
 
     Raises:
-        CorruptImageError: it lies as nothing can, shows no head, or is a mask.
+        CorruptImageError: it lies as nothing can, is a single slice, shows no head, or is a mask.
     """
     volume = placed(found)
+    if 1 in found.values.shape:
+        raise CorruptImageError("it is a single slice and no whole volume: give the file of all slices")
     some = _sample(volume.values)
-    if (count := _levels(some)) <= LEVELS:
+    if (count := _levels(some)) == 1:
+        raise CorruptImageError("there is nothing to see: all its values are the same")
+    if count <= LEVELS:
         raise CorruptImageError(
             f"it has {count} different values, as a mask has: keep masks out of data.root, and give them as data.masks"
         )
@@ -71,23 +75,30 @@ def fitted(found: Volume, shape: tuple[int, ...], spacing: Sequence[float] | Non
     around: Spacing | None = None if spacing is None else (spacing[0], spacing[1], spacing[2])
     grid = grid_around(head, (depth, height, width), around)
     grays = standardised(resampled(volume, grid), resampled(head, grid) > 0.5)
-    values = np.ascontiguousarray(found.values)
-    digest = hashlib.sha256(repr((values.shape, values.dtype)).encode() + values.tobytes()).hexdigest()
-    columns, rows = values.shape[:2]
+    columns, rows = found.values.shape[:2]
     said = {
         "grid": grid.affine.tolist(),
         "affine": volume.affine.tolist(),
         "placed": not found.unplaced,
         "remarks": [*([found.unplaced] if found.unplaced else []), *found.remarks],
-        "shape": list(values.shape),
+        "shape": list(found.values.shape),
         "spacing": [round(float(each), 4) for each in np.linalg.norm(volume.affine[:3, :3], axis=0)],
         "axes": "".join(nibabel.aff2axcodes(volume.affine)),
-        "dtype": values.dtype.str[1:],
+        "dtype": found.values.dtype.str[1:],
         "zeros": float((some == 0).mean()),
         "air": float(1 - head.values.mean()),
         "statistics": [float(each) for each in (some.mean(), some.std(), *np.percentile(some, (1, 50, 90, 99)))],
     }
-    return grays, Facts(digest, columns, rows, found.kind, volume=json.dumps(said))
+    return grays, Facts(_digest(volume), columns, rows, found.kind, volume=json.dumps(said))
+
+
+def _digest(volume: Placed) -> str:
+    """SHA-256 (hex) of the values, whatever the order of their axes and the type of number in which a file has them."""
+    turned = nibabel.apply_orientation(volume.values, nibabel.io_orientation(volume.affine))
+    digest = hashlib.sha256(repr(turned.shape).encode())
+    for plane in turned:  # which may be read from the disk one by one
+        digest.update(np.ascontiguousarray(plane, np.float32).tobytes())
+    return digest.hexdigest()
 
 
 def placed(found: Volume) -> Placed:

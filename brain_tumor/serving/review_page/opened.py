@@ -15,7 +15,7 @@ from brain_tumor.data.scans.cuts import Cuts, Point, cuts_of
 from brain_tumor.data.scans.geometry import PLANES
 from brain_tumor.data.scans.opening import open_scan, volume_in
 from brain_tumor.data.scans.scan import Limits, Plane, Scan
-from brain_tumor.data.scans.series_volume import volume_in_files
+from brain_tumor.data.scans.series_volume import volume_of
 from brain_tumor.data.scans.stacks import Content, Stack, open_stack, stacks
 from brain_tumor.data.scans.volume import Volume, slices_of
 from brain_tumor.data.scans.zipped import is_zip, unzipped
@@ -230,7 +230,7 @@ def _of_files(stack: Stack, contents: Mapping[str, Content], allowed: Limits) ->
     """The volume of a series, its values as small as they can be kept."""
     if len(stack.files) > allowed.slices:
         raise CorruptImageError(f"too large: {len(stack.files):,} slices are over the limit of {allowed.slices:,}")
-    volume = volume_in_files([(name, contents[name]) for name in stack.files], allowed)
+    volume = volume_of(stack.files, contents, allowed)
     values = volume.values
     if SMALL.min <= values.min() and values.max() <= SMALL.max and (values == np.rint(values)).all():
         return replace(volume, values=values.astype(np.int16))

@@ -59,7 +59,7 @@ def test_the_volume_that_is_asked_for_is_shown(write: Callable[[NDArray[Any]], b
         scan = open_scan(content, volume=index)
         assert (scan.remarks, scan.plane) == ((f"volume {index} of 0 to 2",), "axial")
         assert np.array_equal(slices(content, index), slices(nifti(SERIES[..., index])))
-    with pytest.raises(CorruptImageError, match=r"^holds 3 volumes: choose one by predict's volume=INDEX, from 0 to 2"):
+    with pytest.raises(CorruptImageError, match=r"^holds 3 volumes: split the file, or .*volume=INDEX, from 0 to 2"):
         open_scan(content)
     with pytest.raises(CorruptImageError, match=r"^volume=3 is none of its volumes, of which the last is 2$"):
         open_scan(content, volume=3)

@@ -291,7 +291,7 @@ def test_the_frames_of_an_enhanced_file_come_in_the_order_in_which_they_lie() ->
 @pytest.mark.parametrize("keyword", ["TemporalPositionIndex", "EffectiveEchoTime"])
 def test_of_an_enhanced_file_of_several_volumes_one_is_chosen(keyword: str) -> None:
     content = frames([0, 0, 1, 1, 2, 2], **{keyword: [1, 2] * 3})
-    with pytest.raises(CorruptImageError, match=r"^holds 2 volumes: choose one by predict's volume=INDEX, from 0 to 1"):
+    with pytest.raises(CorruptImageError, match=r"^holds 2 volumes: split the file, or .*volume=INDEX, from 0 to 1"):
         open_scan(content)
     scan = open_scan(content, volume=1)
     assert (scan.count, scan.positions, scan.remarks) == (3, (0.0, 3.0, 6.0), ("volume 1 of 0 to 1",))

@@ -89,7 +89,9 @@ def test_a_list_of_patients_says_otherwise(root: Path, data_config: MakeConfig, 
 
 def test_the_same_volume_twice_stands_in_one_part(root: Path, data_config: MakeConfig) -> None:
     values = np.asarray(nibabel.load(root / "glioma/g0/visit0.nii.gz").dataobj)
-    save(root / "glioma/g1/again", values)
+    turned = nibabel.Nifti1Image(values, AFFINE).as_reoriented(np.array([[1, -1], [2, 1], [0, 1]]))
+    again = np.ascontiguousarray(turned.dataobj, np.float32)  # other axes, another type of number, another format
+    (root / "glioma/g1/again.nrrd").write_bytes(nrrd(again, turned.affine))
     table = loaded(root, data_config).split.table
     assert table.loc[table["label"] == "glioma", "group"].nunique() == 8
     assert table.loc[table["path"].str.contains("g0/|g1/"), "group"].nunique() == 1
