@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import optuna
 from hydra.core.override_parser.types import Quote, QuotedString
@@ -16,17 +16,30 @@ from brain_tumor.sweep.hooks import Hooks
 from brain_tumor.sweep.job_side import unusable
 from brain_tumor.sweep.search_request import Request
 from brain_tumor.sweep.signals import NUMBER, STUDY
-from brain_tumor.sweep.space import overrides
-from brain_tumor.sweep.study import beating, claim, counts, lose, recover, runs_elsewhere, smaller, worker
+from brain_tumor.sweep.space import Value, overrides
+from brain_tumor.sweep.study import beating, claim, counts, lose, recover, runs_elsewhere, smaller, withdraw, worker
 
 POLL = 5  # seconds between looks at the trials that other workers have
 FEWEST_FAILURES = 3  # a sweep never stops for fewer
 
 
-def run_trials(study: optuna.Study, request: Request, launcher: Launcher, hooks: Hooks, workers: int) -> None:
-    """Run the trials that `request` still lacks, and those that get lost, `workers` at once."""
-    launched = 0  # what the jobs return is not kept: each comes with its whole configuration
-    waiting = False
+def run_trials(
+    study: optuna.Study,
+    request: Request,
+    launcher: Launcher,
+    hooks: Hooks,
+    workers: int,
+    *,
+    told: Callable[[], None],
+    points: Sequence[Mapping[str, Value]] | None = None,
+    launched: int = 0,
+) -> int:
+    """Run the trials that `request` still lacks, and those that get lost, `workers` at once; returns how many began.
+
+    `told` is called after each batch. `points`: of a study whose points are all queued, those to run, whatever
+    `request` says; `launched`: how many jobs this process has run before.
+    """
+    waiting = False  # what the jobs return is not kept: each comes with its whole configuration
     alone = False  # after a batch that has died, to find out which of its trials its process cannot bear
     while True:
         for number in recover(study):
@@ -35,12 +48,15 @@ def run_trials(study: optuna.Study, request: Request, launcher: Launcher, hooks:
                 file=sys.stderr,
             )
             hooks.lost(study, number)
-        trials = _claim(study, request, 1 if alone else workers)
+        if points is not None:
+            withdraw(study, points)
+        n_trials = request.n_trials if points is None else None
+        trials = _claim(study, request, n_trials, 1 if alone else workers)
         if not trials:
             running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
             if not running:
                 print(_ending(study), file=sys.stderr)
-                return
+                return launched
             if not waiting:
                 print(
                     f"all missing trials are being tried elsewhere ({len(running)}): waiting, should one be lost",
@@ -52,15 +68,15 @@ def run_trials(study: optuna.Study, request: Request, launcher: Launcher, hooks:
         waiting = False
         alone = not _launch(study, request, launcher, hooks, trials, workers, launched)
         launched += len(trials)
-        hooks.told(study)
+        told()
         if any(_state(study, trial.number).state == TrialState.FAIL for trial in trials):
             _stop_if_failing(study, request.settings.max_failures)
 
 
-def _claim(study: optuna.Study, request: Request, workers: int) -> list[optuna.Trial]:
+def _claim(study: optuna.Study, request: Request, n_trials: int | None, workers: int) -> list[optuna.Trial]:
     trials: list[optuna.Trial] = []
     try:
-        while len(trials) < workers and (trial := claim(study, request.space, request.n_trials)) is not None:
+        while len(trials) < workers and (trial := claim(study, request.space, n_trials)) is not None:
             trials.append(trial)
     except BaseException:
         _lose_unfinished(study, trials, "interrupted before it began")

@@ -23,11 +23,13 @@ from brain_tumor.config.validation import plain, typed
 from brain_tumor.errors import InputError
 from brain_tumor.sweep import search_request as requests
 from brain_tumor.sweep.batches import run_trials
+from brain_tumor.sweep.confirmation import SEED, best_points, confirming, open_confirmation
 from brain_tumor.sweep.hooks import Hooks
 from brain_tumor.sweep.sampling import make_pruner, make_sampler
-from brain_tumor.sweep.space import overrides
+from brain_tumor.sweep.space import Space, overrides
 from brain_tumor.sweep.storage import address, open_storage
-from brain_tumor.sweep.study import Plan, counts, open_study
+from brain_tumor.sweep.study import Plan, open_study
+from brain_tumor.sweep.summary import summarize
 
 GRID_CHECK = 200  # points of a grid that are composed and checked before the first trial
 
@@ -52,6 +54,7 @@ def sweep(
     pruner = make_pruner(settings.pruner)
     if len(settings.metrics) > 1 and not isinstance(pruner, optuna.pruners.NopPruner):
         print("several objectives: no trial is pruned, since Optuna prunes by one value", file=sys.stderr)
+    _check_confirm(settings, request.space, config)
     _check(request, config, loader, hooks)
     ignored = (*settings.ignore, *(key.lstrip("+") for key in request.space.texts))
     fixed = {**requests.flat(_task(config), lambda key: not _under(key, ignored)), **hooks.facts()}
@@ -64,24 +67,52 @@ def sweep(
     name = requests.study_name(request, fixed, dict(config.hydra.runtime.choices))
     study, made = open_study(name, storage, plan, sampler=sampler, pruner=pruner, on_change=settings.on_change)
     settled = {name: getattr(settings, name) for name in ("metrics", "pruner", "warm_start", "retry_smaller")}
+    if settings.confirm is not None:  # what has been confirmed stays so where it is not asked for again
+        settled["confirm"] = settings.confirm
     for key, value in {**settled, "n_trials": n_trials, "command": plan.command}.items():
         study.set_user_attr(key, value)
     hooks.opened(study, made)
+    work = partial(
+        run_trials, launcher=launcher, hooks=hooks, workers=_workers(config), told=partial(hooks.told, study)
+    )
     status = "FAILED"
     try:
-        run_trials(study, request, launcher, hooks, _workers(config))
+        launched = work(study, request)
+        if settings.confirm is not None and best_points(study, settings.confirm):
+            again, asked, points = open_confirmation(study, request, fixed, storage)
+            print(_progress(study, again), file=sys.stderr)
+            work(again, asked, points=points, launched=launched)
         status = "FINISHED"
     except (KeyboardInterrupt, SystemExit):
         status = "KILLED"
-        done = sum(counts(each) for each in study.get_trials(deepcopy=False) if each.state.is_finished())
-        print(
-            f"stopped: study {study.study_name} has {done} of {n_trials} trials; "
-            "the same command goes on with the others",
-            file=sys.stderr,
-        )
+        print(_stopped(study), file=sys.stderr)
         raise
     finally:
         hooks.closed(study, status)
+
+
+def _progress(*studies: optuna.Study) -> str:
+    """How far a study is, and the one that confirms its best trials, if there is one already."""
+    trials, *again = [f"{found.counts.finished} of {found.asked}" for found in map(summarize, studies)]
+    said = [f"{trials} trials", *(f"{each} trainings of the best with other seeds" for each in again)]
+    return f"study {studies[0].study_name} has {' and '.join(said)}"
+
+
+def _stopped(study: optuna.Study) -> str:
+    """What an interruption leaves, and how to go on."""
+    again = confirming(study)
+    said = _progress(study, *([] if again is None else [again]))
+    return f"stopped: {said}; the same command goes on with the others"
+
+
+def _check_confirm(settings: SweepConfig, space: Space, config: DictConfig) -> None:
+    """Raise InputError where the best trials cannot be trained again with other seeds."""
+    if settings.confirm is None:
+        return
+    if SEED in (key.lstrip("+") for key in space.texts):
+        raise InputError(f"sweep.confirm={settings.confirm} takes other seeds, and {SEED} is searched: leave one out")
+    if not isinstance(config.get(SEED), int):
+        raise InputError(f"sweep.confirm={settings.confirm} takes other seeds, and there is no key {SEED}")
 
 
 def _check(request: requests.Request, config: DictConfig, loader: Any, hooks: Hooks) -> None:
