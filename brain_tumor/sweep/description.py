@@ -12,7 +12,7 @@ from brain_tumor.command_line import pip_install, program
 from brain_tumor.layout.blocks import Block, Code, Grid, Paragraph, pairs
 from brain_tumor.layout.terminal import INDENT, width
 from brain_tumor.progress import duration
-from brain_tumor.sweep.confirmation import confirmation, confirming, said, winner
+from brain_tumor.sweep.confirmation import confirmation, confirming, said
 from brain_tumor.sweep.importances import FEWEST_FOR_IMPORTANCES, importances
 from brain_tumor.sweep.summary import (
     FINISHED,
@@ -125,11 +125,11 @@ def _confirmation(study: Study) -> Iterator[Block]:
 def _best(study: Study, found: Summary, train: str) -> Iterator[Block]:
     if not found.best:
         yield Paragraph("No trial is complete yet.")
-    trial = winner(study)
-    best = found.best if len(found.metrics) > 1 or trial is None else [trial]
+    confirmed = confirmation(study)
+    named, best = ("Best", found.best) if confirmed is None else ("Best on average", [confirmed.winner.trial])
     for trial in best[:FRONT]:
         values = ", ".join(f"{name} {_number(value)}" for name, value in zip(found.metrics, trial.values, strict=True))
-        yield Paragraph(f"Best: trial {trial.number}, {values}. To train it again:")
+        yield Paragraph(f"{named}: trial {trial.number}, {values}. To train it again:")
         yield Code(f"{train} {shlex.join(train_overrides(study, trial))}")
     if len(found.best) > FRONT:
         yield Paragraph(f"And {len(found.best) - FRONT} more on the Pareto front.")

@@ -56,9 +56,7 @@ def sweep(
         print("several objectives: no trial is pruned, since Optuna prunes by one value", file=sys.stderr)
     _check_confirm(settings, request.space, config)
     _check(request, config, loader, hooks)
-    ignored = (*settings.ignore, *(key.lstrip("+") for key in request.space.texts))
-    fixed = {**requests.flat(_task(config), lambda key: not _under(key, ignored)), **hooks.facts()}
-    fixed = {key: value for key, value in fixed.items() if not isinstance(value, dict)}
+    fixed = _fixed(request, config) | hooks.facts()
     _save(config)
     cwd = Path(config.hydra.runtime.cwd)
     storage = open_storage(address(settings.storage, cwd))
@@ -66,11 +64,7 @@ def sweep(
     plan = Plan(request.space, fixed, settings.metrics, settings.directions, request.queue, command)
     name = requests.study_name(request, fixed, dict(config.hydra.runtime.choices))
     study, made = open_study(name, storage, plan, sampler=sampler, pruner=pruner, on_change=settings.on_change)
-    settled = {name: getattr(settings, name) for name in ("metrics", "pruner", "warm_start", "retry_smaller")}
-    if settings.confirm is not None:  # what has been confirmed stays so where it is not asked for again
-        settled["confirm"] = settings.confirm
-    for key, value in {**settled, "n_trials": n_trials, "command": plan.command}.items():
-        study.set_user_attr(key, value)
+    _settle(study, settings, n_trials=n_trials, command=plan.command)
     hooks.opened(study, made)
     work = partial(
         run_trials, launcher=launcher, hooks=hooks, workers=_workers(config), told=partial(hooks.told, study)
@@ -89,6 +83,15 @@ def sweep(
         raise
     finally:
         hooks.closed(study, status)
+
+
+def _settle(study: optuna.Study, settings: SweepConfig, **more: Any) -> None:
+    """Keep in the study what its jobs and whoever looks at it must know of the command."""
+    settled = {name: getattr(settings, name) for name in ("metrics", "pruner", "warm_start", "retry_smaller")}
+    if settings.confirm is not None:  # what has been confirmed stays so where it is not asked for again
+        settled["confirm"] = settings.confirm
+    for key, value in {**settled, **more}.items():
+        study.set_user_attr(key, value)
 
 
 def _progress(*studies: optuna.Study) -> str:
@@ -130,6 +133,13 @@ def _check(request: requests.Request, config: DictConfig, loader: Any, hooks: Ho
             )
             raise InputError(f"{said} (a key of sweep={file})" if named else said) from error
         hooks.check(_task(composed), request.settings)
+
+
+def _fixed(request: requests.Request, config: DictConfig) -> dict[str, Any]:
+    """The keys that all trials have in common and that make a difference to them."""
+    ignored = (*request.settings.ignore, *(key.lstrip("+") for key in request.space.texts))
+    found = requests.flat(_task(config), lambda key: not _under(key, ignored))
+    return {key: value for key, value in found.items() if not isinstance(value, dict)}
 
 
 def _task(config: DictConfig) -> dict[str, Any]:

@@ -37,6 +37,8 @@ def fail(config: DictConfig) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if config.fail == "raise":
         raise RuntimeError("bad combination")
+    if config.fail == "seed" and config.seed == 1:
+        raise RuntimeError("bad seed")
     if config.fail == "memory" or (config.fail == "large" and config.size == 8):
         raise MemoryError("no memory")
 
