@@ -13,6 +13,7 @@ import optuna
 import pytest
 import toy
 from composition import task
+from optuna.trial import TrialState
 from studies import RATE, empty, many, mixed, trial
 from toy import environment, words
 
@@ -76,6 +77,18 @@ def test_several_studies_are_listed_and_one_is_named(run: Run, tmp_path: Path) -
     assert unknown.returncode == 2
     assert unknown.stderr.startswith("error: name=secnd: there is no such study in sqlite:///")
     assert unknown.stderr.endswith("; there is second one\n")
+
+
+def test_what_confirms_a_study_is_shown_within_it(run: Run, tmp_path: Path) -> None:
+    begun = empty()
+    begun.set_user_attr("n_trials", 6)
+    begun.add_trials([trial(0, values=[0.8], seconds=20.0), trial(1, TrialState.RUNNING)])
+    keep(tmp_path / "work", mixed(), begun, names=("demo", "demo-confirm"))
+    out = words(run("study").stdout)
+    assert "study demo: maximize val/macro_f1" in out
+    assert "1 of 6 trainings of the best trials with other seeds are through; time left: about" in out
+    assert "cost spent 7 min 0 s of training" in out  # the trials' 400 s, and 20 s
+    assert "study demo-confirm: maximize" in words(run("study", "name=demo-confirm").stdout)
 
 
 def test_a_storage_that_is_not_there(run: Run, tmp_path: Path) -> None:

@@ -98,6 +98,49 @@ def test_a_killed_trial_goes_on_from_its_checkpoint(run: Run, bars: Callable[...
 
 
 @pytest.mark.slow
+def test_a_killed_confirmation_goes_on_and_the_best_on_average_is_registered(
+    run: Run, bars: Callable[..., Path], tmp_path: Path
+) -> None:
+    work = tmp_path / "work"
+    command = ["train", "data=folder", f"data.root={bars()}", *TINY, "schedule.scratch.epochs=8", "sweep.study=s"]
+    command += ["schedule.scratch.learning_rate=3e-3,1e-4", "sweep.confirm=2", "-m"]
+    first = start(tmp_path, *command)
+    assert first.stderr is not None
+    while not re.match("s-confirm trial 1, epoch 4 ", first.stderr.readline()):
+        assert first.poll() is None
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    done = run(*command)
+    assert done.returncode == 0, done.stderr
+    again = study(work, "s-confirm").trials
+    assert [trial.state.name for trial in again] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE", "COMPLETE"]
+    lost, kept = again[1], again[4] if again[4].params == again[1].params else again[2]
+    assert kept.params == lost.params
+    known = len(lost.intermediate_values)
+    assert {step: kept.intermediate_values[step] for step in range(1, known + 1)} == lost.intermediate_values
+    runs = {each.info.run_id: each for each in runs_in(work)}
+    version = client(work).get_model_version_by_alias("brain-tumor", "champion")
+    scores = {
+        number: [
+            trial.value,
+            *(each.value for each in again if trial.params.items() <= each.params.items() and each.value),
+        ]
+        for number, trial in enumerate(study(work).trials)
+    }
+    best = max(scores, key=lambda number: sum(scores[number]))
+    assert version.tags["trial"] == str(best)
+    assert float(version.tags["score"]) == max(scores[best][1:])
+    assert runs[version.run_id].data.tags["confirmation"] in ("seed 1", "seed 2")
+    assert not any(name.startswith("test/") for each in runs.values() for name in each.data.metrics)
+    [parent] = [each for each in runs.values() if each.data.tags["job"] == "sweep"]
+    assert all(
+        each.data.tags.get("mlflow.parentRunId", parent.info.run_id) == parent.info.run_id for each in runs.values()
+    )
+    for text in (done.stdout, parent.data.tags["mlflow.note.content"]):
+        assert f"Trial {best} is the best on average over its seeds" in " ".join(text.split())
+
+
+@pytest.mark.slow
 def test_a_combination_that_is_refused_is_a_failed_trial(run: Run, bars: Callable[..., Path], tmp_path: Path) -> None:
     data, work = bars(train=12), tmp_path / "work"
     arguments = ["data=folder", f"data.root={data}", *TINY, "sweep.study=s", "sweep/pruner=none", "sweep.n_trials=2"]

@@ -101,8 +101,9 @@ def chosen(facts: Facts) -> tuple[str, str]:
     tags = facts.run.tags
     if "monitor" not in tags:
         return "", "the run does not say what chose the epoch."
-    of_study = f" The trial {tags.get('trial')} of study {tags['study']} was the best." if "study" in tags else ""
-    return f"Kept {selection(facts)}.{of_study}", ""
+    average = f" on average; this is its training with {tags['confirmation']}" if "confirmation" in tags else ""
+    best = f" The trial {tags.get('trial')} of study {tags.get('study')} was the best{average}."
+    return f"Kept {selection(facts)}.{best if 'study' in tags else ''}", ""
 
 
 def tested(facts: Facts) -> tuple[str, str]:

@@ -24,6 +24,7 @@ class SweepConfig:
     sampler: dict[str, Any]  # _target_ of an Optuna sampler and its arguments
     pruner: dict[str, Any]  # _target_ of an Optuna pruner and its arguments
     seed: Annotated[int, Field(ge=0, lt=2**31)]  # of the sampler; the trainings have their own
+    confirm: PositiveInt | None  # so many of the best trials are trained again with other seeds; None: none
     on_change: Literal["refuse", "new"]  # where the study exists already with another space
     max_failures: Annotated[float, Field(ge=0, le=1)]  # share of the finished trials that may fail before it stops
     warm_start: bool  # train the phases that all trials share once
@@ -39,6 +40,11 @@ class SweepConfig:
                 )
         if len(set(self.metrics)) < len(self.metrics):
             raise InputError(f"sweep.metric names {', '.join(self.metrics)}: each only once")
+        if self.confirm is not None and len(self.metrics) > 1:
+            raise InputError(
+                f"sweep.confirm={self.confirm} confirms the best by one objective, and sweep.metric names "
+                f"{len(self.metrics)}: leave it out"
+            )
         given = self.direction if isinstance(self.direction, list) else [self.direction]
         if isinstance(self.direction, list) and len(given) != len(self.metrics):
             raise InputError(f"sweep.direction has {len(given)} entries for {len(self.metrics)} metrics")

@@ -15,6 +15,7 @@ from brain_tumor.layout.blocks import Alert, Block
 from brain_tumor.layout.terminal import show_blocks
 from brain_tumor.sqlite_file import rows
 from brain_tumor.sweep import description
+from brain_tumor.sweep.confirmation import ENDING
 from brain_tumor.sweep.storage import address, open_existing
 from brain_tumor.sweep.summary import chosen_trial
 
@@ -34,7 +35,8 @@ def run(config: StudyConfig, cwd: Path) -> None:
     if config.name is not None and config.name not in names:
         near = difflib.get_close_matches(config.name, names, n=3, cutoff=0.3) or names[:3]
         raise InputError(f"name={config.name}: there is no such study in {shown(where)}; there is {', '.join(near)}")
-    chosen = names if config.name is None else [config.name]
+    own = [name for name in names if name.removesuffix(ENDING) not in names or not name.endswith(ENDING)]
+    chosen = own if config.name is None else [config.name]
     sampler = optuna.samplers.RandomSampler()  # none is needed; the default one takes time to make
     studies = [optuna.load_study(study_name=name, storage=storage, sampler=sampler) for name in chosen]
     if len(studies) == 1:

@@ -8,8 +8,9 @@ import yaml
 from optuna.trial import FrozenTrial
 
 from brain_tumor.config.train import TrainConfig
-from brain_tumor.layout.blocks import Block, Code, Grid, Paragraph, Summary, pairs, plainly, verdicts
-from brain_tumor.sweep.summary import best_trials, chosen_trial, train_overrides
+from brain_tumor.layout.blocks import Block, Code, Finding, Grid, Paragraph, Summary, pairs, plainly, verdicts
+from brain_tumor.sweep.confirmation import SEED, confirmation, said, to_register, winner
+from brain_tumor.sweep.summary import best_trials, is_scored, train_overrides
 from brain_tumor.tracking.cards import publish_card
 from brain_tumor.tracking.runs import end, git_tags
 from brain_tumor.tracking.store import Store, command_here, open_store
@@ -64,7 +65,7 @@ class StudyRun:
             log_progress(self.store, self.run_id, study, figures=True)
         finally:
             close_parent(self.run_id, status)
-        best = chosen_trial(study)
+        best = winner(study)
         if status != "FINISHED" or best is None:
             return
         names = study.user_attrs["metrics"]
@@ -72,9 +73,10 @@ class StudyRun:
             (f"trial {trial.number}", *(f"{value:.4f}" for value in trial.values))
             for trial in best_trials(study.get_trials(deepcopy=False), study.directions)
         ]
-        found = Grid(("best", *names), tuple(rows))
+        again = confirmation(study)
+        found = [Grid(("best", *names), tuple(rows))] if again is None else said(again)
         title = f"Study {study.study_name}{' (SYNTHETIC images)' if self.synthetic else ''}, the best by the val part:"
-        publish(self.run_id, Summary((Paragraph(title), found, *self._afterwards(study, best))))
+        publish(self.run_id, Summary((Paragraph(title), *found, *self._afterwards(study, best))))
 
     def _afterwards(self, study: optuna.Study, best: FrozenTrial) -> list[Block]:
         """The best trial's model, registered, and what to type next."""
@@ -86,9 +88,23 @@ class StudyRun:
         commands = self.store.serve
         if tracking.register:
             uri, _, crowned = register_best(study, tracking.register)
-            findings = [publish_card(str(best.user_attrs["run_id"]))]
+            trained = to_register(study) or best
+            findings = [publish_card(str(trained.user_attrs["run_id"]))]
             facts = [("model", f"{uri}, {crowned.verdict}"), *facts]
             commands.append(with_store(tracking, "evaluate", f"model_uri={uri}"))
         last = "The last command trains the best trial again, on all training data, and opens the test part."
         commands.append(command_here("train", *again))
-        return [verdicts([*findings, plainly(last)]), pairs(facts), Code("\n".join(commands))]
+        return [verdicts([*findings, *_unconfirmed(study), plainly(last)]), pairs(facts), Code("\n".join(commands))]
+
+
+def _unconfirmed(study: optuna.Study) -> list[Finding]:
+    """That the best score is the luckiest one, too, where nobody has looked how much of it was luck."""
+    scores = sum(is_scored(trial) for trial in study.get_trials(deepcopy=False))
+    if len(study.directions) > 1 or scores < 2 or SEED not in study.user_attrs["fixed"] or confirmation(study):
+        return []
+    return [
+        plainly(
+            f"The best of {scores} scores is partly luck: the same command with sweep.confirm=3 trains the best three "
+            "again with other seeds, and goes by the mean."
+        )
+    ]

@@ -46,8 +46,9 @@ def train_trial(composed: Composition, trial: JobTrial) -> list[float]:
         trial.note(smaller={"hardware.micro_batch": str(size)})
     composed = replace(composed, config=config)
     job = open_job(composed, load_shared)
-    tags = {**job.tags, "study": trial.study.study_name, "trial": str(trial.number)}
-    job = replace(job, name=f"trial {trial.number}: {job.name}", tags=tags)
+    tags = trial.tags
+    name = ", ".join([f"trial {tags['trial']}", *([tags["confirmation"]] if "confirmation" in tags else [])])
+    job = replace(job, name=f"{name}: {job.name}", tags={**job.tags, **tags})
     with started(job, parent=trial.parent_run) as (run_id, folder):
         trial.note(run_id=run_id)
         try:

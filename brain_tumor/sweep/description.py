@@ -12,6 +12,7 @@ from brain_tumor.command_line import pip_install, program
 from brain_tumor.layout.blocks import Block, Code, Grid, Paragraph, pairs
 from brain_tumor.layout.terminal import INDENT, width
 from brain_tumor.progress import duration
+from brain_tumor.sweep.confirmation import confirmation, confirming, said
 from brain_tumor.sweep.importances import FEWEST_FOR_IMPORTANCES, importances
 from brain_tumor.sweep.summary import (
     FINISHED,
@@ -39,8 +40,11 @@ def describe(study: Study, *, train: str) -> Iterator[Block]:
     yield _head(study, found)
     if sum(vars(found.counts).values()):
         yield from _trials(study, found)
+    yield from _confirmation(study)
     yield from _best(study, found, train)
-    yield pairs([("cost spent", f"{duration(found.seconds)} of training"), ("time left", _left(found))])
+    again = confirming(study)
+    seconds = found.seconds + (0 if again is None else summarize(again).seconds)
+    yield pairs([("cost spent", f"{duration(seconds)} of training"), ("time left", _left(found))])
     yield from _importances(study)
 
 
@@ -107,12 +111,25 @@ def _row(trial: FrozenTrial, best: bool, metrics: int, keys: Sequence[str]) -> t
     return (number, state_of(trial), *values, spent, *parameters)
 
 
+def _confirmation(study: Study) -> Iterator[Block]:
+    """What of the best score was luck, or how far the trainings with other seeds are that will tell."""
+    again, confirmed = confirming(study), confirmation(study)
+    if confirmed is not None:
+        yield from said(confirmed)
+    elif again is not None:
+        found = summarize(again)
+        done = f"{_finished(found)} trainings of the best trials with other seeds are through"
+        yield Paragraph(f"{done}; time left: {_left(found)}.")
+
+
 def _best(study: Study, found: Summary, train: str) -> Iterator[Block]:
     if not found.best:
         yield Paragraph("No trial is complete yet.")
-    for trial in found.best[:FRONT]:
+    confirmed = confirmation(study)
+    named, best = ("Best", found.best) if confirmed is None else ("Best on average", [confirmed.winner.trial])
+    for trial in best[:FRONT]:
         values = ", ".join(f"{name} {_number(value)}" for name, value in zip(found.metrics, trial.values, strict=True))
-        yield Paragraph(f"Best: trial {trial.number}, {values}. To train it again:")
+        yield Paragraph(f"{named}: trial {trial.number}, {values}. To train it again:")
         yield Code(f"{train} {shlex.join(train_overrides(study, trial))}")
     if len(found.best) > FRONT:
         yield Paragraph(f"And {len(found.best) - FRONT} more on the Pareto front.")

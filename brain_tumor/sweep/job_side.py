@@ -18,10 +18,12 @@ from optuna.trial import TrialState
 
 from brain_tumor.errors import InputError
 from brain_tumor.memory import shortage
+from brain_tumor.sweep.confirmation import SEED, point_of
 from brain_tumor.sweep.sampling import make_pruner
 from brain_tumor.sweep.signals import NUMBER, STUDY, Pruned, TakenOver
 from brain_tumor.sweep.storage import address, open_storage
 from brain_tumor.sweep.study import beating, lose, retry_of, smaller, worker
+from brain_tumor.sweep.summary import is_scored
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +50,18 @@ class JobTrial:
     @property
     def title(self) -> str:
         return f"{self.study.study_name} trial {self.number}"
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The study and the trial; of a training with another seed those that it confirms, and which `confirmation`."""
+        name = self.study.user_attrs.get("confirms")
+        if name is None:
+            return {"study": self.study.study_name, "trial": str(self.number)}
+        first = optuna.load_study(study_name=name, storage=self.study._storage, sampler=self.study.sampler)
+        own = self.study.get_trials(deepcopy=False)[self.number]
+        scored = filter(is_scored, first.get_trials(deepcopy=False))
+        number = next(each.number for each in scored if each.params == point_of(own))
+        return {"study": name, "trial": str(number), "confirmation": f"seed {own.params[SEED]}"}
 
     @property
     def swept(self) -> list[str]:
@@ -98,9 +112,15 @@ class JobTrial:
             raise Pruned(f"pruned at step {step} by {pruner}: {name} {value:.4f}")
 
     def leads(self, values: Sequence[float]) -> bool:
-        """Whether no finished trial is better: in every objective, if there are several."""
+        """Whether no finished trial is better: in every objective, if there are several.
+
+        Of trainings with other seeds, those of the same point are compared.
+        """
         signs = [1 if each.name == "MAXIMIZE" else -1 for each in self.study.directions]
         done = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        if "confirms" in self.study.user_attrs:
+            own = point_of(self.study.get_trials(deepcopy=False)[self.number])
+            done = [each for each in done if point_of(each) == own]
 
         def dominated(by: Sequence[float]) -> bool:
             gains = [sign * (other - own) for sign, other, own in zip(signs, by, values, strict=True)]

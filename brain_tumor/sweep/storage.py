@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SQLITE_WAIT = 120  # seconds that a worker waits for the others to be done writing
 MAX_RETRY = 3  # times that a trial whose process died is tried again
 SERVER_WAIT = 10  # seconds that a server has to answer
-CREATION_LOCK = 20_251  # any number that no one else uses as an advisory lock of the same PostgreSQL database
+LOCK = 20_251  # any number that no one else uses as an advisory lock of the same PostgreSQL database
 
 
 def address(storage: str | None, cwd: Path) -> str:
@@ -69,7 +69,7 @@ def open_storage(
     _refuse_mlflows(address)
     with _explained(address), warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        with _creation_lock(url):
+        with locked(url):
             storage = optuna.storages.RDBStorage(
                 address,
                 engine_kwargs=_engine_options(url),
@@ -143,8 +143,8 @@ def _engine_options(url: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def _creation_lock(url: Any) -> Iterator[None]:
-    """Let one worker at a time make the tables: two at once would both try, and one of them would fail."""
+def locked(url: Any) -> Iterator[None]:
+    """Let one worker at a time do what two at once would both do: make the tables, say, or queue points."""
     if url.get_backend_name() == "sqlite":
         database = Path(url.database)
         database.parent.mkdir(parents=True, exist_ok=True)
@@ -155,7 +155,7 @@ def _creation_lock(url: Any) -> Iterator[None]:
     try:
         with engine.begin() as connection:
             if engine.dialect.name == "postgresql":
-                connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_xact_lock(CREATION_LOCK)))
+                connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_xact_lock(LOCK)))
             yield
     finally:
         engine.dispose()

@@ -4,7 +4,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,12 +16,13 @@ import psutil
 from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import make_url
 
 from brain_tumor.config.sweep import Direction
 from brain_tumor.errors import InputError
 from brain_tumor.sweep.sampling import suggest
 from brain_tumor.sweep.space import Space, Value, canonical
-from brain_tumor.sweep.storage import MAX_RETRY, retry_afresh
+from brain_tumor.sweep.storage import MAX_RETRY, locked, retry_afresh
 
 PATIENCE = 60  # seconds that a worker waits for the one that makes the study
 INTERRUPTED = "interrupted"  # how the reason of a trial begins that somebody stopped
@@ -68,10 +69,10 @@ def open_study(
             )
         except DuplicatedStudyError:
             study = optuna.load_study(study_name=candidate, storage=storage, sampler=sampler, pruner=pruner)
-            _await_queue(study, plan)
+            _await_queue(study, storage, plan)
             changes = differences(study.user_attrs, plan)
             if not changes:
-                _queue(study, plan)  # points that were not among those to start with
+                _queue(study, storage, plan)  # points that were not among those to start with
                 return study, False
             if on_change == "refuse":
                 more = f"; and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
@@ -83,7 +84,7 @@ def open_study(
             for key, value in plan.identity.items():
                 study.set_user_attr(key, value)
             study.set_metric_names(list(plan.metrics))
-            _queue(study, plan)
+            _queue(study, storage, plan)
             return study, True
     raise InputError(f"sweep.study={name}: there are a thousand of that name; name another")
 
@@ -119,18 +120,21 @@ def was_lost(trial: FrozenTrial) -> bool:
     )
 
 
-def claim(study: optuna.Study, space: Space, n_trials: int) -> optuna.Trial | None:
+def claim(study: optuna.Study, space: Space, n_trials: int | None) -> optuna.Trial | None:
     """The next trial for this process, its point drawn; None if all that are missing are being tried elsewhere.
 
     Exact for any number of workers: a trial goes on only if fewer than `n_trials` older ones count, whatever two
-    workers have seen at the same moment.
+    workers have seen at the same moment. Without `n_trials` it goes on only if its point was queued.
     """
-    if sum(map(counts, study.get_trials(deepcopy=False))) >= n_trials:
+    known = study.get_trials(deepcopy=False)
+    if n_trials is None and not any(each.state == TrialState.WAITING for each in known):
+        return None
+    if n_trials is not None and sum(map(counts, known)) >= n_trials:
         return None
     trial = study.ask()
-    older = [each for each in study.get_trials(deepcopy=False) if each.number < trial.number]
-    if sum(map(counts, older)) >= n_trials:
-        queued = study.get_trials(deepcopy=False)[trial.number].system_attrs.get("fixed_params")
+    *older, own = study.get_trials(deepcopy=False)[: trial.number + 1]
+    queued = own.system_attrs.get("fixed_params")
+    if queued is None if n_trials is None else sum(map(counts, older)) >= n_trials:
         if queued is not None:
             study.enqueue_trial(queued)
         trial.set_user_attr("surplus", True)
@@ -142,6 +146,15 @@ def claim(study: optuna.Study, space: Space, n_trials: int) -> optuna.Trial | No
     _storage(study).record_heartbeat(trial._trial_id)
     suggest(trial, space)
     return trial
+
+
+def withdraw(study: optuna.Study, points: Sequence[Mapping[str, Value]]) -> None:
+    """Take those queued trials back whose point is none of `points`."""
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        if trial.system_attrs.get("fixed_params") not in points:
+            with suppress(UpdateFinishedTrialError):  # another worker has done so first
+                _storage(study).set_trial_user_attr(trial._trial_id, "surplus", True)
+                _storage(study).set_trial_state_values(trial._trial_id, state=TrialState.FAIL)
 
 
 def lose(study: optuna.Study, trial: FrozenTrial, reason: str) -> None:
@@ -264,16 +277,18 @@ def _is_dead(name: str) -> bool:
         return False
 
 
-def _queue(study: optuna.Study, plan: Plan) -> None:
-    """Queue the points to start with, then say that the study is ready."""
-    known = [trial.system_attrs.get("fixed_params") for trial in study.get_trials(deepcopy=False)]
-    for point in plan.queue:
-        if dict(point) not in known:
-            study.enqueue_trial(dict(point))
+def _queue(study: optuna.Study, storage: RDBStorage, plan: Plan) -> None:
+    """Queue the points to start with, each once whichever workers come at the same time; the study is ready then."""
+    with locked(make_url(storage.url)):
+        trials = [each for each in study.get_trials(deepcopy=False) if not each.user_attrs.get("surplus")]
+        known = [trial.system_attrs.get("fixed_params") for trial in trials]
+        for point in plan.queue:
+            if dict(point) not in known:
+                study.enqueue_trial(dict(point))
     study.set_user_attr("ready", True)
 
 
-def _await_queue(study: optuna.Study, plan: Plan) -> None:
+def _await_queue(study: optuna.Study, storage: RDBStorage, plan: Plan) -> None:
     """Wait for the worker that makes the study; do it in its place if it died over it."""
     for _ in range(PATIENCE):
         if study.user_attrs.get("ready"):
@@ -281,4 +296,4 @@ def _await_queue(study: optuna.Study, plan: Plan) -> None:
         time.sleep(1)
     for key, value in plan.identity.items():
         study.set_user_attr(key, value)
-    _queue(study, plan)
+    _queue(study, storage, plan)

@@ -18,7 +18,8 @@ from brain_tumor import NOTICE
 from brain_tumor.errors import InputError
 from brain_tumor.layout.blocks import Finding
 from brain_tumor.lazy import lazy
-from brain_tumor.sweep.summary import Summary, chosen_trial, is_scored, summarize, table
+from brain_tumor.sweep.confirmation import confirmation, confirming, to_register, winner
+from brain_tumor.sweep.summary import Summary, is_scored, summarize, table
 from brain_tumor.tracking import registry
 from brain_tumor.tracking.headline import WHAT
 from brain_tumor.tracking.runs import load_config, own_tags
@@ -62,7 +63,7 @@ def open_parent(
 
 def check_best(study: Study) -> None:
     """Raise InputError where the store does not have the best trial's run, whose model is registered in the end."""
-    best = chosen_trial(study)
+    best = to_register(study)
     run_id = None if best is None else best.user_attrs.get("run_id")
     if best is None or run_id is None:
         return
@@ -96,7 +97,9 @@ def log_progress(store: Store, run_id: str, study: Study, *, figures: bool | Non
 
     Metrics: `best/METRIC`, `trials/STATE` and `cost/trials_seconds`, and METRIC of the best trial. Tags: what that
     trial is (`model`, `schedule` …); of one objective `best.trial`, `best.run_id`, `best.value` and `best.KEY` for each
-    parameter; of several `front.trials` and `front.run_ids`.
+    parameter; of several `front.trials` and `front.run_ids`. Where the best trials were trained again with other seeds
+    (`study/confirmation.csv`), the best one is the best on average, and METRIC its mean over these, also the tag
+    `best.confirmed`.
     Figures (True: draw them, False: do not) are drawn every ten minutes over all workers if None; whatever goes wrong
     with them is one line on stderr. Raises InputError where somebody has deleted the run meanwhile.
     """
@@ -108,7 +111,9 @@ def log_progress(store: Store, run_id: str, study: Study, *, figures: bool | Non
         )
     found = summarize(study)
     client.log_text(run_id, table(study).to_csv(index=False, lineterminator="\n"), f"{FOLDER}/trials.csv")
-    tags = _tags(found) | _what(client, study)
+    if (again := confirming(study)) is not None:
+        client.log_text(run_id, table(again).to_csv(index=False, lineterminator="\n"), f"{FOLDER}/confirmation.csv")
+    tags = _tags(found, study) | _what(client, study)
     client.log_batch(run_id, metrics=_metrics(found, study), tags=[RunTag(key, value) for key, value in tags.items()])
     for stale in client.get_run(run_id).data.tags:
         if stale.startswith(("best.", "front.")) and stale not in tags:
@@ -129,14 +134,15 @@ def close_parent(run_id: str, status: str) -> None:
 def register_best(study: Study, name: str) -> tuple[str, str, Finding]:
     """Register the best trial's model under `name`, crown it if it is better than the champion.
 
-    Of several objectives it is the front's best in the first one. A model that has been registered already keeps its
-    version. Returns its URI, its version, and what `registry.crown` says. Raises InputError if no trial is complete,
-    or the best one has logged no model.
+    Of several objectives it is the front's best in the first one, of trials that were trained again with other seeds
+    the best on average, with one of these. A model that has been registered already keeps its version. Returns its URI,
+    its version, and what `registry.crown` says. Raises InputError if no trial is complete, or the best one has logged
+    no model.
     """
-    best = chosen_trial(study)
-    if best is None:
+    best, trained = winner(study), to_register(study)
+    if best is None or trained is None:
         raise InputError(f"study {study.study_name} has no complete trial, so there is no model to register")
-    run_id = str(best.user_attrs.get("run_id"))
+    run_id = str(trained.user_attrs.get("run_id"))
     version = registry.registered_from(run_id, name)
     if version is None:
         uri, tags = _logged_model(study, best, run_id)
@@ -213,27 +219,30 @@ def _metrics(found: Summary, study: Study) -> list[Metric]:
     now = int(time.time() * 1000)
     logged = [Metric(name, float(value), now, counts.finished) for name, value in values.items()]
     # Under the objective's own name, too, for the page that lists runs; at one step, since it is no curve of epochs.
-    best = chosen_trial(study)
-    own = zip(found.metrics, [] if best is None else best.values, strict=False)
+    best, confirmed = winner(study), confirmation(study)
+    scores = [] if best is None else best.values if confirmed is None else [confirmed.winner.confirmed]
+    own = zip(found.metrics, scores, strict=False)
     return [*(Metric(name, float(value), now, 0) for name, value in own), *logged]
 
 
-def _tags(found: Summary) -> dict[str, str]:
-    if not found.best:
+def _tags(found: Summary, study: Study) -> dict[str, str]:
+    best, confirmed = winner(study), confirmation(study)
+    if best is None:
         return {}
-    runs = [str(trial.user_attrs.get("run_id", "")) for trial in found.best]
     if len(found.metrics) > 1:
+        runs = [str(trial.user_attrs.get("run_id", "")) for trial in found.best]
         numbers = ", ".join(str(trial.number) for trial in found.best)
         return {"front.trials": numbers[:TAG_LIMIT], "front.run_ids": ", ".join(runs)[:TAG_LIMIT]}
-    [best] = found.best
-    named = {"trial": best.number, "run_id": runs[0], "value": best.values[0], **best.params}
+    named = {"trial": best.number, "run_id": best.user_attrs.get("run_id", ""), "value": best.values[0]}
+    named |= {} if confirmed is None else {"confirmed": confirmed.winner.confirmed}
+    named |= best.params
     # A key as Hydra takes it (group@package) may hold what MLflow does not.
     return {f"best.{re.sub(r'[^-_./: a-zA-Z0-9]', '_', key)}": str(value)[:TAG_LIMIT] for key, value in named.items()}
 
 
 def _what(client: mlflow.MlflowClient, study: Study) -> dict[str, str]:
     """The model, schedule, protocol and data of the trial that is best so far, which a sweep may search."""
-    best = chosen_trial(study)
+    best = winner(study)
     try:
         known = {} if best is None else client.get_run(str(best.user_attrs.get("run_id"))).data.tags
     except MlflowException:  # a user has deleted the run for good

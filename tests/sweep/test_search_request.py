@@ -18,6 +18,7 @@ CONFIGURED = SweepConfig(
     sampler={"_target_": "optuna.samplers.TPESampler"},
     pruner={"_target_": "optuna.pruners.MedianPruner"},
     seed=0,
+    confirm=None,
     on_change="refuse",
     max_failures=0.5,
     retry_smaller=False,

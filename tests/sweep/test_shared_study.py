@@ -20,6 +20,7 @@ from brain_tumor.sweep.study import (
     recover,
     retry_of,
     was_lost,
+    withdraw,
 )
 
 SPACE = Space({"x": "interval(0, 1)"}, {})
@@ -157,6 +158,34 @@ def test_a_surplus_trial_gives_its_queued_point_back(storage, monkeypatch):
     assert claim(study, SPACE, 1) is None
     monkeypatch.undo()
     assert claim(study, SPACE, 2).params == {"x": 0.2}
+
+
+def test_of_a_queue_alone_no_point_is_drawn(storage, monkeypatch):
+    study, _ = opened(storage)
+    ask = study.ask
+
+    def ask_late():
+        ask()  # another worker's, which has got the last one of the queue
+        return ask()
+
+    monkeypatch.setattr(study, "ask", ask_late)
+    assert claim(study, SPACE, None) is None
+    assert [counts(trial) for trial in study.trials] == [True, False]
+    monkeypatch.undo()
+    assert claim(study, SPACE, None) is None
+    lose(study, study.trials[0], "interrupted")
+    assert claim(study, SPACE, None).params == {"x": 0.25}
+
+
+def test_a_point_that_was_taken_back_may_be_queued_again(storage):
+    study, _ = opened(storage, Plan(SPACE, {}, ["val/score"], ["maximize"], [{"x": 0.1}, {"x": 0.2}], ""))
+    withdraw(study, [{"x": 0.2}])
+    assert claim(study, SPACE, None).params == {"x": 0.2}
+    assert claim(study, SPACE, None) is None
+    for _ in range(2):
+        opened(storage, Plan(SPACE, {}, ["val/score"], ["maximize"], [{"x": 0.1}, {"x": 0.2}], ""))
+    assert claim(study, SPACE, None).params == {"x": 0.1}
+    assert claim(study, SPACE, None) is None
 
 
 def test_a_failure_with_a_reason_counts_and_one_without_does_not(storage):

@@ -16,7 +16,8 @@ from brain_tumor.sweep.signals import NUMBER
 
 def score(config: DictConfig, epoch: int) -> float:
     """Best at x = 0.3; grows with the epochs."""
-    return (1 - (config.x - 0.3) ** 2) * epoch / (epoch + 1)
+    luck = config.luck * config.seed if abs(config.x - 0.3) < 0.05 else 0
+    return (1 - (config.x - 0.3) ** 2) * epoch / (epoch + 1) - luck
 
 
 def once(mark: Path) -> None:
@@ -36,6 +37,8 @@ def fail(config: DictConfig) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if config.fail == "raise":
         raise RuntimeError("bad combination")
+    if config.fail == "seed" and config.seed == 1:
+        raise RuntimeError("bad seed")
     if config.fail == "memory" or (config.fail == "large" and config.size == 8):
         raise MemoryError("no memory")
 

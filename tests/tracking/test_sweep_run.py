@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from optuna.distributions import IntDistribution
 from optuna.storages import RDBStorage
 from optuna.study import Study
 from optuna.trial import TrialState
@@ -274,6 +275,45 @@ def test_the_best_model_is_registered_once(store: Store) -> None:
     study.add_trial(trial(3, values=[0.95], run_id=better))
     _, version, verdict = register_best(study, "m")
     assert (version, verdict.verdict) == ("2", "now champion (real)")
+
+
+def test_of_confirmed_trials_a_training_of_the_best_on_average_is_registered(store: Store, tmp_path: Path) -> None:
+    import mlflow
+
+    from brain_tumor.tracking.sweep_run import log_progress, register_best
+
+    study = empty()
+    study.set_user_attr("fixed", {"seed": 0})
+    study.set_user_attr("confirm", 2)
+    parent = opened(store, study)
+    lucky, steady = {RATE: 1e-3, UNFREEZE: "all"}, {RATE: 1e-2, UNFREEZE: "all"}
+    study.add_trials([trial(0, values=[0.9], params=lucky, run_id="r0"), trial(1, values=[0.8], params=steady)])
+    again = empty(storage=study._storage, name="demo-confirm")
+    again.set_user_attr("ready", True)
+    runs = []
+    for index, (point, seed, value) in enumerate(
+        [(lucky, 1, 0.5), (lucky, 2, 0.6), (steady, 1, 0.7), (steady, 2, 0.75)]
+    ):
+        runs.append(trained(store, study, value))
+        made = trial(index, values=[value], params=point, run_id=runs[-1])
+        made.params, made.distributions = (
+            {**made.params, "seed": seed},
+            {**made.distributions, "seed": IntDistribution(1, 2)},
+        )
+        made.system_attrs = {"fixed_params": made.params}
+        again.add_trial(made)
+    _, version, _ = register_best(study, "confirmed")
+    tags = mlflow.MlflowClient().get_model_version("confirmed", version).tags
+    assert {"study": "demo", "trial": "1", "score": "0.75"}.items() <= tags.items()
+    assert mlflow.MlflowClient().get_model_version("confirmed", version).run_id == runs[3]
+    log_progress(store, parent, study, figures=False)
+    run = mlflow.get_run(parent)
+    assert run.data.metrics["best/val/macro_f1"] == 0.9
+    assert run.data.metrics["val/macro_f1"] == pytest.approx(0.725)  # of seeds 1 and 2
+    assert run.data.tags["best.trial"] == "1"
+    assert float(run.data.tags["best.confirmed"]) == pytest.approx(0.725)
+    table = pd.read_csv(artifact(parent, "study/confirmation.csv", tmp_path))
+    assert list(zip(table["seed"], table["val/macro_f1"], strict=True)) == [(1, 0.5), (2, 0.6), (1, 0.7), (2, 0.75)]
 
 
 def test_of_several_objectives_the_first_decides(store: Store) -> None:
