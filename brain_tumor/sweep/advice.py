@@ -53,7 +53,7 @@ def advise(study: Study) -> Advice | None:
             continue
         values: list[Value] = [trial.params[key] for trial in good if key in trial.params]
         if share.is_sure and (text := next_text(key, allowed, values, best.params[key])) is not None:
-            (changed if "(" in text else fixed)[key] = text
+            (fixed if text == text_of(best.params[key]) else changed)[key] = text
         elif told and share.is_little and key not in conditional:
             fixed[key] = text_of(best.params[key])
     again = _narrower(study, changed, fixed) if changed or fixed else _longer(study, best)
@@ -88,18 +88,12 @@ def _narrower(study: Study, changed: Mapping[str, str], fixed: Mapping[str, str]
     texts = {key: changed.get(key, text) for key, text in space.items() if not key.startswith(WHEN)}
     if not texts.keys() - fixed.keys():
         return []
-    if not all(map(_is_list, texts.values())):  # lists alone are typed for a grid
-        texts = {key: f"choice({text})" if _is_list(text) else text for key, text in texts.items()}
     ours = ("sweep.study", "sweep.space", "sweep.when", "sweep.enqueue")
     plain = {key.lstrip("+") for key in texts}
     kept = [text for key, text in typed(study) if key not in plain and not key.startswith(ours)]
     when = ",".join(f'{key.removeprefix(WHEN)}: "{text}"' for key, text in space.items() if key.startswith(WHEN))
     conditions = [f"+sweep.when={{{when}}}"] if when else []
     return [*kept, *(f"{key}={fixed.get(key, text)}" for key, text in texts.items()), *conditions, "-m"]
-
-
-def _is_list(text: str) -> bool:
-    return "(" not in text
 
 
 def _longer(study: Study, best: FrozenTrial) -> list[str]:

@@ -132,7 +132,12 @@ def _told(given: Advice, names: dict[str, str]) -> str:
         said += "; which of them most cannot be told, their intervals overlap"
     little = [key for key, share in shares.items() if share.is_little]
     if little:
-        said += f"; {len(little)} keys hardly did, among these trials: their intervals end below {LITTLE}"
+        whose = (
+            "1 key hardly did, among these trials: its interval ends"
+            if len(little) == 1
+            else (f"{len(little)} keys hardly did, among these trials: their intervals end")
+        )
+        said += f"; {whose} below {LITTLE}"
     if len(sure) + len(little) < len(shares):
         said += ". Of the others nothing can be told: their intervals hold 0"
     return said + "."
@@ -195,7 +200,7 @@ def listing(studies: Sequence[Study], *, show: str) -> list[Block]:
     return [Grid(("study", "finished", "best", "last activity"), tuple(rows)), Code(command)]
 
 
-def place(storage: str, studies: Sequence[Study]) -> list[Block]:
+def place(storage: str, studies: Sequence[Study] = ()) -> list[Block]:
     """Where the storage is, how to look at it in a browser, and which run in MLflow a study has."""
     missing = importlib.util.find_spec("optuna_dashboard") is None
     commands = [pip_install("brain-tumor[dashboard]")] if missing else []

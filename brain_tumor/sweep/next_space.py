@@ -23,8 +23,7 @@ def next_text(key: str, allowed: BaseDistribution, good: Sequence[Value], best: 
         kept = [choice for choice in allowed.choices if choice in good]
         if len(kept) == len(allowed.choices):
             return None
-        texts = [text_of(choice) for choice in kept]
-        return texts[0] if len(texts) == 1 else f"choice({','.join(texts)})"
+        return ",".join(map(text_of, kept))  # choice(…) takes no null
     assert isinstance(allowed, IntDistribution | FloatDistribution)
     if (allowed.step or 1) != 1 or (isinstance(allowed, FloatDistribution) and allowed.step):
         return None  # a range(…) of few values

@@ -137,7 +137,7 @@ def test_what_mattered_is_narrowed_and_what_did_not_is_fixed(monkeypatch: pytest
         *(f"{UNFREEZE}=choice(head, all, some)", f"{BLOCKS}=2", "-m"),
     ]
     choices = told(monkeypatch, searched(), unfreeze=SURE)
-    assert choices.changed == {UNFREEZE: "choice(all,some)"}
+    assert choices.changed == {UNFREEZE: "all,some"}
 
 
 def test_the_command_searches_what_was_advised(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +195,8 @@ def test_where_nothing_can_be_told_the_study_goes_on(monkeypatch: pytest.MonkeyP
         ("schedule.all.dropout", FloatDistribution(0.0, 0.5), [0.05, 0.1, 0.45], 0.1, None),
         ("schedule.all.decay", CategoricalDistribution(["constant", "cosine"]), ["cosine"], "cosine", "cosine"),
         ("schedule.all.decay", CategoricalDistribution(["a", "b"]), ["a", "b"], "a", None),
-        ("schedule.all.unfreeze", CategoricalDistribution([2, 4, "all"]), ["all", 4], "all", "choice(4,all)"),
+        ("schedule.all.weight_averaging", CategoricalDistribution([None, 0.9, 0.99]), [0.9, None], 0.9, "null,0.9"),
+        ("schedule.all.unfreeze", CategoricalDistribution([2, 4, "all"]), ["all", 4], "all", "4,all"),
     ],
 )  # fmt: skip
 def test_what_the_next_sweep_tries_of_a_key(
