@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from optuna.distributions import CategoricalDistribution
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
@@ -157,9 +158,8 @@ def _as_good(given: Advice, found: Summary) -> str:
 def _range(given: Advice, key: str) -> str:
     """The values of a key in the trials that are as good as the best."""
     values = [trial.params[key] for trial in given.good if key in trial.params]
-    if values and all(isinstance(each, int | float) and not isinstance(each, bool) for each in values):
-        ends = dict.fromkeys(_cell(each) for each in (min(values), max(values)))
-        return " to ".join(ends)
+    if values and not isinstance(given.best.distributions.get(key), CategoricalDistribution):
+        return " to ".join(dict.fromkeys(_cell(each) for each in (min(values), max(values))))
     return ", ".join(dict.fromkeys(map(_cell, values))) or "-"
 
 

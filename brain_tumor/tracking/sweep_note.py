@@ -2,7 +2,8 @@
 
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from threading import Event, Thread
@@ -35,15 +36,11 @@ def keep(uri: str, run_id: str, study: Study) -> Callable[[], None]:
 
     def refresh() -> None:
         said = ""
-        while True:
-            try:
+        failed: set[str] = set()
+        while not stopped.is_set():
+            with _forgiven(study, failed):
                 said = _refresh(uri, run_id, study, said)
-            except Exception as error:  # whatever the store or the drawing says: no description is worth a sweep
-                reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-                print(f"study {study.study_name} could not be described: {reason}", file=sys.stderr)
-                return
-            if stopped.wait(EVERY):
-                return
+            stopped.wait(EVERY)
 
     thread = Thread(target=refresh, daemon=True)
     thread.start()
@@ -65,7 +62,12 @@ def opening(run_id: str, study: Study, advice: Sequence[Block] = ()) -> str:
 
 
 def describe(uri: str, run_id: str, study: Study, text: str) -> None:
-    """Make the run's description of what it opens with."""
+    """Make the run's description of what it opens with; one line on stderr where that fails."""
+    with _forgiven(study, set()):
+        _describe(uri, run_id, study, text)
+
+
+def _describe(uri: str, run_id: str, study: Study, text: str) -> None:
     about = f"As of {datetime.now():%Y-%m-%d %H:%M}. Every trial of study {study.study_name} is a run below this one."
     mlflow.MlflowClient(uri).set_tag(run_id, NOTE, f"{text}\n\n{described([Paragraph(f'{about} {NOTICE}')])}")
 
@@ -80,7 +82,7 @@ def _refresh(uri: str, run_id: str, study: Study, said: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         if drawing.write_best(study, Path(folder)):
             client.log_artifacts(run_id, folder, FOLDER)
-    describe(uri, run_id, study, text)
+    _describe(uri, run_id, study, text)
     return text
 
 
@@ -89,3 +91,15 @@ def _picture(run_id: str, found: Summary) -> list[str]:
         return []
     name = drawing.best_name(found.metrics)
     return [f"![best so far](get-artifact?path={quote(f'{FOLDER}/{name}')}&run_uuid={run_id})"]
+
+
+@contextmanager
+def _forgiven(study: Study, failed: set[str]) -> Iterator[None]:
+    """Say in one line, once, why a run could not be described, and go on: no description is worth a sweep."""
+    try:
+        yield
+    except Exception as error:  # whatever the store or the drawing raises
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        if reason not in failed:
+            print(f"study {study.study_name} could not be described: {reason}", file=sys.stderr)
+        failed.add(reason)

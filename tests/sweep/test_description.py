@@ -104,6 +104,12 @@ def test_the_next_sweep_is_a_command_once_no_trial_is_missing(monkeypatch: pytes
         "More trials of the same would tell:",
         "train model=effnet_lite0 sweep.n_trials=40 -m",
     ]
+    _, table, *_ = description.advice(advice.advise(study), summarize(study), "train")
+    assert isinstance(table, Grid)
+    assert [row[:3] for row in table.rows] == [
+        ("learning_rate", "0.10", "-0.10 to 0.40"),
+        ("unfreeze", "0.10", "-0.10 to 0.40"),
+    ]
     study.set_user_attr("n_trials", 30)
     assert "As good as the best: " in advised(study, monkeypatch, OPEN, OPEN)[-1]
     few = texts(description.advice(None, summarize(many(3)), "train"))

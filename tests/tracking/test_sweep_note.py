@@ -67,17 +67,20 @@ def test_it_opens_on_what_one_wants_and_follows_the_trials(store: Store, monkeyp
     assert note(run_id) == "the end"  # of a worker that was through before this one
 
 
-def test_a_store_that_fails_is_one_line_and_no_end(
+def test_what_fails_again_and_again_is_one_line_and_no_end(
     store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def full(*arguments: object) -> bool:
         raise OSError("No space left\non device")
 
     monkeypatch.setattr("brain_tumor.sweep.figures.write_best", full)
+    monkeypatch.setattr(sweep_note, "EVERY", 0.01)
     stop = sweep_note.keep(store.uri, made(store), mixed())
     said: list[str] = []
     until(lambda: bool(said.append(capsys.readouterr().err) or "".join(said)))
+    time.sleep(0.3)
     stop()
+    said.append(capsys.readouterr().err)
     assert "".join(said) == "study demo could not be described: OSError: No space left on device\n"
 
 
