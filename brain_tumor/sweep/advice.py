@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from brain_tumor.sweep.importances import Importances, importances
 from brain_tumor.sweep.next_space import next_text
 from brain_tumor.sweep.space import Value, text_of
-from brain_tumor.sweep.summary import best_trials, is_scored, typed
+from brain_tumor.sweep.summary import best_trials, is_scored, metric_names, typed
 
 ERROR = "standard_error"  # attribute of the study: number of its best trial, standard error of that one's value
 WHEN = "sweep.when."  # opens what a study's space says of conditions
@@ -21,7 +21,7 @@ LUCK = "seed"  # a key that is left alone: no value of it is better
 class Advice:
     """`good` and what follows from it are of a study with one objective alone."""
 
-    found: list[Importances]  # an objective each
+    found: dict[str, Importances]  # by objective
     best: FrozenTrial
     error: float | None  # standard error of the best trial's value; None: not known
     good: list[FrozenTrial]  # as good as the best: within one standard error of it; without that, the best alone
@@ -32,7 +32,8 @@ class Advice:
 
 def advise(study: Study) -> Advice | None:
     """The advice on a study; None where it has too few trials, or nothing that differs between them."""
-    found = [each for index in range(len(study.directions)) if (each := importances(study, index)) is not None]
+    metrics = enumerate(metric_names(study))
+    found = {metric: each for index, metric in metrics if (each := importances(study, index)) is not None}
     trials = study.get_trials(deepcopy=False)
     front = best_trials(trials, study.directions)
     if not found or not front:
@@ -42,7 +43,7 @@ def advise(study: Study) -> Advice | None:
         return Advice(found, best, None, [], {}, {}, [])
     error = _error(study, best)
     good = as_good(trials, best, error, study.directions[0])
-    shares = found[0].shares
+    [shares] = (each.shares for each in found.values())
     changed: dict[str, str] = {}
     fixed: dict[str, str] = {}
     conditional, read = _conditions(study)
@@ -84,7 +85,7 @@ def _conditions(study: Study) -> tuple[set[str], set[str]]:
 
 def _narrower(study: Study, changed: Mapping[str, str], fixed: Mapping[str, str]) -> list[str]:
     """The sweep's command line with another space, all of it typed; nothing where none is left to search."""
-    space: Mapping[str, str] = study.user_attrs["space"]
+    space: Mapping[str, str] = study.user_attrs.get("space", {})
     texts = {key: changed.get(key, text) for key, text in space.items() if not key.startswith(WHEN)}
     if not texts.keys() - fixed.keys():
         return []

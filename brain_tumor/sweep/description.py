@@ -88,7 +88,7 @@ def advice(given: Advice | None, found: Summary, train: str) -> Iterator[Block]:
         scored = found.counts.complete + found.counts.pruned
         yield Paragraph(f"No advice yet: it takes {FEWEST} trials with different values, and {scored} have one.")
         return
-    yield from _mattered(given, found)
+    yield from _mattered(given)
     if given.good:
         yield Paragraph(_as_good(given, found))
     if given.again and found.missing == 0:
@@ -97,13 +97,14 @@ def advice(given: Advice | None, found: Summary, train: str) -> Iterator[Block]:
         yield Code(f"{train} {shlex.join(given.again)}")
 
 
-def _mattered(given: Advice, found: Summary) -> Iterator[Block]:
-    keys = list(given.found[0].shares)
+def _mattered(given: Advice) -> Iterator[Block]:
+    first = next(iter(given.found.values()))
+    keys = list(first.shares)
     names = short_names(keys)
     columns = ["key"]
     cells = [[names[key] for key in keys]]
-    for name, each in zip(found.metrics, given.found, strict=False):
-        columns += [f"share of {name}" if len(given.found) > 1 else "share", "95 % interval"]
+    for metric, each in given.found.items():
+        columns += [f"share of {metric}" if len(given.found) > 1 else "share", "95 % interval"]
         shares = [each.shares[key] for key in keys]
         cells += [
             [_share(one.share) for one in shares],
@@ -112,10 +113,10 @@ def _mattered(given: Advice, found: Summary) -> Iterator[Block]:
     if given.good:
         columns += ["as good as the best", "next"]
         cells += [[_range(given, key) for key in keys], [_next(given, key) for key in keys]]
-    of = "each objective" if len(given.found) > 1 else found.metrics[0]
+    of = "each objective" if len(given.found) > 1 else next(iter(given.found))
     yield Paragraph(
         f"What mattered: the share of {of} that a key decides alone, beyond chance ({EVALUATOR}, {RESAMPLES} resamples "
-        f"of {given.found[0].trials} trials). {_told(given, names)}"
+        f"of {first.trials} trials). {_told(given, names)}"
     )
     yield Grid(tuple(columns), tuple(zip(*cells, strict=True)))
 
@@ -124,7 +125,7 @@ def _told(given: Advice, names: dict[str, str]) -> str:
     """What the intervals tell, and of which keys nothing."""
     if len(given.found) > 1:
         return "Where an interval holds 0, nothing can be told."
-    shares = given.found[0].shares
+    [shares] = (each.shares for each in given.found.values())
     sure = [key for key, share in shares.items() if share.is_sure]
     if not sure:
         return "Every interval holds 0: nothing can be told yet."

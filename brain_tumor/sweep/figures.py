@@ -6,7 +6,7 @@ Most are drawn by Optuna, from a copy of the study whose parameters have short n
 import html
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,15 +45,15 @@ class Plot:
 
 
 def write_figures(
-    study: Study, folder: Path, opening: Sequence[Block] = (), mattered: Sequence[Importances] = ()
+    study: Study, folder: Path, opening: Sequence[Block] = (), mattered: Mapping[str, Importances] | None = None
 ) -> list[str]:
     """Draw what can be drawn of a study into `folder`: a PNG a figure, and `study.html`; returns the files' names.
 
-    `opening` stands above the page's figures; `mattered`, of each objective, is drawn among them. Figures for which
+    `opening` stands above the page's figures; `mattered`, by objective, is drawn among them. Figures for which
     there are too few trials are left out. One that fails is left out with a line on stderr.
     """
     drawn = _copy(study)
-    plots = list(_plots(drawn, mattered))
+    plots = list(_plots(drawn, mattered or {}))
     names, parts = [], []
     for plot in plots:
         with _forgiven(f"{plot.name} of study {study.study_name}"):
@@ -67,7 +67,7 @@ def write_figures(
     return names
 
 
-def _plots(study: Study, mattered: Sequence[Importances]) -> Iterator[Plot]:
+def _plots(study: Study, mattered: Mapping[str, Importances]) -> Iterator[Plot]:
     """The figures that a study (a copy with short names) has trials enough for.
 
     What is drawn by parameter shows pruned trials too, with their last report.
@@ -85,7 +85,7 @@ def _plots(study: Study, mattered: Sequence[Importances]) -> Iterator[Plot]:
         named: dict[str, Any] = {"target": target, "target_name": metric}
         if any(map(is_scored, trials)):
             yield _best(study, metrics, index)
-        for found in mattered[index : index + 1]:
+        if (found := mattered.get(metric)) is not None:
             high = 2 + 0.35 * len(found.shares)
             yield Plot(f"importances{ending}", f"What mattered{of and f' to {metric}'}", _own(Shares(found)), (9, high))
         if len(scored) > 1:

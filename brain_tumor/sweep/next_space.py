@@ -21,7 +21,7 @@ def next_text(key: str, allowed: BaseDistribution, good: Sequence[Value], best: 
     """
     if isinstance(allowed, CategoricalDistribution):
         kept = [choice for choice in allowed.choices if choice in good]
-        if len(kept) == len(allowed.choices):
+        if len(good) == 1 or len(kept) == len(allowed.choices):
             return None
         return ",".join(map(text_of, kept))  # choice(…) takes no null
     assert isinstance(allowed, IntDistribution | FloatDistribution)

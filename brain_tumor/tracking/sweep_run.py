@@ -265,7 +265,7 @@ def _log_figures(client: mlflow.MlflowClient, run_id: str, study: Study) -> list
         study.set_user_attr(FIGURES_AT, time.time())
         found, given = summarize(study), advise(study)
         blocks += description.advice(given, found, command("train"))
-        opening, mattered = [*description.view(found), *blocks], given.found if given else []
+        opening, mattered = [*description.view(found), *blocks], given.found if given else {}
         with tempfile.TemporaryDirectory() as folder:
             if drawing.write_figures(study, Path(folder), opening, mattered):
                 client.log_artifacts(run_id, folder, FOLDER)

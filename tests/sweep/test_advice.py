@@ -82,7 +82,8 @@ def test_where_nothing_decides_every_interval_holds_0() -> None:
 def test_each_objective_has_importances_of_its_own() -> None:
     given = advice.advise(many(60, ("maximize", "minimize")))
     assert given is not None
-    score, cost = (each.shares for each in given.found)
+    assert list(given.found) == ["val/macro_f1", "cost/inference_ms"]
+    score, cost = (each.shares for each in given.found.values())
     assert score[RATE].is_sure
     assert not cost[RATE].is_sure
     assert next(iter(cost)) in (UNFREEZE, BLOCKS)  # the blocks are there with one value of the other alone
@@ -158,6 +159,22 @@ def test_the_command_searches_what_was_advised(monkeypatch: pytest.MonkeyPatch) 
     assert request.label == ""  # still the sweep that was named, and no grid
 
 
+def test_an_objective_that_is_the_same_everywhere_has_no_share() -> None:
+    study = empty(directions=("minimize", "maximize"))
+    for each in many(20).trials:
+        each.values = [1.0, each.value]
+        study.add_trial(each)
+    given = advice.advise(study)
+    assert given is not None
+    assert list(given.found) == ["cost/inference_ms"]
+
+
+def test_a_study_of_others_has_no_next_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = optuna.create_study(direction="maximize")
+    study.add_trials([trial(index, values=[index / 9]) for index in range(3)])
+    assert told(monkeypatch, study, rate=SURE, unfreeze=LITTLE).again == []
+
+
 def test_conditions_are_kept_and_seeds_are_no_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     study = searched()
     study.set_user_attr("space", {**SPACE, f"sweep.when.{BLOCKS}": f"{UNFREEZE}=some,all"})
@@ -193,7 +210,8 @@ def test_where_nothing_can_be_told_the_study_goes_on(monkeypatch: pytest.MonkeyP
         # One trial tells no range, and what keeps nearly all of it stays.
         ("schedule.all.dropout", FloatDistribution(0.0, 0.5), [0.2], 0.2, None),
         ("schedule.all.dropout", FloatDistribution(0.0, 0.5), [0.05, 0.1, 0.45], 0.1, None),
-        ("schedule.all.decay", CategoricalDistribution(["constant", "cosine"]), ["cosine"], "cosine", "cosine"),
+        ("schedule.all.decay", CategoricalDistribution(["constant", "cosine"]), ["cosine"] * 2, "cosine", "cosine"),
+        ("schedule.all.decay", CategoricalDistribution(["constant", "cosine"]), ["cosine"], "cosine", None),
         ("schedule.all.decay", CategoricalDistribution(["a", "b"]), ["a", "b"], "a", None),
         ("schedule.all.weight_averaging", CategoricalDistribution([None, 0.9, 0.99]), [0.9, None], 0.9, "null,0.9"),
         ("schedule.all.unfreeze", CategoricalDistribution([2, 4, "all"]), ["all", 4], "all", "4,all"),

@@ -18,10 +18,12 @@ from brain_tumor.sweep.own_figures import BestAgainstCost
 ONE = ["best.png", "importances.png", "slice.png", "parallel.png", "timeline.png", "study.html"]
 
 MATTERED = Importances(40, {RATE: Share(0.8, 0.6, 0.9), UNFREEZE: Share(0.0, -0.1, 0.02)})
+ONE_METRIC = {"val/macro_f1": MATTERED}
+BOTH = {**ONE_METRIC, "cost/inference_ms": MATTERED}
 
 
 def test_every_figure_of_one_objective(tmp_path: Path) -> None:
-    assert figures.write_figures(many(), tmp_path, mattered=[MATTERED]) == ONE
+    assert figures.write_figures(many(), tmp_path, mattered=ONE_METRIC) == ONE
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(ONE)
     for name in ONE[:-1]:
         pixels = np.asarray(Image.open(tmp_path / name).convert("L"))
@@ -32,7 +34,7 @@ def test_every_figure_of_one_objective(tmp_path: Path) -> None:
 def test_the_page_stands_alone(tmp_path: Path) -> None:
     study = many()
     study.set_user_attr("metrics", ["val/<f1>"])
-    figures.write_figures(study, tmp_path, [Code("type <this>")], [MATTERED])
+    figures.write_figures(study, tmp_path, [Code("type <this>")], {"val/<f1>": MATTERED})
     text = (tmp_path / figures.PAGE).read_text(encoding="utf-8")
     assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=", text)
     assert len(re.findall(r"plotly\.js v\d", text)) == 1
@@ -46,7 +48,11 @@ def test_the_page_stands_alone(tmp_path: Path) -> None:
 
 
 def test_every_figure_of_two_objectives(tmp_path: Path) -> None:
-    names = figures.write_figures(many(directions=("maximize", "minimize")), tmp_path, mattered=[MATTERED] * 2)
+    names = figures.write_figures(
+        many(directions=("maximize", "minimize")),
+        tmp_path,
+        mattered=BOTH,
+    )
     assert names == [
         "pareto_front.png",
         *(f"{kind}_val_macro_f1.png" for kind in ("best", "importances", "slice")),
@@ -73,12 +79,12 @@ def test_what_cannot_be_drawn_yet_is_left_out(tmp_path: Path, capsys: pytest.Cap
 def test_a_value_that_is_not_finite_spoils_no_figure(tmp_path: Path) -> None:
     study = many(12)
     study.add_trial(trial(12, values=[float("inf")]))
-    assert figures.write_figures(study, tmp_path, mattered=[MATTERED]) == ONE
+    assert figures.write_figures(study, tmp_path, mattered=ONE_METRIC) == ONE
 
 
 def test_a_wide_space_is_sliced_in_several_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figures, "COLUMNS", 2)
-    names = figures.write_figures(many(), tmp_path, mattered=[MATTERED])
+    names = figures.write_figures(many(), tmp_path, mattered=ONE_METRIC)
     assert [name for name in names if name.startswith("slice")] == ["slice_1.png", "slice_2.png"]
 
 
@@ -91,7 +97,7 @@ def test_a_figure_that_fails_is_one_line(
         raise RuntimeError("no\nfont")
 
     monkeypatch.setattr(optuna.visualization.matplotlib, "plot_slice", broken)
-    assert figures.write_figures(many(), tmp_path, mattered=[MATTERED]) == [name for name in ONE if name != "slice.png"]
+    assert figures.write_figures(many(), tmp_path, mattered=ONE_METRIC) == [name for name in ONE if name != "slice.png"]
     assert capsys.readouterr().err == "could not draw slice of study demo: RuntimeError: no font\n"
 
 
@@ -102,7 +108,7 @@ def test_drawing_leaves_no_figure_no_style_and_no_warning(tmp_path: Path) -> Non
     before = dict(matplotlib.rcParams)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figures.write_figures(many(), tmp_path, mattered=[MATTERED])
+        figures.write_figures(many(), tmp_path, mattered=ONE_METRIC)
     assert pyplot.get_fignums() == []
     assert {key for key, value in matplotlib.rcParams.items() if before[key] != value} <= {
         "backend",
