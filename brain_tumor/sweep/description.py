@@ -86,14 +86,15 @@ def advice(given: Advice | None, found: Summary, train: str) -> Iterator[Block]:
     """What mattered, which values are as good as the best, and what to search next, once no trial is missing."""
     if given is None:
         scored = found.counts.complete + found.counts.pruned
-        yield Paragraph(f"No advice yet: it takes {FEWEST} trials with different values, and {scored} have one.")
+        why = f"it takes {FEWEST} trials with a value, and {scored} have one"
+        yield Paragraph(f"No advice yet: {why if scored < FEWEST else 'nothing differs between the trials'}.")
         return
     yield from _mattered(given)
     if given.good:
         yield Paragraph(_as_good(given, found))
     if given.again and found.missing == 0:
         narrower = given.changed or given.fixed
-        yield Paragraph("The next sweep, with what was learned:" if narrower else "More trials of the same would tell:")
+        yield Paragraph("The next sweep, with what was learned:" if narrower else "More trials of the same may tell:")
         yield Code(f"{train} {shlex.join(given.again)}")
 
 
@@ -111,8 +112,11 @@ def _mattered(given: Advice) -> Iterator[Block]:
             [f"{_share(one.low)} to {_share(one.high)}" for one in shares],
         ]
     if given.good:
-        columns += ["as good as the best", "next"]
-        cells += [[_range(given, key) for key in keys], [_next(given, key) for key in keys]]
+        columns.append("as good as the best")
+        cells.append([_range(given, key) for key in keys])
+    if given.changed or given.fixed:
+        columns.append("next")
+        cells.append([_next(given, key) for key in keys])
     of = "each objective" if len(given.found) > 1 else next(iter(given.found))
     yield Paragraph(
         f"What mattered: the share of {of} that a key decides alone, beyond chance ({EVALUATOR}, {RESAMPLES} resamples "
@@ -149,10 +153,10 @@ def _as_good(given: Advice, found: Summary) -> str:
     value = _number(given.best.values[0])
     if given.error is None:
         return f"How sure the best score, {value}, is is not known, so no other trial is called as good as it."
-    number = "one trial is" if len(given.good) == 1 else f"{len(given.good)} trials are"
+    number = "one trial" if len(given.good) == 1 else f"{len(given.good)} trials"
     return (
-        f"As good as the best: {number} within one standard error of {value}, {_number(given.error)} (the one-standard-"
-        "error rule of Breiman et al. 1984; the error is that of the best trial's score on its images)."
+        f"As good as the best: {number} within one standard error ({_number(given.error)}) of its score, {value} "
+        "(one-standard-error rule, Breiman et al. 1984)."
     )
 
 

@@ -101,7 +101,7 @@ def test_the_next_sweep_is_a_command_once_no_trial_is_missing(monkeypatch: pytes
     assert advised(study, monkeypatch, SURE, LITTLE)[-2] == "The next sweep, with what was learned:"
     assert advised(study, monkeypatch, SURE, LITTLE)[-1].startswith(f"train model=effnet_lite0 '{RATE}=tag(log,")
     assert advised(study, monkeypatch, OPEN, OPEN)[-2:] == [
-        "More trials of the same would tell:",
+        "More trials of the same may tell:",
         "train model=effnet_lite0 sweep.n_trials=40 -m",
     ]
     _, table, *_ = description.advice(advice.advise(study), summarize(study), "train")
@@ -112,8 +112,12 @@ def test_the_next_sweep_is_a_command_once_no_trial_is_missing(monkeypatch: pytes
     ]
     study.set_user_attr("n_trials", 30)
     assert "As good as the best: " in advised(study, monkeypatch, OPEN, OPEN)[-1]
+    same = empty()
+    same.add_trials([trial(index, values=[0.5]) for index in range(20)])
+    alike = texts(description.advice(None, summarize(same), "train"))
+    assert alike == ["No advice yet: nothing differs between the trials."]
     few = texts(description.advice(None, summarize(many(3)), "train"))
-    assert few == ["No advice yet: it takes 15 trials with different values, and 3 have one."]
+    assert few == ["No advice yet: it takes 15 trials with a value, and 3 have one."]
 
 
 def test_the_view_says_what_was_spent_and_saved() -> None:
