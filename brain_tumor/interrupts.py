@@ -6,6 +6,7 @@ from _thread import interrupt_main
 from types import FrameType
 
 AGAIN = 0.02  # seconds
+CTRL_C = 128 + signal.SIGINT  # the exit code of what it ends
 
 
 def listen() -> None:

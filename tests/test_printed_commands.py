@@ -14,10 +14,12 @@ from typing import Any
 
 import click
 import mlflow
+import optuna
 import pandas as pd
 import pytest
 from composition import task
 from mlflow.cli import cli
+from omegaconf import OmegaConf
 from packaging.requirements import Requirement
 from studies import RATE, mixed
 from toy import call, draw_folders, environment, located
@@ -29,7 +31,9 @@ from brain_tumor.data.split import Split
 from brain_tumor.errors import InputError
 from brain_tumor.jobs import single_run
 from brain_tumor.layout.blocks import Code
-from brain_tumor.sweep import description, sweeper
+from brain_tumor.sweep import advice, description, sweeper
+from brain_tumor.sweep.importances import Importances, Share
+from brain_tumor.sweep.space import distribution
 from brain_tumor.tracking import comparison_run, registry, runs, summary
 from brain_tumor.tracking.store import Store, mlflow_here, open_store
 
@@ -118,6 +122,33 @@ def test_measure_again(placed: Placed, paste: Callable[[str], None]) -> None:
     placed.client.create_registered_model("my model (v2)")
     uri = f"models:/my model (v2)/{placed.registered('my model (v2)')}"
     paste(summary.with_store(placed.tracking, "evaluate", f"model_uri={uri}", "robustness=true"))
+
+
+def test_search_what_a_sweep_has_left_open(
+    placed: Placed, paste: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phase = "schedule.all"
+    space = OmegaConf.to_container(OmegaConf.load(entry.conf_dir() / "sweep" / "space" / "finetune.yaml").space)
+    assert isinstance(space, dict)
+    study = optuna.create_study(direction="maximize")
+    keys = [f"{phase}.learning_rate", f"{phase}.epochs", f"{phase}.weight_averaging"]
+    allowed = {key: distribution(key, space[key]) for key in keys}
+    for index, averaging in enumerate([None, 0.9, None]):
+        params = dict(zip(keys, [10 ** -(3 + index / 10), 12, averaging], strict=True))
+        made = optuna.trial.create_trial(params=params, distributions=allowed, value=0.9 - index / 100)
+        study.add_trial(made)
+    typed = [f"tracking.experiment={placed.tracking.experiment}", f"data.root={placed.images}", "data=folder", "-m"]
+    typed = [f"tracking.uri={placed.store.uri}", "model=cnn_baseline", "schedule.head.unfreeze=all", *typed]
+    for key, value in {"space": space, "command": shlex.join(typed), advice.ERROR: [0, 0.05]}.items():
+        study.set_user_attr(key, value)
+    sure, little = Share(0.8, 0.6, 0.9), Share(0.0, -0.1, 0.01)
+    shares = dict(zip(keys, [sure, little, sure], strict=True))
+    monkeypatch.setattr(advice, "importances", lambda *_: Importances(3, shares))
+    given = advice.advise(study)
+    assert given is not None
+    assert given.fixed == {f"{phase}.epochs": "12"}
+    assert list(given.changed) == [keys[0], keys[2]]
+    paste(command("train", *given.again))
 
 
 def test_search_for_a_better_model(

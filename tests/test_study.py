@@ -22,6 +22,7 @@ from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
 from brain_tumor.errors import InputError
 from brain_tumor.jobs.study_run import StudyRun
+from brain_tumor.sweep import description, importances
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -44,9 +45,10 @@ def test_the_only_study_is_shown(run: Run, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     lines = [line.strip() for line in done.stdout.splitlines()]
     assert lines[1:3] == [
-        "study     demo: maximize val/macro_f1",
-        "finished  5 of 20 (3 complete, 1 pruned, 1 failed); 1 running; 1 waiting; 2 lost; 1 surplus",
+        "study        demo: maximize val/macro_f1",
+        "finished     5 of 20 (3 complete, 1 pruned, 1 failed); 1 running; 1 waiting; 2 lost; 1 surplus",
     ]
+    assert lines[3:5] == ["best so far  0.9000, trial 1", "running      trial 8: begins"]
     assert [line.split() for line in lines if line.startswith(("trial", "1*", "9 "))] == [
         ["trial", "state", "val/macro_f1", "seconds", "learning_rate", "unfreeze", "blocks"],
         ["1*", "complete", "0.9000", "200", "0.01", "some", "3"],
@@ -55,13 +57,18 @@ def test_the_only_study_is_shown(run: Run, tmp_path: Path) -> None:
     assert any(
         line.endswith(f"-m brain_tumor.train model=effnet_lite0 'data.root=/my scans' {RATE}=0.01") for line in lines
     )
-    assert "cost spent  6 min 40 s of training" in lines
-    assert f"storage {url}" in words(done.stdout)
-    assert lines[-1].endswith(f"optuna-dashboard {url}")
+    assert "cost spent   6 min 40 s of training" in lines
+    assert "No advice yet: it takes 15 trials with a value, and 4 have one." in lines
+    assert url not in done.stdout
+    more = run("study", "-v").stdout
+    assert f"storage {url}" in words(more)
+    assert more.splitlines()[-1].endswith(f"optuna-dashboard {url}")
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["mlruns"]
 
 
-def test_several_studies_are_listed_and_one_is_named(run: Run, tmp_path: Path) -> None:
+def test_several_studies_are_listed_and_one_is_named(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in (importances, description):
+        monkeypatch.setattr(place, "RESAMPLES", 3)
     keep(tmp_path / "work", mixed(), many(30), names=("first", "second one"))
     done = run("study")
     assert [line.split() for line in done.stdout.splitlines()[1:4]] == [
@@ -70,8 +77,10 @@ def test_several_studies_are_listed_and_one_is_named(run: Run, tmp_path: Path) -
         ["second", "one", "30", "of", "20", f"{many(30).best_value:.4f}", "2026-01-02", "03:30"],
     ]
     named = run("study", "name=second one")
-    assert named.stdout.startswith("\n  study     second one: ")
-    assert "importance (PED-ANOVA, 30 trials) share learning_rate" in words(named.stdout)
+    assert named.stdout.startswith("\n  study        second one: ")
+    assert "beyond chance (fANOVA, 3 resamples of 30 trials). learning_rate mattered" in words(named.stdout)
+    assert "key share 95 % interval as good as the best " in words(named.stdout)
+    assert "so no other trial is called as good as it" in words(named.stdout)
     assert "time left none" in words(named.stdout)
     unknown = run("study", "name=secnd")
     assert unknown.returncode == 2
@@ -156,11 +165,15 @@ def test_a_sweep_says_so_before_its_first_trial(best: str | None, registered: bo
             begun()
         assert known.user_attrs["parent_run"] == "gone"
     else:
-        assert begun().run_id == known.user_attrs["parent_run"] != "gone"
+        run = begun()
+        run.stop()
+        assert run.run_id == known.user_attrs["parent_run"] != "gone"
         there = mlflow.MlflowClient()  # from the trash a model can be registered
         there.delete_run(known.user_attrs["parent_run"])
         known.add_trial(trial(1, values=[0.9], run_id=known.user_attrs["parent_run"]))
-        assert there.get_run(begun().run_id).info.lifecycle_stage == "active"
+        run = begun()
+        run.stop()
+        assert there.get_run(run.run_id).info.lifecycle_stage == "active"
 
 
 def test_looking_loads_neither_tensorflow_nor_mlflow(tmp_path: Path) -> None:

@@ -152,6 +152,7 @@ class CompareConfig:
 class StudyConfig:
     name: str | None  # of a sweep's study; None: the only one, or the list of all
     storage: str | None  # as sweep.storage; None: sqlite in mlruns/ under the current folder
+    watch: bool  # show it again and again until the sweep is through
 
 
 @dataclass(frozen=True, config=STRICT_KEYS)

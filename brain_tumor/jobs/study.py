@@ -11,8 +11,9 @@ import optuna
 from brain_tumor.command_line import STORE, command, shown
 from brain_tumor.config.commands import StudyConfig
 from brain_tumor.errors import InputError
-from brain_tumor.layout.blocks import Alert, Block
-from brain_tumor.layout.terminal import show_blocks
+from brain_tumor.jobs.study_watch import watch
+from brain_tumor.layout.blocks import Alert, Block, Summary
+from brain_tumor.layout.terminal import show, show_blocks
 from brain_tumor.sqlite_file import rows
 from brain_tumor.sweep import description
 from brain_tumor.sweep.confirmation import ENDING
@@ -21,11 +22,14 @@ from brain_tumor.sweep.summary import chosen_trial
 
 
 def run(config: StudyConfig, cwd: Path) -> None:
-    """Print one study; the list of all where there are several and none is named."""
+    """Print one study, or follow it; the list of all where there are several and none is named."""
     there = [] if config.storage is None else [config.storage]
     sweep = command("train", *(f"sweep.storage={shown(each)}" for each in there), "-m")
     try:
         where = address(config.storage, cwd)
+        if config.watch:
+            watch(config.name, where)
+            return
         storage = open_existing(where, sweep)
     except InputError as error:
         raise InputError(str(error).removeprefix("sweep.")) from error
@@ -46,7 +50,7 @@ def run(config: StudyConfig, cwd: Path) -> None:
             show_blocks(*_without_runs(studies[0], cwd))
     else:
         show_blocks(*description.listing(studies, show=command("study", *(f"storage={shown(each)}" for each in there))))
-    show_blocks(*description.place(shown(where)))
+    show(Summary((), tuple(description.place(shown(where), studies[:1] if len(studies) == 1 else []))))
 
 
 def _without_runs(study: optuna.Study, cwd: Path) -> list[Block]:

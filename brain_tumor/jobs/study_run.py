@@ -1,5 +1,6 @@
 """A study's own run in MLflow, from the first trial to the best one's model, and what is printed at the sweep's end."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from brain_tumor.tracking.cards import publish_card
 from brain_tumor.tracking.runs import end, git_tags
 from brain_tumor.tracking.store import Store, command_here, open_store
 from brain_tumor.tracking.summary import publish, with_store
+from brain_tumor.tracking.sweep_note import describe, keep, opening
 from brain_tumor.tracking.sweep_run import (
     check_best,
     close_parent,
@@ -33,6 +35,7 @@ class StudyRun:
     store: Store
     run_id: str
     synthetic: bool
+    stop: Callable[[], None]  # ends the thread that keeps its description up to date
 
     @classmethod
     def opened(
@@ -48,7 +51,7 @@ class StudyRun:
         text = yaml.safe_dump(composed, sort_keys=False, allow_unicode=True)
         name = f"study {study.study_name}"
         run_id = open_parent(store, study, name=name, tags=tags, config_text=text, created=made)
-        return cls(config, store, run_id, synthetic)
+        return cls(config, store, run_id, synthetic, keep(store.uri, run_id, study))
 
     def lost(self, trial: FrozenTrial) -> None:
         """End the run of a trial whose process died."""
@@ -61,8 +64,10 @@ class StudyRun:
 
     def closed(self, study: optuna.Study, status: str) -> None:
         """End it, register the best trial's model, and say how to train and to evaluate that."""
+        self.stop()
         try:
-            log_progress(self.store, self.run_id, study, figures=True)
+            opens = opening(self.run_id, study, log_progress(self.store, self.run_id, study, figures=True))
+            describe(self.store.uri, self.run_id, study, opens)
         finally:
             close_parent(self.run_id, status)
         best = winner(study)
@@ -76,7 +81,7 @@ class StudyRun:
         again = confirmation(study)
         found = [Grid(("best", *names), tuple(rows))] if again is None else said(again)
         title = f"Study {study.study_name}{' (SYNTHETIC images)' if self.synthetic else ''}, the best by the val part:"
-        publish(self.run_id, Summary((Paragraph(title), *found, *self._afterwards(study, best))))
+        publish(self.run_id, Summary((Paragraph(title), *found, *self._afterwards(study, best))), lead=[opens])
 
     def _afterwards(self, study: optuna.Study, best: FrozenTrial) -> list[Block]:
         """The best trial's model, registered, and what to type next."""

@@ -14,6 +14,7 @@ from brain_tumor.evaluation.cost import cost_metrics
 from brain_tumor.jobs.single_run import Opened, measure, open_job, started
 from brain_tumor.models.forgetting import forget_models
 from brain_tumor.models.hardware import smaller_pieces
+from brain_tumor.sweep.budget import EPOCHS
 from brain_tumor.sweep.job_side import JobTrial, conclude, current, failure
 from brain_tumor.sweep.signals import Pruned
 from brain_tumor.tracking import registry, results, runs, summary
@@ -72,14 +73,15 @@ def _train_trial(job: Opened, trial: JobTrial, run_id: str, folder: Path) -> lis
     if trial.warm_start:
         _warm_start(job, trial, folder, shared)
     tell = results.epoch_reporter(config, prepared.dataset.split, prefix=trial.title)
-    seconds, alike = 0.0, 0
+    seconds, alike, reused = 0.0, 0, 0
     planned = sum(phase.epochs for phase in config.schedule.values())
 
     def on_epoch(row: dict[str, Any]) -> None:
-        nonlocal seconds, alike
+        nonlocal seconds, alike, reused
         seconds += 0 if row.get("reused") else row["seconds"]
+        reused += bool(row.get("reused"))
         tell(row)
-        trial.note(seconds=seconds)
+        trial.note(seconds=seconds, **{EPOCHS: (row["step"], planned, reused)})
         if row["phase"] in shared:
             alike += 1  # an epoch that all trials share tells none from another
         else:

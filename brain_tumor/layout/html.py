@@ -1,6 +1,7 @@
 """A card as one HTML page that opens offline."""
 
 import re
+from collections.abc import Sequence
 from html import escape
 
 from brain_tumor.layout.blocks import Alert, Block, Card, Code, Grid, Paragraph, Picture, Points
@@ -13,6 +14,11 @@ def render(card: Card) -> str:
     """The whole card."""
     sections = [section(each.title, *map(_block, each.blocks), note=each.note) for each in card.sections]
     return _CONTROL.sub("", document(card.title, *map(_block, card.opening), *sections))
+
+
+def render_blocks(blocks: Sequence[Block]) -> str:
+    """What stands in a page without a title of its own."""
+    return _CONTROL.sub("", "\n".join(map(_block, blocks)))
 
 
 def _block(block: Block) -> str:

@@ -2,7 +2,8 @@
 
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from brain_tumor import pipe
@@ -38,8 +39,24 @@ def show(summary: Summary) -> None:
 
 def show_blocks(*blocks: Block) -> None:
     """Print blocks to stdout, an empty line before each."""
+    print(_text(blocks), end="", flush=True)
+
+
+@contextmanager
+def in_place() -> Iterator[Callable[..., None]]:
+    """What shows blocks on a terminal, in place of those that it has shown before."""
     console = _console()
-    looked_at = console.is_terminal
+    with rich.live.Live(console=console, auto_refresh=False) as live:
+        yield lambda *blocks: live.update(rich.text.Text.from_ansi(_text(blocks).rstrip("\n")), refresh=True)
+
+
+def is_looked_at() -> bool:
+    """Whether stdout is a terminal, and no file or pipe."""
+    return bool(_console().is_terminal)
+
+
+def _text(blocks: Sequence[Block]) -> str:
+    console = _console()
     with console.capture() as captured:
         for block in blocks:
             if block == Points(()):
@@ -48,7 +65,7 @@ def show_blocks(*blocks: Block) -> None:
             _print(console, block)
     lines = captured.get().split("\n")
     # Rich fills lines up with blanks, which no file should have; on a terminal they may have a colour.
-    print("\n".join(lines if looked_at else [line.rstrip() for line in lines]), end="", flush=True)
+    return "\n".join(lines if console.is_terminal else [line.rstrip() for line in lines])
 
 
 def width() -> int:

@@ -1,12 +1,12 @@
 """A study in pictures: PNGs, and one interactive page that needs no network.
 
-Both are drawn by Optuna, from a copy of the study whose parameters have short names.
+Most are drawn by Optuna, from a copy of the study whose parameters have short names.
 """
 
 import html
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,19 +15,18 @@ from typing import Any
 import matplotlib.dates
 import optuna
 from matplotlib import pyplot
-from optuna.study import Study, StudyDirection
+from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from brain_tumor import NOTICE
 from brain_tumor.evaluation.drawing import save
+from brain_tumor.layout.blocks import Block
+from brain_tumor.layout.html import render_blocks
+from brain_tumor.layout.html_page import document
 from brain_tumor.lazy import lazy
-from brain_tumor.sweep.importances import EVALUATOR, evaluator, importances, snapshot, with_pruned
-from brain_tumor.sweep.summary import (
-    is_scored,
-    metric_names,
-    quiet,
-    short_names,
-)
+from brain_tumor.sweep.importances import Importances, snapshot, with_pruned
+from brain_tumor.sweep.own_figures import BestAgainstCost, Shares
+from brain_tumor.sweep.summary import is_scored, metric_names, quiet, short_names
 
 plotly = lazy("plotly")
 
@@ -45,13 +44,16 @@ class Plot:
     size: tuple[float, float]  # inches, of the PNG
 
 
-def write_figures(study: Study, folder: Path) -> list[str]:
+def write_figures(
+    study: Study, folder: Path, opening: Sequence[Block] = (), mattered: Mapping[str, Importances] | None = None
+) -> list[str]:
     """Draw what can be drawn of a study into `folder`: a PNG a figure, and `study.html`; returns the files' names.
 
-    Figures for which there are too few trials are left out. One that fails is left out with a line on stderr.
+    `opening` stands above the page's figures; `mattered`, by objective, is drawn among them. Figures for which
+    there are too few trials are left out. One that fails is left out with a line on stderr.
     """
     drawn = _copy(study)
-    plots = list(_plots(drawn))
+    plots = list(_plots(drawn, mattered or {}))
     names, parts = [], []
     for plot in plots:
         with _forgiven(f"{plot.name} of study {study.study_name}"):
@@ -60,12 +62,12 @@ def write_figures(study: Study, folder: Path) -> list[str]:
         with _forgiven(f"{plot.name} of study {study.study_name} for {PAGE}"):
             parts.append(_section(plot))
     if parts:
-        (folder / PAGE).write_text(_page(study, parts), encoding="utf-8")
+        (folder / PAGE).write_text(_page(study, [render_blocks(opening), *parts]), encoding="utf-8")
         names.append(PAGE)
     return names
 
 
-def _plots(study: Study) -> Iterator[Plot]:
+def _plots(study: Study, mattered: Mapping[str, Importances]) -> Iterator[Plot]:
     """The figures that a study (a copy with short names) has trials enough for.
 
     What is drawn by parameter shows pruned trials too, with their last report.
@@ -82,12 +84,10 @@ def _plots(study: Study) -> Iterator[Plot]:
         ending, of = (f"_{metric.replace('/', '_')}", f" of {metric}") if target else ("", "")
         named: dict[str, Any] = {"target": target, "target_name": metric}
         if any(map(is_scored, trials)):
-            yield Plot(f"history{ending}", f"History{of}", _call("plot_optimization_history", study, **named), (9, 5))
-        if importances(study) is not None:
-            towards = None if target is None else _target(index, study.directions[index])
-            options = {"target": towards, "target_name": metric, "evaluator": evaluator(len(scored))}
-            make = _call("plot_param_importances", every, **options)
-            yield Plot(f"importances{ending}", f"Importances{of}", make, (9, 2 + 0.35 * len(keys)))
+            yield _best(study, metrics, index)
+        if (found := mattered.get(metric)) is not None:
+            high = 2 + 0.35 * len(found.shares)
+            yield Plot(f"importances{ending}", f"What mattered{of and f' to {metric}'}", _own(Shares(found)), (9, high))
         if len(scored) > 1:
             for page, start in enumerate(range(0, len(keys), COLUMNS), start=1):
                 some = sorted(keys)[start : start + COLUMNS]
@@ -106,10 +106,34 @@ def _call(function: str, study: Study, **options: Any) -> Callable[[Any], Any]:
     return lambda backend: getattr(backend, function)(study, **options)
 
 
-def _target(index: int, direction: StudyDirection = StudyDirection.MINIMIZE) -> Callable[[FrozenTrial], float]:
-    """One of several values; negated where it is to be maximized (PED-ANOVA takes less for better)."""
-    sign = -1 if direction == StudyDirection.MAXIMIZE else 1
-    return lambda trial: sign * float(trial.values[index])
+def _target(index: int) -> Callable[[FrozenTrial], float]:
+    """One of several values."""
+    return lambda trial: float(trial.values[index])
+
+
+def _own(drawn: BestAgainstCost | Shares) -> Callable[[Any], Any]:
+    """What makes a figure of ours, as one of Optuna's is made."""
+    return lambda by: drawn.matplotlib() if by is optuna.visualization.matplotlib else drawn.plotly()
+
+
+def _best(study: Study, metrics: Sequence[str], index: int) -> Plot:
+    of = f" of {metrics[index]}" if len(metrics) > 1 else ""
+    drawn = BestAgainstCost.of(study, index, metrics[index])
+    return Plot(best_name(metrics, index).removesuffix(".png"), f"Best so far{of}", _own(drawn), (4.5, 3))
+
+
+def best_name(metrics: Sequence[str], index: int = 0) -> str:
+    """The file of the figure of an objective's best value so far."""
+    return f"best_{metrics[index].replace('/', '_')}.png" if len(metrics) > 1 else "best.png"
+
+
+def write_best(study: Study, folder: Path) -> bool:
+    """Draw the first objective's best value so far alone, which is quick; False before a trial is complete."""
+    if not any(map(is_scored, study.get_trials(deepcopy=False))):
+        return False
+    metrics = metric_names(study)
+    _write_png(_best(study, metrics, 0), study.study_name, folder / best_name(metrics))
+    return True
 
 
 def _copy(study: Study) -> Study:
@@ -161,9 +185,6 @@ def _arrange(plot: Plot, figure: Any, axes: Sequence[Any], title: str) -> None:
         axis = first.xaxis
         axis.set_major_formatter(matplotlib.dates.ConciseDateFormatter(axis.get_major_locator()))  # type: ignore[no-untyped-call]
         first.set_xlabel("local time")
-    elif plot.name.startswith("importances"):
-        first.get_legend().remove()
-        first.set(xlabel=f"share ({EVALUATOR})", ylabel="")
 
 
 def _section(plot: Plot) -> str:
@@ -183,23 +204,9 @@ def _page(study: Study, parts: Sequence[str]) -> str:
         f"A search of {', '.join(searched) or 'parameters'} to {goals} on the validation part. Pruned trials are "
         "drawn with the value of their last report."
     )
-    name = html.escape(study.study_name)
-    body = "\n".join(parts)
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>Study {name}</title>
-<style>body {{ font-family: sans-serif; color: #222; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; }}</style>
-<script>{plotly.offline.get_plotlyjs()}</script>
-</head>
-<body>
-<h1>Study {name}</h1>
-<p>{html.escape(f"{about} {NOTICE}")}</p>
-{body}
-</body>
-</html>
-"""
+    script = f"<script>{plotly.offline.get_plotlyjs()}</script>"
+    note = f'<p class="note">{html.escape(f"{about} {NOTICE}")}</p>'
+    return document(f"Study {study.study_name}", script, *parts, note)
 
 
 @contextmanager

@@ -67,7 +67,7 @@ def open_storage(
     """
     url = sqlalchemy.make_url(address)
     _refuse_mlflows(address)
-    with _explained(address), warnings.catch_warnings():
+    with explained(address), warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         with locked(url):
             storage = optuna.storages.RDBStorage(
@@ -91,7 +91,7 @@ def open_existing(address: str, sweep: str) -> "RDBStorage":
     if url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
         raise _unusable(address, f"does not exist; a sweep makes it: {sweep}")
     _refuse_mlflows(address)
-    with _explained(address):
+    with explained(address):
         return optuna.storages.RDBStorage(address, engine_kwargs=_engine_options(url), skip_table_creation=True)
 
 
@@ -106,10 +106,12 @@ def _refuse_mlflows(address: str) -> None:
 
 
 @contextmanager
-def _explained(address: str) -> Iterator[None]:
+def explained(address: str) -> Iterator[None]:
     """Say in one line, without the password, why a storage cannot be opened."""
     try:
         yield
+    except InputError:
+        raise
     except Exception as error:  # SQLAlchemy's, the driver's, the file system's, and Optuna's RuntimeError
         cause = error.__cause__ or error
         reason = disk.refusal(error) or " ".join(str(getattr(cause, "orig", None) or cause).split())[:300]

@@ -206,7 +206,7 @@ def recover(study: optuna.Study) -> list[int]:
         name = trial.user_attrs.get("worker")
         # Without a worker, it died before its first heartbeat, by whose absence Optuna would know it.
         unborn = name is None and trial.datetime_start is not None and datetime.now() - trial.datetime_start > silence
-        if unborn or (name is not None and _is_dead(str(name))):
+        if unborn or (name is not None and is_dead(str(name))):
             lose(study, trial, "its process died")
     fail_stale_trials(study)
     numbers = {trial.number for trial in running}
@@ -216,7 +216,7 @@ def recover(study: optuna.Study) -> list[int]:
 def runs_elsewhere(trial: FrozenTrial) -> bool:
     """Whether another process has begun a trial, and is not known to be gone."""
     name = str(trial.user_attrs.get("worker", worker()))
-    return name != worker() and not _is_dead(name)
+    return name != worker() and not is_dead(name)
 
 
 def worker() -> str:
@@ -262,7 +262,7 @@ def _machine() -> list[str]:
     ]
 
 
-def _is_dead(name: str) -> bool:
+def is_dead(name: str) -> bool:
     """Whether a worker was a process of this machine that no longer is; False where that cannot be known."""
     *machine, pid, start = name.split(" ")
     if machine != _machine():

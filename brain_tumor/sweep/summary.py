@@ -16,6 +16,7 @@ import pandas as pd
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from brain_tumor.sweep.budget import Budget, Running, budget, running
 from brain_tumor.sweep.space import text_of
 from brain_tumor.sweep.study import was_lost
 
@@ -59,6 +60,18 @@ class Summary:
     seconds: float  # training time spent by all trials, lost ones included
     seconds_left: float | None  # wall time at the present pace; None: not known yet
     last_activity: datetime | None  # when a trial last began or ended, local time
+    running: list[Running]
+    budget: Budget
+
+    @property
+    def missing(self) -> int | None:
+        """Trials that are still to be finished; None: not known."""
+        return None if self.asked is None else max(0, self.asked - self.counts.finished)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether trials are missing and nobody works on them."""
+        return bool(self.missing) and all(each.dead for each in self.running)
 
 
 def summarize(study: Study, *, now: datetime | None = None) -> Summary:
@@ -78,6 +91,8 @@ def summarize(study: Study, *, now: datetime | None = None) -> Summary:
         seconds=float(sum(trial.user_attrs.get("seconds") or 0 for trial in trials)),
         seconds_left=None if asked is None else _seconds_left(trials, asked - counts.finished, now or datetime.now()),
         last_activity=max(times, default=None),
+        running=running(trials),
+        budget=budget(trials),
     )
 
 
@@ -147,8 +162,10 @@ def is_scored(trial: FrozenTrial) -> bool:
 
 def metric_names(study: Study) -> list[str]:
     """The objectives' names; `value` or `value_0`, `value_1` … in a study that gives none."""
-    with quiet():
-        names = study.metric_names or study.user_attrs.get("metrics")
+    names = study.user_attrs.get("metrics")
+    if names is None:
+        with quiet():
+            names = study.metric_names
     count = len(study.directions)
     if names is not None and len(names) == count:
         return [str(name) for name in names]
@@ -182,14 +199,19 @@ def train_overrides(study: Study, trial: FrozenTrial) -> list[str]:
     """
     own: dict[str, str] = trial.user_attrs.get("overrides") or {k: text_of(value) for k, value in trial.params.items()}
     swept = {key.lstrip("+") for key in (*study.user_attrs.get("space", {}), *own)}
-    kept = []
-    for text in shlex.split(study.user_attrs.get("command") or ""):
-        key = text.partition("=")[0].lstrip("+~")
-        ours = re.match(r"(sweep|hydra)([./]|$)", key) is not None
-        if text.startswith("-") or not ("=" in text or text.startswith("~")) or ours or key in swept:
-            continue
-        kept.append(text)
+    kept = [text for key, text in typed(study) if key not in swept and not re.match(r"(sweep|hydra)([./]|$)", key)]
     return [*kept, *(f"{key}={value}" for key, value in own.items())]
+
+
+def typed(study: Study) -> list[tuple[str, str]]:
+    """The overrides of the sweep's command line, each with its key, without flags."""
+    texts = [text for text in typed_command(study) if not text.startswith("-")]
+    return [(text.partition("=")[0].lstrip("+~"), text) for text in texts if "=" in text or text.startswith("~")]
+
+
+def typed_command(study: Study) -> list[str]:
+    """The sweep's command line as it was typed, word by word."""
+    return shlex.split(study.user_attrs.get("command") or "")
 
 
 @contextmanager

@@ -158,8 +158,12 @@ def _describe(run_id: str, summary: Summary, lead: Sequence[str]) -> None:
         f"![{Path(file.path).stem}](get-artifact?path={quote(file.path)}&run_uuid={run_id})"
         for file in client.list_artifacts(run_id, SMALL)
     ]
-    blocks = [Code(_folded(block.text)) if isinstance(block, Code) else block for block in summary.blocks]
-    client.set_tag(run_id, NOTE, "\n\n".join([*lead, markdown.render_blocks(blocks), *pictures]))
+    client.set_tag(run_id, NOTE, "\n\n".join([*lead, described(summary.blocks), *pictures]))
+
+
+def described(blocks: Sequence[Block]) -> str:
+    """Blocks as a run's description in MLflow has them."""
+    return markdown.render_blocks([Code(_folded(each.text)) if isinstance(each, Code) else each for each in blocks])
 
 
 def _folded(commands: str) -> str:

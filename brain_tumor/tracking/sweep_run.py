@@ -1,29 +1,36 @@
 """A study's own run, the parent of its trials' runs: what it shows while they go on, and what it ends with."""
 
+import math
 import re
 import sys
 import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from io import StringIO
 from pathlib import Path
 
 import mlflow
+import pandas as pd
 from mlflow.entities import Metric, RunTag
 from mlflow.exceptions import MlflowException
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from brain_tumor import NOTICE
+from brain_tumor.command_line import command
 from brain_tumor.errors import InputError
-from brain_tumor.layout.blocks import Finding
+from brain_tumor.layout.blocks import Block, Finding
 from brain_tumor.lazy import lazy
+from brain_tumor.sweep import description
+from brain_tumor.sweep.advice import ERROR, advise
 from brain_tumor.sweep.confirmation import confirmation, confirming, to_register, winner
-from brain_tumor.sweep.summary import Summary, is_scored, summarize, table
+from brain_tumor.sweep.summary import Summary, chosen_trial, is_scored, metric_names, summarize, table
 from brain_tumor.tracking import registry
 from brain_tumor.tracking.headline import WHAT
 from brain_tumor.tracking.runs import load_config, own_tags
 from brain_tumor.tracking.store import Store, current
+from brain_tumor.tracking.sweep_note import FOLDER
 from brain_tumor.tracking.view import NOTE
 
 drawing = lazy("brain_tumor.sweep.figures")  # plotting libraries, whose failure to import ends no sweep either
@@ -32,7 +39,6 @@ PARENT, FIGURES_AT = "parent_run", "figures_at"  # attributes of the study
 FIGURES_EVERY = 600  # seconds between two drawings, whichever workers make them
 PATIENCE = 30.0  # seconds that a worker waits for the one that made the study
 SETTLE = 0.5  # seconds in which a worker that made a run at the same moment must have said so
-FOLDER = "study"  # of the artifacts
 TAG_LIMIT = 5000  # characters that any MLflow server takes
 
 
@@ -92,7 +98,7 @@ def tell_of_namesakes(store: Store, study: Study) -> None:
         )
 
 
-def log_progress(store: Store, run_id: str, study: Study, *, figures: bool | None = None) -> None:
+def log_progress(store: Store, run_id: str, study: Study, *, figures: bool | None = None) -> list[Block]:
     """Bring the study's run up to date: `study/trials.csv`, metrics at the number of finished trials, the best as tags.
 
     Metrics: `best/METRIC`, `trials/STATE` and `cost/trials_seconds`, and METRIC of the best trial. Tags: what that
@@ -101,7 +107,8 @@ def log_progress(store: Store, run_id: str, study: Study, *, figures: bool | Non
     (`study/confirmation.csv`), the best one is the best on average, and METRIC its mean over these, also the tag
     `best.confirmed`.
     Figures (True: draw them, False: do not) are drawn every ten minutes over all workers if None; whatever goes wrong
-    with them is one line on stderr. Raises InputError where somebody has deleted the run meanwhile.
+    with them is one line on stderr. Returns the advice that stands above them, which takes some seconds to find, and
+    nothing without figures. Raises InputError where somebody has deleted the run meanwhile.
     """
     client = mlflow.MlflowClient(store.uri)
     if not _exists(client, run_id):
@@ -120,8 +127,10 @@ def log_progress(store: Store, run_id: str, study: Study, *, figures: bool | Non
             with suppress(MlflowException):  # another worker has deleted it first
                 client.delete_tag(run_id, stale)
     client.update_run(run_id, "RUNNING")  # another worker may have closed it
+    _note_error(study)
     if figures or (figures is None and _figures_due(study)):
-        _log_figures(client, run_id, study)
+        return _log_figures(client, run_id, study)
+    return []
 
 
 def close_parent(run_id: str, status: str) -> None:
@@ -259,12 +268,35 @@ def _figures_due(study: Study) -> bool:
     return last is not None
 
 
-def _log_figures(client: mlflow.MlflowClient, run_id: str, study: Study) -> None:
+def _log_figures(client: mlflow.MlflowClient, run_id: str, study: Study) -> list[Block]:
+    blocks: list[Block] = []
     try:
         study.set_user_attr(FIGURES_AT, time.time())
+        found, given = summarize(study), advise(study)
+        blocks += description.advice(given, found, command("train"))
+        opening, mattered = [*description.view(found), *blocks], given.found if given else {}
         with tempfile.TemporaryDirectory() as folder:
-            if drawing.write_figures(study, Path(folder)):
+            if drawing.write_figures(study, Path(folder), opening, mattered):
                 client.log_artifacts(run_id, folder, FOLDER)
     except Exception as error:  # neither a plotting library nor an artifact store may end a sweep
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         print(f"could not draw study {study.study_name}: {reason}", file=sys.stderr)
+    return blocks
+
+
+def _note_error(study: Study) -> None:
+    """Keep in the study the standard error of its best trial's value: of the 95 % interval that its run has of it."""
+    best = chosen_trial(study)
+    if best is None or len(study.directions) > 1 or (study.user_attrs.get(ERROR) or [None])[0] == best.number:
+        return
+    [metric] = metric_names(study)
+    name = {"val/loss": "log_loss"}.get(metric, metric.removeprefix("val/"))
+    try:
+        place = mlflow.get_run(str(best.user_attrs.get("run_id"))).info.artifact_uri
+        scores = pd.read_csv(StringIO(mlflow.artifacts.load_text(f"{place}/tables/val_metrics.csv")))
+        low, high = scores.set_index("metric").loc[[name], ["low", "high"]].to_numpy(dtype=float)[0]
+    except (MlflowException, OSError, KeyError):  # of a cost there is none, and a user may have deleted the run
+        return
+    error = float(high - low) / (2 * 1.96)
+    if math.isfinite(error):
+        study.set_user_attr(ERROR, [best.number, error])

@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import TrialState
 from studies import BLOCKS, RATE, START, UNFREEZE, empty, many, mixed, trial
 
-from brain_tumor.sweep import importances, summary
+from brain_tumor.sweep import summary
 
 
 def test_the_table_has_every_trial_with_its_state() -> None:
@@ -54,7 +54,6 @@ def test_a_study_without_trials() -> None:
     assert (found.counts, found.best, found.seconds) == (summary.Counts(), [], 0)
     assert (found.seconds_left, found.last_activity) == (None, None)
     assert summary.table(empty()).shape == (0, 8)
-    assert importances.importances(empty()) is None
 
 
 def test_a_study_that_only_failed() -> None:
@@ -62,7 +61,6 @@ def test_a_study_that_only_failed() -> None:
     study.add_trials([trial(index, TrialState.FAIL, reason="no memory") for index in range(20)])
     found = summary.summarize(study)
     assert (found.best, found.counts.failed, found.seconds_left) == ([], 20, 0)
-    assert importances.importances(study) is None
 
 
 def test_values_that_are_no_numbers_are_never_best() -> None:
@@ -85,47 +83,6 @@ def test_the_pareto_front_is_optunas() -> None:
     found = summary.summarize(study)
     assert [each.number for each in found.best] == [each.number for each in study.best_trials]
     assert found.metrics == ["val/macro_f1", "cost/inference_ms"]
-
-
-@pytest.mark.parametrize("directions", [("maximize",), ("minimize",)])
-def test_importances_find_the_parameter_that_decides(directions: tuple[str, ...]) -> None:
-    found = importances.importances(many(60, directions))
-    assert found is not None
-    assert (found.evaluator, found.trials) == ("PED-ANOVA", 60)
-    assert next(iter(found.shares)) == RATE
-    assert set(found.shares) == {RATE, UNFREEZE, BLOCKS}  # the conditional one too
-    assert sum(found.shares.values()) == pytest.approx(1)
-
-
-def test_importances_of_several_objectives_and_of_too_few_trials() -> None:
-    found = importances.importances(many(60, ("maximize", "minimize")))
-    assert found is not None
-    assert set(found.shares) == {RATE, UNFREEZE, BLOCKS}
-    assert importances.importances(many(importances.FEWEST_FOR_IMPORTANCES - 1)) is None
-    same = empty()
-    same.add_trials([trial(index, values=[0.5]) for index in range(20)])
-    assert importances.importances(same) is None  # nothing decides anything
-
-
-def test_pruned_trials_decide_with_their_last_report() -> None:
-    study = empty()
-    for each in many(60).trials:
-        if each.number % 4:
-            each.state, each.intermediate_values = optuna.trial.TrialState.PRUNED, {1: each.value}
-        study.add_trial(each)
-    found = importances.importances(study)
-    assert found is not None
-    assert (found.trials, next(iter(found.shares))) == (60, RATE)
-    copied = importances.with_pruned(study)
-    assert [each.value for each in copied.trials] == [each.value for each in many(60).trials]
-    assert study.trials[1].state == optuna.trial.TrialState.PRUNED
-
-
-def test_importances_are_of_the_latest_trials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importances, "MOST_FOR_IMPORTANCES", 30)
-    found = importances.importances(many(60))
-    assert found is not None
-    assert found.trials == 30
 
 
 def test_names_are_as_short_as_they_can_be() -> None:

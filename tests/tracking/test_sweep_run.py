@@ -186,7 +186,7 @@ def test_figures_are_drawn_every_ten_minutes_over_all_workers(store: Store, monk
     drawn: list[float] = []
     clock = [1000.0]
     monkeypatch.setattr(sweep_run.time, "time", lambda: clock[0])
-    monkeypatch.setattr("brain_tumor.sweep.figures.write_figures", lambda study, folder: drawn.append(clock[0]) or [])
+    monkeypatch.setattr("brain_tumor.sweep.figures.write_figures", lambda *_: drawn.append(clock[0]) or [])
     study = mixed()
     run_id = opened(store, study)
     for now, choice in [
@@ -228,7 +228,7 @@ def test_the_figures_lie_beside_the_table(store: Store) -> None:
     run_id = opened(store, study)
     log_progress(store, run_id, study, figures=True)
     names = {Path(item.path).name for item in mlflow.artifacts.list_artifacts(run_id=run_id, artifact_path="study")}
-    assert {"trials.csv", "study.html", "history.png", "timeline.png"} <= names
+    assert {"trials.csv", "study.html", "best.png", "timeline.png"} <= names
 
 
 def trained(store: Store, study: Study, score: float) -> str:
