@@ -2,10 +2,12 @@
 
 import threading
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from brain_tumor.serving.review_page.freed_memory import give_back
 from brain_tumor.serving.review_page.review import Review
 
 SECONDS = 15 * 60.0  # without being looked at
@@ -22,6 +24,7 @@ class Kept:
     clock: Callable[[], float] = time.monotonic
     _held: OrderedDict[str, tuple[float, Review]] = field(default_factory=OrderedDict)
     _left: OrderedDict[str, float] = field(default_factory=OrderedDict)  # when
+    _gone: list[weakref.ref[Review]] = field(default_factory=list)  # let go since the last sweep, perhaps still drawn
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def put(self, session: str, review: Review, begun: float | None = None) -> None:
@@ -29,7 +32,7 @@ class Kept:
         with self._lock:
             if begun is not None and self._left.get(session, begun - 1) >= begun:
                 return
-            self._held.pop(session, None)
+            self._drop(session)
             self._held[session] = self.clock(), review
             self._let_go()
 
@@ -51,19 +54,24 @@ class Kept:
 
     def forget(self, session: str) -> None:
         with self._lock:
-            self._held.pop(session, None)
+            self._drop(session)
 
     def leave(self, session: str) -> None:
         """Forget a session, and what is still being made for it; it may begin anew."""
         with self._lock:
-            self._held.pop(session, None)
+            self._drop(session)
             self._left.pop(session, None)
             self._left[session] = self.clock()
 
     def sweep(self) -> None:
-        """Let go what nobody has looked at for `seconds`."""
+        """Let go what nobody has looked at for `seconds`, and hand the memory of all that has gone to the system."""
         with self._lock:
             self._let_go()
+            waiting = [each for each in self._gone if each() is not None]
+            freed = len(waiting) < len(self._gone)
+            self._gone[:] = waiting
+        if freed:
+            give_back()
 
     def _let_go(self) -> None:
         oldest = self.clock() - self.seconds
@@ -75,4 +83,8 @@ class Kept:
             alone = len(self._held) == 1  # however large: it has just been asked for
             if seen >= oldest and (alone or (len(self._held) <= self.count and total <= self.size)):
                 return
-            del self._held[session]
+            self._drop(session)
+
+    def _drop(self, session: str) -> None:
+        if session in self._held:
+            self._gone.append(weakref.ref(self._held.pop(session)[1]))

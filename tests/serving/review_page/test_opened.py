@@ -16,6 +16,7 @@ from brain_tumor.data.scans.stacks import Stack
 from brain_tumor.errors import InputError
 from brain_tumor.serving.files import answer_files, find_stacks, read_stacks, read_volumes
 from brain_tumor.serving.requests import MOST_FILES
+from brain_tumor.serving.review_page import review_store
 from brain_tumor.serving.review_page.models import Shown
 from brain_tumor.serving.review_page.opened import Opened, opened
 from brain_tumor.serving.review_page.review import Review
@@ -173,6 +174,24 @@ def test_what_is_forgotten_is_freed(model: Shown) -> None:
     gc.collect()
     assert [each() for each in gone] == [None] * 3
     assert kept.find(token) is None
+
+
+def test_memory_is_handed_back_once_nothing_draws_what_was_forgotten(
+    model: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+    monkeypatch.setattr(review_store, "give_back", lambda: told.append(1))
+    kept, drawn = Kept(), Review(opened(folder(series()), (model,), ALLOWED))
+    kept.put("session", drawn)
+    kept.sweep()
+    kept.forget("session")
+    kept.sweep()
+    assert told == []  # a picture of it is still made
+    del drawn
+    gc.collect()
+    kept.sweep()
+    kept.sweep()
+    assert told == [1]
 
 
 def test_the_memory_that_is_kept_is_counted(model: Shown) -> None:
