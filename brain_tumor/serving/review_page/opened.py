@@ -21,7 +21,7 @@ from brain_tumor.data.scans.volume import Volume, slices_of
 from brain_tumor.data.scans.zipped import is_zip, unzipped
 from brain_tumor.data.volumes import decoding
 from brain_tumor.errors import InputError
-from brain_tumor.serving.predictor import ScanPrediction, predict_scan
+from brain_tumor.serving.predictor import ScanPrediction, for_plane, predict_scan
 from brain_tumor.serving.requests import MOST_FILES
 from brain_tumor.serving.review_page import pictures
 from brain_tumor.serving.review_page.models import Shown
@@ -170,7 +170,7 @@ def _open_slices(
             small = pictures.shown(scan.picture(0), max(sizes))
             scan = replace(scan, picture=lambda _: small)
             held = 3 * small.width * small.height + sum(each.nbytes for each in pixels.values())
-    answers = tuple(predict_scan(model.predictor, *fitted[model.predictor.size]) for model in models)
+    answers = tuple(predict_scan(for_plane(each.predictor, plane), *fitted[each.predictor.size]) for each in models)
     held += sum(each.lesion.map.nbytes for answer in answers for each in answer.slices if each.lesion)
     return Opened(stack.name, scan, pixels if scan.kind == "image" else {}, answers, None, held, cuts)
 

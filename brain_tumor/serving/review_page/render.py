@@ -8,15 +8,14 @@ from html import escape
 from brain_tumor import NOTICE
 from brain_tumor.data.scans.scan import Limits
 from brain_tumor.evaluation.uncertainty.fitting import unsure
-from brain_tumor.serving.predictor import UNFITTED, Prediction, VolumeCounts
+from brain_tumor.serving.predictor import Prediction, VolumeCounts
 from brain_tumor.serving.review_page.models import Shown
 from brain_tumor.serving.review_page.opened import Opened
 from brain_tumor.serving.review_page.review import Review
-from brain_tumor.serving.wording import OTHER, SYNTHETIC, UNSURE, calibrated, counted, headline, share, summary
+from brain_tumor.serving.wording import OTHER, POOLED, SYNTHETIC, UNSURE, calibrated, counted, headline, share, summary
 
 NAME_LENGTH = 60
 NAMED = 5  # refused files, in the status line; the table has all
-NO_BRAIN = "No slice of this volume looks like a brain MRI."
 _NOTHING, _NO_MAP = "nothing in the map speaks for this class", "this model has no such map"
 
 
@@ -209,11 +208,16 @@ def _remarks(file: Opened) -> str:
 
 def _volume(volume: VolumeCounts) -> str:
     few = "Most slices of this volume do not look like a brain MRI." if volume.not_brain_mri else ""
-    warning = f'<p class="bt-warning">{few if volume.brains else NO_BRAIN}</p>' if few else ""
-    bars = _bars(volume.shares, "Share of slices") if volume.shares else ""
+    warning = f'<p class="bt-warning">{few}</p>' if few and volume.brains else ""
+    shares = _bars(volume.shares, "Share of slices") if volume.shares else ""
+    if volume.answer is None:
+        why = escape(volume.silence[:1].upper() + volume.silence[1:])
+        return f'<div class="bt-answer"><h4>Volume: {escape(counted(volume))}</h4>{warning}{shares}<p>{why}.</p></div>'
+    whole = volume.answer
+    bars = _bars(whole.probabilities, "Probabilities of the volume", whole.label)
     return (
-        f'<div class="bt-answer"><h4>Volume: {escape(counted(volume))}</h4>{warning}'
-        f"{bars}<p>{escape(UNFITTED[:1].upper() + UNFITTED[1:])}.</p></div>"
+        f'<div class="bt-answer"><h4>Volume: {_verdict(whole)}</h4>{warning}{bars}{_sets(whole)}'
+        f"<p>{escape(POOLED)} {escape(counted(volume))}.</p></div>"
     )
 
 

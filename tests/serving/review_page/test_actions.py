@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fitted import UNCERTAINTY
+from fitted import POOLED, UNCERTAINTY
 from pages import flat
 from PIL import Image
 
@@ -184,6 +184,17 @@ def test_the_slices_of_a_volume_are_looked_at_one_by_one(page: Page) -> None:
     assert "Slice 1: <strong>notumor</strong>" in panels
     assert actions.first_slice(page, "session", 0) == (2, 4, "")
     assert actions.first_slice(page, "session", 1) == actions.first_slice(page, "nobody", 0) == (0, 0, "")
+
+
+@pytest.mark.usefixtures("volume")
+def test_a_volume_has_a_class_where_one_was_fitted_and_in_its_own_plane(page: Page) -> None:
+    model = replace(page.models[0], predictor=replace(page.models[0].predictor, uncertainty=POOLED))
+    fitted = replace(page, models=(model,))
+    assert "Volume: <strong" in drop(fitted, ("head.nii", b"nifti")).panels
+    path = str(page.uploads.add(io.BytesIO(b"nifti")))
+    coronal = answer_uploads(fitted, "session", [("head.nii", path)], "layercam", ("deep",), "coronal").panels
+    assert "Volume: 4 of 4 slices" in coronal
+    assert "No answer for a whole volume has been fitted" in coronal
 
 
 def test_an_answer_is_not_kept_for_who_has_left_meanwhile(page: Page, png: Png) -> None:
