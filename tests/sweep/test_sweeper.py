@@ -39,6 +39,7 @@ def test_a_bad_trial_is_pruned_and_says_where_and_why(toy_done, study_of):
     arguments = (
         SPACE,
         "sweep/pruner=median",
+        "sweep.pruner.n_startup_trials=5",
         f"sweep.enqueue={points}",
         "epochs=5",
         "sweep.n_trials=6",
@@ -49,9 +50,9 @@ def test_a_bad_trial_is_pruned_and_says_where_and_why(toy_done, study_of):
     *kept, bad = study_of("s").trials
     assert {trial.state for trial in kept} == {TrialState.COMPLETE}
     assert bad.state == TrialState.PRUNED
-    assert bad.last_step == 2  # where the median pruner looks first
-    assert re.search(r"pruned at step 2 by MedianPruner: val/score 0\.", bad.user_attrs["reason"])
-    assert "s trial 5 pruned at step 2" in err
+    assert bad.last_step == 3  # where the median pruner looks first
+    assert re.search(r"pruned at step 3 by MedianPruner: val/score 0\.", bad.user_attrs["reason"])
+    assert "s trial 5 pruned at step 3" in err
 
 
 def test_a_failed_trial_is_counted_and_the_sweep_goes_on(toy_done, study_of):
