@@ -37,7 +37,7 @@ COMPARED_ON = (
 
 def run(config: ExportConfig, folder: Path) -> None:
     """Load the model and images of its split, write each format into `folder`, and check it on some of them."""
-    registered, dataset = _load(config)
+    registered, dataset, fitting = _load(config)
     part = next(each for each in COMPARED_ON if len(dataset.rows(each)))
     compared = dataset.images(spread(dataset.rows(part), COMPARED_IMAGES))
     calibration = dataset.images(spread(dataset.rows("train"), INT8_IMAGES))
@@ -61,7 +61,7 @@ def run(config: ExportConfig, folder: Path) -> None:
         "data": dataset.split.name,
         **dataset.split.classes.plain(),
         "image": _taken(dataset.shape),
-        **typed(TrainConfig, registered.config).data.fitting,
+        **fitting,
         **({"lesion_map": _drawn(registered.model)} if has_map(registered.model) else {}),
         "exports": facts,
     }
@@ -81,14 +81,14 @@ def _drawn(model: Any) -> str:
     return f"float32 0..1 (N, {height}, {width}, 1), over the whole image: {LESION_FROM} and more, enlarged, is lesion"
 
 
-def _load(config: ExportConfig) -> tuple[RegisteredModel, Dataset]:
+def _load(config: ExportConfig) -> tuple[RegisteredModel, Dataset, dict[str, Any]]:
     open_store(config.tracking)
     start_tensorflow()
     registered = registry.load_model(config.model_uri)
     logged = typed(TrainConfig, registered.config).data
     data = replace(logged, cache=config.data.cache or logged.cache, masks=None)
     shape = tuple(registered.model.input_shape[1:])
-    return registered, load_logged(registered.split, data, root=config.data.root, shape=shape)
+    return registered, load_logged(registered.split, data, root=config.data.root, shape=shape), logged.fitting
 
 
 def _accuracies(runs: dict[str, Any], dataset: Dataset, part: str) -> dict[str, float]:

@@ -215,7 +215,7 @@ def test_a_model_without_val_images_is_compared_on_test_ones(
         shape=(64, 64, 3),
     )
     registered = SimpleNamespace(model=SimpleNamespace(layers=[]), uri="models:/m/1", run_id="r")
-    monkeypatch.setattr(export, "_load", lambda config: (registered, dataset))
+    monkeypatch.setattr(export, "_load", lambda config: (registered, dataset, {}))
 
     def write(name: str, model: Any, folder: Path, compared: Any, calibration: Any) -> tuple[Path, Agreement]:
         (folder / name).write_bytes(b"")

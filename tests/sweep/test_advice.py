@@ -147,8 +147,8 @@ def test_the_command_searches_what_was_advised(monkeypatch: pytest.MonkeyPatch) 
     OverridesParser.create().parse_overrides(words)
     settings = SweepConfig(
         n_trials=20, study=None, storage=None, metric="val/macro_f1", direction=None, space=SPACE, when={}, enqueue=[],
-        sampler={"_target_": "optuna.samplers.TPESampler"}, pruner={}, seed=0, on_change="refuse", max_failures=0.5,
-        warm_start=True, retry_smaller=False, ignore=[],
+        sampler={"_target_": "optuna.samplers.TPESampler"}, pruner={}, seed=0, on_change="refuse", confirm=None,
+        max_failures=0.5, warm_start=True, retry_smaller=False, ignore=[],
     )  # fmt: skip
     request = search_request.read(words, settings)
     assert dict(request.space.distributions) == {
