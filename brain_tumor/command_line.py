@@ -10,7 +10,8 @@ from pathlib import Path
 
 from brain_tumor.errors import InputError
 
-# Keys that hold a path, an address or a name: typed as they are, whatever Hydra's grammar would make of them.
+# Keys that hold a path, an address, a name or an id (76785e98 is no number): as typed, whatever Hydra's grammar would
+# make of them.
 LITERAL_KEYS = (
     "file",
     "trained_on",
@@ -25,8 +26,11 @@ LITERAL_KEYS = (
     "model_uri",
     "model_b",
     "user",
+    "run",
+    "resume",
     "run_a",
     "run_b",
+    "distill.teacher",
     "tracking.uri",
     "tracking.experiment",
     "tracking.register",
@@ -49,6 +53,8 @@ ADDRESS_KEYS = (  # never searched
     "register",
     "storage",
     "name",
+    "run",
+    "resume",
     "run_a",
     "run_b",
 )

@@ -87,6 +87,13 @@ def test_in_a_multirun_a_list_is_literal_only_if_all_its_folders_exist(tmp_path:
     assert literal(f"{typed},[{tmp_path}/d]", multirun=True) == f"{typed},[{tmp_path}/d]"
 
 
+@pytest.mark.parametrize("key", ["run", "resume", "run_a"])
+def test_the_beginning_of_an_id_that_looks_like_a_number_is_none(key: str) -> None:
+    for multirun in (False, True):
+        override = OverridesParser.create().parse_override(literal(f"{key}=76785e98", multirun))
+        assert override.value() == "76785e98"
+
+
 def test_in_a_multirun_only_paths_that_exist_are_literal(tmp_path: Path) -> None:
     folder = tmp_path / "a,b"
     folder.mkdir()

@@ -99,7 +99,7 @@ def test_what_has_not_begun_of_a_former_best_trial_is_taken_back(toy, toy_done, 
 
 @pytest.mark.slow
 def test_two_workers_share_the_confirmations(toy, study_of):
-    workers = [toy(*GRID, "sweep.confirm=3", "pause=0.2") for _ in range(2)]
+    workers = [toy(*GRID, "sweep.confirm=3", "pause=1") for _ in range(2)]
     for worker in workers:
         _, err = worker.communicate(timeout=300)
         assert worker.returncode == 0, err
