@@ -65,6 +65,7 @@ def wait_for_training(process, seed):
         assert process.poll() is None, line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_stopped_amid_it_goes_on_with_the_missing_ones_alone(toy, toy_done, study_of, how):
     assert toy_done(*GRID)[0] == 0
@@ -83,6 +84,7 @@ def test_stopped_amid_it_goes_on_with_the_missing_ones_alone(toy, toy_done, stud
     assert len(study_of("s-confirm").trials) == 5  # the one that was cut off began twice
 
 
+@pytest.mark.slow
 def test_what_has_not_begun_of_a_former_best_trial_is_taken_back(toy, toy_done, study_of):
     few = (*GRID, "sweep.n_trials=1")  # x = 0.9 alone
     assert toy_done(*few)[0] == 0
