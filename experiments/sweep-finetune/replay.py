@@ -88,7 +88,7 @@ def halving(first: int, factor: int) -> Rule:
 
 
 def median(first: int) -> Rule:
-    return Rule(lambda: MedianPruner(n_startup_trials=5, n_warmup_steps=first))
+    return Rule(lambda: MedianPruner(n_startup_trials=3, n_warmup_steps=first))
 
 
 RULES: dict[str, Callable[[], Rule | ByShare | ByGain]] = {
