@@ -122,8 +122,7 @@ def whole(
     if volume is None:
         raise CorruptImageError(NO_VOLUME)
     grays, _ = fitted(volume, shape, spacing)
-    unplaced = (volume.unplaced,) if volume.unplaced else ()
-    remarks = (*unplaced, *volume.remarks, *stack.remarks)
+    remarks = (*volume.said, *stack.remarks)
     return Read(stack.name, volume.kind, None, grays[None, ..., None], "", remarks)
 
 

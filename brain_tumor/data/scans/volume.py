@@ -40,6 +40,11 @@ class Volume:
     zero: float = 0.0  # the stored value that is scaled to 0
     mm: float | None = 1.0  # that a unit of the affine is; None: the file gives no distances
 
+    @property
+    def said(self) -> tuple[str, ...]:
+        """What should be known of it: that its sides are unknown, where they are, and its remarks."""
+        return (self.unplaced, *self.remarks) if self.unplaced else self.remarks
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -172,9 +177,8 @@ def slices_of(volume: Volume, plane: Plane, limits: Limits) -> Scan:
 
     # Made square, a pixel is as large as its shorter side was
     sides = () if volume.mm is None else (volume.mm * min(spacing[across], spacing[up]),) * count
-    remarks = (volume.unplaced, *volume.remarks) if volume.unplaced else volume.remarks
     planes = (None,) * count if volume.unplaced else ()
-    return Scan(volume.kind, count, PLANES[axis], picture, remarks=remarks, planes=planes, pixel_mm=sides)
+    return Scan(volume.kind, count, PLANES[axis], picture, remarks=volume.said, planes=planes, pixel_mm=sides)
 
 
 def canonical(volume: Volume) -> tuple[NDArray[Any], tuple[float, ...], NDArray[np.float64]]:

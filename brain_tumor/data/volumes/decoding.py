@@ -80,7 +80,7 @@ def fitted(found: Volume, shape: tuple[int, ...], spacing: Sequence[float] | Non
         "grid": grid.affine.tolist(),
         "affine": volume.affine.tolist(),
         "placed": not found.unplaced,
-        "remarks": [*([found.unplaced] if found.unplaced else []), *found.remarks],
+        "remarks": list(found.said),
         "shape": list(found.values.shape),
         "spacing": [round(float(each), 4) for each in np.linalg.norm(volume.affine[:3, :3], axis=0)],
         "axes": "".join(nibabel.aff2axcodes(volume.affine)),

@@ -206,7 +206,7 @@ def _open_whole(stack: Stack, contents: Mapping[str, Content], models: Sequence[
         cuts = cuts_of(volume)
         fitted = _fitted(volume, models)
     answers = tuple(predict_scan(model.predictor, each.grays) for model, each in zip(models, fitted, strict=True))
-    remarks = (*((volume.unplaced,) if volume.unplaced else ()), *volume.remarks, *stack.remarks)
+    remarks = (*volume.said, *stack.remarks)
     middle = cuts.values.shape[2] // 2
     scan = Scan(volume.kind, 1, None, lambda _: pictures.gray(cuts.gray("axial", middle)), remarks=remarks)
     held = volume.values.nbytes + sum(each.grays.nbytes for each in fitted)
