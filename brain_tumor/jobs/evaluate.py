@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -11,7 +10,7 @@ from brain_tumor.command_line import as_typed
 from brain_tumor.config.commands import EvaluateConfig, LoggedData
 from brain_tumor.config.train import TrainConfig
 from brain_tumor.config.validation import typed
-from brain_tumor.data.contamination import Contamination, either, find_contamination
+from brain_tumor.data.contamination import Contamination
 from brain_tumor.data.dataset import Dataset, load_whole
 from brain_tumor.data.logged_split import load_logged
 from brain_tumor.evaluation import external_site
@@ -19,14 +18,13 @@ from brain_tumor.evaluation.explanation.kinds import check
 from brain_tumor.evaluation.measuring import measure, measure_all
 from brain_tumor.evaluation.metrics import Evaluation
 from brain_tumor.evaluation.views import said, viewed
+from brain_tumor.jobs.met_in_training import met_in_training
 from brain_tumor.layout.blocks import Finding, plainly
 from brain_tumor.models.backend import start_tensorflow
-from brain_tumor.paths import existing_path
 from brain_tumor.serving.registered_model import RegisteredModel
 from brain_tumor.serving.runtime_choice import choose_for
 from brain_tumor.tracking import cards, logged_uncertainty, registry, results, runs, setup, summary, trash
 from brain_tumor.tracking.explanations import log_explanations
-from brain_tumor.tracking.lineage import teachers
 from brain_tumor.tracking.members import log_members
 from brain_tumor.tracking.model_address import find
 from brain_tumor.tracking.store import command_here, open_store
@@ -100,14 +98,15 @@ def _ask(config: EvaluateConfig) -> Asked:
     whole = data.volume_shape is not None
     data = replace(data, spacing=trained.data.spacing)  # as the model has learned them
     dataset = load_whole(data, shape=shape, known=registered.classes)
-    root = existing_path(config.trained_root) if config.trained_root else registered.split.root
-    compared = partial(
-        find_contamination, dataset.split, cache=data.cache, workers=data.workers, patients=data.patients, whole=whole
+    known = met_in_training(
+        registered,
+        dataset.split,
+        config.trained_root,
+        cache=data.cache,
+        workers=data.workers,
+        patients=data.patients,
+        whole=whole,
     )
-    known = compared(registered.split, root)
-    for teacher in teachers(registered.run_id):
-        split = runs.load_split(teacher)
-        known = either(known, compared(split, split.root if split.root.is_dir() else root))
     return Asked(config, registered, trained, dataset, "all images", known)
 
 

@@ -4,7 +4,6 @@ import hashlib
 import logging
 import tempfile
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,19 +13,18 @@ from PIL import Image
 
 from brain_tumor.config.commands import PoolConfig
 from brain_tumor.config.train import OnCorrupt
-from brain_tumor.data.contamination import either, find_contamination
 from brain_tumor.data.grouping import joined
 from brain_tumor.data.pixels import spread
 from brain_tumor.data.split import Split
 from brain_tumor.data.twins.graph import SIZE
 from brain_tumor.errors import InputError
+from brain_tumor.jobs.met_in_training import met_in_training
 from brain_tumor.jobs.pool_checks import require_enough
-from brain_tumor.paths import existing_path, sha256_of
+from brain_tumor.paths import sha256_of
 from brain_tumor.progress import progress
 from brain_tumor.serving.files import answer_files, read_each
 from brain_tumor.serving.predictor import brain_slices, keras_predictor
 from brain_tumor.serving.registered_model import RegisteredModel
-from brain_tumor.tracking import lineage, runs
 
 logger = logging.getLogger(__name__)
 
@@ -126,12 +124,8 @@ def _compared(
         sha256=[sha256_of(file) for file in files],
     )
     split = Split(table, root=folder, source="folder", synthetic=False, classes=registered.classes)
-    compared = partial(find_contamination, split, cache=str(folder / "cache"), workers=config.data.workers)
-    root = existing_path(config.trained_root) if config.trained_root else registered.split.root
-    known = compared(registered.split, root)
-    for teacher in lineage.teachers(registered.run_id):
-        theirs = runs.load_split(teacher)
-        known = either(known, compared(theirs, theirs.root if theirs.root.is_dir() else root))
+    cache, workers = str(folder / "cache"), config.data.workers
+    known = met_in_training(registered, split, config.trained_root, cache=cache, workers=workers)
     patients = set(split.table["group"][known.seen])
     return rows["group"].isin(patients), known.complete
 
