@@ -5,14 +5,20 @@ import pandas as pd
 from brain_tumor.config.commands import PoolConfig
 from brain_tumor.config.train import DataConfig, Source
 from brain_tumor.data.class_folders import site_folders
-from brain_tumor.data.classes import AUTO, ClassList
+from brain_tumor.data.classes import ClassList
 from brain_tumor.data.grouping import read_patients
 from brain_tumor.data.image_table import patients_by_folder
 from brain_tumor.errors import InputError
 from brain_tumor.evaluation.uncertainty.pooling_choice import LEAST_PATIENTS
-from brain_tumor.jobs.preflight import check_name, check_source, check_store, look_at
+from brain_tumor.jobs.preflight import (
+    check_healthy,
+    check_name,
+    check_source,
+    check_store,
+    check_trained_root,
+    look_at,
+)
 from brain_tumor.lazy import lazy
-from brain_tumor.paths import existing_path
 
 logged_uncertainty = lazy("brain_tumor.tracking.logged_uncertainty")
 model_address = lazy("brain_tumor.tracking.model_address")
@@ -22,9 +28,8 @@ def check_pool(config: PoolConfig) -> tuple[str, pd.DataFrame]:
     """Check the model, the name and the folders; returns the name to register the model under, and the volumes."""
     check_name(config.register, "register")
     _check_data(config.data)
-    given = config.trained_root
-    if given is not None and not existing_path(given).is_dir():
-        raise InputError(f"trained_root={given} is no folder: give the one that holds the model's training images")
+    if config.trained_root is not None:
+        check_trained_root(config.trained_root)
     check_store(config.tracking)
     found = model_address.find(config.model_uri)
     if found.whole:
@@ -85,5 +90,4 @@ def _check_data(data: DataConfig) -> None:
     for key, value in (("masks", data.masks), ("relabel", data.relabel)):
         if value is not None:
             raise InputError(f"data.{key}={value} is not read by pool: leave it out")
-    if data.healthy != AUTO:
-        raise InputError(f"data.healthy={data.healthy} is the model's own, and not of the data: leave it out")
+    check_healthy(data)

@@ -85,8 +85,8 @@ def check_evaluation(config: "EvaluateConfig") -> None:
     """Check the runtime's packages, the images of another source, and the folder of the training images."""
     if config.runtime in runtimes.FORMATS:
         runtimes.require(config.runtime)
-    if isinstance(config.data, DataConfig) and config.data.healthy != AUTO:
-        raise InputError(f"data.healthy={config.data.healthy} is the model's own, and not of the data: leave it out")
+    if isinstance(config.data, DataConfig):
+        check_healthy(config.data)
     _check_trained_root(config)
     check_store(config.tracking)
     found = model_address.find(config.model_uri)
@@ -113,8 +113,19 @@ def _check_trained_root(config: "EvaluateConfig") -> None:
             f"trained_root={given} is read only with other data (data=folder data.root=DIR): leave it out; where the "
             "logged images are now is data.root=DIR"
         )
+    check_trained_root(given)
+
+
+def check_trained_root(given: str) -> None:
+    """Raise InputError where the training images cannot lie."""
     if not existing_path(given).is_dir():
         raise InputError(f"trained_root={given} is no folder: give the one that holds the training images")
+
+
+def check_healthy(data: DataConfig) -> None:
+    """Raise InputError where data that a model is asked about name a class as healthy, which the model has settled."""
+    if data.healthy != AUTO:
+        raise InputError(f"data.healthy={data.healthy} is the model's own, and not of the data: leave it out")
 
 
 def check_prediction(config: "PredictConfig") -> "tuple[Files, Path | None]":
