@@ -1,8 +1,7 @@
 """The description of a study's run, kept up to date while its trials train."""
 
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import mlflow
 import pytest
@@ -10,22 +9,10 @@ from optuna.study import Study
 from optuna.trial import TrialState
 from studies import empty, mixed, trial
 
-from brain_tumor.config.train import TrackingConfig
 from brain_tumor.sweep.advice import ERROR
 from brain_tumor.tracking import sweep_note, sweep_run
-from brain_tumor.tracking.store import Store, open_store
+from brain_tumor.tracking.store import Store
 from brain_tumor.tracking.view import NOTE
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("tracking")
-
-
-@pytest.fixture
-def store(folder: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
-    yield open_store(TrackingConfig(f"sqlite:///{folder}/mlflow.db", request.node.name, None, "c", False))
-    mlflow.end_run()
 
 
 def made(store: Store) -> str:

@@ -1,6 +1,5 @@
 """A study's run in MLflow: one for all workers, true after every trial, and the best model in the registry."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,26 +12,9 @@ from optuna.study import Study
 from optuna.trial import TrialState
 from studies import BLOCKS, RATE, UNFREEZE, empty, many, mixed, trial
 
-from brain_tumor.config.train import TrackingConfig
 from brain_tumor.data.classes import STANDARD
 from brain_tumor.errors import InputError
 from brain_tumor.tracking.store import Store
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("tracking")
-
-
-@pytest.fixture
-def store(folder: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
-    """An experiment of the test's own."""
-    import mlflow
-
-    from brain_tumor.tracking.store import open_store
-
-    yield open_store(TrackingConfig(f"sqlite:///{folder}/mlflow.db", request.node.name, None, "c", False))
-    mlflow.end_run()
 
 
 def opened(store: Store, study: Study, *, created: bool = True, patience: float = 60) -> str:
